@@ -1,0 +1,1 @@
+"""The reward model itself: what the trainer and the service share."""

@@ -1,0 +1,46 @@
+"""Conversation -> text, through the checkpoint's own chat template. The only template code."""
+
+from typing import NamedTuple, Protocol
+
+from jinja2.exceptions import TemplateError
+from tokenizers import Tokenizer
+
+
+class Message(NamedTuple):
+    """One turn. `role` is whatever the checkpoint's template knows; usually system/user/assistant."""
+
+    role: str
+    content: str
+
+
+Conversation = tuple[Message, ...]
+"""Turns in order; the last one is the assistant's answer that is scored."""
+
+
+class Unencodable(ValueError):
+    """The checkpoint's template refuses this conversation; the message is for the user."""
+
+
+class ChatTokenizer(Protocol):
+    """What this room needs of a transformers tokenizer."""
+
+    @property
+    def backend_tokenizer(self) -> Tokenizer: ...
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], *, tokenize: bool) -> object:
+        """Render the conversation; text when `tokenize` is false."""
+
+
+def render(tokenizer: ChatTokenizer, conversation: Conversation) -> str:
+    """Text of a whole conversation, without a generation prompt.
+
+    Raises:
+        Unencodable: the template raised, for example because roles do not alternate.
+    """
+    turns = [message._asdict() for message in conversation]
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+    except TemplateError as error:
+        raise Unencodable(f"the chat template refuses this conversation: {error}") from error
+    assert isinstance(text, str)
+    return text

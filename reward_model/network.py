@@ -1,0 +1,220 @@
+"""Backbone + scalar head: load, packed forward, self-check against the plain forward.
+
+Scores are the scalar head's raw output at the tokens asked for, in float32 whatever the backbone's
+dtype. A network that cannot share prefixes exactly runs the plain forward and says why.
+"""
+
+import logging
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from reward_model.attention import IMPLEMENTATION, Tree, grow
+from reward_model.packing import Sequence, pack
+from reward_model.release import Release, ReleaseError
+
+_log = logging.getLogger(__name__)
+
+_PACKABLE = frozenset({"llama", "qwen2"})
+"""Model types that are full causal attention with rotary positions in every layer."""
+
+_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
+"""Largest difference the self-check accepts, in units of the largest plain score, at least 1."""
+
+
+class RewardNetwork:
+    """A checkpoint ready to score. Not thread-safe: one thread does all model work.
+
+    Attributes:
+        tokenizer: the checkpoint's own, with its chat template.
+        max_tokens: longest sequence it takes.
+        fallback_reason: why the plain forward is used; None when prefixes are shared.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.max_tokens = min(max_tokens, tokenizer.model_max_length)
+        self.fallback_reason = self._try_packing()
+        if self.fallback_reason:
+            _log.warning("plain forward, prefixes are not shared: %s", self.fallback_reason)
+
+    @classmethod
+    def load(cls, release: Release, *, device: str, dtype: str | None = None) -> Self:
+        """Load onto `device` in `dtype` (the release's own when None), the head in float32.
+
+        Raises:
+            ReleaseError: transformers cannot make a model or a tokenizer of the directory.
+        """
+        model = load_model(release).to(device=device, dtype=_dtype(dtype or release.dtype))
+        _keep_head_in_float32(model)
+        return cls(model, load_tokenizer(release), release.max_tokens)
+
+    @property
+    def shares_prefixes(self) -> bool:
+        return self.fallback_reason is None
+
+    @torch.inference_mode()
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        """Raw scores at each sequence's read positions, in the batch's order."""
+        return self._score_packed(batch) if self.shares_prefixes else self._score_plain(batch)
+
+    def _score_packed(self, batch: list[Sequence]) -> list[list[float]]:
+        packed = pack(batch)
+        hidden = packed_hidden(self.model, grow(packed, self.model.device))
+        wanted = [index for reads in packed.reads for index in reads]
+        flat = iter(scores_at(self.model, hidden, wanted).tolist())
+        return [[next(flat) for _ in reads] for reads in packed.reads]
+
+    def _score_plain(self, batch: list[Sequence]) -> list[list[float]]:
+        """One text at a time: no padding and no company that could change a score."""
+        return [
+            [self._score_alone(sequence.ids[: position + 1]) for position in sequence.read_at]
+            for sequence in batch
+        ]
+
+    def _score_alone(self, ids: tuple[int, ...]) -> float:
+        row = torch.tensor([ids], device=self.model.device)
+        return float(self.model(input_ids=row).logits[0, 0])
+
+    @torch.inference_mode()
+    def _try_packing(self) -> str | None:
+        """Switch packed attention on if it is exact here; otherwise return the reason."""
+        if reason := _unpackable(self.model):
+            return reason
+        batch = _probe(self.model, self.max_tokens)
+        plain = self._score_plain(batch)
+        usual = self.model.config._attn_implementation
+        self.model.set_attn_implementation(IMPLEMENTATION)
+        gap = _largest_gap(plain, self._score_packed(batch))
+        if gap <= _TOLERANCE[self.model.dtype]:
+            return None
+        self.model.set_attn_implementation(usual)
+        return f"the self-check found packed and plain scores {gap:.1e} apart"
+
+
+def load_model(release: Release) -> PreTrainedModel:
+    """The checkpoint's sequence-classification model in float32 on CPU, from safetensors only.
+
+    Raises:
+        ReleaseError: not a checkpoint that transformers loads, or weights are missing from it.
+    """
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            release.path,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ReleaseError(f"{release.path}: transformers cannot load this model: {error}") from error
+    if missing := sorted(report["missing_keys"]):
+        raise ReleaseError(
+            f"{release.path}: the weights hold no {', '.join(missing)}; such a layer would be random. "
+            "Serve a checkpoint that was trained with its score head"
+        )
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
+    """The checkpoint's fast tokenizer, its chat template replaced when the release names one.
+
+    Raises:
+        ReleaseError: there is none, it is not a fast one, or it has no chat template.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(release.path, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"{release.path}: no tokenizer loads from it ({error}); put its tokenizer.json and "
+            "tokenizer_config.json beside the weights"
+        ) from error
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if not tokenizer.is_fast:
+        raise ReleaseError(f"{release.path}: needs tokenizer.json, the fast tokenizer's file")
+    if release.chat_template is not None:
+        tokenizer.chat_template = release.chat_template
+    if not tokenizer.chat_template:
+        raise ReleaseError(
+            f"{release.path}: the tokenizer has no chat template; name a template file "
+            "with --chat-template"
+        )
+    return tokenizer
+
+
+def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
+    """Last hidden states [T, hidden] of a packed batch; the model must attend by `IMPLEMENTATION`."""
+    output = model.base_model(
+        input_ids=tree.ids_1T, position_ids=tree.positions_1T, use_cache=False, tree=tree
+    )
+    hidden_1TD: Tensor = output.last_hidden_state
+    return hidden_1TD[0]
+
+
+def scores_at(model: PreTrainedModel, hidden: Tensor, indices: list[int]) -> Tensor:
+    """Scalar head [len(indices)] in float32, applied to the tokens read and to no others."""
+    head = model.score
+    assert isinstance(head, nn.Linear)
+    rows = hidden[torch.tensor(indices, device=hidden.device)]
+    with torch.autocast(rows.device.type, enabled=False):
+        return nn.functional.linear(rows.float(), head.weight.float()).squeeze(-1)
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    assert dtype in _TOLERANCE, f"unknown dtype {name!r}"
+    return dtype
+
+
+def _keep_head_in_float32(model: PreTrainedModel) -> None:
+    """bf16 scores tie close candidates; everything outside the backbone stays in float32."""
+    for child in model.children():
+        if child is not model.base_model:
+            child.float().register_forward_pre_hook(_inputs_to_float32)
+
+
+def _inputs_to_float32(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(argument.float() for argument in args)
+
+
+def _unpackable(model: PreTrainedModel) -> str | None:
+    config = model.config
+    if config.model_type not in _PACKABLE:
+        return f"architecture {config.model_type!r} is not packed yet"
+    if set(getattr(config, "layer_types", None) or ()) - {"full_attention"}:
+        return "some layers use sliding-window attention"
+    return None
+
+
+def _probe(model: PreTrainedModel, max_tokens: int) -> list[Sequence]:
+    """Random texts that share prefixes, branch early and late, stand alone, and extend another."""
+    generator = torch.Generator().manual_seed(0)
+    length = min(48, max_tokens)
+    pad = model.config.pad_token_id
+    vocabulary = [token for token in range(model.config.vocab_size) if token != pad]
+
+    def draw(count: int) -> tuple[int, ...]:
+        picks = torch.randint(len(vocabulary), (count,), generator=generator)
+        return tuple(vocabulary[pick] for pick in picks)
+
+    trunk = draw(length)
+    texts = [trunk, trunk[: length // 2], trunk[:-1] + draw(1), draw(length), draw(1)]
+    texts += [trunk[: length // 4] + draw(length - length // 4) for _ in range(3)]
+    return [Sequence(ids, (len(ids) - 1,)) for ids in texts if ids]
+
+
+def _largest_gap(plain: list[list[float]], packed: list[list[float]]) -> float:
+    left, right = torch.tensor(plain), torch.tensor(packed)
+    scale = max(1.0, float(left.abs().max()))
+    return float((left - right).abs().max()) / scale

@@ -1,0 +1,260 @@
+"""The release directory: read, verify, write. Its manifest is written last.
+
+A release is a plain Hugging Face sequence-classification checkpoint plus `release.json`,
+`golden.jsonl` and `report.json`. A directory without `release.json` is read as a bare checkpoint:
+facts derived, nothing to verify, and warnings that say so.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from reward_model.calibration import Calibration
+from reward_model.chat import Conversation, Message
+
+MANIFEST = "release.json"
+GOLDEN = "golden.jsonl"
+
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
+_LOADABLE = frozenset({".safetensors", ".json", ".jinja", ".jsonl", ".model", ".txt", ".py"})
+
+
+class ReleaseError(Exception):
+    """A directory that must not be served; the message names the file and the remedy."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Turn(_Record):
+    role: str
+    content: str
+
+
+class Golden(_Record):
+    """A conversation, its last turn the assistant's, and the raw score it must get."""
+
+    messages: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    score: Annotated[float, Field(allow_inf_nan=False)]
+
+    @property
+    def conversation(self) -> Conversation:
+        return tuple(Message(turn.role, turn.content) for turn in self.messages)
+
+
+class EncodingFacts(_Record):
+    """What must agree for ids to be the trainer's: hash of the template, tokens, and their rules."""
+
+    chat_template_sha256: str
+    bos_token: str | None
+    eos_token: str | None
+    pad_token: str
+    adds_special_tokens: Literal[False] = False
+    read_token: Literal["last"] = "last"
+    max_tokens: Annotated[int, Field(ge=1)]
+
+
+class Manifest(_Record):
+    """`release.json`. `files` maps every other file to its sha256; `training` is free form."""
+
+    format: Literal["codepmp-release/1"] = "codepmp-release/1"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    files: dict[str, str]
+    encoding: EncodingFacts
+    dtype: Literal["float32", "bfloat16", "float16"]
+    calibration: Calibration
+    golden_tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    training: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a server needs to know of a checkpoint.
+
+    `pad_id` follows `Encoder`: None reads the last token. `chat_template` replaces the tokenizer's
+    own when it is set. `golden` is empty and `calibration` None for a bare checkpoint.
+    """
+
+    path: Path
+    name: str
+    version: str
+    dtype: str
+    max_tokens: int
+    pad_id: int | None
+    chat_template: str | None = None
+    calibration: Calibration | None = None
+    golden: tuple[Golden, ...] = ()
+    golden_tolerance: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
+    """Read and verify a release directory, or derive the facts of a bare checkpoint.
+
+    Raises:
+        ReleaseError: something in it is missing, changed, unsafe or contradictory.
+    """
+    if not path.is_dir():
+        raise ReleaseError(f"{path}: no such directory; name a release or a checkpoint directory")
+    if (path / MANIFEST).exists():
+        if chat_template is not None:
+            raise ReleaseError(
+                f"{path}: a release is scored with its own chat template; drop --chat-template"
+            )
+        return _open_verified(path)
+    if (path / GOLDEN).exists():
+        raise ReleaseError(f"{path / MANIFEST}: missing, so publishing was interrupted; publish again")
+    return _open_bare(path, chat_template)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a release directory whose every file was checked against it.
+
+    Raises:
+        ReleaseError: as `open_release`.
+    """
+    manifest = _parse_manifest(path / MANIFEST)
+    _refuse_strangers(path, manifest)
+    for name, expected in sorted(manifest.files.items()):
+        _verify(path / name, expected)
+    return manifest
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[Path]:
+    """A directory to fill that becomes `target` only when the block ends without an error.
+
+    What is interrupted stays under a dotted name that no reader accepts; an earlier `target` is
+    replaced at the very end.
+    """
+    draft = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    yield draft
+    if not (draft / MANIFEST).exists():
+        raise ReleaseError(f"{draft / MANIFEST}: the manifest was not written")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(draft, target)
+
+
+def file_names(path: Path) -> list[str]:
+    """Relative names of every file below `path` but the manifest."""
+    names = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    return sorted(name for name in names if name != MANIFEST)
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _open_verified(path: Path) -> Release:
+    manifest = read_manifest(path)
+    _require_one_label(path, _config(path))
+    return Release(
+        path=path,
+        name=manifest.name,
+        version=manifest.version,
+        dtype=manifest.dtype,
+        max_tokens=manifest.encoding.max_tokens,
+        pad_id=None,
+        calibration=manifest.calibration,
+        golden=_read_golden(path / GOLDEN),
+        golden_tolerance=manifest.golden_tolerance,
+    )
+
+
+def _open_bare(path: Path, chat_template: Path | None) -> Release:
+    config = _config(path)
+    _require_one_label(path, config)
+    if not list(path.glob("*.safetensors")):
+        raise ReleaseError(
+            f"{path}: holds no *.safetensors; pickled weights are never loaded, so save the "
+            "checkpoint again with save_pretrained of a current transformers"
+        )
+    nested = config.get("text_config")
+    text_config = nested if isinstance(nested, dict) else config
+    return Release(
+        path=path,
+        name=path.resolve().name,
+        version="unversioned",
+        dtype="float32",
+        max_tokens=_integer(text_config, "max_position_embeddings", "n_positions") or 512,
+        pad_id=_integer(text_config, "pad_token_id"),
+        chat_template=chat_template.read_text() if chat_template else None,
+        warnings=("bare checkpoint: no golden scores to replay, no calibration, no file hashes",),
+    )
+
+
+def _parse_manifest(file: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise ReleaseError(f"{file}: {where}: {first['msg']}; publish the release again") from error
+
+
+def _refuse_strangers(path: Path, manifest: Manifest) -> None:
+    """Files the manifest does not know are harmless notes, or something a loader might pick up."""
+    for name in file_names(path):
+        if Path(name).suffix in _PICKLES:
+            raise ReleaseError(f"{path / name}: pickled files are never served; remove it")
+        if name not in manifest.files and Path(name).suffix in _LOADABLE:
+            raise ReleaseError(f"{path / name}: not in {MANIFEST}; remove it or publish again")
+
+
+def _verify(file: Path, expected: str) -> None:
+    if not file.is_file():
+        raise ReleaseError(f"{file}: missing; copy the whole release again")
+    if sha256(file) != expected:
+        raise ReleaseError(f"{file}: its sha256 is not the one in {MANIFEST}; copy it again")
+
+
+def _read_golden(file: Path) -> tuple[Golden, ...]:
+    try:
+        rows = [Golden.model_validate_json(line) for line in file.read_bytes().splitlines()]
+    except (OSError, ValidationError) as error:
+        raise ReleaseError(f"{file}: cannot be read as golden scores; publish again") from error
+    if not rows:
+        raise ReleaseError(f"{file}: holds no golden scores; publish again")
+    return tuple(rows)
+
+
+def _config(path: Path) -> dict[str, JsonValue]:
+    file = path / "config.json"
+    try:
+        config = json.loads(file.read_bytes())
+    except OSError as error:
+        raise ReleaseError(f"{file}: missing; this is no Hugging Face checkpoint") from error
+    except ValueError as error:
+        raise ReleaseError(f"{file}: is not JSON; copy the checkpoint again") from error
+    if not isinstance(config, dict):
+        raise ReleaseError(f"{file}: is not a JSON object; copy the checkpoint again")
+    return config
+
+
+def _require_one_label(path: Path, config: dict[str, JsonValue]) -> None:
+    """transformers writes the label map only when there are not two labels, its default."""
+    names = config.get("id2label")
+    labels = config.get("num_labels") or (len(names) if isinstance(names, dict) else 2)
+    if labels != 1:
+        raise ReleaseError(
+            f"{path / 'config.json'}: has {labels} labels, a reward model has one; "
+            "train or save it with num_labels=1"
+        )
+
+
+def _integer(config: dict[str, JsonValue], *names: str) -> int | None:
+    """The first of these entries that is a number."""
+    return next((value for name in names if isinstance(value := config.get(name), int)), None)

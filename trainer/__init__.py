@@ -1,0 +1,1 @@
+"""The offline trainer: source code in, a released reward model out."""

@@ -1,0 +1,90 @@
+"""What every stage shares: rows in JSONL files, and a manifest that is written last."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+MANIFEST = "manifest.json"
+
+
+class Row(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: "dict[str, dataclasses.Field[Any]]"
+
+
+R = TypeVar("R", bound=Row)
+
+
+class StageError(Exception):
+    """A stage cannot run; the message says what to do."""
+
+
+@dataclass
+class Draft:
+    """A stage's output while it is being made: a folder to fill and facts for its manifest."""
+
+    path: Path
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@contextmanager
+def writing_stage(name: str, config: Row, inputs: Path, output: Path) -> Iterator[Draft]:
+    """Fill a draft folder; it becomes `output`, its manifest complete, when the block ends."""
+    draft = Draft(output.with_name(f".{output.name}.partial"))
+    shutil.rmtree(draft.path, ignore_errors=True)
+    draft.path.mkdir(parents=True)
+    yield draft
+    manifest = {
+        "stage": name,
+        "config": dataclasses.asdict(config),
+        "config_sha256": config_hash(config),
+        "inputs": {folder.name: _hash(folder / MANIFEST) for folder in _stages(inputs, output)},
+        "files": {file.name: _hash(file) for file in sorted(draft.path.iterdir()) if file.is_file()},
+        **draft.facts,
+    }
+    (draft.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    shutil.rmtree(output, ignore_errors=True)
+    os.replace(draft.path, output)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Raises StageError when the stage that makes this folder has not finished."""
+    if not (folder / MANIFEST).is_file():
+        raise StageError(f"{folder} has no {MANIFEST}: run `python -m trainer {folder.name}` first")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def config_hash(config: Row) -> str:
+    text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_rows(file: Path, rows: Iterable[Row]) -> None:
+    with file.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
+
+
+def read_rows(file: Path, row_type: type[R]) -> list[R]:
+    read_manifest(file.parent)
+    with file.open(encoding="utf-8") as stream:
+        return [row_type(**json.loads(line)) for line in stream]
+
+
+def _stages(inputs: Path, output: Path) -> list[Path]:
+    """Finished stages below `inputs` that lie there already when this one ends."""
+    return sorted(f.parent for f in inputs.glob(f"*/{MANIFEST}") if f.parent != output)
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
