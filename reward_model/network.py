@@ -117,7 +117,9 @@ def load_model(release: Release) -> PreTrainedModel:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ReleaseError(f"{release.path}: transformers cannot load this model: {error}") from error
+        raise ReleaseError(
+            f"{release.path}: transformers cannot load this model: {error}"
+        ) from error
     if missing := sorted(report["missing_keys"]):
         raise ReleaseError(
             f"{release.path}: the weights hold no {', '.join(missing)}; such a layer would be random. "

@@ -6,9 +6,7 @@ with its predecessor. So each sequence adds only the tokens past that prefix (on
 a token's subtree is the contiguous flat range that follows it.
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
 
 Range = tuple[int, int]
 """Half-open range of flat indices."""
@@ -72,7 +70,8 @@ def pack(batch: list[Sequence]) -> Packed:
         shared = shared_prefix(previous, sequence.ids)
         _close(packed, path.cut(shared))
         _append(packed, path, sequence.ids, shared)
-        packed.reads[index] = [path.flat_index(position) for position in sequence.read_at]
+        flat = path.flat_indices()
+        packed.reads[index] = [flat[position] for position in sequence.read_at]
         previous = sequence.ids
     _close(packed, path.cut(0))
     return packed
@@ -135,8 +134,5 @@ class _Path:
             excess -= end - keep
         return dropped
 
-    def flat_index(self, position: int) -> int:
-        ends = list(accumulate(end - start for start, end in self.ranges))
-        which = bisect_right(ends, position)
-        start, end = self.ranges[which]
-        return end - (ends[which] - position)
+    def flat_indices(self) -> list[int]:
+        return [index for start, end in self.ranges for index in range(start, end)]

@@ -113,7 +113,9 @@ def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
             )
         return _open_verified(path)
     if (path / GOLDEN).exists():
-        raise ReleaseError(f"{path / MANIFEST}: missing, so publishing was interrupted; publish again")
+        raise ReleaseError(
+            f"{path / MANIFEST}: missing, so publishing was interrupted; publish again"
+        )
     return _open_bare(path, chat_template)
 
 

@@ -15,7 +15,16 @@ from tqdm import tqdm
 
 from trainer.stage import read_rows, write_rows, writing_stage
 
-_PERMISSIVE = ("mit", "bsd", "apache", "isc", "python software foundation", "psf", "zpl", "unlicense")
+_PERMISSIVE = (
+    "mit",
+    "bsd",
+    "apache",
+    "isc",
+    "python software foundation",
+    "psf",
+    "zpl",
+    "unlicense",
+)
 _COPYLEFT = ("gpl", "lgpl", "agpl", "mozilla", "mpl", "eupl", "cddl")
 _SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "testing", "_vendor", "vendor", "_vendored", "idlelib", "lib2to3", "examples"}
@@ -27,16 +36,18 @@ class CorpusConfig:
     """What to read and what to keep.
 
     Attributes:
-        folders: `pip install --target` folders or any folders of Python files; the running
-            interpreter's standard library and installed packages are read as well.
-        interpreter: whether those are.
+        folders: folders of Python files, relative to the work folder; where `pip install --target`
+            filled one, each distribution is a package, otherwise each of its subfolders is.
+        standard_library: whether the running interpreter's own is read as well.
+        installed: whether the packages installed beside it are.
         most_per_package: functions kept of one package, so that no single style dominates.
         most_characters: longer functions are left out.
         near_duplicate: Jaccard similarity of word sets from which one of two is dropped.
     """
 
     folders: tuple[str, ...] = ()
-    interpreter: bool = True
+    standard_library: bool = True
+    installed: bool = True
     most_per_package: int = 1500
     most_characters: int = 900
     near_duplicate: float = 0.8
@@ -66,11 +77,11 @@ class Package:
 
 
 def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
-    """Write `snippets.jsonl`; nothing is read from `inputs`."""
+    """Read `config.folders` below `inputs`; write `snippets.jsonl`."""
     counts: Counter[str] = Counter()
     found = [
         snippet
-        for package in tqdm(packages(config), desc="packages")
+        for package in tqdm(packages(config, inputs), desc="packages")
         for snippet in _sample(snippets(package, config, counts), config.most_per_package)
     ]
     kept = list(_distinct(found, config.near_duplicate, counts))
@@ -87,11 +98,13 @@ def read(folder: Path) -> list[Snippet]:
     return read_rows(folder / "snippets.jsonl", Snippet)
 
 
-def packages(config: CorpusConfig) -> list[Package]:
+def packages(config: CorpusConfig, work: Path) -> list[Package]:
     """Permissively licensed packages of all sources, by name; the first source wins."""
-    sources: list[Iterable[Package]] = [_folder_packages(Path(f)) for f in config.folders]
-    if config.interpreter:
-        sources += [_standard_library(), _installed(sysconfig.get_path("purelib"))]
+    sources: list[Iterable[Package]] = [_folder_packages(work / f) for f in config.folders]
+    if config.standard_library:
+        sources.append(_standard_library())
+    if config.installed:
+        sources.append(_installed(sysconfig.get_path("purelib")))
     named = {package.name: package for source in reversed(sources) for package in source}
     return [named[name] for name in sorted(named)]
 
@@ -109,7 +122,9 @@ def snippets(package: Package, config: CorpusConfig, counts: Counter[str]) -> It
 def _folder_packages(folder: Path) -> Iterator[Package]:
     """A folder with installed distributions, or else one package for each of its subfolders."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"corpus folder {folder} does not exist; see runs/ for how to fill it")
+        raise FileNotFoundError(
+            f"corpus folder {folder} does not exist; see runs/ for how to fill it"
+        )
     if any(folder.glob("*.dist-info")):
         yield from _installed(str(folder))
         return
@@ -202,9 +217,7 @@ def _sample(found: Iterable[Snippet], most: int) -> list[Snippet]:
     return sorted(found, key=lambda snippet: snippet.id)[:most]
 
 
-def _distinct(
-    found: list[Snippet], threshold: float, counts: Counter[str]
-) -> Iterator[Snippet]:
+def _distinct(found: list[Snippet], threshold: float, counts: Counter[str]) -> Iterator[Snippet]:
     """Drop exact and near duplicates over all packages, so that none spans the hold-out."""
     index = MinHashLSH(threshold=threshold, num_perm=64)
     for snippet in tqdm(found, desc="near duplicates"):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from pydantic import TypeAdapter
+
 MANIFEST = "manifest.json"
 
 
@@ -47,7 +49,9 @@ def writing_stage(name: str, config: Row, inputs: Path, output: Path) -> Iterato
         "config": dataclasses.asdict(config),
         "config_sha256": config_hash(config),
         "inputs": {folder.name: _hash(folder / MANIFEST) for folder in _stages(inputs, output)},
-        "files": {file.name: _hash(file) for file in sorted(draft.path.iterdir()) if file.is_file()},
+        "files": {
+            file.name: _hash(file) for file in sorted(draft.path.iterdir()) if file.is_file()
+        },
         **draft.facts,
     }
     (draft.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -75,9 +79,11 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
 
 
 def read_rows(file: Path, row_type: type[R]) -> list[R]:
+    """Rows of a finished stage, checked against their type; nested rows become what they were."""
     read_manifest(file.parent)
-    with file.open(encoding="utf-8") as stream:
-        return [row_type(**json.loads(line)) for line in stream]
+    adapter = TypeAdapter(row_type)
+    with file.open("rb") as stream:
+        return [adapter.validate_json(line) for line in stream]
 
 
 def _stages(inputs: Path, output: Path) -> list[Path]:

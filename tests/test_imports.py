@@ -1,0 +1,81 @@
+"""The import rule of docs/architecture.md, read from the sources themselves."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A room may import itself and these. What two rooms need moves down into reward_model.
+MAY_IMPORT = {
+    "reward_model": set[str](),
+    "service": {"reward_model"},
+    "trainer": {"reward_model"},
+    "client": set[str](),
+}
+MODEL_FILES = {
+    "reward_model/attention.py",
+    "reward_model/network.py",
+    "service/engines/*.py",
+    "trainer/base.py",
+    "trainer/calibrate.py",
+    "trainer/evaluate.py",
+    "trainer/finetune.py",
+    "trainer/loop.py",
+    "trainer/loss.py",
+    "trainer/pretrain.py",
+    "trainer/publish.py",
+    "trainer/warmup.py",
+}
+# Everything else starts in milliseconds and is tested with a fake engine.
+HEAVY = {
+    "torch": MODEL_FILES,
+    "transformers": MODEL_FILES,
+    "vllm": {"service/engines/vllm_engine.py"},
+}
+
+
+def imported_by(source: str) -> Iterator[str]:
+    """Top-level names of all absolute imports, also of those inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def files_that_import(name: str, room: str) -> set[Path]:
+    sources = {path: path.read_text("utf-8") for path in (ROOT / room).rglob("*.py")}
+    return {path.relative_to(ROOT) for path in sources if name in imported_by(sources[path])}
+
+
+def test_the_reader_sees_imports_at_any_depth() -> None:
+    source = "import a.b, c\nfrom d.e import f\nfrom . import g\ndef h():\n    import i as j\n"
+    assert list(imported_by(source)) == ["a", "c", "d", "i"]
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_rooms_import_only_downwards(room: str) -> None:
+    for other in MAY_IMPORT.keys() - MAY_IMPORT[room] - {room}:
+        assert not files_that_import(other, room), f"{room} must not import {other}"
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_heavy_libraries_stay_in_their_files(library: str) -> None:
+    found = {path for room in MAY_IMPORT for path in files_that_import(library, room)}
+    strays = {path for path in found if not any(path.match(allowed) for allowed in HEAVY[library])}
+    assert not strays, f"{library} belongs in {sorted(HEAVY[library])}"
+
+
+@pytest.mark.parametrize("module", ["service.batcher", "service.scorer"])
+def test_the_way_to_the_engine_costs_no_torch(module: str) -> None:
+    """Nor does what they import: no engine is loaded before it is chosen."""
+    script = f"import sys, {module}; print(*sys.modules.keys() & {set(HEAVY)})"
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    assert run.stdout.split() == []

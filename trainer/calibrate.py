@@ -1,0 +1,42 @@
+"""Fit the calibration: mean and spread of raw scores over held-out candidates."""
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_model.calibration import Calibration
+from trainer import pairs
+from trainer.scored import score_rows
+from trainer.stage import writing_stage
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    """Which stage's checkpoint is calibrated."""
+
+    checkpoint: str = "pretrain"
+
+
+def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
+    """Read the calibration split of `pairs`; write `calibration.json`."""
+    rows = pairs.read(inputs / "pairs", "calibration")
+    scored = score_rows(inputs / config.checkpoint, rows)
+    scores = [score for row in scored for score in (row.chosen, *row.rejected)]
+    with writing_stage("calibrate", config, inputs, output) as draft:
+        text = fit(scores).model_dump_json(indent=1)
+        (draft.path / "calibration.json").write_text(text + "\n")
+
+
+def read(folder: Path) -> Calibration:
+    """What `run` wrote."""
+    return Calibration.model_validate_json((folder / "calibration.json").read_bytes())
+
+
+def fit(scores: list[float]) -> Calibration:
+    """Every candidate counts once, chosen and rejected alike."""
+    return Calibration(
+        mean=statistics.fmean(scores),
+        std=statistics.stdev(scores),
+        n=len(scores),
+        reference="chosen and rejected candidates of packages held out for calibration",
+    )

@@ -1,0 +1,94 @@
+"""transformers' Trainer over packed batches: ours are the loss and the choice of optimiser."""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Muon, Optimizer
+from transformers import PreTrainedModel, Trainer
+
+from trainer.batches import Batch
+from trainer.loss import LossWeights, joint_loss
+
+
+class PackedTrainer(Trainer):
+    """Trains on `Batch`es with the joint loss, and logs both of its terms and the accuracy."""
+
+    def __init__(self, *, weights: LossWeights, autocast: bool, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._weights = weights
+        self._autocast = autocast
+        self._seen: defaultdict[str, list[Tensor]] = defaultdict(list)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Batch],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """`weights.rank * L_RM + weights.lm * L_LM` of one packed batch."""
+        assert isinstance(model, PreTrainedModel)
+        assert not return_outputs, "a packed batch has no outputs per example"
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=self._autocast):
+            loss = joint_loss(model, inputs["batch"])
+        self._note("loss_rank", loss.rank)
+        self._note("loss_lm", loss.lm)
+        if len(loss.margins):
+            self._note("accuracy", loss.accuracy)
+        return loss.total(self._weights)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """Muon for the matrices of the layers, AdamW for embeddings, norms and the head."""
+        if self.optimizer is None:
+            self.optimizer = muon_and_adamw(
+                model or self.model, self.args.learning_rate, self.args.weight_decay
+            )
+        return self.optimizer
+
+    def log(self, logs: dict[str, float], *rest: Any) -> None:
+        means = {name: float(torch.stack(values).mean()) for name, values in self._seen.items()}
+        self._seen.clear()
+        super().log({**logs, **means}, *rest)
+
+    def _note(self, name: str, value: Tensor) -> None:
+        self._seen[name].append(value.detach().float())
+
+
+def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> "Both":
+    """Both at one learning rate: Muon's updates are scaled to the size of AdamW's."""
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        inside = parameter.ndim == 2 and ".layers." in name
+        (matrices if inside else others).append(parameter)
+    muon = Muon(
+        matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    adamw = AdamW(others, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
+    return Both(muon, adamw)
+
+
+class Both(Optimizer):
+    """Two optimisers that a scheduler and a checkpoint see as one."""
+
+    def __init__(self, *parts: Optimizer) -> None:
+        self.parts = parts
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        for part in parts:  # shared, so that a scheduler's learning rate reaches the parts
+            mine = [
+                g for g in self.param_groups if g["params"][0] is part.param_groups[0]["params"][0]
+            ]
+            part.param_groups = mine
+
+    def step(self, closure: Any = None) -> None:
+        assert closure is None, "no line search here"
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)

@@ -1,0 +1,65 @@
+"""The joint loss of preference-model pretraining (arXiv 2410.02229): `L = L_RM + L_LM`.
+
+Both terms come from one forward pass over one packed batch, in which every prompt and whatever
+else candidates share is computed once.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import LinearCrossEntropyOptions
+from torch.nn.functional import linear_cross_entropy, logsigmoid
+from transformers import PreTrainedModel
+
+from reward_model.attention import grow
+from reward_model.network import packed_hidden, scores_at
+from trainer.batches import Batch
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """The paper's are one and one; a warm-up has `rank` 0, finetuning has `lm` 0."""
+
+    rank: float = 1.0
+    lm: float = 1.0
+
+
+@dataclass(frozen=True)
+class JointLoss:
+    """Scalars `rank` and `lm`, and `margins` [pairs], chosen less rejected score."""
+
+    rank: Tensor
+    lm: Tensor
+    margins: Tensor
+
+    def total(self, weights: LossWeights) -> Tensor:
+        return weights.rank * self.rank + weights.lm * self.lm
+
+    @property
+    def accuracy(self) -> Tensor:
+        """Share of pairs ranked right, ties half."""
+        return ((self.margins > 0).float() + 0.5 * (self.margins == 0).float()).mean()
+
+
+def joint_loss(model: PreTrainedModel, batch: Batch) -> JointLoss:
+    """Both terms of a batch; the model must attend by `reward_model.attention.IMPLEMENTATION`."""
+    hidden_TD = packed_hidden(model, grow(batch.packed, model.device))
+    scores = scores_at(model, hidden_TD, batch.score_at)
+    margins = scores[batch.chosen] - scores[batch.rejected]
+    return JointLoss(ranking_loss(margins), lm_loss(model, hidden_TD, batch), margins)
+
+
+def ranking_loss(margins: Tensor) -> Tensor:
+    """`L_RM`: mean of -log sigmoid(r_chosen - r_rejected); zero when there are no pairs."""
+    return -logsigmoid(margins).mean() if len(margins) else margins.sum()
+
+
+def lm_loss(model: PreTrainedModel, hidden_TD: Tensor, batch: Batch) -> Tensor:
+    """`L_LM`: mean cross-entropy of the chosen answers' tokens, through the tied embedding."""
+    rows = torch.tensor(batch.lm_at, device=hidden_TD.device)
+    targets = torch.tensor(batch.lm_targets, device=hidden_TD.device)
+    embedding = model.get_input_embeddings().weight
+    assert isinstance(embedding, Tensor)
+    chunked = LinearCrossEntropyOptions()
+    return linear_cross_entropy(hidden_TD[rows], embedding, targets, options=chunked)

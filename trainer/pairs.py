@@ -1,0 +1,124 @@
+"""Snippets -> prompts with a chosen and several rejected answers, in shards, held out by package."""
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from trainer import corpus
+from trainer.corpus import Snippet
+from trainer.filter import usable
+from trainer.generate import Candidate, GenerateConfig, rejected
+from trainer.prompts import describe
+from trainer.stage import read_rows, write_rows, writing_stage
+
+SPLITS = ("train", "calibration", "evaluation")
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """How prompts become pairs.
+
+    Attributes:
+        undescribed: share of functions without a usable docstring that are kept, with their
+            signature as the prompt.
+        most_characters: longer rejected texts are left out.
+        evaluation_share, calibration_share: of packages, held out whole.
+        most_held_out: prompts kept in each held-out split.
+        rows_per_shard: prompts in one file.
+    """
+
+    seed: int = 1
+    generate: GenerateConfig = field(default_factory=GenerateConfig)
+    undescribed: float = 0.35
+    most_characters: int = 1400
+    evaluation_share: float = 0.10
+    calibration_share: float = 0.03
+    most_held_out: int = 1500
+    rows_per_shard: int = 10_000
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One prompt's pairs: its chosen answer against each of its rejected ones."""
+
+    id: str
+    package: str
+    prompt: str
+    chosen: str
+    rejected: tuple[Candidate, ...]
+
+
+def run(config: PairsConfig, inputs: Path, output: Path) -> None:
+    """Read `corpus`; write shards of each split and the counts of everything left out."""
+    by_split: dict[str, list[Snippet]] = {split: [] for split in SPLITS}
+    for snippet in corpus.read(inputs / "corpus"):
+        by_split[split_of(snippet.package, config)].append(snippet)
+    counts: Counter[str] = Counter()
+    with writing_stage("pairs", config, inputs, output) as draft:
+        for split, snippets in by_split.items():
+            rows = list(_pairs(snippets, split, config, counts))
+            counts[f"{split}: prompts"] = len(rows)
+            counts[f"{split}: packages"] = len({row.package for row in rows})
+            _write_shards(draft.path, split, rows, config.rows_per_shard)
+        draft.facts["counts"] = dict(sorted(counts.items()))
+
+
+def read(folder: Path, split: str) -> list[Pairs]:
+    """All pairs of one split that `run` wrote."""
+    shards = sorted(folder.glob(f"{split}-*.jsonl"))
+    return [row for shard in shards for row in read_rows(shard, Pairs)]
+
+
+def split_of(package: str, config: PairsConfig) -> str:
+    """Where a package belongs: decided by its name alone, so that it never changes sides."""
+    point = int(hashlib.sha256(package.encode()).hexdigest()[:8], 16) / 16**8
+    if point < config.evaluation_share:
+        return "evaluation"
+    if point < config.evaluation_share + config.calibration_share:
+        return "calibration"
+    return "train"
+
+
+def _pairs(
+    snippets: list[Snippet], split: str, config: PairsConfig, counts: Counter[str]
+) -> Iterator[Pairs]:
+    rng = random.Random(f"{config.seed} {split}")
+    rng.shuffle(snippets)
+    made = 0
+    for snippet in tqdm(snippets, desc=f"{split} pairs"):
+        if split != "train" and made == config.most_held_out:
+            counts[f"{split}: prompts over the limit"] += 1
+            continue
+        row = _row(snippet, snippets, config, rng, counts)
+        if row:
+            made += 1
+            yield row
+
+
+def _row(
+    snippet: Snippet,
+    others: list[Snippet],
+    config: PairsConfig,
+    rng: random.Random,
+    counts: Counter[str],
+) -> Pairs | None:
+    prompt = describe(snippet, config.seed)
+    if not prompt.described and rng.random() >= config.undescribed:
+        counts["prompt: undescribed"] += 1
+        return None
+    candidates = rejected(snippet, others, config.generate, f"{config.seed} {snippet.id}")
+    kept = usable(snippet.source, candidates, config.most_characters, counts)
+    if not kept:
+        counts["prompt: nothing rejected"] += 1
+        return None
+    return Pairs(snippet.id, snippet.package, prompt.text, snippet.source, kept)
+
+
+def _write_shards(folder: Path, split: str, rows: list[Pairs], size: int) -> None:
+    for number, start in enumerate(range(0, len(rows), size)):
+        write_rows(folder / f"{split}-{number:05d}.jsonl", rows[start : start + size])

@@ -1,0 +1,115 @@
+"""Preference-model pretraining, and the language-model warm-up that a from-scratch base needs.
+
+Both are this one stage: a warm-up has no rejected answers and no ranking loss.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainingArguments,
+)
+
+from reward_model.attention import IMPLEMENTATION
+from reward_model.encoding import Encoder
+from trainer import pairs
+from trainer.batches import Collator
+from trainer.loop import PackedTrainer
+from trainer.loss import LossWeights
+from trainer.stage import writing_stage
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """One run over the training pairs.
+
+    Attributes:
+        start: stage whose checkpoint it starts from.
+        steps: optimiser steps; rows are drawn without repetition until all have been seen.
+        prompts_per_step: each with its chosen and all its rejected answers.
+        learning_rate: peak of a warm-up, stable, decay schedule (arXiv 2410.02229, section 3).
+        warmup, decay: shares of the steps.
+        bf16: autocast matrix products; sums, norms, attention on CPU and the head stay float32.
+    """
+
+    start: str
+    steps: int
+    prompts_per_step: int
+    learning_rate: float
+    weights: LossWeights = field(default_factory=LossWeights)
+    with_rejected: bool = True
+    lm_on_prompt: bool = False
+    warmup: float = 0.03
+    decay: float = 0.3
+    weight_decay: float = 0.1
+    bf16: bool = True
+    seed: int = 1
+
+
+def warm_up(start: str, steps: int, prompts_per_step: int, learning_rate: float) -> PretrainConfig:
+    """Plain language modelling of requests and their real answers."""
+    return PretrainConfig(
+        start=start,
+        steps=steps,
+        prompts_per_step=prompts_per_step,
+        learning_rate=learning_rate,
+        weights=LossWeights(rank=0.0, lm=1.0),
+        with_rejected=False,
+        lm_on_prompt=True,
+    )
+
+
+def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
+    """Read `pairs` and the checkpoint of `config.start`; write a checkpoint and its log."""
+    rows = pairs.read(inputs / "pairs", "train")
+    model, tokenizer = load_checkpoint(inputs / config.start)
+    encoder = Encoder(tokenizer, max_tokens=tokenizer.model_max_length, pad_id=None)
+    collator = Collator(encoder, config.with_rejected, config.lm_on_prompt)
+    with writing_stage(output.name, config, inputs, output) as draft:
+        trainer = PackedTrainer(
+            model=model,
+            args=_arguments(config, draft.path.with_name(f"{output.name}-checkpoints")),
+            train_dataset=rows,
+            data_collator=collator,
+            weights=config.weights,
+            autocast=config.bf16,
+        )
+        trainer.train()
+        model.save_pretrained(draft.path)
+        tokenizer.save_pretrained(draft.path)
+        draft.facts["left_out"] = dict(collator.counts)
+        draft.facts["log"] = trainer.state.log_history
+
+
+def load_checkpoint(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model that attends over packed trees, in float32, and its tokenizer."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+    model.set_attn_implementation(IMPLEMENTATION)
+    assert isinstance(model, PreTrainedModel)
+    assert isinstance(model.score, nn.Linear)
+    return model.float(), AutoTokenizer.from_pretrained(folder)
+
+
+def _arguments(config: PretrainConfig, checkpoints: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=config.steps,
+        per_device_train_batch_size=config.prompts_per_step,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        max_grad_norm=1.0,
+        lr_scheduler_type="warmup_stable_decay",
+        lr_scheduler_kwargs={"num_decay_steps": int(config.steps * config.decay)},
+        warmup_steps=int(config.steps * config.warmup),
+        logging_steps=20,
+        save_strategy="no",
+        report_to="none",
+        remove_unused_columns=False,
+        seed=config.seed,
+        data_seed=config.seed,
+    )
