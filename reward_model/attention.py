@@ -5,6 +5,7 @@ every segment is one scaled-dot-product call whose keys are its ancestors' and i
 it is one FlexAttention call under a block mask.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -127,16 +128,23 @@ def _attend_by_segment(
 def _attend_flex(
     query: Tensor, key: Tensor, value: Tensor, tree: Tree, scaling: float | None
 ) -> Tensor:
-    attend = _compiled_flex() if query.device.type == "cuda" else flex_attention
-    output = attend(query, key, value, block_mask=tree.block_mask, scale=scaling, enable_gqa=True)
+    output = _flex_kernel(query.device.type)(
+        query, key, value, block_mask=tree.block_mask, scale=scaling, enable_gqa=True
+    )
     assert isinstance(output, Tensor)
     return output
 
 
 @cache
-def _compiled_flex() -> type[flex_attention]:
-    """Compiled once; `dynamic` keeps one kernel for all buckets instead of a recompile for each."""
-    return torch.compile(flex_attention, dynamic=True)
+def _flex_kernel(device: str) -> Callable[..., object]:
+    """Compiled once on CUDA; `dynamic` keeps one kernel for all buckets, so none is recompiled.
+
+    Elsewhere it runs as written, slowly: that is how the mask is tested without a GPU.
+    """
+    if device != "cuda":
+        return flex_attention
+    compiled: Callable[..., object] = torch.compile(flex_attention, dynamic=True)
+    return compiled
 
 
 def _grow_bucketed(packed: Packed, device: torch.device) -> Tree:

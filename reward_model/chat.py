@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 
 class Message(NamedTuple):
-    """One turn. `role` is whatever the checkpoint's template knows; usually system/user/assistant."""
+    """One turn; `role` is one that the template knows, usually system, user or assistant."""
 
     role: str
     content: str

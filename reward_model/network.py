@@ -55,7 +55,8 @@ class RewardNetwork:
         Raises:
             ReleaseError: transformers cannot make a model or a tokenizer of the directory.
         """
-        model = load_model(release).to(device=device, dtype=_dtype(dtype or release.dtype))
+        model = load_model(release)
+        nn.Module.to(model, device=device, dtype=_dtype(dtype or release.dtype))
         _keep_head_in_float32(model)
         return cls(model, load_tokenizer(release), release.max_tokens)
 
@@ -117,13 +118,11 @@ def load_model(release: Release) -> PreTrainedModel:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ReleaseError(
-            f"{release.path}: transformers cannot load this model: {error}"
-        ) from error
+        raise ReleaseError(f"{release.path}: transformers cannot load it: {error}") from error
     if missing := sorted(report["missing_keys"]):
         raise ReleaseError(
-            f"{release.path}: the weights hold no {', '.join(missing)}; such a layer would be random. "
-            "Serve a checkpoint that was trained with its score head"
+            f"{release.path}: the weights hold no {', '.join(missing)}, which would be random; "
+            "serve a checkpoint that was trained with its score head"
         )
     assert isinstance(model, PreTrainedModel)
     return model
@@ -156,7 +155,7 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
 
 
 def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
-    """Last hidden states [T, hidden] of a packed batch; the model must attend by `IMPLEMENTATION`."""
+    """Last hidden states [T, hidden] of a packed batch; the model attends by `IMPLEMENTATION`."""
     output = model.base_model(
         input_ids=tree.ids_1T, position_ids=tree.positions_1T, use_cache=False, tree=tree
     )
@@ -174,9 +173,7 @@ def scores_at(model: PreTrainedModel, hidden: Tensor, indices: list[int]) -> Ten
 
 
 def _dtype(name: str) -> torch.dtype:
-    dtype = getattr(torch, name, None)
-    assert dtype in _TOLERANCE, f"unknown dtype {name!r}"
-    return dtype
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
 
 
 def _keep_head_in_float32(model: PreTrainedModel) -> None:

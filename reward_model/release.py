@@ -7,7 +7,6 @@ facts derived, nothing to verify, and warnings that say so.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +51,7 @@ class Golden(_Record):
 
 
 class EncodingFacts(_Record):
-    """What must agree for ids to be the trainer's: hash of the template, tokens, and their rules."""
+    """What must agree for ids to be the trainer's: template, tokens, and their rules."""
 
     chat_template_sha256: str
     bos_token: str | None
@@ -113,9 +112,7 @@ def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
             )
         return _open_verified(path)
     if (path / GOLDEN).exists():
-        raise ReleaseError(
-            f"{path / MANIFEST}: missing, so publishing was interrupted; publish again"
-        )
+        raise ReleaseError(f"{path / MANIFEST}: missing, publishing was cut short; publish again")
     return _open_bare(path, chat_template)
 
 
@@ -146,7 +143,7 @@ def writing(target: Path) -> Iterator[Path]:
     if not (draft / MANIFEST).exists():
         raise ReleaseError(f"{draft / MANIFEST}: the manifest was not written")
     shutil.rmtree(target, ignore_errors=True)
-    os.replace(draft, target)
+    draft.replace(target)
 
 
 def file_names(path: Path) -> list[str]:

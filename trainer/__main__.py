@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from reward_model.release import ReleaseError, open_release
@@ -9,7 +10,17 @@ from trainer import base, calibrate, corpus, evaluate, pairs, pretrain, publish
 from trainer.recipes import RECIPES, Recipe
 from trainer.stage import StageError
 
-STAGES = ("corpus", "pairs", "base", "warmup", "pretrain", "calibrate", "evaluate", "publish")
+_RUNS: dict[str, Callable[..., None]] = {
+    "corpus": corpus.run,
+    "pairs": pairs.run,
+    "base": base.run,
+    "warmup": pretrain.run,
+    "pretrain": pretrain.run,
+    "calibrate": calibrate.run,
+    "evaluate": evaluate.run,
+    "publish": publish.run,
+}
+"""Stages in the order in which they run; a recipe has a config under each name."""
 
 
 def main() -> int:
@@ -19,7 +30,7 @@ def main() -> int:
         if options.stage == "verify":
             return _verify(Path(options.release))
         run_stage(options.stage, RECIPES[options.recipe](), Path(options.work))
-    except (StageError, ReleaseError, FileNotFoundError) as error:
+    except (StageError, ReleaseError) as error:
         print(f"trainer {options.stage}: {error}", file=sys.stderr)
         return 1
     return 0
@@ -28,25 +39,7 @@ def main() -> int:
 def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
     """A stage reads finished stages below `work` and writes its own folder there, manifest last."""
     output = work / ("release" if stage == "publish" else stage)
-    match stage:
-        case "corpus":
-            corpus.run(recipe.corpus, work, output)
-        case "pairs":
-            pairs.run(recipe.pairs, work, output)
-        case "base":
-            base.run(recipe.base, work, output)
-        case "warmup":
-            pretrain.run(recipe.warmup, work, output)
-        case "pretrain":
-            pretrain.run(recipe.pretrain, work, output)
-        case "calibrate":
-            calibrate.run(recipe.calibrate, work, output)
-        case "evaluate":
-            evaluate.run(recipe.evaluate, work, output)
-        case "publish":
-            publish.run(recipe.publish, work, output)
-        case _:
-            raise AssertionError(f"unknown stage {stage}")
+    _RUNS[stage](getattr(recipe, stage), work, output)
 
 
 def _verify(folder: Path) -> int:
@@ -58,12 +51,10 @@ def _verify(folder: Path) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for stage in STAGES:
+    for stage in _RUNS:
         command = commands.add_parser(stage, help=f"run the {stage} stage of a recipe")
         command.add_argument("--recipe", choices=sorted(RECIPES), required=True)
-        command.add_argument(
-            "--work", required=True, help="folder of this run, one subfolder a stage"
-        )
+        command.add_argument("--work", required=True, help="folder of this run")
     verify = commands.add_parser("verify", help="check a release directory against its manifest")
     verify.add_argument("release", help="release directory")
     return parser

@@ -97,7 +97,7 @@ def train_tokenizer(texts: list[str], config: BaseConfig) -> PreTrainedTokenizer
 
 
 def model_config(config: BaseConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    return LlamaConfig(
+    shape = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=config.hidden,
         intermediate_size=config.feed_forward,
@@ -108,6 +108,7 @@ def model_config(config: BaseConfig, tokenizer: PreTrainedTokenizerFast) -> Llam
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        num_labels=1,
         problem_type="regression",
     )
+    shape.num_labels = 1
+    return shape

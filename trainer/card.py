@@ -26,7 +26,9 @@ packages. The same code with other seeds or data lands near these figures, not o
 ![accuracy](accuracy.svg)
 """
 
-_HEAD = "| rejected answer | pairs | model | 95 % interval | length only | random |\n|---|---|---|---|---|---|"
+_HEAD = """\
+| rejected answer | pairs | model | 95 % interval | length only | random |
+|---|---|---|---|---|---|"""
 
 
 def card(name: str, version: str, command: str, report: Report) -> str:

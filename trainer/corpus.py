@@ -13,18 +13,9 @@ from pathlib import Path
 from datasketch import MinHash, MinHashLSH
 from tqdm import tqdm
 
-from trainer.stage import read_rows, write_rows, writing_stage
+from trainer.stage import StageError, read_rows, write_rows, writing_stage
 
-_PERMISSIVE = (
-    "mit",
-    "bsd",
-    "apache",
-    "isc",
-    "python software foundation",
-    "psf",
-    "zpl",
-    "unlicense",
-)
+_PERMISSIVE = ("mit", "bsd", "apache", "isc", "python software foundation", "psf", "unlicense")
 _COPYLEFT = ("gpl", "lgpl", "agpl", "mozilla", "mpl", "eupl", "cddl")
 _SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "testing", "_vendor", "vendor", "_vendored", "idlelib", "lib2to3", "examples"}
@@ -122,9 +113,7 @@ def snippets(package: Package, config: CorpusConfig, counts: Counter[str]) -> It
 def _folder_packages(folder: Path) -> Iterator[Package]:
     """A folder with installed distributions, or else one package for each of its subfolders."""
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"corpus folder {folder} does not exist; see runs/ for how to fill it"
-        )
+        raise StageError(f"no corpus folder {folder}; the scripts in runs/ show how to fill it")
     if any(folder.glob("*.dist-info")):
         yield from _installed(str(folder))
         return
@@ -152,11 +141,17 @@ def _licence(distribution: metadata.Distribution) -> str | None:
     """The licence as stated, when it is permissive and nothing beside it is not."""
     facts = distribution.metadata
     classifiers = [c for c in facts.get_all("Classifier") or () if c.startswith("License ::")]
-    stated = facts.get("License-Expression") or " ".join(c.split(" :: ")[-1] for c in classifiers)
-    stated = stated or (facts.get("License") or "").strip().split("\n")[0][:80]
+    stated = _fact(facts, "License-Expression") or " ".join(
+        c.split(" :: ")[-1] for c in classifiers
+    )
+    stated = stated or _fact(facts, "License").strip().split("\n")[0][:80]
     lowered = stated.lower()
     permissive = any(word in lowered for word in _PERMISSIVE)
     return stated if permissive and not any(word in lowered for word in _COPYLEFT) else None
+
+
+def _fact(facts: metadata.PackageMetadata, name: str) -> str:
+    return str(facts[name]) if name in set(facts) else ""
 
 
 def _python_files(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -178,8 +173,8 @@ def _functions(file: Path, counts: Counter[str]) -> list[ast.FunctionDef]:
     except (SyntaxError, ValueError, RecursionError, OSError):
         counts["file unreadable"] += 1
         return []
-    holders = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]
-    return [node for holder in holders for node in holder.body if isinstance(node, ast.FunctionDef)]
+    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
+    return [node for body in bodies for node in body if isinstance(node, ast.FunctionDef)]
 
 
 def _snippet(

@@ -24,15 +24,16 @@ class PackedTrainer(Trainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Batch],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
+        num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002 - the signature is theirs
     ) -> Tensor:
         """`weights.rank * L_RM + weights.lm * L_LM` of one packed batch."""
         assert isinstance(model, PreTrainedModel)
         assert not return_outputs, "a packed batch has no outputs per example"
         with torch.autocast(model.device.type, torch.bfloat16, enabled=self._autocast):
-            loss = joint_loss(model, inputs["batch"])
+            batch: Batch = inputs["batch"]
+            loss = joint_loss(model, batch)
         self._note("loss_rank", loss.rank)
         self._note("loss_lm", loss.lm)
         if len(loss.margins):
@@ -41,10 +42,9 @@ class PackedTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """Muon for the matrices of the layers, AdamW for embeddings, norms and the head."""
-        if self.optimizer is None:
-            self.optimizer = muon_and_adamw(
-                model or self.model, self.args.learning_rate, self.args.weight_decay
-            )
+        network = model or self.model
+        assert network is not None
+        self.optimizer = muon_and_adamw(network, self.args.learning_rate, self.args.weight_decay)
         return self.optimizer
 
     def log(self, logs: dict[str, float], *rest: Any) -> None:
@@ -58,7 +58,8 @@ class PackedTrainer(Trainer):
 
 def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> "Both":
     """Both at one learning rate: Muon's updates are scaled to the size of AdamW's."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inside = parameter.ndim == 2 and ".layers." in name
         (matrices if inside else others).append(parameter)
@@ -75,16 +76,15 @@ class Both(Optimizer):
     def __init__(self, *parts: Optimizer) -> None:
         self.parts = parts
         super().__init__([group for part in parts for group in part.param_groups], {})
+        groups = list(self.param_groups)
         for part in parts:  # shared, so that a scheduler's learning rate reaches the parts
-            mine = [
-                g for g in self.param_groups if g["params"][0] is part.param_groups[0]["params"][0]
-            ]
-            part.param_groups = mine
+            part.param_groups = [groups.pop(0) for _ in part.param_groups]
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         assert closure is None, "no line search here"
         for part in self.parts:
             part.step()
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         return {"parts": [part.state_dict() for part in self.parts]}

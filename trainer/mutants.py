@@ -71,9 +71,7 @@ _NAMES = {
     "ceil": "floor",
     "floor": "ceil",
 }
-_SILENT_CALLS = frozenset(
-    {"warn", "debug", "info", "warning", "error", "exception", "print", "log"}
-)
+_SILENT_CALLS = frozenset({"warn", "debug", "info", "warning", "error", "exception", "print"})
 
 
 def mutants(source: str, count: int, seed: str) -> list[str]:
@@ -92,7 +90,7 @@ def mutants(source: str, count: int, seed: str) -> list[str]:
 
 
 def _unparse_with(edit: Edit, tree: ast.Module) -> str | None:
-    """The edited tree as text, None when that does not compile; the tree itself is left as it was."""
+    """The edited tree as text, None when that does not compile; the tree is put back after."""
     original = getattr(edit.node, edit.field)
     setattr(edit.node, edit.field, edit.value)
     try:
@@ -140,15 +138,8 @@ def _is_silent(node: ast.AST) -> bool:
 
 
 def _node_edits(node: ast.AST) -> Iterator[Edit]:
+    yield from _operator_edits(node)
     match node:
-        case ast.Compare(ops=[operator]):
-            for other in _COMPARE[type(operator)]:
-                yield Edit(node, "ops", [other()])
-        case ast.BinOp(op=operation) | ast.AugAssign(op=operation):
-            for swapped in _ARITHMETIC.get(type(operation), ()):
-                yield Edit(node, "op", swapped())
-        case ast.BoolOp(op=operation):
-            yield Edit(node, "op", ast.Or() if isinstance(operation, ast.And) else ast.And())
         case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
             yield Edit(node, "test", _negated(test))
         case ast.Constant(value=value):
@@ -159,6 +150,18 @@ def _node_edits(node: ast.AST) -> Iterator[Edit]:
             yield Edit(node, "value", ast.Constant(None))
         case ast.Subscript(slice=ast.Slice(lower=low, upper=high)) if low or high:
             yield Edit(node, "slice", ast.Slice(lower=high, upper=low))
+
+
+def _operator_edits(node: ast.AST) -> Iterator[Edit]:
+    match node:
+        case ast.Compare(ops=[operator]):
+            for other in _COMPARE[type(operator)]:
+                yield Edit(node, "ops", [other()])
+        case ast.BinOp(op=operation) | ast.AugAssign(op=operation):
+            for swapped in _ARITHMETIC.get(type(operation), ()):
+                yield Edit(node, "op", swapped())
+        case ast.BoolOp(op=operation):
+            yield Edit(node, "op", ast.Or() if isinstance(operation, ast.And) else ast.And())
 
 
 def _call_edits(node: ast.Call, called: ast.expr, arguments: list[ast.expr]) -> Iterator[Edit]:
@@ -209,7 +212,6 @@ def _other_constants(value: object) -> list[object]:
 def _local_names(tree: ast.Module) -> list[str]:
     """Arguments and assigned names: what could be confused with one another."""
     found = [node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.append(node.id)
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    found += [name.id for name in names if isinstance(name.ctx, ast.Store)]
     return [name for name in dict.fromkeys(found) if name not in {"self", "cls", "_"}]

@@ -1,4 +1,4 @@
-"""Snippets -> prompts with a chosen and several rejected answers, in shards, held out by package."""
+"""Snippets -> prompts, each with a chosen and several rejected answers, held out by package."""
 
 import hashlib
 import random

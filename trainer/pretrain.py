@@ -3,9 +3,11 @@
 Both are this one stage: a warm-up has no rejected answers and no ranking loss.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -80,7 +82,7 @@ def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
             autocast=config.bf16,
         )
         trainer.train()
-        model.save_pretrained(draft.path)
+        save_rounded(model, draft.path)
         tokenizer.save_pretrained(draft.path)
         draft.facts["left_out"] = dict(collator.counts)
         draft.facts["log"] = trainer.state.log_history
@@ -93,6 +95,20 @@ def load_checkpoint(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerB
     assert isinstance(model, PreTrainedModel)
     assert isinstance(model.score, nn.Linear)
     return model.float(), AutoTokenizer.from_pretrained(folder)
+
+
+def save_rounded(model: PreTrainedModel, folder: Path) -> None:
+    """Store weights in bfloat16, half the size, with a config that loads them as float32.
+
+    Every later stage reads this file, so what is calibrated, evaluated and published is what is
+    served; only the head, whose rounding would tie close candidates, keeps its float32.
+    """
+    model.base_model.to(torch.bfloat16)
+    model.save_pretrained(folder)
+    file = folder / "config.json"
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"dtype": "float32"}, indent=2) + "\n"
+    )
 
 
 def _arguments(config: PretrainConfig, checkpoints: Path) -> TrainingArguments:

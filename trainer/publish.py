@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from reward_model import release
@@ -119,15 +120,16 @@ def _encoding(tokenizer: PreTrainedTokenizerBase) -> EncodingFacts:
     )
 
 
-def _training(config: PublishConfig, inputs: Path) -> dict[str, release.JsonValue]:
+def _training(config: PublishConfig, inputs: Path) -> dict[str, JsonValue]:
     """Everything each stage recorded but its training log, and what it ran on."""
     stages = {stage: read_manifest(inputs / stage) for stage in _STAGES}
     for manifest in stages.values():
         manifest.pop("log", None)
-    versions = {name: version(name) for name in ("torch", "transformers", "tokenizers")}
-    return {
+    facts: dict[str, JsonValue] = {
+        name: version(name) for name in ("torch", "transformers", "tokenizers")
+    }
+    return facts | {
         "command": config.command,
         "python": platform.python_version(),
-        "versions": dict(versions),
-        "stages": stages,
+        "stages": dict(stages),
     }

@@ -3,13 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -19,7 +18,7 @@ MANIFEST = "manifest.json"
 class Row(Protocol):
     """Any dataclass."""
 
-    __dataclass_fields__: "dict[str, dataclasses.Field[Any]]"
+    __dataclass_fields__: "ClassVar[dict[str, dataclasses.Field[Any]]]"
 
 
 R = TypeVar("R", bound=Row)
@@ -49,14 +48,12 @@ def writing_stage(name: str, config: Row, inputs: Path, output: Path) -> Iterato
         "config": dataclasses.asdict(config),
         "config_sha256": config_hash(config),
         "inputs": {folder.name: _hash(folder / MANIFEST) for folder in _stages(inputs, output)},
-        "files": {
-            file.name: _hash(file) for file in sorted(draft.path.iterdir()) if file.is_file()
-        },
+        "files": {file.name: _hash(file) for file in sorted(draft.path.iterdir())},
         **draft.facts,
     }
     (draft.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     shutil.rmtree(output, ignore_errors=True)
-    os.replace(draft.path, output)
+    draft.path.replace(output)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
