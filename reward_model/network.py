@@ -29,6 +29,9 @@ _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
 """Largest difference the self-check accepts, in units of the largest plain score, at least 1."""
 
 
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+
+
 class RewardNetwork:
     """A checkpoint ready to score. Not thread-safe: one thread does all model work.
 
@@ -134,12 +137,16 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
     Raises:
         ReleaseError: there is none, it is not a fast one, or it has no chat template.
     """
+    # Without any of these files transformers 5 makes up an empty tokenizer instead of failing.
+    if not any((release.path / name).exists() for name in _TOKENIZER_FILES):
+        raise ReleaseError(
+            f"{release.path / 'tokenizer.json'}: missing; put the tokenizer's files beside the weights"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(release.path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ReleaseError(
-            f"{release.path}: no tokenizer loads from it ({error}); put its tokenizer.json and "
-            "tokenizer_config.json beside the weights"
+            f"{release.path}: its tokenizer does not load ({error}); save it again with the weights"
         ) from error
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     if not tokenizer.is_fast:

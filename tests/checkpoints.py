@@ -10,9 +10,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-TEMPLATE = (
-    "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}<|end|>\n{% endfor %}"
-)
+TEMPLATE = """\
+{%- for message in messages -%}
+<|{{ message.role }}|>
+{{ message.content }}<|end|>
+{% endfor %}"""
 SPECIALS = ["<|pad|>", "<|bos|>", "<|eos|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"]
 
 _TEXT = [
@@ -89,7 +91,9 @@ def make_checkpoint(
     model = AutoModelForSequenceClassification.from_config(config)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
-            torch.nn.init.normal_(parameter, std=1.0 if "embed" in name else parameter.shape[1] ** -0.5)
+            torch.nn.init.normal_(
+                parameter, std=1.0 if "embed" in name else parameter.shape[1] ** -0.5
+            )
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path

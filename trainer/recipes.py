@@ -47,7 +47,7 @@ def tiny_code_rm() -> Recipe:
         corpus=CorpusConfig(folders=("packages",), installed=False),
         pairs=PairsConfig(),
         warmup=replace(tiny.warmup, steps=1300, decay=0.2),
-        pretrain=replace(tiny.pretrain, steps=2000),
+        pretrain=replace(tiny.pretrain, steps=1500),
         publish=PublishConfig(
             name="tiny-code-rm", version="2026-11-21.1", command="runs/tiny_code_rm.sh"
         ),

@@ -1,0 +1,55 @@
+"""Small complete releases, made where a test needs one."""
+
+import hashlib
+from pathlib import Path
+
+from reward_model import release
+from reward_model.calibration import Calibration
+from reward_model.encoding import Encoder
+from reward_model.network import RewardNetwork
+from reward_model.release import EncodingFacts, Golden, Manifest, Turn
+from tests.checkpoints import TEMPLATE, make_checkpoint
+
+
+def make_release(path: Path, *, golden_error: float = 0.0) -> Path:
+    """A verified release of a random checkpoint; `golden_error` is added to its golden scores."""
+    with release.writing(path) as draft:
+        make_checkpoint(draft)
+        (draft / release.GOLDEN).write_text(_golden(draft, golden_error))
+        (draft / "report.json").write_text("{}")
+        manifest = _manifest(draft)
+        (draft / release.MANIFEST).write_text(manifest.model_dump_json(indent=1))
+    return path
+
+
+def rewrite_manifest(path: Path) -> None:
+    """Hash the files again, as somebody would who meant a change to pass."""
+    (path / release.MANIFEST).write_text(_manifest(path).model_dump_json(indent=1))
+
+
+def _golden(checkpoint: Path, error: float) -> str:
+    network = RewardNetwork.load(release.open_release(checkpoint), device="cpu")
+    encoder = Encoder(network.tokenizer, max_tokens=network.max_tokens, pad_id=None)
+    messages = (Turn(role="user", content="add"), Turn(role="assistant", content="def add(a, b)"))
+    conversation = Golden(messages=messages, score=0.0).conversation
+    ((score,),) = network.score([encoder.encode(conversation)])
+    return Golden(messages=messages, score=score + error).model_dump_json() + "\n"
+
+
+def _manifest(folder: Path) -> Manifest:
+    return Manifest(
+        name="test-rm",
+        version="1",
+        files={name: release.sha256(folder / name) for name in release.file_names(folder)},
+        encoding=EncodingFacts(
+            chat_template_sha256=hashlib.sha256(TEMPLATE.encode()).hexdigest(),
+            bos_token="<|bos|>",
+            eos_token="<|eos|>",
+            pad_token="<|pad|>",
+            max_tokens=512,
+        ),
+        dtype="float32",
+        calibration=Calibration(mean=0.5, std=2.0, n=10, reference="test"),
+        golden_tolerance=1e-4,
+        training={},
+    )

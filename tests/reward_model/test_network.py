@@ -1,0 +1,107 @@
+"""Packed scores are the plain forward's, whatever the company."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForSequenceClassification
+
+from reward_model.network import RewardNetwork
+from reward_model.packing import Sequence
+from reward_model.release import ReleaseError, open_release
+from tests.checkpoints import make_checkpoint
+
+ids = st.lists(st.integers(7, 12), min_size=1, max_size=24).map(tuple)
+batches = st.lists(ids, min_size=1, max_size=8)
+
+
+@pytest.fixture(scope="module", params=["qwen2", "llama"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("model"), request.param)
+
+
+@pytest.fixture(scope="module")
+def network(checkpoint: Path) -> RewardNetwork:
+    return RewardNetwork.load(open_release(checkpoint), device="cpu")
+
+
+def last(*texts: tuple[int, ...]) -> list[Sequence]:
+    return [Sequence(text, (len(text) - 1,)) for text in texts]
+
+
+@given(batch=batches)
+@settings(deadline=None, max_examples=40)
+def test_company_never_changes_a_score(
+    network: RewardNetwork, batch: list[tuple[int, ...]]
+) -> None:
+    assert network.shares_prefixes
+    together = [score for (score,) in network.score(last(*batch))]
+    alone = [network.score(last(text))[0][0] for text in batch]
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_scores_are_those_of_transformers(checkpoint: Path, network: RewardNetwork) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint)
+    texts = [tuple(range(7, 7 + n)) for n in (1, 5, 200)] + [(*range(7, 100), 20)]
+    with torch.inference_mode():
+        plain = [float(model(input_ids=torch.tensor([text])).logits[0, 0]) for text in texts]
+    assert [s for (s,) in network.score(last(*texts))] == pytest.approx(plain, abs=1e-4)
+
+
+def test_every_read_position_is_the_score_of_the_prefix(network: RewardNetwork) -> None:
+    text = tuple(range(7, 40))
+    (scores,) = network.score([Sequence(text, (3, 17, 32))])
+    prefixes = network.score(last(text[:4], text[:18], text))
+    assert scores == pytest.approx([score for (score,) in prefixes], abs=1e-5)
+
+
+def test_an_unpacked_architecture_falls_back_and_says_so(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path, "mistral", sliding_window=8)
+    network = RewardNetwork.load(open_release(checkpoint), device="cpu")
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint)
+    text = tuple(range(7, 47))
+    assert not network.shares_prefixes
+    assert "mistral" in str(network.fallback_reason)
+    with torch.inference_mode():
+        plain = float(model(input_ids=torch.tensor([text])).logits[0, 0])
+    assert network.score(last(text, text[:9]))[0] == pytest.approx([plain], abs=1e-5)
+
+
+def test_a_wrong_packed_forward_is_found_out(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reward_model.network.packed_hidden", _zeros)
+    network = RewardNetwork.load(open_release(checkpoint), device="cpu")
+    assert "self-check" in str(network.fallback_reason)
+
+
+def _zeros(model: torch.nn.Module, tree: object) -> torch.Tensor:
+    del model, tree
+    return torch.zeros(4096, 32)
+
+
+def test_bfloat16_keeps_its_head_and_scores_in_float32(checkpoint: Path) -> None:
+    network = RewardNetwork.load(open_release(checkpoint), device="cpu", dtype="bfloat16")
+    assert network.shares_prefixes
+    assert network.model.base_model.dtype == torch.bfloat16
+    assert network.model.score.weight.dtype == torch.float32
+
+
+def test_a_checkpoint_without_its_head_is_refused(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    model.base_model.save_pretrained(tmp_path, state_dict=model.base_model.state_dict())
+    with pytest.raises(ReleaseError, match=r"score\.weight"):
+        RewardNetwork.load(open_release(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize("missing", ["tokenizer.json", "chat_template.jinja"])
+def test_a_checkpoint_without_a_tokenizer_or_template_is_refused(
+    tmp_path: Path, missing: str
+) -> None:
+    make_checkpoint(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(ReleaseError, match=r"tokenizer"):
+        RewardNetwork.load(open_release(tmp_path), device="cpu")

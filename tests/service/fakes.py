@@ -1,0 +1,133 @@
+"""An engine without a model, and what it takes to run an app around it. All through real seams."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+
+from reward_model.calibration import Calibration
+from reward_model.chat import Conversation
+from reward_model.encoding import TooLong
+from reward_model.packing import Sequence
+from reward_model.release import Golden, Release
+from service.app import create_app
+from service.lifecycle import Service
+from service.model import Model
+from service.settings import Settings
+
+MAX_TOKENS = 64
+CALIBRATION = Calibration(mean=10.0, std=2.0, n=100, reference="a test")
+
+
+class FakeEngine:
+    """A text's score is its number of tokens, so every test can tell what it must be."""
+
+    max_tokens = MAX_TOKENS
+    dtype = "float32"
+    shares_prefixes = True
+    fallback_reason: str | None = None
+
+    def __init__(self) -> None:
+        self.batches: list[list[Sequence]] = []
+        self.closed = False
+
+    def warm_up(self) -> None:
+        self.score([])
+
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if batch:
+            self.batches.append(batch)
+        return [[float(len(sequence.ids))] for sequence in batch]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class GatedEngine(FakeEngine):
+    """Begins a batch, says so, and waits to be let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Semaphore(0)
+
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if batch:
+            self.begun.release()
+            assert self.go_on.acquire(timeout=20), "no test let the batch go on"
+        return super().score(batch)
+
+    async def begins(self) -> None:
+        assert await asyncio.to_thread(self.begun.acquire, timeout=10), "no batch was begun"
+
+
+def encode(conversation: Conversation) -> Sequence:
+    """A token per byte: the conversation's contents, one after the other."""
+    ids = tuple("".join(message.content for message in conversation).encode())
+    if len(ids) > MAX_TOKENS:
+        raise TooLong(len(ids), MAX_TOKENS)
+    return Sequence(ids, (len(ids) - 1,))
+
+
+def release(*golden: Golden, tolerance: float = 0.0) -> Release:
+    return Release(
+        path=Path("fake"),
+        name="fake-rm",
+        version="1.2",
+        dtype="float32",
+        max_tokens=MAX_TOKENS,
+        pad_id=None,
+        calibration=CALIBRATION,
+        golden=golden,
+        golden_tolerance=tolerance,
+        warnings=("not a real model",),
+    )
+
+
+def model(engine: FakeEngine | None = None, *golden: Golden) -> Model:
+    return Model("fake-rm", release(*golden), encode, engine or FakeEngine())
+
+
+@dataclass(frozen=True)
+class Running:
+    """A started app and a client of it."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    service: Service = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "service", self.app.state.service)
+
+    async def score(self, prompt: str, *candidates: str, **more: object) -> httpx.Response:
+        entry = {"prompt": prompt, "candidates": list(candidates)}
+        return await self.client.post("/v1/score", json={"inputs": [entry], **more})
+
+
+@asynccontextmanager
+async def starting(
+    opener: Callable[[Settings], Model], **settings: object
+) -> AsyncIterator[Running]:
+    """An app whose model may still be loading."""
+    app = create_app(Settings.model_validate(settings), opener)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test", timeout=10) as client,
+    ):
+        yield Running(app, client)
+
+
+@asynccontextmanager
+async def running(
+    engine: FakeEngine | None = None, *golden: Golden, **settings: object
+) -> AsyncIterator[Running]:
+    """An app around a fake engine, as ready as it will get."""
+    async with starting(lambda _: model(engine, *golden), **settings) as app:
+        await app.service.started()
+        yield app

@@ -1,0 +1,117 @@
+"""The policy, without threads and on a clock that only these tests move."""
+
+import asyncio
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reward_model.packing import Sequence, new_tokens
+from service.backlog import PRIORITIES, Backlog, Job, Priority
+
+
+def job(
+    text: str, *, priority: Priority = "interactive", at: float = 0.0, deadline: float = math.inf
+) -> Job:
+    """Needs a running event loop, as every future does."""
+    ids = tuple(text.encode())
+    answer = asyncio.get_running_loop().create_future()
+    return Job(Sequence(ids, (len(ids) - 1,)), priority, answer, at, deadline)
+
+
+def backlog(
+    *jobs: Job, batch_tokens: int = 10, max_wait: float = 0.0, shares_prefixes: bool = True
+) -> Backlog:
+    waiting = Backlog(
+        batch_tokens=batch_tokens,
+        max_wait=max_wait,
+        bulk_patience=5.0,
+        shares_prefixes=shares_prefixes,
+    )
+    for entry in jobs:
+        waiting.push(entry)
+    return waiting
+
+
+def texts(batch: list[Job]) -> list[str]:
+    return [bytes(job.sequence.ids).decode() for job in batch]
+
+
+async def test_candidates_of_one_prompt_pay_for_it_once() -> None:
+    waiting = backlog(job("promptA"), job("promptB"), job("promptC"), job("promptDE"))
+    assert texts(waiting.take(0)) == ["promptA", "promptB", "promptC"]  # 7 + 1 + 1, then 2 more
+    assert texts(waiting.take(0)) == ["promptDE"]
+    assert len(waiting) == 0
+
+
+async def test_an_engine_that_shares_nothing_pays_for_every_prompt() -> None:
+    waiting = backlog(job("promptA"), job("promptB"), shares_prefixes=False)
+    assert texts(waiting.take(0)) == ["promptA"]
+
+
+async def test_a_job_over_the_budget_runs_alone() -> None:
+    waiting = backlog(job("a"), job("x" * 11), job("b"))
+    assert [texts(waiting.take(0)) for _ in range(3)] == [["a"], ["x" * 11], ["b"]]
+
+
+async def test_interactive_goes_first_and_bulk_fills_what_is_left() -> None:
+    bulk = [job(text, priority="bulk") for text in ("bulk", "more")]
+    waiting = backlog(*bulk, job("first"), job("z"))
+    assert texts(waiting.take(0)) == ["first", "z", "bulk"]
+
+
+async def test_bulk_leads_one_batch_when_its_patience_ends_and_then_waits_again() -> None:
+    waiting = backlog(
+        *(job(letter * 10, priority="bulk") for letter in "ab"), *(job(d * 10) for d in "0123")
+    )
+    order = [texts(waiting.take(now))[0][0] for now in (4.9, 5.0, 5.1, 9.9, 10.0, 10.1)]
+    assert order == ["0", "a", "1", "2", "b", "3"]
+
+
+async def test_what_nobody_awaits_is_dropped() -> None:
+    gone, late, wanted = job("gone"), job("late", deadline=1.0), job("wanted")
+    waiting = backlog(gone, late, wanted)
+    gone.answer.cancel()
+    assert waiting.take(1.0) == [wanted]
+    assert waiting.take_expired() == [late]
+    assert waiting.take_expired() == []
+
+
+async def test_the_first_job_waits_for_company_until_the_budget_or_its_time_is_reached() -> None:
+    waiting = backlog(max_wait=2.0)
+    assert waiting.due_in(0.0) == math.inf
+    waiting.push(job("abc", at=1.0))
+    assert waiting.due_in(1.5) == 1.5
+    assert waiting.due_in(9.0) == 0.0
+    waiting.push(job("0123456", at=1.5))
+    assert waiting.due_in(1.5) == 0.0
+    waiting.take(1.5)
+    assert waiting.due_in(1.5) == math.inf
+
+
+TEXT = st.text("ab", min_size=1, max_size=15)
+ARRIVALS = st.lists(st.tuples(TEXT, st.sampled_from(PRIORITIES), st.booleans()), max_size=25)
+
+
+@given(ARRIVALS, st.booleans())
+async def test_every_job_is_taken_once_in_order_and_within_the_budget(
+    arrivals: list[tuple[str, Priority, bool]], shares_prefixes: bool
+) -> None:
+    jobs = [job(text, priority=priority) for text, priority, _ in arrivals]
+    for entry, (_, _, abandoned) in zip(jobs, arrivals, strict=True):
+        if abandoned:
+            entry.answer.cancel()
+    waiting = backlog(*jobs, shares_prefixes=shares_prefixes)
+    batches = list(iter(lambda: waiting.take(0.0), []))
+
+    taken = [entry for batch in batches for entry in batch]
+    for priority in PRIORITIES:
+        expected = [e for e in jobs if e.priority == priority and not e.answer.cancelled()]
+        assert [entry for entry in taken if entry.priority == priority] == expected
+    for batch in batches:
+        sequences = [entry.sequence for entry in batch]
+        cost = sum(new_tokens(sequences)) if shares_prefixes else sum(e.tokens for e in batch)
+        assert cost <= 10 or len(batch) == 1
+        kinds = [entry.priority for entry in batch]
+        assert kinds == sorted(kinds, key=PRIORITIES.index), "interactive leads every batch"
+    assert waiting.due_in(0.0) == math.inf

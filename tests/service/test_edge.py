@@ -1,0 +1,194 @@
+"""Request ids, body limits, the last resort, and the one log line per request."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+
+from service.logs import JsonLines
+from service.routes.seams import ServiceOf
+from tests.service.fakes import FakeEngine, GatedEngine, running
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def test_a_request_id_is_taken_and_given_back() -> None:
+    async with running() as app:
+        answer = await app.client.get("/healthz", headers={"X-Request-Id": "run-7/step~42"})
+    assert answer.headers["x-request-id"] == "run-7/step~42"
+
+
+@pytest.mark.parametrize("odd", ["", "x" * 129, "two words", "tab\tbed", b"caf\xe9"])
+async def test_an_odd_request_id_is_replaced(odd: str | bytes) -> None:
+    async with running() as app:
+        answer = await app.client.get("/healthz", headers={b"X-Request-Id": odd})  # type: ignore[dict-item] # str too
+    assert len(answer.headers["x-request-id"]) == 32
+
+
+async def test_a_body_announced_as_too_large_is_not_read() -> None:
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=b"x" * 50_000_000, headers=JSON)
+        unharmed = await app.score("prompt", "a")
+    assert answer.status_code == 413
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == ("body_too_large", "invalid_request_error")
+    assert "16777216 bytes" in error["message"]
+    assert answer.headers["x-request-id"]
+    assert unharmed.status_code == 200
+
+
+async def test_a_body_that_grows_too_large_is_stopped() -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b"x" * 100
+
+    async with running(max_body_bytes=1000) as app:
+        answer = await app.client.post("/v1/score", content=endless(), headers=JSON)
+    assert answer.status_code == 413
+    assert sent == 11
+
+
+async def test_a_body_of_exactly_the_limit_passes() -> None:
+    body = json.dumps({"inputs": [{"prompt": "p", "candidates": ["c"]}]}).encode()
+    async with running(max_body_bytes=len(body)) as app:
+        answer = await app.client.post("/v1/score", content=body, headers=JSON)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("announced", ["-5", "many", "9" * 400])
+async def test_an_odd_content_length_changes_nothing(announced: str) -> None:
+    """A real server refuses most of these itself."""
+    headers = JSON | {"Content-Length": announced}
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=b"{}", headers=headers)
+    assert answer.status_code == (413 if announced.startswith("9") else 422)
+
+
+def add_failing_route(app: FastAPI) -> None:
+    @app.get("/fails")
+    async def fails(service: ServiceOf) -> None:
+        raise RuntimeError(f"quotes a user of {service.model.name}")
+
+
+async def test_a_fault_of_ours_is_500_in_the_same_shape(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as app:
+        add_failing_route(app.app)
+        answer = await app.client.get("/fails")
+    assert answer.status_code == 500
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("server_error", "internal_error")
+    assert answer.headers["x-request-id"] in error["message"]
+    lines = [JsonLines().format(record) for record in caplog.records]
+    (line,) = [json.loads(line) for line in lines if '"message": "fault"' in line]
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert line["exception"] == "RuntimeError"
+    assert line["frames"][-1].endswith(" fails")
+    assert "quotes a user" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("GET", "/v1/score", 405, "method_not_allowed"),
+        ("POST", "/v1/models", 405, "method_not_allowed"),
+    ],
+)
+async def test_wrong_paths_and_methods(method: str, path: str, status: int, code: str) -> None:
+    async with running() as app:
+        answer = await app.client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == code
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+async def test_one_line_per_request_tells_everything_but_the_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with running() as app:
+        answer = await app.score("my secret", "secret too", "x" * 64, priority="bulk")
+        await app.client.get("/healthz?q=secret")
+        await app.client.get("/secret-path?q=secret")
+    lines = [JsonLines().format(r) for r in caplog.records if r.name == "service.request"]
+    score, stray = (json.loads(line) for line in lines)
+    assert score["request_id"] == answer.headers["x-request-id"]
+    expected = {
+        "level": "info",
+        "method": "POST",
+        "route": "/v1/score",
+        "status": 200,
+        "outcome": "ok",
+        "priority": "bulk",
+        "inputs": 1,
+        "items_ok": 1,
+        "items_too_long": 1,
+        "tokens": 19 + 73,
+        "computed_tokens": 19,
+        "body_bytes": len(answer.request.content),
+    }
+    assert expected.items() <= score.items()
+    assert {"ms", "encode_ms", "queue_ms", "infer_ms", "total_ms"} <= score.keys()
+    assert (stray["route"], stray["outcome"]) == ("unmatched", "not_found")
+    ours = [JsonLines().format(r) for r in caplog.records if not r.name.startswith("httpx")]
+    assert "secret" not in "".join(ours)
+
+
+async def test_a_request_that_the_server_ends_is_told_so() -> None:
+    engine = GatedEngine()
+    sent: list[dict[str, object]] = []
+    body = b'{"inputs": [{"prompt": "p", "candidates": ["c"]}]}'
+    events = [{"type": "http.request", "body": body}]
+    silent = asyncio.Event()
+
+    async def receive() -> dict[str, object]:
+        if not events:
+            await silent.wait()
+        return events.pop()
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/score",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    async with running(engine) as app:
+        request = asyncio.ensure_future(app.app(scope, receive, send))  # type: ignore[arg-type] # plain dicts for ASGI's
+        await engine.begins()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        engine.go_on.release()
+    assert sent[0]["status"] == 503
+    assert b"draining" in str(sent[1]["body"]).encode()
+
+
+async def test_the_client_may_leave_in_the_middle_of_its_body() -> None:
+    engine = FakeEngine()
+    sent: list[object] = []
+    events = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": b'{"inp', "more_body": True},
+    ]
+
+    async def receive() -> dict[str, object]:
+        return events.pop()
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": []}
+    async with running(engine) as app:
+        await app.app(scope, receive, send)  # type: ignore[arg-type] # plain dicts for ASGI's
+    assert engine.batches == []

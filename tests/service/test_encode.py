@@ -1,0 +1,67 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from reward_model.chat import Conversation, Message, Unencodable
+from reward_model.packing import Sequence
+from service.ask import ItemScore
+from service.encode import EncodePool
+from tests.service.fakes import MAX_TOKENS, encode
+
+
+def picky(conversation: Conversation) -> Sequence:
+    match conversation[-1].content:
+        case "refused":
+            raise Unencodable("the template says no")
+        case "odd":
+            raise StopIteration
+        case _:
+            return encode(conversation)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+def conversations(*answers: str) -> list[Conversation]:
+    return [(Message("user", "p"), Message("assistant", answer)) for answer in answers]
+
+
+async def test_order_is_kept_over_many_chunks(threads: ThreadPoolExecutor) -> None:
+    pool = EncodePool(encode, threads, shares_prefixes=True)
+    answers = [f"answer {number}" for number in range(100)]
+    encoded = await pool.encode(conversations(*answers))
+    assert encoded == [encode(conversation) for conversation in conversations(*answers)]
+
+
+async def test_one_bad_text_leaves_its_neighbours_alone(
+    threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = EncodePool(picky, threads, shares_prefixes=True)
+    texts = conversations("fine", "x" * MAX_TOKENS, "refused", "odd", "fine")
+    first, long, refused, odd, last = await pool.encode(texts)
+    assert isinstance(first, Sequence)
+    assert isinstance(long, ItemScore)
+    assert long.error is not None
+    assert (long.error.code, long.tokens) == ("too_long", MAX_TOKENS + 1)
+    assert isinstance(refused, ItemScore)
+    assert refused.error is not None
+    assert (refused.error.code, refused.error.message) == ("unencodable", "the template says no")
+    assert isinstance(odd, ItemScore)
+    assert odd.error is not None
+    assert odd.error.code == "unencodable"
+    assert last == first
+    assert "StopIteration" in caplog.text
+
+
+async def test_the_plan_puts_sequences_beside_those_they_share_most_with(
+    threads: ThreadPoolExecutor,
+) -> None:
+    texts = {key: encode((Message("user", text),)) for key, text in enumerate(["ab1", "cd", "ab2"])}
+    shared = await EncodePool(encode, threads, shares_prefixes=True).plan(texts)
+    assert list(shared.items()) == [(0, 3), (2, 1), (1, 2)]
+    unshared = await EncodePool(encode, threads, shares_prefixes=False).plan(texts)
+    assert list(unshared.items()) == [(0, 3), (1, 2), (2, 3)]

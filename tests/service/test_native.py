@@ -1,0 +1,315 @@
+"""`POST /v1/score` over HTTP, around a fake engine."""
+
+import asyncio
+import math
+
+import pytest
+
+from reward_model.packing import Sequence
+from service.routes.native import _EXAMPLE
+from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, running
+
+SECRET = "my secret text"
+
+
+async def test_the_whole_answer() -> None:
+    async with running() as app:
+        answer = await app.score("prompt", "a", "long one", "x" * MAX_TOKENS, "b")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body.pop("id") == f"score-{answer.headers['x-request-id']}"
+    too_long = body["results"][0]["scores"][2]["error"]
+    assert too_long.pop("message").startswith("the conversation has 70 tokens")
+    assert body == {
+        "model": "fake-rm",
+        "version": "1.2",
+        "score_type": "raw_logit",
+        "results": [
+            {
+                "scores": [
+                    _scored(0, 7.0),
+                    _scored(1, 14.0),
+                    {
+                        "index": 2,
+                        "score": None,
+                        "normalized": None,
+                        "tokens": 70,
+                        "error": {"code": "too_long"},
+                    },
+                    _scored(3, 7.0),
+                ],
+                "ranking": [1, 0, 3],
+                "best": 1,
+            }
+        ],
+        "usage": {"tokens": 98, "computed_tokens": 6 + 1 + 8 + 1},
+    }
+
+
+def _scored(index: int, score: float) -> dict[str, object]:
+    return {
+        "index": index,
+        "score": score,
+        "normalized": CALIBRATION.apply(score),
+        "tokens": int(score),
+        "error": None,
+    }
+
+
+async def test_the_documented_example_works() -> None:
+    class Roomy(FakeEngine):
+        max_tokens = 10_000
+
+    async with running(Roomy()) as app:
+        answer = await app.client.post("/v1/score", json=_EXAMPLE)
+        documented = (await app.client.get("/openapi.json")).json()
+    assert answer.status_code == 200
+    assert len(answer.json()["results"]) == 2
+    schema = documented["components"]["schemas"]["ScoreRequest"]
+    assert schema["examples"] == [_EXAMPLE]
+    assert set(documented["paths"]["/v1/score"]["post"]["responses"]) == {
+        "200", "400", "404", "413", "422", "500", "503", "504",
+    }  # fmt: skip
+
+
+async def test_prompt_is_short_for_one_user_message() -> None:
+    engine = FakeEngine()
+    entries = [
+        {"prompt": "same", "candidates": ["x"]},
+        {"messages": [{"role": "user", "content": "same"}], "candidates": ["x"]},
+    ]
+    async with running(engine) as app:
+        answer = await app.client.post("/v1/score", json={"inputs": entries})
+    (one, two), usage = engine.batches[0], answer.json()["usage"]
+    assert one == two
+    assert usage == {"tokens": 10, "computed_tokens": 5}
+
+
+async def test_nothing_scored_means_no_best() -> None:
+    async with running() as app:
+        answer = await app.score("prompt", "x" * MAX_TOKENS)
+    (result,) = answer.json()["results"]
+    assert (result["ranking"], result["best"]) == ([], None)
+
+
+async def test_server_timing_names_every_step() -> None:
+    async with running() as app:
+        answer = await app.score("prompt", "a")
+    steps = [step.split(";dur=") for step in answer.headers["server-timing"].split(", ")]
+    assert [name for name, _ in steps] == ["admit", "encode", "queue", "infer", "total"]
+    assert all(float(duration) >= 0 for _, duration in steps)
+
+
+TURN = {"role": "user", "content": SECRET}
+GOOD = {"prompt": SECRET, "candidates": [SECRET]}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ([], None),
+        (SECRET, None),
+        ({}, "inputs"),
+        ({"inputs": []}, "inputs"),
+        ({"inputs": GOOD}, "inputs"),
+        ({"inputs": [SECRET]}, "inputs[0]"),
+        ({"inputs": [GOOD, {"prompt": SECRET}]}, "inputs[1].candidates"),
+        ({"inputs": [{"prompt": SECRET, "candidates": []}]}, "inputs[0].candidates"),
+        ({"inputs": [{"prompt": SECRET, "candidates": SECRET}]}, "inputs[0].candidates"),
+        ({"inputs": [{"prompt": SECRET, "candidates": ["a", ""]}]}, "inputs[0].candidates[1]"),
+        ({"inputs": [{"prompt": SECRET, "candidates": ["a", 1]}]}, "inputs[0].candidates[1]"),
+        ({"inputs": [{"prompt": SECRET, "candidates": [None]}]}, "inputs[0].candidates[0]"),
+        ({"inputs": [{"prompt": "", "candidates": [SECRET]}]}, "inputs[0].prompt"),
+        ({"inputs": [{"prompt": 7, "candidates": [SECRET]}]}, "inputs[0].prompt"),
+        ({"inputs": [{"candidates": [SECRET]}]}, "inputs[0]"),
+        ({"inputs": [GOOD | {"messages": [TURN]}]}, "inputs[0]"),
+        ({"inputs": [{"messages": [], "candidates": [SECRET]}]}, "inputs[0].messages"),
+        (
+            {"inputs": [{"messages": [TURN | {"role": "assistant"}], "candidates": ["a"]}]},
+            "inputs[0]",
+        ),
+        (
+            {"inputs": [{"messages": [TURN | {"role": SECRET}], "candidates": ["a"]}]},
+            "inputs[0].messages[0].role",
+        ),
+        (
+            {"inputs": [{"messages": [TURN | {"content": ""}], "candidates": ["a"]}]},
+            "inputs[0].messages[0].content",
+        ),
+        ({"inputs": [GOOD], "steps": None}, "steps"),
+        ({"inputs": [GOOD], "activation": True}, "activation"),
+        ({"inputs": [GOOD], SECRET: 1}, "?"),
+        ({"inputs": [GOOD | {"candidate": "x"}]}, "inputs[0].candidate"),
+        ({"inputs": [GOOD], "priority": SECRET}, "priority"),
+        ({"inputs": [GOOD], "over_length": "truncate_prompt"}, "over_length"),
+        ({"inputs": [GOOD], "timeout_ms": "30"}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": 1.5}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": True}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": 0}, "timeout_ms"),
+        ({"inputs": [GOOD], "model": 3}, "model"),
+        ({"inputs": [{"prompt": SECRET, "candidates": [SECRET] * 11}]}, "inputs"),
+        ({"inputs": [GOOD] * 11}, "inputs"),
+    ],
+)
+async def test_a_wrong_request_is_told_which_field_and_never_what_was_in_it(
+    body: object, param: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with running(max_candidates=10) as app:
+        answer = await app.client.post("/v1/score", json=body)
+        unharmed = await app.score("prompt", "a")
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
+    assert error["param"] == param
+    assert error["message"].startswith(param or "the body")
+    assert SECRET not in answer.text + caplog.text
+    assert unharmed.status_code == 200
+
+
+async def test_ten_thousand_candidates_are_refused_with_the_limit() -> None:
+    async with running() as app:
+        answer = await app.score("prompt", *["x"] * 10_000)
+    assert answer.status_code == 422
+    assert "10000 candidates" in answer.json()["error"]["message"]
+    assert "1024" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"inputs": [{"prompt": "\xe9", "candidates": ["a"]}]}',
+        b'{"inputs": [{"prompt": "\\ud800", "candidates": ["a"]}]}',
+        b"[" * 100_000,
+        b"1" * 100_000,
+        b"{'inputs': []}",
+    ],
+)
+async def test_a_body_that_is_not_json_in_utf8(body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=body, headers=headers)
+        unharmed = await app.score("prompt", "a")
+    assert answer.status_code == (400 if body else 422)
+    assert answer.json()["error"]["code"] == ("malformed_body" if body else "invalid_request")
+    assert unharmed.status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+async def test_another_content_type_is_told_which_one_is_needed(content_type: str) -> None:
+    async with running() as app:
+        answer = await app.client.post(
+            "/v1/score", content=b'{"inputs": []}', headers={"Content-Type": content_type}
+        )
+    assert answer.status_code == 422
+    assert "application/json" in answer.json()["error"]["message"]
+
+
+async def test_the_served_model_may_be_named_and_no_other() -> None:
+    async with running() as app:
+        named = await app.score("prompt", "a", model="fake-rm")
+        other = await app.score("prompt", "a", model="gpt-2")
+    assert named.status_code == 200
+    assert other.status_code == 404
+    error = other.json()["error"]
+    assert (error["code"], error["param"]) == ("model_not_found", "model")
+    assert "'fake-rm'" in error["message"]
+
+
+class BrokenEngine(FakeEngine):
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if any(bytes(sequence.ids).endswith(b"!") for sequence in batch):
+            raise RuntimeError("internals")
+        return [[math.inf if len(sequence.ids) == 7 else 1.0] for sequence in batch]
+
+
+async def test_an_engine_fault_is_an_error_of_the_items_it_hit() -> None:
+    async with running(BrokenEngine()) as app:
+        fault = await app.score("prompt", "!")
+        after = await app.score("prompt", "fine")
+        metrics = (await app.client.get("/metrics")).text
+    assert fault.status_code == after.status_code == 200
+    (item,) = fault.json()["results"][0]["scores"]
+    assert (item["score"], item["error"]["code"]) == (None, "engine_error")
+    assert "internals" not in fault.text
+    assert after.json()["results"][0]["best"] == 0
+    assert 'reward_errors_total{code="engine_error"} 1.0' in metrics
+
+
+async def test_a_score_that_is_no_number_is_an_error_of_its_item() -> None:
+    async with running(BrokenEngine()) as app:
+        answer = await app.score("prompt", "x", "fine")
+        metrics = (await app.client.get("/metrics")).text
+    bad, fine = answer.json()["results"][0]["scores"]
+    assert (bad["score"], bad["error"]["code"]) == (None, "non_finite")
+    assert (fine["score"], fine["error"]) == (1.0, None)
+    assert answer.json()["results"][0]["ranking"] == [1]
+    assert "reward_non_finite_scores_total 1.0" in metrics
+
+
+async def test_a_full_queue_is_503_with_retry_after() -> None:
+    engine = GatedEngine()
+    async with running(engine, max_queue_items=1) as app:
+        first = asyncio.create_task(app.score("prompt", "a"))
+        await engine.begins()
+        refused = await app.score("prompt", "b")
+        bulk = asyncio.create_task(app.score("prompt", "c", priority="bulk"))
+        engine.go_on.release(2)
+        statuses = [(await first).status_code, (await bulk).status_code]
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "queue_full"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert statuses == [200, 200]
+
+
+async def test_a_passed_deadline_is_504_and_runs_nothing() -> None:
+    engine = GatedEngine()
+    async with running(engine) as app:
+        first = asyncio.create_task(app.score("prompt", "a"))
+        await engine.begins()
+        late = await app.score("prompt", "b", timeout_ms=1)
+        engine.go_on.release()
+        await first
+    assert late.status_code == 504
+    assert late.json()["error"]["code"] == "deadline_exceeded"
+    assert len(engine.batches) == 1
+
+
+async def test_the_work_of_a_client_that_left_is_skipped() -> None:
+    """Plain ASGI, because httpx's in-process transport cannot hang up."""
+    engine = GatedEngine()
+    async with running(engine) as app:
+        first = asyncio.create_task(app.score("prompt", "a"))
+        await engine.begins()
+        events = [
+            {"type": "http.disconnect"},
+            {
+                "type": "http.request",
+                "body": b'{"inputs": [{"prompt": "gone", "candidates": ["b"]}]}',
+            },
+        ]
+        sent: list[dict[str, object]] = []
+
+        async def receive() -> dict[str, object]:
+            return events.pop()
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/score",
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json")],
+        }
+        await app.app(scope, receive, send)  # type: ignore[arg-type] # plain dicts for ASGI's
+        engine.go_on.release()
+        await first
+        metrics = (await app.client.get("/metrics")).text
+    assert sent[0]["status"] == 499
+    assert len(engine.batches) == 1
+    assert 'reward_requests_total{outcome="client_gone",route="/v1/score"} 1.0' in metrics

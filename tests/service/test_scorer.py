@@ -1,0 +1,170 @@
+"""Admit, encode, submit, calibrate: with a real batcher and threads around a fake engine."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from reward_model.chat import Message
+from reward_model.packing import new_tokens
+from service.admission import Admission
+from service.ask import Ask, Input, ItemScore, rank
+from service.backlog import Backlog
+from service.batcher import Batcher
+from service.encode import EncodePool
+from service.errors import DeadlineExceeded, QueueFull
+from service.scorer import Scorer
+from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, encode, model
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class House:
+    scorer: Scorer
+    admission: Admission
+
+
+@asynccontextmanager
+async def scoring(
+    engine: FakeEngine, *, batch_tokens: int = 1000, max_items: int = 100
+) -> AsyncIterator[House]:
+    shares = engine.shares_prefixes
+    backlog = Backlog(
+        batch_tokens=batch_tokens, max_wait=0.0, bulk_patience=1.0, shares_prefixes=shares
+    )
+    admission = Admission(max_items=max_items, max_tokens=10_000)
+    with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(2) as threads:
+        batcher = Batcher(engine, backlog, thread)
+        pool = EncodePool(encode, threads, shares_prefixes=shares)
+        yield House(Scorer(model(engine), admission, pool, batcher), admission)
+        await batcher.close()
+
+
+def ask(prompt: str, *candidates: str, timeout: float | None = None) -> Ask:
+    return Ask((Input((Message("user", prompt),), candidates),), timeout=timeout)
+
+
+async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
+    async with scoring(FakeEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", "zzz", "a", "mm"))
+    raw = [9.0, 7.0, 8.0]
+    assert list(scored.items()) == [
+        ItemScore(tokens=int(score), raw=score, normalized=CALIBRATION.apply(score))
+        for score in raw
+    ]
+
+
+async def test_computed_tokens_are_the_nodes_of_the_prefix_tree() -> None:
+    candidates = ["one", "two", "one more", "two", "three"]
+    sequences = [encode((Message("user", "prompt" + text),)) for text in candidates]
+    async with scoring(FakeEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", *candidates))
+    assert scored.computed_tokens == sum(new_tokens(sequences))
+    assert scored.tokens == sum(len(sequence.ids) for sequence in sequences)
+    assert scored.saved_tokens == scored.tokens - scored.computed_tokens
+
+
+async def test_a_lone_request_that_just_fits_the_budget_is_one_batch() -> None:
+    """Rollouts that branch late are put beside each other, wherever they stood in the request."""
+    candidates = ["aaaa1", "bbbb1", "aaaa2", "bbbb2"]
+    nodes = len("prompt") + 5 + 5 + 1 + 1
+    engine = FakeEngine()
+    async with scoring(engine, batch_tokens=nodes) as house:
+        scored = await house.scorer.score(ask("prompt", *candidates))
+    assert len(engine.batches) == 1
+    assert scored.computed_tokens == nodes
+
+
+class PlainEngine(FakeEngine):
+    shares_prefixes = False
+
+
+async def test_an_engine_that_shares_nothing_computes_every_token() -> None:
+    async with scoring(PlainEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", "a", "b"))
+    assert (scored.computed_tokens, scored.saved_tokens) == (14, 0)
+
+
+async def test_a_candidate_that_is_too_long_has_an_error_and_the_others_a_score() -> None:
+    async with scoring(FakeEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", "x" * MAX_TOKENS, "fine"))
+    long, fine = scored.items()
+    assert long.error is not None
+    assert (long.error.code, long.raw, long.tokens) == ("too_long", None, MAX_TOKENS + 6)
+    assert fine.raw == 10.0
+
+
+async def test_a_prompt_that_is_too_long_alone_is_answered_for_every_candidate() -> None:
+    engine = FakeEngine()
+    async with scoring(engine) as house:
+        scored = await house.scorer.score(ask("x" * (MAX_TOKENS + 1), "a", "b"))
+    assert scored.errors() == {"too_long": 2}
+    assert (scored.computed_tokens, scored.timings.queue, scored.timings.infer) == (0, 0, 0)
+    assert engine.batches == []
+
+
+async def test_timings_add_up() -> None:
+    async with scoring(FakeEngine()) as house:
+        timings = (await house.scorer.score(ask("prompt", "a"))).timings
+    steps = [timings.admit, timings.encode, timings.queue, timings.infer]
+    assert all(step >= 0 for step in steps)
+    assert sum(steps) <= timings.total
+
+
+async def test_a_full_queue_refuses_before_any_work() -> None:
+    engine = GatedEngine()
+    async with scoring(engine, max_items=1) as house:
+        first = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+        await engine.begins()
+        with pytest.raises(QueueFull):
+            await house.scorer.score(ask("prompt", "b"))
+        engine.go_on.release()
+        await first
+    assert len(engine.batches) == 1
+
+
+async def test_after_the_deadline_nothing_of_the_request_runs() -> None:
+    engine = GatedEngine()
+    async with scoring(engine) as house:
+        blocking = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+        await engine.begins()
+        with pytest.raises(DeadlineExceeded):
+            await house.scorer.score(ask("late", "b", timeout=0.01))
+        assert house.admission.items("interactive") == 1
+        engine.go_on.release()
+        await blocking
+    assert len(engine.batches) == 1
+
+
+async def test_a_cancelled_request_is_never_run() -> None:
+    engine = GatedEngine()
+    async with scoring(engine) as house:
+        blocking = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+        await engine.begins()
+        leaving = asyncio.create_task(house.scorer.score(ask("prompt", "b")))
+        while house.admission.tokens("interactive") < 14:  # until it is encoded and queued too
+            await asyncio.sleep(0)
+        leaving.cancel()
+        engine.go_on.release()
+        await blocking
+    assert len(engine.batches) == 1
+    assert leaving.cancelled()
+    assert house.admission.items("interactive") == 0
+
+
+def test_equals_rank_by_index_and_errors_not_at_all() -> None:
+    items = tuple(ItemScore(1, raw) for raw in (1.0, 3.0, None, 3.0, -0.5))
+    assert rank(items) == [1, 3, 0, 4]
+
+
+@pytest.mark.parametrize("module", ["service.batcher", "service.scorer", "service.app"])
+def test_importing_the_way_to_the_engine_imports_no_torch(module: str) -> None:
+    script = f"import sys, {module}; assert not {{'torch', 'transformers'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

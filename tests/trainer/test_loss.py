@@ -1,0 +1,125 @@
+"""One packed forward trains as separate forwards would: same terms, same gradients."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, logsigmoid
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from reward_model.encoding import Encoder
+from tests.checkpoints import make_checkpoint
+from trainer.batches import Collator, conversation
+from trainer.generate import Candidate
+from trainer.loss import LossWeights, joint_loss, ranking_loss
+from trainer.pairs import Pairs
+from trainer.pretrain import load_checkpoint
+
+ROWS = [
+    Pairs(
+        "1",
+        "p",
+        "add two numbers",
+        "def add(a, b): return a + b",
+        (Candidate("mutant", "def add(a, b): return a - b"), Candidate("truncated", "def add(a,")),
+    ),
+    Pairs("2", "p", "add two numbers", "def add(a, b):", (Candidate("other_function", "fox"),)),
+    Pairs("3", "p", "the quick fox", "jumps", (Candidate("repeated", "jumps jumps jumps"),)),
+]
+
+
+@pytest.fixture(params=["qwen2", "llama"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return make_checkpoint(tmp_path, request.param, tie_word_embeddings=True)
+
+
+def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def separate(model: PreTrainedModel, encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """The two terms as the paper writes them, one text at a time."""
+    margins, losses = [], []
+    for row in ROWS:
+        chosen = _score(model, encoder, row.prompt, row.chosen)
+        margins += [chosen - _score(model, encoder, row.prompt, c.text) for c in row.rejected]
+        losses += list(_token_losses(model, encoder, row))
+    return -logsigmoid(torch.stack(margins)).mean(), torch.stack(losses).mean()
+
+
+def _score(model: PreTrainedModel, encoder: Encoder, prompt: str, answer: str) -> Tensor:
+    ids = encoder.encode(conversation(prompt, answer)).ids
+    logits: Tensor = model(input_ids=torch.tensor([ids])).logits
+    return logits[0, 0]
+
+
+def _token_losses(model: PreTrainedModel, encoder: Encoder, row: Pairs) -> Iterator[Tensor]:
+    ids = encoder.encode(conversation(row.prompt, row.chosen)).ids
+    prompt = f"<|user|>\n{row.prompt}<|end|>\n<|assistant|>\n"
+    start = len(encoder._parsing.encode(prompt, add_special_tokens=False).ids)
+    hidden = model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+    logits = hidden @ model.get_input_embeddings().weight.T
+    yield from cross_entropy(logits[start - 1 : -1], torch.tensor(ids[start:]), reduction="none")
+
+
+def test_terms_and_gradients_equal_separate_forwards(checkpoint: Path) -> None:
+    packed, tokenizer = load_checkpoint(checkpoint)
+    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    loss = joint_loss(packed, Collator(encoder).batch(ROWS))
+    loss.total(LossWeights()).backward()
+
+    plain = AutoModelForSequenceClassification.from_pretrained(checkpoint)
+    rank, lm = separate(plain, encoder)
+    (rank + lm).backward()
+
+    torch.testing.assert_close(loss.rank, rank, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loss.lm, lm, rtol=1e-5, atol=1e-6)
+    expected = gradients(plain)
+    scale = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in gradients(packed).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-5 * scale)
+    assert gradients(packed).keys() == expected.keys()
+
+
+def test_shared_prefixes_are_computed_once(checkpoint: Path) -> None:
+    _, tokenizer = load_checkpoint(checkpoint)
+    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    batch = Collator(encoder).batch(ROWS)
+    texts = [
+        encoder.encode(conversation(row.prompt, text)).ids
+        for row in ROWS
+        for text in (row.chosen, *(c.text for c in row.rejected))
+    ]
+    nodes = {ids[: end + 1] for ids in texts for end in range(len(ids))}
+    assert len(batch.packed.ids) == len(nodes)
+
+
+def test_a_warm_up_has_no_pairs_and_no_ranking_loss(checkpoint: Path) -> None:
+    model, tokenizer = load_checkpoint(checkpoint)
+    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    batch = Collator(encoder, with_rejected=False, lm_on_prompt=True).batch(ROWS)
+    loss = joint_loss(model, batch)
+    assert len(loss.margins) == 0
+    assert loss.rank == 0
+    chosen = [encoder.encode(conversation(row.prompt, row.chosen)).ids for row in ROWS]
+    assert batch.lm_targets == [token for ids in chosen for token in ids[1:]]
+
+
+def test_the_head_and_the_backbone_both_learn(checkpoint: Path) -> None:
+    model, tokenizer = load_checkpoint(checkpoint)
+    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    joint_loss(model, Collator(encoder).batch(ROWS)).total(LossWeights(lm=0.0)).backward()
+    assert all(gradient.abs().sum() > 0 for gradient in gradients(model).values())
+
+
+def test_ties_count_half_and_cost_log_two() -> None:
+    assert ranking_loss(torch.zeros(3)).item() == pytest.approx(0.6931, abs=1e-4)
+
+
+def test_texts_over_the_limit_are_left_out_and_counted(checkpoint: Path) -> None:
+    _, tokenizer = load_checkpoint(checkpoint)
+    collator = Collator(Encoder(tokenizer, max_tokens=30, pad_id=None))
+    collator.batch(ROWS)
+    assert collator.counts["chosen: too long"] >= 1
