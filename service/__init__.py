@@ -1,0 +1,1 @@
+"""HTTP in, scores out. Knows `reward_model`, never `trainer`."""

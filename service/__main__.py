@@ -1,0 +1,79 @@
+"""settings -> app -> uvicorn: the only place where a process starts."""
+
+import json
+import logging
+import os
+import sys
+from typing import NoReturn
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from service.app import create_app
+from service.logs import configure
+from service.model import ModelOpener, open_model
+from service.server import Server
+from service.settings import Settings, unknown_variables
+
+_log = logging.getLogger("service")
+
+_BAD_USAGE = 2
+_TRY_IT = {
+    "inputs": [
+        {
+            "prompt": "Write a function add(a, b) that returns the sum of two numbers.",
+            "candidates": ["def add(a, b):\n    return a + b", "def add(a, b):\n    pass"],
+        }
+    ]
+}
+
+
+def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
+    """Serve until a signal or a refusal, then exit: 0 when everything admitted was finished."""
+    configure(settings.log_level)
+    for name in unknown_variables():
+        _log.warning("the environment's %s is no setting; see --help", name)
+    app = create_app(settings, opener)
+    server = Server(app, settings, announce=lambda port: _announce(settings.host, port))
+    server.run()
+    if refusal := app.state.service.refusal:
+        print(f"cannot serve {refusal}", file=sys.stderr)
+    _exit(server.exit_code, at_once=app.state.service.stuck)
+
+
+def _read_settings() -> Settings:
+    """Exits with 2, naming what is wrong, if flags or environment are."""
+    try:
+        return Settings(_cli_parse_args=True)
+    except ValidationError as error:
+        for fault in error.errors(include_input=False, include_url=False):
+            name = str(fault["loc"][0]) if fault["loc"] else "settings"
+            flag, variable = "--" + name.replace("_", "-"), "REWARD_" + name.upper()
+            print(f"{flag} (or {variable}): {fault['msg']}", file=sys.stderr)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+    sys.exit(_BAD_USAGE)
+
+
+def _announce(host: str, port: int) -> None:
+    """A line that can be pasted into a shell as it is."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound to
+    url = f"http://{reachable}:{port}"
+    print(
+        f"Ready. Documentation: {url}/docs  Try it:\n"
+        f"curl -s {url}/v1/score -H 'Content-Type: application/json' -d '{json.dumps(_TRY_IT)}'",
+        flush=True,
+    )
+
+
+def _exit(code: int, *, at_once: bool) -> NoReturn:
+    """`at_once` leaves a thread behind that would hold up a usual exit until its work is done."""
+    if at_once:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    serve(_read_settings())

@@ -1,0 +1,142 @@
+"""Puts the service together: routes, the error table, and what happens at start and end."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service.edge import Edge
+from service.errors import (
+    BodyTooLarge,
+    ClientGone,
+    DeadlineExceeded,
+    Draining,
+    InternalError,
+    InvalidRequest,
+    MalformedBody,
+    NoSuchRoute,
+    NotReady,
+    QueueFull,
+    ServiceError,
+    Unavailable,
+    UnknownModel,
+    WrongMethod,
+)
+from service.lifecycle import Service
+from service.model import ModelOpener, open_model
+from service.record import record_of
+from service.routes import native, ops
+from service.routes.invalid import explain
+from service.settings import Settings
+
+STATUS: dict[type[ServiceError], int] = {
+    MalformedBody: 400,
+    InvalidRequest: 422,
+    NoSuchRoute: 404,
+    WrongMethod: 405,
+    UnknownModel: 404,
+    BodyTooLarge: 413,
+    ClientGone: 499,
+    InternalError: 500,
+    NotReady: 503,
+    Draining: 503,
+    QueueFull: 503,
+    DeadlineExceeded: 504,
+}
+"""Overload is 503 and not 429: RLHF clients retry the one and give up on the other."""
+
+
+def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
+    """The app, with its `Service` as `app.state.service`. It loads its model when it is started.
+
+    Args:
+        opener: reads and loads what the settings name; runs on the engine's thread.
+    """
+    service = Service(settings, opener)
+    app = FastAPI(
+        title="codepmp reward-model server",
+        version="1",
+        description="Scores candidate answers with a reward model.",
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    app.include_router(native.router)
+    app.include_router(ops.router)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    app.add_middleware(
+        Edge,
+        max_body_bytes=settings.max_body_bytes,
+        metrics=service.metrics,
+        answer=openai_answer,
+    )
+    return app
+
+
+def openai_answer(error: ServiceError) -> Response:
+    """The error in OpenAI's shape."""
+    status = STATUS[type(error)]
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    detail = {
+        "message": error.message,
+        "type": kind,
+        "param": error.param,
+        "code": error.code,
+    }
+    response = JSONResponse({"error": detail}, status)
+    if isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Draining):
+        # The next request should find another server, not this connection.
+        response.headers["Connection"] = "close"
+    return response
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    service.start()
+    yield
+    await service.close()
+
+
+async def _answer_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    record_of(request).error = error.code
+    return openai_answer(error)
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _answer_service_error(request, explain(error))
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """What Starlette and FastAPI raise themselves."""
+    assert isinstance(error, HTTPException)
+    response = await _answer_service_error(request, _translate(error))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _translate(error: HTTPException) -> ServiceError:
+    if isinstance(error.__cause__, ServiceError):
+        return error.__cause__  # FastAPI wraps whatever reading the body raised
+    match error.status_code:
+        case 404:
+            return NoSuchRoute("no such path; see /docs for those there are")
+        case 405:
+            return WrongMethod("this path does not take this method; see /docs")
+        case _:
+            return MalformedBody("the body cannot be read")
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    ServiceError: _answer_service_error,
+    RequestValidationError: _answer_validation_error,
+    HTTPException: _answer_http_exception,
+}

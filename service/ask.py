@@ -1,0 +1,83 @@
+"""What a scoring request asks for, and what comes back. Plain values, alike for every dialect."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reward_model.chat import Conversation
+from service.backlog import Priority
+from service.errors import ItemError
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A conversation so far, and the assistant's possible answers to it."""
+
+    prompt: Conversation
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A scoring request. `timeout` is in seconds; None waits as long as it takes."""
+
+    inputs: tuple[Input, ...]
+    priority: Priority = "interactive"
+    timeout: float | None = None
+
+    @property
+    def items(self) -> int:
+        return sum(len(entry.candidates) for entry in self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemScore:
+    """Raw and calibrated score, or why there is none. `tokens` is 0 if it has no encoding."""
+
+    tokens: int
+    raw: float | None = None
+    normalized: float | None = None
+    error: ItemError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds. `queue` ends when the first job starts, `infer` when the last one ends."""
+
+    admit: float
+    encode: float
+    queue: float
+    infer: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Per input and candidate, in the order asked.
+
+    `computed_tokens` went through the engine for this request; `saved_tokens` did not have to,
+    because their prefixes were in the same batch already.
+    """
+
+    inputs: tuple[tuple[ItemScore, ...], ...]
+    computed_tokens: int
+    saved_tokens: int
+    timings: Timings
+
+    def items(self) -> Iterator[ItemScore]:
+        return (item for entry in self.inputs for item in entry)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of every candidate's whole conversation, whether it was scored or not."""
+        return sum(item.tokens for item in self.items())
+
+    def errors(self) -> Counter[str]:
+        """Candidates without a score, by the code of their error."""
+        return Counter(item.error.code for item in self.items() if item.error)
+
+
+def rank(items: tuple[ItemScore, ...]) -> list[int]:
+    """Indices of the scored candidates, best first; of equals the earlier one goes first."""
+    scored = [(-item.raw, index) for index, item in enumerate(items) if item.raw is not None]
+    return [index for _, index in sorted(scored)]

@@ -1,0 +1,140 @@
+"""Runs the backlog on one engine thread: submit jobs on the event loop, await their answers.
+
+The engine thread takes its next batch itself, at the moment it becomes free. So the engine never
+waits for the event loop, and a batch holds everything that arrived until it starts.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from reward_model.packing import new_tokens
+from service.backlog import Backlog, Job
+from service.engines import Engine
+from service.errors import DeadlineExceeded, ItemError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """One batch that ran: sequences, tokens computed, seconds on the engine."""
+
+    sequences: int
+    tokens: int
+    seconds: float
+
+
+class Batcher:
+    """Lives on the event loop that made it.
+
+    Args:
+        engine: scores batches; a fault of it costs that batch's jobs only.
+        backlog: the policy. Only ever touched with the lock held.
+        thread: an executor of one thread, which this batcher occupies until it is closed.
+        report: called on the event loop after each batch.
+        clock: seconds; comparable with `Job.queued_at` and `Job.deadline`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        backlog: Backlog,
+        thread: Executor,
+        *,
+        report: Callable[[BatchReport], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._backlog = backlog
+        self._report = report
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._worker = self._loop.run_in_executor(thread, self._work)
+
+    def submit(self, jobs: list[Job]) -> None:
+        """Queue jobs side by side; each `answer` is resolved once, whatever happens."""
+        with self._changed:
+            assert not self._closing, "nothing is submitted after close"
+            for job in jobs:
+                self._backlog.push(job)
+            self._changed.notify()
+
+    async def close(self) -> None:
+        """Run everything submitted, then let the engine thread go."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        await self._worker
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            self._run(batch)
+
+    def _next_batch(self) -> list[Job]:
+        """Waits for work; empty only after `close`, when all work is done."""
+        with self._changed:
+            while True:
+                now = self._clock()
+                wait = self._backlog.due_in(now)
+                if wait <= 0 or (self._closing and wait < math.inf):
+                    batch = self._backlog.take(now)
+                    self._answer_expired()
+                    if batch:
+                        return batch
+                elif self._closing:
+                    return []
+                else:
+                    self._changed.wait(None if wait == math.inf else wait)
+
+    def _run(self, batch: list[Job]) -> None:
+        sequences = [job.sequence for job in batch]
+        shared = self._engine.shares_prefixes
+        computed = new_tokens(sequences) if shared else [job.tokens for job in batch]
+        started_at = self._clock()
+        try:
+            answers = _read(self._engine.score(sequences), len(batch))
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
+            _log.exception("engine fault: %s: %s", type(fault).__name__, fault)
+            answers = [ItemError("engine_error", "the engine failed on this batch")] * len(batch)
+        finished_at = self._clock()
+        for job, count in zip(batch, computed, strict=True):
+            job.computed, job.started_at, job.finished_at = count, started_at, finished_at
+        report = BatchReport(len(batch), sum(computed), finished_at - started_at)
+        self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
+
+    def _deliver(
+        self, batch: list[Job], answers: list[float | ItemError], report: BatchReport
+    ) -> None:
+        for job, answer in zip(batch, answers, strict=True):
+            if not job.answer.done():
+                job.answer.set_result(answer)
+        self._report(report)
+
+    def _answer_expired(self) -> None:
+        if expired := self._backlog.take_expired():
+            self._loop.call_soon_threadsafe(_expire, expired)
+
+
+def _expire(jobs: list[Job]) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_exception(DeadlineExceeded("timeout_ms passed before a score was made"))
+
+
+def _read(rows: list[list[float]], expected: int) -> list[float | ItemError]:
+    """One score per sequence: that of its last read position."""
+    assert len(rows) == expected, "the engine answers every sequence"
+    return [
+        row[-1]
+        if math.isfinite(row[-1])
+        else ItemError("non_finite", "the model gave a score that is not a finite number")
+        for row in rows
+    ]

@@ -1,0 +1,146 @@
+"""The outermost layer of every HTTP request: its id, its body's limit, its record, its last resort.
+
+Pure ASGI. Reads the body whole before the routes see the request, so that bytes are counted
+whether they were announced or not.
+"""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import BodyTooLarge, ClientGone, Draining, InternalError, ServiceError
+from service.logs import with_facts
+from service.metrics import Metrics
+from service.record import Record
+
+_log = logging.getLogger("service.request")
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked for every few seconds by machines; logged at debug only."""
+
+
+class Edge:
+    """Wraps the routes.
+
+    Args:
+        max_body_bytes: of one request; larger ones are answered without their routes.
+        answer: turns an error into its response.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        metrics: Metrics,
+        answer: Callable[[ServiceError], Response],
+    ) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._metrics = metrics
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        record = Record(_request_id(Headers(scope=scope)), scope["method"])
+        scope.setdefault("state", {})["record"] = record
+        reply = _Reply(send, record)
+        try:
+            await self._handle(scope, receive, reply, record)
+        finally:
+            record.seconds = time.monotonic() - started
+            record.route = getattr(scope.get("route"), "path", record.route)
+            self._metrics.observe(record)
+            level = logging.DEBUG if record.route in _QUIET else logging.INFO
+            _log.log(level, "request", extra=with_facts(record.facts()))
+
+    async def _handle(
+        self, scope: Scope, receive: Receive, reply: "_Reply", record: Record
+    ) -> None:
+        try:
+            body = await self._read_body(scope, receive)
+            record.body_bytes = len(body)
+            await self._app(scope, _replay(body, receive), reply)
+        except ServiceError as error:
+            await self._end(error, scope, receive, reply, record)
+        except asyncio.CancelledError:
+            # Only the server's own end cancels a request: the time to drain has passed.
+            late = Draining("this server shut down before it could answer", retry_after=1)
+            await self._end(late, scope, receive, reply, record)
+            raise
+        except Exception as fault:  # noqa: BLE001 - the last resort
+            _log.error("fault", extra=with_facts({"request_id": record.request_id}), exc_info=fault)
+            fault_of_ours = InternalError(f"internal error; request id {record.request_id}")
+            await self._end(fault_of_ours, scope, receive, reply, record)
+
+    async def _end(
+        self, error: ServiceError, scope: Scope, receive: Receive, reply: "_Reply", record: Record
+    ) -> None:
+        record.error = error.code
+        if not reply.started:
+            await self._answer(error)(scope, receive, reply)
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        announced = Headers(scope=scope).get("content-length", "0")
+        self._refuse_over(int(announced) if announced.isdecimal() else 0)
+        chunks: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone("the client left before its request was whole")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            self._refuse_over(size)
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+    def _refuse_over(self, size: int) -> None:
+        if size > self._max_body_bytes:
+            raise BodyTooLarge(
+                f"the body is larger than {self._max_body_bytes} bytes, this server's limit "
+                "(--max-body-bytes): split the request"
+            )
+
+
+class _Reply:
+    """`send` that notes the status and puts the request's id on the response."""
+
+    def __init__(self, send: Send, record: Record) -> None:
+        self._send = send
+        self._record = record
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self._record.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-Id"] = self._record.request_id
+        await self._send(message)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """`receive` that gives the whole body first, then what the server says: a disconnect."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
+def _request_id(headers: Headers) -> str:
+    """The client's own, unless it is too long or not printable ASCII."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,53 @@
+"""The model in this process, through PyTorch and the packed forward."""
+
+import torch
+
+from reward_model.network import RewardNetwork
+from reward_model.packing import Sequence
+from reward_model.release import Release
+
+
+class TorchEngine:
+    """`service.engines.Engine` over a `RewardNetwork`."""
+
+    def __init__(self, network: RewardNetwork) -> None:
+        self.network = network
+        self.max_tokens = network.max_tokens
+        self.dtype = str(network.model.dtype).removeprefix("torch.")
+        self.shares_prefixes = network.shares_prefixes
+        self.fallback_reason = network.fallback_reason
+
+    def warm_up(self) -> None:
+        """A lone text and a pair with a shared prefix: both ways the forward can be taken."""
+        text = Sequence((0,) * min(8, self.max_tokens), (0,))
+        self.score([text])
+        self.score([text, Sequence((*text.ids[:-1], 1), (0,))])
+
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        return self.network.score(batch)
+
+    def close(self) -> None:
+        if self.network.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def load_torch_engine(
+    release: Release, *, device: str, dtype: str, cpu_threads: int
+) -> TorchEngine:
+    """Load a release; call it on the thread that will score.
+
+    Args:
+        device: auto, cpu or cuda; auto takes a GPU where there is one.
+        dtype: auto, float32 or bfloat16; auto is float32 on a CPU and the release's own on a GPU.
+        cpu_threads: threads of one forward on a CPU; 0 leaves it to torch.
+
+    Raises:
+        ReleaseError: the checkpoint cannot be loaded.
+    """
+    if cpu_threads:
+        torch.set_num_threads(cpu_threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else release.dtype
+    return TorchEngine(RewardNetwork.load(release, device=device, dtype=dtype))

@@ -1,0 +1,93 @@
+"""Everything that can be refused or go wrong, as one tree. `app.py` maps it to status codes.
+
+Messages are sent to clients as they are, so none may hold a text that a user sent.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+class ServiceError(Exception):
+    """A whole request is answered with this. `param` names the field at fault, if one is."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class MalformedBody(ServiceError):
+    """Not JSON, or not UTF-8."""
+
+    code = "malformed_body"
+
+
+class InvalidRequest(ServiceError):
+    """JSON, but not what this route takes."""
+
+    code = "invalid_request"
+
+
+class NoSuchRoute(ServiceError):
+    code = "not_found"
+
+
+class WrongMethod(ServiceError):
+    code = "method_not_allowed"
+
+
+class UnknownModel(ServiceError):
+    code = "model_not_found"
+
+
+class BodyTooLarge(ServiceError):
+    code = "body_too_large"
+
+
+class DeadlineExceeded(ServiceError):
+    """The client's own `timeout_ms` passed."""
+
+    code = "deadline_exceeded"
+
+
+class ClientGone(ServiceError):
+    """Nobody reads this answer; it exists for the log and the metrics."""
+
+    code = "client_gone"
+
+
+class InternalError(ServiceError):
+    """A fault of ours. Says nothing about it: the log does, under the request's id."""
+
+
+class Unavailable(ServiceError):
+    """Not now. `retry_after` is the whole number of seconds after which it is worth a try."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotReady(Unavailable):
+    code = "not_ready"
+
+
+class Draining(Unavailable):
+    code = "draining"
+
+
+class QueueFull(Unavailable):
+    code = "queue_full"
+
+
+ItemErrorCode = Literal["too_long", "unencodable", "non_finite", "engine_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError:
+    """One candidate has no score; its neighbours are not touched."""
+
+    code: ItemErrorCode
+    message: str

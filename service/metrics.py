@@ -1,0 +1,107 @@
+"""Every Prometheus object of one app, named once. Seconds and tokens, never milliseconds.
+
+A registry of its own for each app, so that two apps in one process do not meet.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+from service.admission import Admission
+from service.ask import Scored
+from service.backlog import PRIORITIES
+from service.batcher import BatchReport
+from service.model import Model
+from service.record import Record
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SIZES = tuple(float(2**power) for power in range(0, 18))
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"reward_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"reward_{name}", text, labels, registry=registry)
+
+        def seconds(name: str, text: str) -> Histogram:
+            return Histogram(f"reward_{name}_seconds", text, registry=registry, buckets=_SECONDS)
+
+        def size(name: str, text: str) -> Histogram:
+            return Histogram(f"reward_{name}", text, registry=registry, buckets=_SIZES)
+
+        self._requests = counter("requests", "Requests answered.", "route", "outcome")
+        self._errors = counter("errors", "Errors of whole requests and of single items.", "code")
+        self._items = counter("items", "Candidates answered.", "outcome")
+        self._non_finite = counter("non_finite_scores", "Scores that were NaN or infinite.")
+        self._tokens = counter("tokens", "Tokens of all candidates' conversations.")
+        self._computed = counter("computed_tokens", "Tokens that went through the engine.")
+        self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
+
+        self._request = seconds("request", "From a request's first byte to its answer.")
+        self._encode = seconds("encode", "Turning one request's texts into tokens.")
+        self._queue = seconds("queue", "From a request's last token to its first batch.")
+        self._inference = seconds("inference", "From a request's first batch to its last.")
+        self._batch = seconds("batch", "One batch on the engine.")
+        self._batch_sequences = size("batch_sequences", "Sequences of one batch.")
+        self._batch_tokens = size("batch_tokens", "Tokens computed in one batch.")
+
+        self._queue_items = gauge("queue_items", "Candidates admitted, not scored.", "priority")
+        self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
+        self._ready = gauge("ready", "1 when ready for requests, else 0.")
+        self._shares = gauge(
+            "shares_prefixes", "1 when prefixes are shared; 0 in the plain forward.", "reason"
+        )
+        self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
+
+    def watch(self, admission: Admission, is_ready: Callable[[], bool]) -> None:
+        """Gauges that are read when they are asked for."""
+        self._ready.set_function(is_ready)
+        for priority in PRIORITIES:
+            items, tokens = self._queue_items.labels(priority), self._queue_tokens.labels(priority)
+            items.set_function(partial(admission.items, priority))
+            tokens.set_function(partial(admission.tokens, priority))
+
+    def describe(self, model: Model) -> None:
+        engine = model.engine
+        self._shares.labels(engine.fallback_reason or "").set(engine.shares_prefixes)
+        self._release.labels(model.name, model.release.version, engine.dtype).set(1)
+
+    def observe_batch(self, report: BatchReport) -> None:
+        self._batch.observe(report.seconds)
+        self._batch_sequences.observe(report.sequences)
+        self._batch_tokens.observe(report.tokens)
+
+    def observe(self, record: Record) -> None:
+        """Count one answered request."""
+        self._requests.labels(record.route, record.outcome).inc()
+        self._request.observe(record.seconds)
+        if record.error:
+            self._errors.labels(record.error).inc()
+        for outcome, count in record.item_outcomes().items():
+            self._items.labels(outcome).inc(count)
+        if record.scored:
+            self._observe_scored(record.scored)
+
+    def render(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)
+
+    def _observe_scored(self, scored: Scored) -> None:
+        self._encode.observe(scored.timings.encode)
+        self._queue.observe(scored.timings.queue)
+        self._inference.observe(scored.timings.infer)
+        self._tokens.inc(scored.tokens)
+        self._computed.inc(scored.computed_tokens)
+        self._saved.inc(scored.saved_tokens)
+        for code, count in scored.errors().items():
+            self._errors.labels(code).inc(count)
+            if code == "non_finite":
+                self._non_finite.inc(count)

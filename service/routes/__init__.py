@@ -1,0 +1,1 @@
+"""One file per dialect, each a thin translation to `Scorer` and back."""

@@ -1,0 +1,52 @@
+"""Validation errors in words that name the field and never repeat what was in it."""
+
+import re
+from collections.abc import Sequence
+from typing import TypedDict
+
+from fastapi.exceptions import RequestValidationError
+
+from service.errors import InvalidRequest
+
+
+class _Fault(TypedDict):
+    type: str
+    loc: tuple[str | int, ...]
+    msg: str
+
+
+_WORDS = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+}
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+"""A name that is worth repeating; anything else in a key's place may be a user's text."""
+
+
+def explain(error: RequestValidationError) -> InvalidRequest:
+    """The first fault, and how many more there are."""
+    faults: Sequence[_Fault] = error.errors()
+    field = _field(faults[0]["loc"][1:])
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return InvalidRequest(f"{field or 'the body'} {_fault(faults[0])}{more}", param=field or None)
+
+
+def _fault(fault: _Fault) -> str:
+    if len(fault["loc"]) == 1:
+        return "must be a JSON object, sent with Content-Type: application/json"
+    own_words = fault["msg"].removeprefix("Value error, ")
+    return _WORDS.get(fault["type"], own_words[:1].lower() + own_words[1:])
+
+
+def _field(path: Sequence[str | int]) -> str:
+    """`inputs[0].candidates[2]`."""
+    name = ""
+    for part in path:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        else:
+            shown = part if _FIELD_NAME.fullmatch(part) else "?"
+            name += f".{shown}" if name else shown
+    return name

@@ -1,0 +1,30 @@
+"""Errors of whole requests in OpenAI's shape, for the documentation of the routes that use it."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None
+    code: str
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail
+
+
+_MEANINGS = {
+    400: "The body is not JSON.",
+    404: "Another model is served here.",
+    413: "The body is too large.",
+    422: "The JSON is not what this route takes; `param` names the field.",
+    500: "A fault of the server's; its log has it under the request's id.",
+    503: "Not ready, full or shutting down: try again after `Retry-After` seconds.",
+    504: "`timeout_ms` passed.",
+}
+ERRORS: dict[int | str, dict[str, object]] = {
+    status: {"model": ErrorBody, "description": meaning} for status, meaning in _MEANINGS.items()
+}

@@ -1,0 +1,83 @@
+"""For operators and orchestrators: is it alive, is it ready, what is served, how does it do."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+
+from reward_model.calibration import Calibration
+from service.routes.openai_shape import ErrorBody
+from service.routes.seams import ServiceOf
+
+router = APIRouter(tags=["operations"])
+
+
+class Alive(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    ready: bool
+    reason: str | None = Field(description="Why it is not ready; null when it is.")
+
+
+class ServedModel(BaseModel):
+    """OpenAI's model object, and what a client of a reward model wants to know besides."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "codepmp"
+    version: str
+    max_tokens: int = Field(description="Longest conversation, in tokens.")
+    dtype: str = Field(description="Of the backbone; scores are float32.")
+    shares_prefixes: bool
+    score_type: Literal["raw_logit"] = "raw_logit"
+    calibration: Calibration | None
+    warnings: list[str]
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ServedModel]
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> Alive:
+    return Alive()
+
+
+@router.get(
+    "/readyz",
+    summary="Would a request be scored now?",
+    responses={503: {"model": Readiness, "description": "Not now; says why."}},
+)
+async def readyz(response: Response, service: ServiceOf) -> Readiness:
+    reason = service.unready
+    response.status_code = 503 if reason else 200
+    return Readiness(ready=reason is None, reason=reason)
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics(service: ServiceOf) -> Response:
+    return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get(
+    "/v1/models",
+    summary="What is served",
+    responses={503: {"model": ErrorBody, "description": "The model is not loaded yet."}},
+)
+async def models(service: ServiceOf) -> ModelList:
+    model = service.model
+    served = ServedModel(
+        id=model.name,
+        version=model.release.version,
+        max_tokens=model.engine.max_tokens,
+        dtype=model.engine.dtype,
+        shares_prefixes=model.engine.shares_prefixes,
+        calibration=model.release.calibration,
+        warnings=list(model.release.warnings),
+    )
+    return ModelList(data=[served])

@@ -1,0 +1,138 @@
+"""The way of a scoring request: admit -> encode -> submit -> calibrate. All of it on one screen."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+from reward_model.chat import Conversation, Message
+from reward_model.packing import Sequence
+from service.admission import Admission, Place
+from service.ask import Ask, Input, ItemScore, Scored, Timings
+from service.backlog import Job
+from service.batcher import Batcher
+from service.encode import EncodePool
+from service.errors import DeadlineExceeded, ItemError
+from service.model import Model
+
+_CHARACTERS_PER_TOKEN = 3
+"""Low for prose and code: before encoding, room is rather over- than underestimated."""
+
+
+class Scorer:
+    """Scores requests for one model. `clock` gives seconds, the same as the batcher's."""
+
+    def __init__(
+        self,
+        model: Model,
+        admission: Admission,
+        pool: EncodePool,
+        batcher: Batcher,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model = model
+        self._admission = admission
+        self._pool = pool
+        self._batcher = batcher
+        self._clock = clock
+
+    async def score(self, ask: Ask) -> Scored:
+        """Score every candidate; one that cannot be scored carries its own error.
+
+        Raises:
+            QueueFull, Draining: refused before any work was done.
+            DeadlineExceeded: `ask.timeout` passed; what had not run by then never will.
+        """
+        started = self._clock()
+        try:
+            async with asyncio.timeout(ask.timeout):
+                with self._admission.admit(ask.priority, ask.items, self._estimate(ask)) as place:
+                    admitted = self._clock()
+                    encoded = await self._pool.encode(_conversations(ask))
+                    submitted = self._clock()
+                    jobs = await self._submit(ask, encoded, place, started)
+                    await asyncio.gather(*(job.answer for job in jobs.values()))
+        except TimeoutError:
+            raise DeadlineExceeded("timeout_ms passed before every candidate was scored") from None
+        items = [self._item(entry, jobs.get(index)) for index, entry in enumerate(encoded)]
+        return Scored(
+            inputs=_per_input(ask, items),
+            computed_tokens=sum(job.computed for job in jobs.values()),
+            saved_tokens=sum(job.tokens - job.computed for job in jobs.values()),
+            timings=_timings(started, admitted, submitted, self._clock(), list(jobs.values())),
+        )
+
+    def _estimate(self, ask: Ask) -> int:
+        """New tokens, roughly, from the numbers of characters alone."""
+        return sum(self._estimate_input(entry) for entry in ask.inputs)
+
+    def _estimate_input(self, entry: Input) -> int:
+        prompt = sum(self._roughly(message.content) for message in entry.prompt)
+        answers = sum(self._roughly(candidate) for candidate in entry.candidates)
+        repeats = 1 if self._model.engine.shares_prefixes else len(entry.candidates)
+        return prompt * repeats + answers
+
+    def _roughly(self, text: str) -> int:
+        """What is too long for the engine costs it nothing, so none counts for more than fits."""
+        return min(self._model.engine.max_tokens, 1 + len(text) // _CHARACTERS_PER_TOKEN)
+
+    async def _submit(
+        self, ask: Ask, encoded: list[Sequence | ItemScore], place: Place, started: float
+    ) -> dict[int, Job]:
+        """Queue what could be encoded: index in `encoded` -> job."""
+        sequences = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Sequence)}
+        plan = await self._pool.plan(sequences)
+        place.hold(len(plan), sum(plan.values()))
+        deadline = math.inf if ask.timeout is None else started + ask.timeout
+        now, loop = self._clock(), asyncio.get_running_loop()
+        jobs = {}
+        for index, tokens in plan.items():
+            answer: asyncio.Future[float | ItemError] = loop.create_future()
+            answer.add_done_callback(partial(_give_back, place, tokens))
+            jobs[index] = Job(sequences[index], ask.priority, answer, now, deadline)
+        self._batcher.submit(list(jobs.values()))
+        return jobs
+
+    def _item(self, encoded: Sequence | ItemScore, job: Job | None) -> ItemScore:
+        if isinstance(encoded, ItemScore):
+            return encoded
+        assert job is not None
+        answer = job.answer.result()
+        if isinstance(answer, ItemError):
+            return ItemScore(job.tokens, error=answer)
+        calibration = self._model.release.calibration
+        normalized = calibration.apply(answer) if calibration else None
+        return ItemScore(job.tokens, answer, normalized)
+
+
+def _conversations(ask: Ask) -> list[Conversation]:
+    return [
+        (*entry.prompt, Message("assistant", candidate))
+        for entry in ask.inputs
+        for candidate in entry.candidates
+    ]
+
+
+def _give_back(place: Place, tokens: int, _: "asyncio.Future[float | ItemError]") -> None:
+    place.give_back(tokens)
+
+
+def _per_input(ask: Ask, items: list[ItemScore]) -> tuple[tuple[ItemScore, ...], ...]:
+    remaining = iter(items)
+    return tuple(tuple(next(remaining) for _ in entry.candidates) for entry in ask.inputs)
+
+
+def _timings(
+    started: float, admitted: float, submitted: float, ended: float, jobs: list[Job]
+) -> Timings:
+    first = min((job.started_at for job in jobs), default=submitted)
+    last = max((job.finished_at for job in jobs), default=submitted)
+    return Timings(
+        admit=admitted - started,
+        encode=submitted - admitted,
+        queue=first - submitted,
+        infer=last - first,
+        total=ended - started,
+    )

@@ -1,0 +1,81 @@
+"""uvicorn that drains: on SIGTERM it goes on answering until what was admitted is finished."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.lifecycle import Service
+from service.settings import Settings
+
+_KEEP_ALIVE = 75
+"""Seconds; longer than the pools of usual clients keep a connection, so that they close it."""
+
+_LAST_WORDS = 1
+"""Seconds for the answers to requests that the drain could not finish."""
+
+
+class Server(uvicorn.Server):
+    """Watches its service, ten times a second, from uvicorn's own tick.
+
+    Args:
+        announce: called once when the service is ready, with the port it listens on.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[int], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=_LAST_WORDS,
+            )
+        )
+        self.exit_code = 0
+        self._service: Service = app.state.service
+        self._announce: Callable[[int], None] | None = announce
+        self._drain_seconds = settings.drain_seconds
+        self._drain_ends: float | None = None
+
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
+        """First signal: drain. Second: end now. Neither is raised again: 0 means drained."""
+        if self._drain_ends is None:
+            self._service.begin_drain()
+            self._drain_ends = time.monotonic() + self._drain_seconds
+        else:
+            self._end(1)
+            self.force_exit = sig == signal.SIGINT
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._service.refusal:
+            self._end(1)
+        elif self._drain_ends is not None:
+            self._watch_drain(self._drain_ends)
+        elif self._announce and self._service.unready is None:
+            self._announce(self._bound_port())
+            self._announce = None
+        return await super().on_tick(counter)
+
+    def _watch_drain(self, ends: float) -> None:
+        if not self.server_state.tasks:
+            self._end(0)
+        elif time.monotonic() >= ends:
+            self._end(1)
+
+    def _end(self, exit_code: int) -> None:
+        if not self.should_exit:
+            self.exit_code = exit_code
+            self.should_exit = True
+
+    def _bound_port(self) -> int:
+        bound: socket.socket = self.servers[0].sockets[0]
+        port: int = bound.getsockname()[1]
+        return port

@@ -1,0 +1,153 @@
+"""Every knob of the service. The only reader of the environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
+
+
+class Settings(BaseSettings):
+    """Scores candidate answers with a reward model, over HTTP.
+
+    Every flag is also an environment variable: --max-batch-tokens is REWARD_MAX_BATCH_TOKENS.
+    Where both are given the flag counts.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="REWARD_",
+        frozen=True,
+        extra="forbid",
+        cli_prog_name="python -m service",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        # `model_name` is the field's own name here, not one of pydantic's.
+        protected_namespaces=(),
+    )
+
+    model: Annotated[
+        str,
+        Field(
+            description="What to serve: a release directory, a Hugging Face "
+            "sequence-classification checkpoint with one label, or the hub id of one. What cannot "
+            "be read or verified is not served: the process exits with 1 and says why."
+        ),
+    ] = str(DEFAULT_MODEL)
+    model_name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Name that requests and /v1/models use. A request that names another "
+            "model is answered 404. Unset: the release's own name, or the hub id.",
+        ),
+    ] = None
+    chat_template: Annotated[
+        Path | None,
+        Field(
+            description="Jinja file that replaces the checkpoint's chat template, for checkpoints "
+            "without one. Refused for a release, whose scores hold for its own template only."
+        ),
+    ] = None
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Field(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")
+    ] = 8000
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Field(description="Where the model runs; auto takes a GPU if there is one."),
+    ] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(
+            description="What the backbone computes in; the head and the scores are float32 "
+            "always. auto: float32 on a CPU, the checkpoint's own on a GPU."
+        ),
+    ] = "auto"
+    cpu_threads: Annotated[
+        int, Field(ge=0, description="Threads of one forward on a CPU; 0 leaves it to PyTorch.")
+    ] = 0
+    encode_threads: Annotated[
+        int,
+        Field(ge=1, description="Threads that turn texts into tokens; what is over waits."),
+    ] = 2
+    max_batch_tokens: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Tokens computed in one batch, a shared prefix counted once. A batch ends "
+            "before the text that would go over; a text longer than this alone runs alone.",
+        ),
+    ] = 8192
+    max_wait_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Milliseconds the first text of a batch may wait for company while the "
+            "engine is free; after that the batch runs however small it is.",
+        ),
+    ] = 0
+    max_queue_tokens: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Tokens admitted and not yet computed, for each priority apart. While "
+            "there are as many, requests are answered 503 with Retry-After.",
+        ),
+    ] = 1_000_000
+    max_queue_items: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Candidates admitted and not yet scored, for each priority apart. While "
+            "there are as many, requests are answered 503 with Retry-After.",
+        ),
+    ] = 16_384
+    max_candidates: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Candidates of one request, over all its inputs; more are answered 422.",
+        ),
+    ] = 1024
+    max_body_bytes: Annotated[
+        int, Field(ge=1, description="Bytes of one request's body; more are answered 413.")
+    ] = 16 * 1024 * 1024
+    bulk_patience_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Milliseconds that waiting bulk work may be passed over for interactive "
+            "work; after that it leads one batch.",
+        ),
+    ] = 1000
+    drain_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Seconds after SIGTERM to finish what was admitted, while new requests "
+            "are answered 503. What is not finished then is answered 503 too, and the process "
+            "exits with 1 instead of 0.",
+        ),
+    ] = 30
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(
+            description="Least severe lines that are logged; debug adds a line for each probe. "
+            "No level logs a user's text."
+        ),
+    ] = "info"
+
+
+def unknown_variables() -> list[str]:
+    """Variables that look like ours and set nothing, probably misspelt."""
+    prefix = Settings.model_config["env_prefix"]
+    known = {f"{prefix}{name}".upper() for name in Settings.model_fields}
+    return sorted(n for n in os.environ if n.upper().startswith(prefix) and n.upper() not in known)
