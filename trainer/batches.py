@@ -8,6 +8,7 @@ from reward_model.chat import Conversation, Message
 from reward_model.encoding import Encoder, TooLong
 from reward_model.packing import Packed, Sequence, pack, shared_prefix
 from trainer.pairs import Pairs
+from trainer.stage import StageError
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class Collator:
             rivals = range(first + 1, len(sequences))
             chosen += [first] * len(rivals)
             rejected += rivals
+        if not sequences:
+            limit = self.encoder.max_tokens
+            raise StageError(f"no row of a batch fits into {limit} tokens: filter the pairs")
         return _packed(sequences, chosen, rejected)
 
     def _sequences(self, row: Pairs) -> list[Sequence]:

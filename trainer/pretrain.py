@@ -126,6 +126,7 @@ def _arguments(config: PretrainConfig, checkpoints: Path) -> TrainingArguments:
         save_strategy="no",
         report_to="none",
         remove_unused_columns=False,
+        dataloader_pin_memory=False,
         seed=config.seed,
         data_seed=config.seed,
     )

@@ -38,7 +38,6 @@ def random_qkv(length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @given(packed_batches)
-@settings(deadline=None)
 def test_segments_attend_as_the_dense_definition(packed: Packed) -> None:
     query, key, value = random_qkv(len(packed.ids))
     output, _ = packed_tree_attention(Module(), query, key, value, None, tree=grow(packed, CPU))
@@ -47,7 +46,7 @@ def test_segments_attend_as_the_dense_definition(packed: Packed) -> None:
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @given(packed_batches)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_the_gpu_mask_says_the_same(packed: Packed) -> None:
     query, key, value = random_qkv(len(packed.ids))
     plain = grow(packed, CPU)

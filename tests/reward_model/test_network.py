@@ -32,7 +32,7 @@ def last(*texts: tuple[int, ...]) -> list[Sequence]:
 
 
 @given(batch=batches)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_company_never_changes_a_score(
     network: RewardNetwork, batch: list[tuple[int, ...]]
 ) -> None:

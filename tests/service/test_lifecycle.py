@@ -1,5 +1,6 @@
 """Loading, proving, draining, ending."""
 
+import asyncio
 import threading
 
 import pytest
@@ -122,7 +123,6 @@ async def test_ending_while_the_model_loads() -> None:
         return model()
 
     async with starting(slow) as app:
-        while not loading.is_set():
-            await app.client.get("/healthz")
+        assert await asyncio.to_thread(loading.wait, 10)
         go_on.set()
     assert app.service.unready is not None

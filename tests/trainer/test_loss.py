@@ -16,6 +16,7 @@ from trainer.generate import Candidate
 from trainer.loss import LossWeights, joint_loss, ranking_loss
 from trainer.pairs import Pairs
 from trainer.pretrain import load_checkpoint
+from trainer.stage import StageError
 
 ROWS = [
     Pairs(
@@ -120,6 +121,16 @@ def test_ties_count_half_and_cost_log_two() -> None:
 
 def test_texts_over_the_limit_are_left_out_and_counted(checkpoint: Path) -> None:
     _, tokenizer = load_checkpoint(checkpoint)
-    collator = Collator(Encoder(tokenizer, max_tokens=30, pad_id=None))
-    collator.batch(ROWS)
-    assert collator.counts["chosen: too long"] >= 1
+    encoder = Encoder(tokenizer, max_tokens=4096, pad_id=None)
+    shortest = len(encoder.encode(conversation(ROWS[2].prompt, ROWS[2].chosen)).ids)
+    collator = Collator(Encoder(tokenizer, max_tokens=shortest, pad_id=None))
+    batch = collator.batch(ROWS)
+    assert collator.counts == {"chosen: too long": 2, "repeated: too long": 1}
+    assert (len(batch.score_at), batch.chosen) == (1, [])
+
+
+def test_a_batch_of_which_nothing_fits_says_what_to_do(checkpoint: Path) -> None:
+    _, tokenizer = load_checkpoint(checkpoint)
+    collator = Collator(Encoder(tokenizer, max_tokens=3, pad_id=None))
+    with pytest.raises(StageError, match="3 tokens"):
+        collator.batch(ROWS)

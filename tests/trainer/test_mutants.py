@@ -32,9 +32,9 @@ def test_the_same_seed_makes_the_same_mutants() -> None:
 
 
 def test_what_is_only_said_is_left_alone() -> None:
-    for mutant in mutants(SOURCE, 1000, "all"):
-        for said in ("raise ValueError('nothing above 3')", "print('found', 2)", "limit: int=3"):
-            assert said in mutant
+    for line in {line for mutant in mutants(SOURCE, 1000, "all") for line in mutant.split("\n")}:
+        if any(word in line for word in ("raise", "print", "def")):
+            assert line in SOURCE.split("\n")
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,17 @@ def test_what_is_only_said_is_left_alone() -> None:
         ("items[index] > limit", "items[index] >= limit"),
         ("+ 1", "- 1"),
         ("range(0,", "range(1,"),
-        ("and (not key)", "or (not key)"),
+        ("and (not key)", "or not key"),
         ("if not best", "if best"),
         ("sorted(best)", "list(best)"),
         ("[1:limit]", "[limit:1]"),
         ("best.append", "best.remove"),
         ("    best = []\n", ""),
-        ("len(items)", "len(best)"),
     ],
 )
 def test_every_kind_of_edit_is_made(edit: tuple[str, str]) -> None:
     found = mutants(SOURCE, 1000, "all")
-    assert any(SOURCE.replace(*edit) == mutant for mutant in found) or edit[0] == "len(items)"
+    assert any(SOURCE.replace(*edit) == mutant for mutant in found)
 
 
 def test_a_function_with_nothing_to_change_has_no_mutants() -> None:

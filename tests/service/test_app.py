@@ -1,0 +1,30 @@
+import pytest
+
+from service import errors
+from service.app import STATUS, openai_answer
+from service.errors import ServiceError
+
+
+def leaves(kind: type[ServiceError]) -> set[type[ServiceError]]:
+    below = kind.__subclasses__()
+    return {kind} if not below else set().union(*(leaves(child) for child in below))
+
+
+def test_the_table_has_every_error() -> None:
+    assert set(STATUS) == leaves(ServiceError)
+    codes = [error.code for error in STATUS]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("kind", [errors.QueueFull, errors.NotReady, errors.Draining])
+def test_what_is_only_unavailable_says_when_to_come_back(kind: type[errors.Unavailable]) -> None:
+    answer = openai_answer(kind("later", retry_after=7))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+
+
+def test_the_shape_is_openai_s() -> None:
+    answer = openai_answer(errors.InvalidRequest("inputs is required", param="inputs"))
+    assert bytes(answer.body) == (
+        b'{"error":{"message":"inputs is required","type":"invalid_request_error",'
+        b'"param":"inputs","code":"invalid_request"}}'
+    )

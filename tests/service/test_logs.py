@@ -1,0 +1,52 @@
+import json
+import logging
+import subprocess
+import sys
+
+from service.logs import JsonLines, with_facts
+
+
+def formatted(record: logging.LogRecord) -> dict[str, object]:
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    parsed: dict[str, object] = json.loads(line)
+    return parsed
+
+
+def test_facts_stand_beside_the_message() -> None:
+    record = logging.LogRecord("here", logging.INFO, "f.py", 1, "did %d", (3,), None)
+    record.__dict__ |= with_facts({"tokens": 7, "priority": "bulk"})
+    line = formatted(record)
+    assert line.pop("time")
+    assert line == {
+        "level": "info",
+        "logger": "here",
+        "message": "did 3",
+        "tokens": 7,
+        "priority": "bulk",
+    }
+
+
+def test_an_exception_is_logged_by_type_and_place_and_not_by_its_message() -> None:
+    try:
+        raise ValueError("quotes a user")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "f.py", 1, "fault", (), sys.exc_info())
+    line = formatted(record)
+    assert line["exception"] == "ValueError"
+    assert "test_an_exception_is_logged" in str(line["frames"])
+    assert "quotes" not in json.dumps(line)
+
+
+def test_one_configuration_holds_for_every_logger() -> None:
+    """In a process of its own: this one's loggers are pytest's."""
+    script = (
+        "import logging; from service.logs import configure; configure('warning')\n"
+        "logging.getLogger('uvicorn.error').info('quiet')\n"
+        "logging.getLogger('uvicorn.error').warning('loud')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, check=True, text=True
+    )
+    (line,) = run.stderr.splitlines()
+    assert json.loads(line)["message"] == "loud"

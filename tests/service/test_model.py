@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from reward_model.chat import Message
+from reward_model.release import ReleaseError
+from service.model import locate, open_model
+from service.settings import Settings
+from tests.checkpoints import make_checkpoint
+
+CHAT = (Message("user", "add two numbers"), Message("assistant", "def add(a, b): ..."))
+
+
+def test_a_directory_is_taken_before_the_hub_is_asked(tmp_path: Path) -> None:
+    assert locate(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("name", ["no-such-directory", "./a/b/c", "/no/such/dir"])
+def test_what_is_neither_a_directory_nor_a_hub_id(name: str) -> None:
+    with pytest.raises(ReleaseError, match="no such directory; name one, or a hub id"):
+        locate(name)
+
+
+def test_a_hub_id_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ReleaseError, match=r"nobody/nothing: .*check the name and the network"):
+        locate("nobody/nothing")
+
+
+def test_a_checkpoint_becomes_a_model(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "tiny")
+    model = open_model(Settings(model=str(path)))
+    assert model.name == "tiny"
+    assert model.engine.dtype == "float32"
+    assert model.engine.shares_prefixes
+    model.engine.warm_up()
+    sequence = model.encode(CHAT)
+    (alone,), (company, _) = model.engine.score([sequence]), model.engine.score([sequence] * 2)
+    assert alone == pytest.approx(company, abs=1e-5)
+    model.engine.close()
+
+
+def test_its_name_can_be_set(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "tiny")
+    assert open_model(Settings(model=str(path), model_name="mine")).name == "mine"
+
+
+def test_bfloat16_on_request(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "tiny")
+    assert open_model(Settings(model=str(path), dtype="bfloat16")).engine.dtype == "bfloat16"

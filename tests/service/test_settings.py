@@ -1,0 +1,64 @@
+import re
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings, unknown_variables
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+        env={"REWARD_MAX_CANDIDATES": "none", "COLUMNS": "100"},
+    )
+
+
+def test_every_flag_is_a_variable_and_the_flag_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REWARD_MAX_BATCH_TOKENS", "17")
+    monkeypatch.setenv("REWARD_MAX_WAIT_MS", "2.5")
+    settings = Settings(_cli_parse_args=["--max-batch-tokens", "18"])
+    assert (settings.max_batch_tokens, settings.max_wait_ms) == (18, 2.5)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1  # type: ignore[misc] # that is the point
+
+
+def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REWARD_MAX_BATCH_TOKEN", "17")
+    monkeypatch.setenv("REWARD_PORT", "17")
+    assert unknown_variables() == ["REWARD_MAX_BATCH_TOKEN"]
+
+
+def test_help_lists_every_setting_with_what_it_does() -> None:
+    text = command("--help").stdout
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')} " in text
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("name", [n for n in Settings.model_fields if n.startswith("max_")])
+def test_a_limit_says_what_happens_at_it(name: str) -> None:
+    description = str(Settings.model_fields[name].description)
+    assert re.search(r"answered \d{3}|runs alone|the batch runs", description)
+
+
+def test_bad_settings_exit_with_2_and_name_the_flag_and_the_variable() -> None:
+    run = command("--port", "http")
+    assert run.returncode == 2
+    assert "--port (or REWARD_PORT)" in run.stderr
+    assert "--max-candidates (or REWARD_MAX_CANDIDATES)" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_an_unknown_flag_exits_with_2() -> None:
+    run = command("--batch-size", "3")
+    assert run.returncode == 2
+    assert "--batch-size" in run.stderr

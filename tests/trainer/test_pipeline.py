@@ -1,0 +1,111 @@
+"""Every stage, from source files to a release that verifies, on a handful of real modules."""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from reward_model.release import open_release
+from trainer import pairs
+from trainer.__main__ import run_stage
+from trainer.base import BaseConfig
+from trainer.corpus import CorpusConfig
+from trainer.evaluate import EvaluateConfig
+from trainer.pairs import PairsConfig
+from trainer.recipes import Recipe, cpu_tiny
+from trainer.stage import StageError, read_manifest
+
+STAGES = ("corpus", "pairs", "base", "warmup", "pretrain", "calibrate", "evaluate", "publish")
+MODULES = ("statistics", "textwrap", "heapq", "bisect", "fractions", "difflib", "random", "shlex")
+
+
+def small_recipe() -> Recipe:
+    tiny = cpu_tiny()
+    return replace(
+        tiny,
+        corpus=CorpusConfig(folders=("src",), standard_library=False, installed=False),
+        pairs=PairsConfig(evaluation_share=0.25, calibration_share=0.25, most_held_out=12),
+        base=BaseConfig(vocabulary=400, hidden=32, layers=2, feed_forward=64),
+        warmup=replace(tiny.warmup, steps=3, prompts_per_step=4),
+        pretrain=replace(tiny.pretrain, steps=3, prompts_per_step=2),
+        evaluate=EvaluateConfig(resamples=50),
+    )
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    for module in MODULES:
+        target = folder / "src" / module
+        target.mkdir(parents=True)
+        shutil.copy(Path(sysconfig.get_path("stdlib")) / f"{module}.py", target)
+    for stage in STAGES:
+        run_stage(stage, small_recipe(), folder)
+    return folder
+
+
+def test_the_release_verifies_and_loads_in_plain_transformers(work: Path) -> None:
+    release = open_release(work / "release")
+    model = AutoModelForSequenceClassification.from_pretrained(release.path)
+    tokenizer = AutoTokenizer.from_pretrained(release.path)
+    assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
+    assert model.dtype == torch.float32
+    assert tokenizer.pad_token_id != tokenizer.eos_token_id
+    golden = release.golden[0]
+    turns = [turn.model_dump() for turn in golden.messages]
+    ids = tokenizer.apply_chat_template(turns, return_tensors="pt", return_dict=False)
+    with torch.inference_mode():
+        score = float(model.eval()(input_ids=ids).logits[0, 0])
+    assert score == pytest.approx(golden.score, abs=1e-5)
+
+
+def test_no_package_is_on_both_sides(work: Path) -> None:
+    splits = [{row.package for row in pairs.read(work / "pairs", split)} for split in pairs.SPLITS]
+    assert all(splits)
+    assert sum(map(len, splits)) == len(set.union(*splits))
+
+
+def test_the_manifest_says_how_it_was_made(work: Path) -> None:
+    training = json.loads((work / "release" / "release.json").read_text())["training"]
+    assert training["stages"]["pretrain"]["config"]["learning_rate"] == 2e-3
+    assert training["stages"]["pairs"]["inputs"].keys() == {"corpus"}
+    assert all(len(digest) == 64 for digest in training["stages"]["pairs"]["files"].values())
+
+
+def test_the_log_holds_both_terms_of_the_loss(work: Path) -> None:
+    log = read_manifest(work / "pretrain")["log"]
+    assert {"train_loss"} <= log[-1].keys()
+
+
+def test_a_stage_run_again_makes_the_same_files(work: Path) -> None:
+    before = read_manifest(work / "pairs")["files"]
+    run_stage("pairs", small_recipe(), work)
+    assert read_manifest(work / "pairs")["files"] == before
+
+
+def test_a_stage_without_its_input_names_the_stage_to_run(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="trainer corpus"):
+        run_stage("pairs", small_recipe(), tmp_path)
+
+
+def test_the_command_line_verifies_a_release_and_names_what_is_wrong(work: Path) -> None:
+    broken = work / "broken"
+    shutil.copytree(work / "release", broken)
+    (broken / "golden.jsonl").unlink()
+    assert "every file" in verify(work / "release").stdout
+    failed = verify(broken)
+    assert failed.returncode == 1
+    assert "golden.jsonl: missing" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def verify(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trainer", "verify", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
