@@ -20,7 +20,7 @@ from service.settings import Settings
 _log = logging.getLogger(__name__)
 
 _RETRY_WHILE_STARTING = 2
-_ENGINE_GRACE = 5
+_ENGINE_GRACE = 2
 """Seconds that a batch which nobody awaits any more may hold up the end."""
 
 

@@ -1,0 +1,181 @@
+"""Real processes: what is printed, what signals do, how it exits."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.checkpoints import make_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60
+"""Seconds; only a broken service needs them."""
+
+
+@dataclass
+class Process:
+    process: asyncio.subprocess.Process
+    log: Path
+    ready_lines: str = ""
+    url: str = ""
+
+    async def line(self) -> str:
+        assert self.process.stdout
+        raw = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)
+        assert raw, self.log.read_text()
+        return raw.decode()
+
+    async def ready(self) -> None:
+        self.ready_lines = await self.line() + await self.line()
+        (self.url,) = re.findall(r"(http://\S+)/docs", self.ready_lines)
+
+    def go_on(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(b"\n")
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    async def exit_code(self) -> int:
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+
+@asynccontextmanager
+async def started(tmp_path: Path, module: str, *flags: str) -> AsyncIterator[Process]:
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", module, "--port", "0", *flags),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+    try:
+        yield Process(process, log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def gated(tmp_path: Path, *flags: str) -> "asynccontextmanager[Process]":
+    return started(tmp_path, "tests.service.gated_service", *flags)
+
+
+async def score(client: httpx.AsyncClient, candidate: str) -> httpx.Response:
+    body = {"inputs": [{"prompt": "prompt", "candidates": [candidate]}]}
+    return await client.post("/v1/score", json=body, timeout=PATIENCE)
+
+
+async def until_draining(client: httpx.AsyncClient) -> None:
+    while (await client.get("/readyz")).status_code == 200:
+        pass
+
+
+async def test_sigterm_finishes_what_was_admitted_and_refuses_the_rest(tmp_path: Path) -> None:
+    async with gated(tmp_path) as service:
+        await service.ready()
+        async with (
+            httpx.AsyncClient(base_url=service.url) as busy,
+            httpx.AsyncClient(base_url=service.url) as kept_alive,
+            httpx.AsyncClient(base_url=service.url) as newcomer,
+        ):
+            running = asyncio.create_task(score(busy, "running"))
+            assert await service.line() == "batch\n"
+            queued = [asyncio.create_task(score(busy, "x" * n)) for n in range(1, 6)]
+            while 'reward_queue_items{priority="interactive"} 6.0' not in (
+                (await kept_alive.get("/metrics")).text
+            ):
+                pass
+            service.terminate()
+            await until_draining(kept_alive)
+            refused = [await score(kept_alive, "late"), await score(newcomer, "late")]
+            service.go_on()
+            assert await service.line() == "batch\n"
+            service.go_on()
+            answers = [await running, *await asyncio.gather(*queued)]
+        assert await service.exit_code() == 0
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert [answer.status_code for answer in refused] == [503] * 2
+    assert {answer.json()["error"]["code"] for answer in refused} == {"draining"}
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert "Traceback" not in service.log.read_text()
+
+
+async def test_what_the_drain_cannot_finish_is_told_so_and_the_process_exits_with_1(
+    tmp_path: Path,
+) -> None:
+    async with gated(tmp_path, "--drain-seconds", "0.1") as service:
+        await service.ready()
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            stuck = asyncio.create_task(score(client, "stuck"))
+            assert await service.line() == "batch\n"
+            service.terminate()
+            answer = await stuck
+        assert await service.exit_code() == 1
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "draining"
+
+
+async def test_the_printed_curl_line_works_and_an_idle_service_exits_with_0(tmp_path: Path) -> None:
+    model = make_checkpoint(tmp_path / "model")
+    async with started(tmp_path, "service", "--model", str(model), "--device", "cpu") as service:
+        await service.ready()
+        curl = await asyncio.create_subprocess_exec(
+            *shlex.split(service.ready_lines.splitlines()[1]), stdout=subprocess.PIPE
+        )
+        printed, _ = await asyncio.wait_for(curl.communicate(), PATIENCE)
+        service.terminate()
+        assert await service.exit_code() == 0
+    (result,) = json.loads(printed)["results"]
+    assert sorted(result["ranking"]) == [0, 1]
+    log = [json.loads(line) for line in service.log.read_text().splitlines() if line[:1] == "{"]
+    assert [line["outcome"] for line in log if line["message"] == "request"] == ["ok"]
+
+
+def command(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *flags],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def test_an_unfit_model_is_refused_with_a_message_and_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2", "num_labels": 2}')
+    for model, reason in [
+        ("/no/such/directory", "cannot serve /no/such/directory: no such directory"),
+        (str(tmp_path), f"cannot serve {tmp_path}"),
+    ]:
+        run = command("--model", model, "--port", "0")
+        assert run.returncode == 1
+        assert reason in run.stderr
+        assert "Traceback" not in run.stderr
+        assert run.stdout == ""
+
+
+def test_a_taken_port_is_an_error_without_a_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = command("--model", str(tmp_path), "--port", str(port))
+    assert run.returncode != 0
+    assert "address already in use" in run.stderr
+    assert "Traceback" not in run.stderr
