@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import threading
 from concurrent.futures import Executor
 
 from reward_model.chat import Conversation, Unencodable
@@ -10,6 +10,7 @@ from reward_model.encoding import TooLong
 from reward_model.packing import Sequence, new_tokens
 from service.ask import ItemScore
 from service.errors import ItemError
+from service.model import Model
 
 _log = logging.getLogger(__name__)
 
@@ -21,33 +22,28 @@ class EncodePool:
     """Encodes for one model.
 
     Args:
-        encode: the model's own; thread-safe.
-        shares_prefixes: whether its engine computes a shared prefix once.
+        model: says how, and how much is too much.
+        threads: what encodes; shared by all requests.
     """
 
-    def __init__(
-        self,
-        encode: Callable[[Conversation], Sequence],
-        threads: Executor,
-        *,
-        shares_prefixes: bool,
-    ) -> None:
-        self._encode = encode
+    def __init__(self, model: Model, threads: Executor) -> None:
+        self._model = model
         self._threads = threads
-        self._shares_prefixes = shares_prefixes
 
     async def encode(self, conversations: list[Conversation]) -> list[Sequence | ItemScore]:
-        """One entry per conversation, in order: its sequence, or the error it ends with."""
-        loop = asyncio.get_running_loop()
-        chunks = await asyncio.gather(
-            *(
-                loop.run_in_executor(
-                    self._threads, self._encode_chunk, conversations[start : start + _CHUNK]
-                )
-                for start in range(0, len(conversations), _CHUNK)
-            )
+        """One entry per conversation, in order: its sequence, or the error it ends with.
+
+        When the caller is cancelled, what has not been encoded yet is left.
+        """
+        loop, left = asyncio.get_running_loop(), threading.Event()
+        chunks = [conversations[i : i + _CHUNK] for i in range(0, len(conversations), _CHUNK)]
+        tasks = (
+            loop.run_in_executor(self._threads, self._encode_chunk, chunk, left) for chunk in chunks
         )
-        return [entry for chunk in chunks for entry in chunk]
+        try:
+            return [entry for chunk in await asyncio.gather(*tasks) for entry in chunk]
+        finally:
+            left.set()
 
     async def plan(self, sequences: dict[int, Sequence]) -> dict[int, int]:
         """In which order to run them, and the new tokens of each: key -> new tokens.
@@ -59,18 +55,22 @@ class EncodePool:
         return await loop.run_in_executor(self._threads, self._plan, sequences)
 
     def _plan(self, sequences: dict[int, Sequence]) -> dict[int, int]:
-        if not self._shares_prefixes:
+        if not self._model.engine.shares_prefixes:
             return {key: len(sequence.ids) for key, sequence in sequences.items()}
         order = sorted(sequences, key=lambda key: sequences[key].ids)
         counts = new_tokens([sequences[key] for key in order])
         return dict(zip(order, counts, strict=True))
 
-    def _encode_chunk(self, chunk: list[Conversation]) -> list[Sequence | ItemScore]:
-        return [self._encode_one(conversation) for conversation in chunk]
+    def _encode_chunk(
+        self, chunk: list[Conversation], left: threading.Event
+    ) -> list[Sequence | ItemScore]:
+        return [self._encode_one(conversation) for conversation in chunk if not left.is_set()]
 
     def _encode_one(self, conversation: Conversation) -> Sequence | ItemScore:
+        if (characters := _characters(conversation)) > self._model.max_characters:
+            return ItemScore(0, error=ItemError("too_long", self._hopeless(characters)))
         try:
-            return self._encode(conversation)
+            return self._model.encode(conversation)
         except TooLong as error:
             return ItemScore(error.tokens, error=ItemError("too_long", str(error)))
         except Unencodable as error:
@@ -78,3 +78,14 @@ class EncodePool:
         except Exception as error:  # noqa: BLE001 - one odd text must not fail its neighbours
             _log.error("encoder fault: %s", type(error).__name__, exc_info=error)
             return ItemScore(0, error=ItemError("unencodable", "this text cannot be encoded"))
+
+    def _hopeless(self, characters: int) -> str:
+        return (
+            f"the conversation has {characters} characters, more than the "
+            f"{self._model.engine.max_tokens} tokens this model takes can hold: "
+            "shorten the prompt or the candidate"
+        )
+
+
+def _characters(conversation: Conversation) -> int:
+    return sum(len(message.content) for message in conversation)

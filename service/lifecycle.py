@@ -126,15 +126,15 @@ class Service:
         return model
 
     def _wire(self, model: Model) -> Scorer:
-        settings, shares = self.settings, model.engine.shares_prefixes
+        settings = self.settings
         backlog = Backlog(
             batch_tokens=settings.max_batch_tokens,
             max_wait=settings.max_wait_ms / 1000,
             bulk_patience=settings.bulk_patience_ms / 1000,
-            shares_prefixes=shares,
+            shares_prefixes=model.engine.shares_prefixes,
         )
         self._batcher = Batcher(model.engine, backlog, self._engine_thread, report=self._observe)
-        pool = EncodePool(model.encode, self._encode_threads, shares_prefixes=shares)
+        pool = EncodePool(model, self._encode_threads)
         return Scorer(model, self._admission, pool, self._batcher)
 
     def _observe(self, report: BatchReport) -> None:

@@ -32,10 +32,11 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send every logger of the process through `JsonLines`, uvicorn's and transformers' too."""
+    """Send every logger of the process, and Python's warnings, through `JsonLines`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
 
 
 def with_facts(facts: Facts) -> dict[str, Facts]:

@@ -31,8 +31,9 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"reward_{name}", text, labels, registry=registry)
 
-        def seconds(name: str, text: str) -> Histogram:
-            return Histogram(f"reward_{name}_seconds", text, registry=registry, buckets=_SECONDS)
+        def seconds(name: str, text: str, *labels: str) -> Histogram:
+            name = f"reward_{name}_seconds"
+            return Histogram(name, text, labels, registry=registry, buckets=_SECONDS)
 
         def size(name: str, text: str) -> Histogram:
             return Histogram(f"reward_{name}", text, registry=registry, buckets=_SIZES)
@@ -45,7 +46,7 @@ class Metrics:
         self._computed = counter("computed_tokens", "Tokens that went through the engine.")
         self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
 
-        self._request = seconds("request", "From a request's first byte to its answer.")
+        self._request = seconds("request", "From a request's head to its answer.", "route")
         self._encode = seconds("encode", "Turning one request's texts into tokens.")
         self._queue = seconds("queue", "From a request's last token to its first batch.")
         self._inference = seconds("inference", "From a request's first batch to its last.")
@@ -82,7 +83,7 @@ class Metrics:
     def observe(self, record: Record) -> None:
         """Count one answered request."""
         self._requests.labels(record.route, record.outcome).inc()
-        self._request.observe(record.seconds)
+        self._request.labels(record.route).observe(record.seconds)
         if record.error:
             self._errors.labels(record.error).inc()
         for outcome, count in record.item_outcomes().items():

@@ -19,11 +19,16 @@ _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model
 
 @dataclass(frozen=True)
 class Model:
-    """`encode` is thread-safe and raises `TooLong` or `Unencodable`."""
+    """`encode` is thread-safe and raises `TooLong` or `Unencodable`.
+
+    A conversation of more than `max_characters` is too long whatever they are, so that megabytes
+    need not be encoded to find that out.
+    """
 
     name: str
     release: Release
     encode: Callable[[Conversation], Sequence]
+    max_characters: int
     engine: Engine
 
 
@@ -46,8 +51,15 @@ def open_model(settings: Settings) -> Model:
         dtype=settings.dtype,
         cpu_threads=settings.cpu_threads,
     )
-    encoder = Encoder(engine.network.tokenizer, max_tokens=engine.max_tokens, pad_id=release.pad_id)
-    return Model(settings.model_name or _name(settings, release), release, encoder.encode, engine)
+    tokenizer = engine.network.tokenizer
+    encoder = Encoder(tokenizer, max_tokens=engine.max_tokens, pad_id=release.pad_id)
+    return Model(
+        name=settings.model_name or _name(settings, release),
+        release=release,
+        encode=encoder.encode,
+        max_characters=engine.max_tokens * max(map(len, tokenizer.get_vocab())),
+        engine=engine,
+    )
 
 
 def locate(model: str) -> Path:

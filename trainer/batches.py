@@ -16,7 +16,8 @@ class Batch:
     """A packed batch. Scores are in the order of `score_at`, flat indices of read tokens.
 
     Pair i compares scores `chosen[i]` and `rejected[i]`. The hidden state at `lm_at[i]` predicts
-    token `lm_targets[i]`; all of these belong to chosen answers.
+    token `lm_targets[i]`; all of these belong to chosen answers. `tokens[i]` compares pair i token
+    by token from where its texts part: flat indices in the chosen and in the rejected answer.
     """
 
     packed: Packed
@@ -25,6 +26,7 @@ class Batch:
     rejected: list[int]
     lm_at: list[int]
     lm_targets: list[int]
+    tokens: list[tuple[list[int], list[int]]]
 
 
 def conversation(prompt: str, answer: str) -> Conversation:
@@ -73,7 +75,7 @@ class Collator:
         encoded = [self._encode(rival.kind, row.prompt, rival.text) for rival in rivals]
         start = 0 if self.lm_on_prompt else self._prompt_length(row.prompt, answer) - 1
         reading = Sequence(answer.ids, tuple(range(start, len(answer.ids))))
-        return [reading, *(rival for rival in encoded if rival)]
+        return [reading, *(_read_from_parting(answer, rival) for rival in encoded if rival)]
 
     def _encode(self, kind: str, prompt: str, answer: str) -> Sequence | None:
         try:
@@ -88,10 +90,35 @@ class Collator:
         return shared_prefix(empty.ids, answer.ids)
 
 
+def _read_from_parting(answer: Sequence, rival: Sequence) -> Sequence:
+    """A rival read from the first token on that it does not share with the chosen answer."""
+    parting = min(shared_prefix(answer.ids, rival.ids), len(rival.ids) - 1)
+    return Sequence(rival.ids, tuple(range(parting, len(rival.ids))))
+
+
 def _packed(sequences: list[Sequence], chosen: list[int], rejected: list[int]) -> Batch:
-    """A sequence's last read is its score's; the reads before predict the tokens that follow."""
+    """A sequence's last read is its score's; a chosen one's others predict the next tokens."""
     packed = pack(sequences)
-    lm_at = [index for reads in packed.reads for index in reads[:-1]]
-    lm_targets = [s.ids[position + 1] for s in sequences for position in s.read_at[:-1]]
-    score_at = [reads[-1] for reads in packed.reads]
-    return Batch(packed, score_at, chosen, rejected, lm_at, lm_targets)
+    answers = sorted(set(range(len(sequences))) - set(rejected))
+    return Batch(
+        packed=packed,
+        score_at=[reads[-1] for reads in packed.reads],
+        chosen=chosen,
+        rejected=rejected,
+        lm_at=[index for i in answers for index in packed.reads[i][:-1]],
+        lm_targets=[sequences[i].ids[p + 1] for i in answers for p in sequences[i].read_at[:-1]],
+        tokens=[
+            _aligned(sequences[c], sequences[r], packed.reads[c], packed.reads[r])
+            for c, r in zip(chosen, rejected, strict=True)
+        ],
+    )
+
+
+def _aligned(
+    chosen: Sequence, rejected: Sequence, chosen_at: list[int], rejected_at: list[int]
+) -> tuple[list[int], list[int]]:
+    """Flat indices of both answers' tokens from their parting on, as many as the shorter has."""
+    skipped = rejected.read_at[0] - chosen.read_at[0]
+    rest = chosen_at[skipped:]
+    count = min(len(rest), len(rejected_at))
+    return rest[:count], rejected_at[:count]

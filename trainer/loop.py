@@ -13,7 +13,7 @@ from trainer.loss import LossWeights, joint_loss
 
 
 class PackedTrainer(Trainer):
-    """Trains on `Batch`es with the joint loss, and logs both of its terms and the accuracy."""
+    """Trains on `Batch`es with the joint loss, and logs its terms and the accuracy."""
 
     def __init__(self, *, weights: LossWeights, autocast: bool, **rest: Any) -> None:
         super().__init__(**rest)
@@ -36,6 +36,7 @@ class PackedTrainer(Trainer):
             loss = joint_loss(model, batch)
         self._note("loss_rank", loss.rank)
         self._note("loss_lm", loss.lm)
+        self._note("loss_tokens", loss.tokens)
         if len(loss.margins):
             self._note("accuracy", loss.accuracy)
         return loss.total(self._weights)

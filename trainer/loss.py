@@ -1,6 +1,10 @@
 """The joint loss of preference-model pretraining (arXiv 2410.02229): `L = L_RM + L_LM`.
 
-Both terms come from one forward pass over one packed batch, in which every prompt and whatever
+Beside the paper's two terms stands a third, off unless asked for: the ranking loss at every token
+after a pair's texts part, as verifiers learn from every token (arXiv 2110.14168, section 4.2). A
+small model learns where a text goes wrong much sooner from it than from the last token alone.
+
+All terms come from one forward pass over one packed batch, in which every prompt and whatever
 else candidates share is computed once.
 """
 
@@ -19,22 +23,24 @@ from trainer.batches import Batch
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The paper's are one and one; a warm-up has `rank` 0, finetuning has `lm` 0."""
+    """The paper's are one, one and none; a warm-up has `rank` 0, finetuning has `lm` 0."""
 
     rank: float = 1.0
     lm: float = 1.0
+    tokens: float = 0.0
 
 
 @dataclass(frozen=True)
 class JointLoss:
-    """Scalars `rank` and `lm`, and `margins` [pairs], chosen less rejected score."""
+    """Scalars `rank`, `lm` and `tokens`, and `margins` [pairs], chosen less rejected score."""
 
     rank: Tensor
     lm: Tensor
+    tokens: Tensor
     margins: Tensor
 
     def total(self, weights: LossWeights) -> Tensor:
-        return weights.rank * self.rank + weights.lm * self.lm
+        return weights.rank * self.rank + weights.lm * self.lm + weights.tokens * self.tokens
 
     @property
     def accuracy(self) -> Tensor:
@@ -43,16 +49,32 @@ class JointLoss:
 
 
 def joint_loss(model: PreTrainedModel, batch: Batch) -> JointLoss:
-    """Both terms of a batch; the model must attend by `reward_model.attention.IMPLEMENTATION`."""
+    """All terms of a batch; the model must attend by `reward_model.attention.IMPLEMENTATION`."""
     hidden_TD = packed_hidden(model, grow(batch.packed, model.device))
     scores = scores_at(model, hidden_TD, batch.score_at)
     margins = scores[batch.chosen] - scores[batch.rejected]
-    return JointLoss(ranking_loss(margins), lm_loss(model, hidden_TD, batch), margins)
+    return JointLoss(
+        rank=ranking_loss(margins),
+        lm=lm_loss(model, hidden_TD, batch),
+        tokens=token_ranking_loss(model, hidden_TD, batch),
+        margins=margins,
+    )
 
 
 def ranking_loss(margins: Tensor) -> Tensor:
     """`L_RM`: mean of -log sigmoid(r_chosen - r_rejected); zero when there are no pairs."""
     return -logsigmoid(margins).mean() if len(margins) else margins.sum()
+
+
+def token_ranking_loss(model: PreTrainedModel, hidden_TD: Tensor, batch: Batch) -> Tensor:
+    """Mean over pairs of the mean ranking loss of their aligned tokens; zero without pairs."""
+    if not batch.tokens:
+        return hidden_TD.sum() * 0
+    chosen = [index for pair, _ in batch.tokens for index in pair]
+    rejected = [index for _, pair in batch.tokens for index in pair]
+    shares = [1 / (len(pair) * len(batch.tokens)) for pair, _ in batch.tokens for _ in pair]
+    margins = scores_at(model, hidden_TD, chosen) - scores_at(model, hidden_TD, rejected)
+    return -(logsigmoid(margins) * torch.tensor(shares, device=margins.device)).sum()
 
 
 def lm_loss(model: PreTrainedModel, hidden_TD: Tensor, batch: Batch) -> Tensor:

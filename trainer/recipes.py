@@ -6,6 +6,7 @@ from trainer.base import BaseConfig
 from trainer.calibrate import CalibrateConfig
 from trainer.corpus import CorpusConfig
 from trainer.evaluate import EvaluateConfig
+from trainer.loss import LossWeights
 from trainer.pairs import PairsConfig
 from trainer.pretrain import PretrainConfig, warm_up
 from trainer.publish import PublishConfig
@@ -32,7 +33,13 @@ def cpu_tiny() -> Recipe:
         pairs=PairsConfig(most_held_out=300),
         base=BaseConfig(),
         warmup=warm_up(start="base", steps=120, prompts_per_step=24, learning_rate=4e-3),
-        pretrain=PretrainConfig(start="warmup", steps=120, prompts_per_step=8, learning_rate=2e-3),
+        pretrain=PretrainConfig(
+            start="warmup",
+            steps=120,
+            prompts_per_step=8,
+            learning_rate=2e-3,
+            weights=LossWeights(tokens=1.0),
+        ),
         calibrate=CalibrateConfig(),
         evaluate=EvaluateConfig(),
         publish=PublishConfig(name="cpu-tiny", version="1", command="runs/tiny.sh"),
@@ -47,7 +54,7 @@ def tiny_code_rm() -> Recipe:
         corpus=CorpusConfig(folders=("packages",), installed=False),
         pairs=PairsConfig(),
         warmup=replace(tiny.warmup, steps=1300, decay=0.2),
-        pretrain=replace(tiny.pretrain, steps=1500),
+        pretrain=replace(tiny.pretrain, steps=1250),
         publish=PublishConfig(
             name="tiny-code-rm", version="2026-11-21.1", command="runs/tiny_code_rm.sh"
         ),

@@ -1,6 +1,7 @@
 """The model in this process, through PyTorch and the packed forward."""
 
 import torch
+from transformers.utils import logging as transformers_logging
 
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
@@ -44,6 +45,7 @@ def load_torch_engine(
     Raises:
         ReleaseError: the checkpoint cannot be loaded.
     """
+    _log_as_the_service_does()
     if cpu_threads:
         torch.set_num_threads(cpu_threads)
     if device == "auto":
@@ -51,3 +53,10 @@ def load_torch_engine(
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else release.dtype
     return TorchEngine(RewardNetwork.load(release, device=device, dtype=dtype))
+
+
+def _log_as_the_service_does() -> None:
+    """transformers has a handler of its own, and progress bars, which are no log lines."""
+    transformers_logging.disable_default_handler()
+    transformers_logging.enable_propagation()
+    transformers_logging.disable_progress_bar()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import Message, Scope
 
 from reward_model.calibration import Calibration
 from reward_model.chat import Conversation
@@ -21,6 +22,7 @@ from service.model import Model
 from service.settings import Settings
 
 MAX_TOKENS = 64
+MAX_CHARACTERS = 10 * MAX_TOKENS
 CALIBRATION = Calibration(mean=10.0, std=2.0, n=100, reference="a test")
 
 
@@ -90,7 +92,13 @@ def release(*golden: Golden, tolerance: float = 0.0) -> Release:
 
 
 def model(engine: FakeEngine | None = None, *golden: Golden) -> Model:
-    return Model("fake-rm", release(*golden), encode, engine or FakeEngine())
+    return Model(
+        name="fake-rm",
+        release=release(*golden),
+        encode=encode,
+        max_characters=MAX_CHARACTERS,
+        engine=engine or FakeEngine(),
+    )
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,37 @@ class Running:
     async def score(self, prompt: str, *candidates: str, **more: object) -> httpx.Response:
         entry = {"prompt": prompt, "candidates": list(candidates)}
         return await self.client.post("/v1/score", json={"inputs": [entry], **more})
+
+
+async def raw_score(
+    app: FastAPI, *events: Message, sent: list[Message] | None = None
+) -> list[Message]:
+    """`POST /v1/score` in plain ASGI, for what httpx's transport cannot do: hang up, fall silent.
+
+    The app receives these events and then nothing more; returns what it sent, which `sent` shows
+    even if the request is cancelled.
+    """
+    coming = iter(events)
+    sent = [] if sent is None else sent
+
+    async def receive() -> Message:
+        for event in coming:
+            return event
+        silence: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await silence
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/score",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    await app(scope, receive, send)
+    return sent
 
 
 @asynccontextmanager

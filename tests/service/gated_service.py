@@ -14,7 +14,8 @@ from tests.service.fakes import FakeEngine, model
 class PipedEngine(FakeEngine):
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         if batch:
-            print("batch", flush=True)
+            sys.stdout.write("batch\n")
+            sys.stdout.flush()
             sys.stdin.readline()
         return super().score(batch)
 

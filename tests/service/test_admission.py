@@ -11,9 +11,12 @@ def admission(*, max_items: int = 3, max_tokens: int = 100) -> Admission:
 @pytest.mark.parametrize(("items", "tokens"), [(3, 1), (1, 100)])
 def test_a_full_room_refuses_until_something_leaves(items: int, tokens: int) -> None:
     room = admission()
-    with room.admit("interactive", items, tokens):
-        with pytest.raises(QueueFull), room.admit("interactive", 1, 1):
-            pass
+    with (
+        room.admit("interactive", items, tokens),
+        pytest.raises(QueueFull),
+        room.admit("interactive", 1, 1),
+    ):
+        pass
     with room.admit("interactive", 1, 1):
         assert (room.items("interactive"), room.tokens("interactive")) == (1, 1)
     assert (room.items("interactive"), room.tokens("interactive")) == (0, 0)

@@ -1,5 +1,8 @@
+import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -7,7 +10,7 @@ from reward_model.chat import Conversation, Message, Unencodable
 from reward_model.packing import Sequence
 from service.ask import ItemScore
 from service.encode import EncodePool
-from tests.service.fakes import MAX_TOKENS, encode
+from tests.service.fakes import MAX_CHARACTERS, MAX_TOKENS, FakeEngine, encode, model
 
 
 def picky(conversation: Conversation) -> Sequence:
@@ -31,7 +34,7 @@ def conversations(*answers: str) -> list[Conversation]:
 
 
 async def test_order_is_kept_over_many_chunks(threads: ThreadPoolExecutor) -> None:
-    pool = EncodePool(encode, threads, shares_prefixes=True)
+    pool = EncodePool(model(), threads)
     answers = [f"answer {number}" for number in range(100)]
     encoded = await pool.encode(conversations(*answers))
     assert encoded == [encode(conversation) for conversation in conversations(*answers)]
@@ -40,7 +43,7 @@ async def test_order_is_kept_over_many_chunks(threads: ThreadPoolExecutor) -> No
 async def test_one_bad_text_leaves_its_neighbours_alone(
     threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool = EncodePool(picky, threads, shares_prefixes=True)
+    pool = EncodePool(replace(model(), encode=picky), threads)
     texts = conversations("fine", "x" * MAX_TOKENS, "refused", "odd", "fine")
     first, long, refused, odd, last = await pool.encode(texts)
     assert isinstance(first, Sequence)
@@ -57,11 +60,47 @@ async def test_one_bad_text_leaves_its_neighbours_alone(
     assert "StopIteration" in caplog.text
 
 
+async def test_what_cannot_fit_is_refused_without_encoding_it(threads: ThreadPoolExecutor) -> None:
+    def untouched(_: Conversation) -> Sequence:
+        raise AssertionError
+
+    pool = EncodePool(replace(model(), encode=untouched), threads)
+    (hopeless,) = await pool.encode(conversations("x" * MAX_CHARACTERS))
+    assert isinstance(hopeless, ItemScore)
+    assert hopeless.error is not None
+    assert hopeless.error.code == "too_long"
+    assert f"has {MAX_CHARACTERS + 1} characters" in hopeless.error.message
+
+
+async def test_a_cancelled_caller_frees_the_threads() -> None:
+    begun, go_on, encoded = threading.Event(), threading.Event(), []
+
+    def slow(conversation: Conversation) -> Sequence:
+        begun.set()
+        assert go_on.wait(10)
+        encoded.append(conversation)
+        return encode(conversation)
+
+    with ThreadPoolExecutor(1) as thread:
+        pool = EncodePool(replace(model(), encode=slow), thread)
+        caller = asyncio.create_task(
+            pool.encode(conversations(*"many texts in three chunks of 16" * 2))
+        )
+        await asyncio.to_thread(begun.wait, 10)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        go_on.set()
+    assert len(encoded) == 1
+
+
 async def test_the_plan_puts_sequences_beside_those_they_share_most_with(
     threads: ThreadPoolExecutor,
 ) -> None:
+    unsharing = FakeEngine()
+    unsharing.shares_prefixes = False
     texts = {key: encode((Message("user", text),)) for key, text in enumerate(["ab1", "cd", "ab2"])}
-    shared = await EncodePool(encode, threads, shares_prefixes=True).plan(texts)
+    shared = await EncodePool(model(), threads).plan(texts)
     assert list(shared.items()) == [(0, 3), (2, 1), (1, 2)]
-    unshared = await EncodePool(encode, threads, shares_prefixes=False).plan(texts)
+    unshared = await EncodePool(model(unsharing), threads).plan(texts)
     assert list(unshared.items()) == [(0, 3), (1, 2), (2, 3)]

@@ -2,8 +2,11 @@ import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 from service.logs import JsonLines, with_facts
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def formatted(record: logging.LogRecord) -> dict[str, object]:
@@ -46,7 +49,7 @@ def test_one_configuration_holds_for_every_logger() -> None:
         "logging.getLogger('uvicorn.error').warning('loud')\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script], stderr=subprocess.PIPE, check=True, text=True
+        [sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, check=True, text=True
     )
     (line,) = run.stderr.splitlines()
     assert json.loads(line)["message"] == "loud"

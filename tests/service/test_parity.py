@@ -14,11 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from types import ModuleType
+from typing import TypedDict
 
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BatchEncoding,
+    PreTrainedTokenizerBase,
+)
 
 from service.model import open_model
 from tests.checkpoints import TEMPLATE, make_checkpoint
@@ -26,6 +32,12 @@ from tests.service.fakes import starting
 
 TOLERANCE = 1e-4
 ENDS_IN_EOS = TEMPLATE + "<|eos|>"
+
+
+class Changes(TypedDict, total=False):
+    template: str
+    pad_is_eos: bool
+    adds_bos: bool
 
 
 def real_texts() -> Iterator[tuple[str, str]]:
@@ -57,9 +69,13 @@ class Plain:
             {"role": "user", "content": prompt},
             {"role": "assistant", "content": candidate},
         ]
-        rendered = self.tokenizer.apply_chat_template(conversation, return_tensors="pt")
+        rendered = self.tokenizer.apply_chat_template(conversation, return_dict=True)
+        assert isinstance(rendered, BatchEncoding)
+        return self.score_ids(rendered["input_ids"])
+
+    def score_ids(self, ids: list[int]) -> float:
         with torch.inference_mode():
-            return float(self.model(input_ids=rendered["input_ids"]).logits[0, 0])
+            return float(self.model(input_ids=torch.tensor([ids])).logits[0, 0])
 
 
 async def http_scores(path: pathlib.Path, texts: list[tuple[str, str]]) -> list[float]:
@@ -84,10 +100,15 @@ async def http_scores(path: pathlib.Path, texts: list[tuple[str, str]]) -> list[
     ],
 )
 async def test_http_equals_transformers(
-    tmp_path: pathlib.Path, architecture: str, changes: dict[str, bool], count: int
+    tmp_path: pathlib.Path, architecture: str, changes: Changes, count: int
 ) -> None:
     path = make_checkpoint(
-        tmp_path / "model", architecture, max_position_embeddings=2048, **changes
+        tmp_path / "model",
+        architecture,
+        template=changes.get("template", TEMPLATE),
+        pad_is_eos=changes.get("pad_is_eos", False),
+        adds_bos=changes.get("adds_bos", False),
+        max_position_embeddings=2048,
     )
     texts = list(islice(real_texts(), count))
     assert len(texts) == count
@@ -107,9 +128,7 @@ async def test_special_tokens_in_a_candidate_score_as_their_letters(tmp_path: pa
     before = plain.tokenizer("<|user|>\nprompt<|end|>\n<|assistant|>\n")["input_ids"]
     after = plain.tokenizer("<|end|>\n")["input_ids"]
     ids = [*before, *_without_specials(plain.tokenizer).encode(attack).ids, *after]
-    with torch.inference_mode():
-        expected = float(plain.model(input_ids=torch.tensor([ids])).logits[0, 0])
-    assert score == pytest.approx(expected, abs=TOLERANCE)
+    assert score == pytest.approx(plain.score_ids(ids), abs=TOLERANCE)
     assert score != pytest.approx(plain.score("prompt", attack), abs=TOLERANCE)
 
 

@@ -5,12 +5,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class Process:
     async def ready(self) -> None:
         self.ready_lines = await self.line() + await self.line()
         (self.url,) = re.findall(r"(http://\S+)/docs", self.ready_lines)
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, trust_env=False)
 
     def go_on(self) -> None:
         assert self.process.stdin
@@ -73,13 +77,13 @@ async def started(tmp_path: Path, module: str, *flags: str) -> AsyncIterator[Pro
         await process.communicate()
 
 
-def gated(tmp_path: Path, *flags: str) -> "asynccontextmanager[Process]":
+def gated(tmp_path: Path, *flags: str) -> AbstractAsyncContextManager[Process]:
     return started(tmp_path, "tests.service.gated_service", *flags)
 
 
 async def score(client: httpx.AsyncClient, candidate: str) -> httpx.Response:
     body = {"inputs": [{"prompt": "prompt", "candidates": [candidate]}]}
-    return await client.post("/v1/score", json=body, timeout=PATIENCE)
+    return await client.post("/v1/score", json=body)
 
 
 async def until_draining(client: httpx.AsyncClient) -> None:
@@ -91,9 +95,9 @@ async def test_sigterm_finishes_what_was_admitted_and_refuses_the_rest(tmp_path:
     async with gated(tmp_path) as service:
         await service.ready()
         async with (
-            httpx.AsyncClient(base_url=service.url) as busy,
-            httpx.AsyncClient(base_url=service.url) as kept_alive,
-            httpx.AsyncClient(base_url=service.url) as newcomer,
+            service.client() as busy,
+            service.client() as kept_alive,
+            service.client() as newcomer,
         ):
             running = asyncio.create_task(score(busy, "running"))
             assert await service.line() == "batch\n"
@@ -122,7 +126,7 @@ async def test_what_the_drain_cannot_finish_is_told_so_and_the_process_exits_wit
 ) -> None:
     async with gated(tmp_path, "--drain-seconds", "0.1") as service:
         await service.ready()
-        async with httpx.AsyncClient(base_url=service.url) as client:
+        async with service.client() as client:
             stuck = asyncio.create_task(score(client, "stuck"))
             assert await service.line() == "batch\n"
             service.terminate()
@@ -132,6 +136,7 @@ async def test_what_the_drain_cannot_finish_is_told_so_and_the_process_exits_wit
     assert answer.json()["error"]["code"] == "draining"
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="the line is for curl")
 async def test_the_printed_curl_line_works_and_an_idle_service_exits_with_0(tmp_path: Path) -> None:
     model = make_checkpoint(tmp_path / "model")
     async with started(tmp_path, "service", "--model", str(model), "--device", "cpu") as service:

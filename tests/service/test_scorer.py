@@ -35,15 +35,16 @@ class House:
 async def scoring(
     engine: FakeEngine, *, batch_tokens: int = 1000, max_items: int = 100
 ) -> AsyncIterator[House]:
-    shares = engine.shares_prefixes
     backlog = Backlog(
-        batch_tokens=batch_tokens, max_wait=0.0, bulk_patience=1.0, shares_prefixes=shares
+        batch_tokens=batch_tokens,
+        max_wait=0.0,
+        bulk_patience=1.0,
+        shares_prefixes=engine.shares_prefixes,
     )
     admission = Admission(max_items=max_items, max_tokens=10_000)
     with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(2) as threads:
-        batcher = Batcher(engine, backlog, thread)
-        pool = EncodePool(encode, threads, shares_prefixes=shares)
-        yield House(Scorer(model(engine), admission, pool, batcher), admission)
+        batcher, served = Batcher(engine, backlog, thread), model(engine)
+        yield House(Scorer(served, admission, EncodePool(served, threads), batcher), admission)
         await batcher.close()
 
 
@@ -149,7 +150,7 @@ async def test_a_cancelled_request_is_never_run() -> None:
         blocking = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
         await engine.begins()
         leaving = asyncio.create_task(house.scorer.score(ask("prompt", "b")))
-        while house.admission.tokens("interactive") < 14:  # until it is encoded and queued too
+        while house.admission.tokens("interactive") < 14:  # noqa: ASYNC110 - until it is queued
             await asyncio.sleep(0)
         leaving.cancel()
         engine.go_on.release()

@@ -1,11 +1,14 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from service.settings import Settings, unknown_variables
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -14,6 +17,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         check=False,
         text=True,
+        cwd=ROOT,
         timeout=60,
         env={"REWARD_MAX_CANDIDATES": "none", "COLUMNS": "100"},
     )

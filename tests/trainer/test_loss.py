@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from reward_model.attention import IMPLEMENTATION
 from reward_model.encoding import Encoder
 from tests.checkpoints import make_checkpoint
 from trainer.batches import Collator, conversation
@@ -134,3 +135,33 @@ def test_a_batch_of_which_nothing_fits_says_what_to_do(checkpoint: Path) -> None
     collator = Collator(Encoder(tokenizer, max_tokens=3, pad_id=None))
     with pytest.raises(StageError, match="3 tokens"):
         collator.batch(ROWS)
+
+
+def test_tokens_are_compared_from_where_the_texts_part(checkpoint: Path) -> None:
+    model, tokenizer = load_checkpoint(checkpoint)
+    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    row = ROWS[0]
+    batch = Collator(encoder).batch([row])
+    chosen = encoder.encode(conversation(row.prompt, row.chosen)).ids
+    margins = []
+    for (left, right), rival in zip(batch.tokens, row.rejected, strict=True):
+        other = encoder.encode(conversation(row.prompt, rival.text)).ids
+        parting = next(i for i, (a, b) in enumerate(zip(chosen, other, strict=False)) if a != b)
+        count = min(len(chosen), len(other)) - parting
+        assert [batch.packed.ids[index] for index in left] == list(chosen[parting:][:count])
+        assert [batch.packed.ids[index] for index in right] == list(other[parting:][:count])
+        compared = slice(parting, parting + count)
+        margins.append(
+            _token_scores(model, chosen)[compared] - _token_scores(model, other)[compared]
+        )
+    expected = torch.stack([-logsigmoid(margin).mean() for margin in margins]).mean()
+    torch.testing.assert_close(joint_loss(model, batch).tokens, expected, rtol=1e-5, atol=1e-6)
+
+
+def _token_scores(model: PreTrainedModel, ids: tuple[int, ...]) -> Tensor:
+    """Scores of the plain forward at every token."""
+    model.set_attn_implementation("sdpa")
+    hidden = model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+    model.set_attn_implementation(IMPLEMENTATION)
+    assert isinstance(model.score, nn.Linear)
+    return hidden @ model.score.weight[0]

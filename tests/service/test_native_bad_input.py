@@ -1,0 +1,113 @@
+"""What `POST /v1/score` refuses, how it says so, and that it goes on unharmed."""
+
+import pytest
+
+from tests.service.fakes import running
+
+SECRET = "my secret text"
+TURN = {"role": "user", "content": SECRET}
+GOOD = {"prompt": SECRET, "candidates": [SECRET]}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ([], None),
+        (SECRET, None),
+        ({}, "inputs"),
+        ({"inputs": []}, "inputs"),
+        ({"inputs": GOOD}, "inputs"),
+        ({"inputs": [SECRET]}, "inputs[0]"),
+        ({"inputs": [GOOD, {"prompt": SECRET}]}, "inputs[1].candidates"),
+        ({"inputs": [{"prompt": SECRET, "candidates": []}]}, "inputs[0].candidates"),
+        ({"inputs": [{"prompt": SECRET, "candidates": SECRET}]}, "inputs[0].candidates"),
+        ({"inputs": [{"prompt": SECRET, "candidates": ["a", ""]}]}, "inputs[0].candidates[1]"),
+        ({"inputs": [{"prompt": SECRET, "candidates": ["a", 1]}]}, "inputs[0].candidates[1]"),
+        ({"inputs": [{"prompt": SECRET, "candidates": [None]}]}, "inputs[0].candidates[0]"),
+        ({"inputs": [{"prompt": "", "candidates": [SECRET]}]}, "inputs[0].prompt"),
+        ({"inputs": [{"prompt": 7, "candidates": [SECRET]}]}, "inputs[0].prompt"),
+        ({"inputs": [{"candidates": [SECRET]}]}, "inputs[0]"),
+        ({"inputs": [GOOD | {"messages": [TURN]}]}, "inputs[0]"),
+        ({"inputs": [{"messages": [], "candidates": [SECRET]}]}, "inputs[0].messages"),
+        (
+            {"inputs": [{"messages": [TURN | {"role": "assistant"}], "candidates": ["a"]}]},
+            "inputs[0]",
+        ),
+        (
+            {"inputs": [{"messages": [TURN | {"role": SECRET}], "candidates": ["a"]}]},
+            "inputs[0].messages[0].role",
+        ),
+        (
+            {"inputs": [{"messages": [TURN | {"content": ""}], "candidates": ["a"]}]},
+            "inputs[0].messages[0].content",
+        ),
+        ({"inputs": [GOOD], "steps": None}, "steps"),
+        ({"inputs": [GOOD], "activation": True}, "activation"),
+        ({"inputs": [GOOD], SECRET: 1}, "?"),
+        ({"inputs": [GOOD | {"candidate": "x"}]}, "inputs[0].candidate"),
+        ({"inputs": [GOOD], "priority": SECRET}, "priority"),
+        ({"inputs": [GOOD], "over_length": "truncate_prompt"}, "over_length"),
+        ({"inputs": [GOOD], "timeout_ms": "30"}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": 1.5}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": True}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": 0}, "timeout_ms"),
+        ({"inputs": [GOOD], "model": 3}, "model"),
+        ({"inputs": [{"prompt": SECRET, "candidates": [SECRET] * 11}]}, "inputs"),
+        ({"inputs": [GOOD] * 11}, "inputs"),
+    ],
+)
+async def test_a_wrong_request_is_told_which_field_and_never_what_was_in_it(
+    body: object, param: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with running(max_candidates=10) as app:
+        answer = await app.client.post("/v1/score", json=body)
+        unharmed = await app.score("prompt", "a")
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
+    assert error["param"] == param
+    assert error["message"].startswith(param or "the body")
+    assert SECRET not in answer.text + caplog.text
+    assert unharmed.status_code == 200
+
+
+async def test_ten_thousand_candidates_are_refused_with_the_limit() -> None:
+    async with running() as app:
+        answer = await app.score("prompt", *["x"] * 10_000)
+    assert answer.status_code == 422
+    assert "10000 candidates" in answer.json()["error"]["message"]
+    assert "1024" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"inputs": [{"prompt": "\xe9", "candidates": ["a"]}]}',
+        b'{"inputs": [{"prompt": "\\ud800", "candidates": ["a"]}]}',
+        b"[" * 100_000,
+        b"1" * 100_000,
+        b"{'inputs': []}",
+    ],
+)
+async def test_a_body_that_is_not_json_in_utf8(body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=body, headers=headers)
+        unharmed = await app.score("prompt", "a")
+    assert answer.status_code == (400 if body else 422)
+    assert answer.json()["error"]["code"] == ("malformed_body" if body else "invalid_request")
+    assert unharmed.status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+async def test_another_content_type_is_told_which_one_is_needed(content_type: str) -> None:
+    async with running() as app:
+        answer = await app.client.post(
+            "/v1/score", content=b'{"inputs": []}', headers={"Content-Type": content_type}
+        )
+    assert answer.status_code == 422
+    assert "application/json" in answer.json()["error"]["message"]
