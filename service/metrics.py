@@ -22,21 +22,15 @@ _SIZES = tuple(float(2**power) for power in range(0, 18))
 
 class Metrics:
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._declare_counters()
+        self._declare_histograms()
+        self._declare_gauges()
 
+    def _declare_counters(self) -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"reward_{name}", text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"reward_{name}", text, labels, registry=registry)
-
-        def seconds(name: str, text: str, *labels: str) -> Histogram:
-            name = f"reward_{name}_seconds"
-            return Histogram(name, text, labels, registry=registry, buckets=_SECONDS)
-
-        def size(name: str, text: str) -> Histogram:
-            return Histogram(f"reward_{name}", text, registry=registry, buckets=_SIZES)
+            return Counter(f"reward_{name}", text, labels, registry=self.registry)
 
         self._requests = counter("requests", "Requests answered.", "route", "outcome")
         self._errors = counter("errors", "Errors of whole requests and of single items.", "code")
@@ -46,6 +40,14 @@ class Metrics:
         self._computed = counter("computed_tokens", "Tokens that went through the engine.")
         self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
 
+    def _declare_histograms(self) -> None:
+        def seconds(name: str, text: str, *labels: str) -> Histogram:
+            name = f"reward_{name}_seconds"
+            return Histogram(name, text, labels, registry=self.registry, buckets=_SECONDS)
+
+        def size(name: str, text: str) -> Histogram:
+            return Histogram(f"reward_{name}", text, registry=self.registry, buckets=_SIZES)
+
         self._request = seconds("request", "From a request's head to its answer.", "route")
         self._encode = seconds("encode", "Turning one request's texts into tokens.")
         self._queue = seconds("queue", "From a request's last token to its first batch.")
@@ -53,6 +55,10 @@ class Metrics:
         self._batch = seconds("batch", "One batch on the engine.")
         self._batch_sequences = size("batch_sequences", "Sequences of one batch.")
         self._batch_tokens = size("batch_tokens", "Tokens computed in one batch.")
+
+    def _declare_gauges(self) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"reward_{name}", text, labels, registry=self.registry)
 
         self._queue_items = gauge("queue_items", "Candidates admitted, not scored.", "priority")
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")

@@ -3,8 +3,6 @@
 import asyncio
 import math
 
-import pytest
-
 from reward_model.packing import Sequence
 from service.routes.native import _EXAMPLE
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, raw_score, running
