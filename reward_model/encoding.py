@@ -114,9 +114,12 @@ class _Disguise:
 
     def __init__(self, conversation: Conversation, specials: Iterable[str]) -> None:
         used = {letter for message in conversation for letter in message.content}
-        unused = (chr(code) for code in _PRIVATE_USE if chr(code) not in used)
-        self._edge = next(unused)
-        self._letters = {letter: next(unused) for letter in sorted({s[0] for s in specials})}
+        unused = [chr(code) for code in _PRIVATE_USE if chr(code) not in used]
+        letters = sorted({special[0] for special in specials})
+        if len(unused) <= len(letters):
+            raise Unencodable("the conversation uses up Unicode's private-use characters")
+        self._edge = unused[-1]
+        self._letters = dict(zip(letters, unused, strict=False))
         self._original = {ord(new): old for old, new in self._letters.items()}
         self._original[ord(self._edge)] = ""
 

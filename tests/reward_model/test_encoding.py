@@ -74,6 +74,12 @@ def test_a_refusing_template_gives_its_reason() -> None:
         Encoder(tokenizer, max_tokens=8, pad_id=None).encode(conversation("a", "b"))
 
 
+def test_text_that_leaves_no_disguise_is_refused() -> None:
+    everything = "".join(chr(code) for code in range(0xE000, 0xF900))
+    with pytest.raises(Unencodable, match="private-use"):
+        ENCODER.encode(conversation("<|end|>", everything))
+
+
 def test_reads_the_rightmost_token_that_is_not_the_pad() -> None:
     tokenizer = make_tokenizer(template="{{ messages[-1].content }}<|eos|><|eos|>", pad_is_eos=True)
     eos = tokenizer.eos_token_id
