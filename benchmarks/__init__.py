@@ -1,0 +1,1 @@
+"""Programs that print the figures this project states. See README.md."""
