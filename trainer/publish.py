@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import subprocess
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -130,6 +131,17 @@ def _training(config: PublishConfig, inputs: Path) -> dict[str, JsonValue]:
     }
     return facts | {
         "command": config.command,
+        "published_at_commit": _commit(),
         "python": platform.python_version(),
         "stages": dict(stages),
     }
+
+
+def _commit() -> str | None:
+    """Of the checkout that publishes; None where there is no git or no checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
