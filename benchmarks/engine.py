@@ -2,66 +2,77 @@
 
     python -m benchmarks.engine [--repeats 5] [--threads 2]
 
-One random Qwen2-shaped checkpoint, the same candidates for every arm, arms taking turns, medians.
+One random Qwen2-shaped checkpoint, the same texts for every arm, arms taking turns, medians.
 """
 
 import argparse
-import random
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from matplotlib.figure import Figure
+from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers.utils import logging as transformers_logging
 
-from benchmarks.page import Cell, Page
-from reward_model.network import RewardNetwork, load_model, load_tokenizer
-from reward_model.packing import Sequence, new_tokens
-from reward_model.release import open_release
+from benchmarks.arms import PACKED, PADDED, SHARED, TOLERANCE, Arm, Rivals, load_rivals
+from benchmarks.page import Cell, Page, add_output_options, verdict
+from benchmarks.workloads import BATCH, LONGEST, Workload, workloads
 from trainer.base import BaseConfig, train_tokenizer
 
-BATCH = 16
-SHAPES = ((100, 16, 150), (600, 16, 150), (600, 1, 150))
-"""(P, N, C): tokens of a prompt, candidates of it, tokens of a candidate on average."""
-
-Ids = tuple[int, ...]
-Arm = Callable[[list[Ids]], list[float]]
+_TARGETS = (((600, 16, 150), SHARED, 4.0), ((600, 1, 150), PACKED, 1.0))
+"""P, N and C, and how many times as fast as padding an arm has to be there: what this project aims at."""
 
 
 @dataclass(frozen=True)
-class Workload:
-    """Texts to score and the tokens they hold; `shared` ones of a prompt begin with it."""
+class Measured:
+    """Seconds that each turn of an arm took for a workload's sixteen sequences."""
 
-    name: str
-    shared: list[Ids]
-    distinct: list[Ids]
+    work: Workload
+    arm: str
+    tokens: int
+    seconds: list[float]
+
+    @property
+    def rate(self) -> float:
+        """Sequences per second, median over turns."""
+        return BATCH / statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Sequences per second of the slowest and of the fastest turn."""
+        return BATCH / max(self.seconds), BATCH / min(self.seconds)
+
+
+Measurement = dict[str, Measured]
+"""One workload's arms by name."""
 
 
 def main() -> None:
     options = _options()
     if options.threads:
         torch.set_num_threads(options.threads)
+    transformers_logging.disable_progress_bar()
     page = Page("engine", "Packed forward against padded batches")
-    with tempfile.TemporaryDirectory() as folder:
-        padded, network = _load(make_checkpoint(Path(folder), options.hidden, options.layers))
-        size = sum(parameter.numel() for parameter in padded.parameters())
-        page.say(
-            f"Random Qwen2-shaped checkpoint, {size / 1e6:.1f} M parameters, float32. Sequences "
-            f"per second, median of {options.repeats} turns (spread in brackets). Padded: "
-            f"`AutoModelForSequenceClassification`, SDPA, batches of {BATCH}, right padding with a "
-            "mask. Without sharing: the same texts packed, each prompt made different at its first "
-            "token. Every arm scores the same texts as another arm to 1e-4."
-        )
-        _measure(page, padded, network, options.repeats)
-    print(page.write() if options.write else "")
+    with TemporaryDirectory() as folder:
+        model = options.model or make_checkpoint(Path(folder), options.hidden, options.layers)
+        rivals = load_rivals(model, LONGEST)
+    _introduce(page, rivals, options)
+    found = list(_measure(rivals, page, options.repeats))
+    _report(page, found)
+    _judge(page, found)
+    page.figure = plot(found)
+    page.write(options)
 
 
 def make_checkpoint(folder: Path, hidden: int, layers: int) -> Path:
-    """Saved with a tokenizer, because a checkpoint without one is not loaded."""
-    tokenizer = train_tokenizer(["def add(a, b): return a + b"], BaseConfig(vocabulary=300))
+    """Random weights at a scale where attention matters to the score, as it hardly would at 0.02.
+
+    Saved with a tokenizer, because a checkpoint without one is not loaded.
+    """
     config = AutoConfig.for_model(
         "qwen2",
         vocab_size=32_000,
@@ -75,123 +86,118 @@ def make_checkpoint(folder: Path, hidden: int, layers: int) -> Path:
         num_labels=1,
     )
     torch.manual_seed(0)
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_config(config)
+    for name, weight in model.named_parameters():
+        if weight.ndim == 2:
+            torch.nn.init.normal_(weight, std=1.0 if "embed" in name else weight.shape[1] ** -0.5)
+    model.save_pretrained(folder)
+    tokenizer = train_tokenizer(["def add(a, b): return a + b"], BaseConfig(vocabulary=300))
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _load(folder: Path) -> tuple[PreTrainedModel, RewardNetwork]:
-    release = open_release(folder)
-    network = RewardNetwork(load_model(release), load_tokenizer(release), release.max_tokens)
-    assert network.shares_prefixes, network.fallback_reason
-    network.max_tokens = release.max_tokens
-    return load_model(release).eval(), network
+def _introduce(page: Page, rivals: Rivals, options: argparse.Namespace) -> None:
+    parameters = sum(weight.numel() for weight in rivals.padded.parameters())
+    name = options.model.name if options.model else "Random Qwen2-shaped checkpoint"
+    page.facts |= {"model": name, "parameters": parameters, "arms": []}
+    page.say(
+        f"{name}, {parameters / 1e6:.1f} M parameters, float32 on the CPU. Sequences per second "
+        f"over {BATCH} sequences, median of {options.repeats} turns, slowest and fastest turn in "
+        "brackets; the arms take turns. Padded: `AutoModelForSequenceClassification`, SDPA, right "
+        "padding to the longest of the batch, with a mask. Packed, not shared: the same texts, "
+        "each with a first token of its own. P, N, C: tokens of a prompt, candidates of it, tokens "
+        "of a candidate; lengths that vary are drawn from 0.5 C to 1.5 C, alike for all arms."
+    )
 
 
-def _measure(page: Page, padded: PreTrainedModel, network: RewardNetwork, repeats: int) -> None:
-    rows: list[list[Cell]] = []
-    for work in workloads():
-        arms: dict[str, tuple[Arm, list[Ids]]] = {
-            "padded": (lambda texts: score_padded(padded, texts), work.shared),
-            "packed, not shared": (lambda texts: score_packed(network, texts), work.distinct),
-            "packed, shared": (lambda texts: score_packed(network, texts), work.shared),
-        }
-        _require_agreement(padded, network, work)
+def _measure(rivals: Rivals, page: Page, repeats: int) -> Iterator[Measurement]:
+    gaps: list[float] = []
+    for work in workloads(rivals.vocabulary):
+        gaps.append(rivals.gap(work))  # this warms all arms up, too
+        print(f"measuring {work} ...", flush=True)
+        arms = rivals.arms(work)
         seconds = _take_turns(arms, repeats)
-        rows += _rows(work, seconds)
-        page.facts[work.name] = {arm: statistics.median(times) for arm, times in seconds.items()}
-    page.table(["workload", "arm", "tokens computed", "sequences/s", "x padded"], rows)
+        yield {name: Measured(work, name, arms[name].tokens, seconds[name]) for name in arms}
+    page.facts["largest_gap"] = max(gaps)
+    page.say(
+        f"Packed and padded scores of the same texts differ by {max(gaps):.1e} at most "
+        f"(limit {TOLERANCE:.0e})."
+    )
 
 
-def workloads() -> Iterator[Workload]:
-    """Candidate lengths vary from half to one and a half of C, and once more are all C."""
-    for prompt, count, candidate in SHAPES:
-        for spread in (0.5, 0.0):
-            rng = random.Random(f"{prompt} {count} {candidate} {spread}")
-            lengths = [round(candidate * rng.uniform(1 - spread, 1 + spread)) for _ in range(BATCH)]
-            shared = [
-                text
-                for start in range(0, BATCH, count)
-                for text in _candidates(rng, prompt, lengths[start : start + count])
-            ]
-            distinct = [(1000 + i, *text[1:]) for i, text in enumerate(shared)]
-            kind = "lengths vary" if spread else "equal lengths"
-            yield Workload(f"P={prompt} N={count} C={candidate}, {kind}", shared, distinct)
-
-
-def _candidates(rng: random.Random, prompt: int, lengths: list[int]) -> list[Ids]:
-    head = _draw(rng, prompt)
-    return [head + _draw(rng, length) for length in lengths]
-
-
-def _draw(rng: random.Random, count: int) -> Ids:
-    return tuple(rng.randrange(2000, 32_000) for _ in range(count))
-
-
-@torch.inference_mode()
-def score_padded(model: PreTrainedModel, texts: list[Ids]) -> list[float]:
-    longest = max(map(len, texts))
-    ids = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts])
-    logits: torch.Tensor = model(input_ids=ids, attention_mask=(ids != 0).long()).logits
-    return [float(score) for score in logits[:, 0]]
-
-
-def score_packed(network: RewardNetwork, texts: list[Ids]) -> list[float]:
-    return [score for (score,) in network.score(_sequences(texts))]
-
-
-def _sequences(texts: list[Ids]) -> list[Sequence]:
-    return [Sequence(text, (len(text) - 1,)) for text in texts]
-
-
-def _require_agreement(padded: PreTrainedModel, network: RewardNetwork, work: Workload) -> None:
-    for texts in (work.shared, work.distinct):
-        pairs = zip(score_padded(padded, texts), score_packed(network, texts), strict=True)
-        gap = max(abs(left - right) for left, right in pairs)
-        if gap > 1e-4:
-            raise RuntimeError(f"{work.name}: packed and padded scores are {gap:.1e} apart")
-
-
-def _take_turns(arms: dict[str, tuple[Arm, list[Ids]]], repeats: int) -> dict[str, list[float]]:
-    """Arms alternate, so that a machine that slows down slows all of them; the first turn warms."""
+def _take_turns(arms: dict[str, Arm], repeats: int) -> dict[str, list[float]]:
+    """Arms alternate and each leads in its turn, so that a machine that slows down slows all."""
     seconds: dict[str, list[float]] = {name: [] for name in arms}
-    for turn in range(repeats + 1):
-        for name, (arm, texts) in arms.items():
+    order = list(arms)
+    for turn in range(repeats):
+        lead = turn % len(order)
+        for name in order[lead:] + order[:lead]:
             started = time.perf_counter()
-            arm(texts)
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
+            arms[name].score_all()
+            seconds[name].append(time.perf_counter() - started)
     return seconds
 
 
-def _rows(work: Workload, seconds: dict[str, list[float]]) -> list[list[Cell]]:
-    longest = max(map(len, work.shared))
-    tokens = {
-        "padded": longest * BATCH,
-        "packed, not shared": sum(new_tokens(_sequences(work.distinct))),
-        "packed, shared": sum(new_tokens(_sequences(work.shared))),
-    }
-    base = statistics.median(seconds["padded"])
-    return [
-        [
-            work.name,
-            arm,
-            tokens[arm],
-            f"{BATCH / statistics.median(times):.1f} [{BATCH / max(times):.1f} to "
-            f"{BATCH / min(times):.1f}]",
-            f"{base / statistics.median(times):.2f}",
-        ]
-        for arm, times in seconds.items()
+def _report(page: Page, found: list[Measurement]) -> None:
+    rows: list[list[Cell]] = []
+    for measurement in found:
+        for measured in measurement.values():
+            slow, fast = measured.spread
+            rate = f"{measured.rate:.2f} [{slow:.2f}, {fast:.2f}]"
+            times = f"{_times_padded(measurement, measured.arm):.2f}"
+            rows.append([str(measured.work), measured.arm, measured.tokens, rate, times])
+    page.table(["workload", "arm", "tokens computed", "sequences/s", "x padded"], rows)
+    page.facts["arms"] = [
+        {"workload": str(m.work), "arm": m.arm, "tokens": m.tokens, "seconds": m.seconds}
+        for measurement in found
+        for m in measurement.values()
     ]
+
+
+def _judge(page: Page, found: list[Measurement]) -> None:
+    rows: list[list[Cell]] = []
+    for size, arm, target in _TARGETS:
+        for measurement in found:
+            work = measurement[arm].work
+            if work.shape.size == size:
+                times = _times_padded(measurement, arm)
+                goal = f"{target:.0f} x padded"
+                rows.append([str(work), arm, f"{times:.2f}", goal, verdict(times >= target)])
+    page.table(["workload", "arm", "x padded", "at least", ""], rows)
+
+
+def _times_padded(measurement: Measurement, arm: str) -> float:
+    return measurement[arm].rate / measurement[PADDED].rate
+
+
+def plot(found: list[Measurement]) -> Figure:
+    """Sequences per second, a group of bars for each workload, whiskers over all turns."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for place, arm in enumerate((PADDED, PACKED, SHARED)):
+        rates = [measurement[arm].rate for measurement in found]
+        spreads = [measurement[arm].spread for measurement in found]
+        below = [rate - slow for rate, (slow, _) in zip(rates, spreads, strict=True)]
+        above = [fast - rate for rate, (_, fast) in zip(rates, spreads, strict=True)]
+        rows = [group + 0.27 * (place - 1) for group in range(len(found))]
+        axes.barh(rows, rates, 0.25, xerr=[below, above], label=arm)
+    axes.set_yticks(range(len(found)), [str(measurement[PADDED].work) for measurement in found])
+    axes.invert_yaxis()
+    axes.set_xlabel("sequences per second")
+    axes.legend()
+    return figure
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
+    parser.add_argument("--model", type=Path, help="a checkpoint to use instead of a random one")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="0 leaves it to torch")
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=8)
-    parser.add_argument("--write", action="store_true", help="write the page under results/")
+    parser.add_argument(
+        "--hidden", type=int, default=512, help="of the random one, a multiple of 64"
+    )
+    parser.add_argument("--layers", type=int, default=8, help="of the random one")
+    add_output_options(parser)
     return parser.parse_args()
 
 

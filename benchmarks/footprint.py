@@ -1,27 +1,41 @@
 """What the service costs to run: seconds to readiness, and memory over many scored candidates.
 
-python -m benchmarks.footprint [--model DIR] [--candidates 10000]
+python -m benchmarks.footprint --data ../shared/data/mbpp [--model DIR]
 """
 
 import argparse
 import random
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import httpx
 import psutil
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.mbpp import read_problems
-from benchmarks.page import Page
-from benchmarks.service_process import running_service
+from benchmarks.page import Cell, Page, add_output_options, verdict
+from benchmarks.service_process import OwnService, own_service
 
-_STARTS = 5
-_GROUP = 20
+GROUP = 20
 """Candidates of one prompt in each request."""
+_EVERY = 500
+_SETTLED = 1000
+"""Candidates after which caches and pools are filled."""
+
+_MOST_SECONDS = 10
+_MOST_MEGABYTES = 800
+_MOST_GROWTH = 0.05
+"""Share of what was resident when settled; less than this counts as flat."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds from spawning the process to readiness, and what was resident then."""
+
+    seconds: float
+    megabytes: float
 
 
 @dataclass(frozen=True)
@@ -32,86 +46,141 @@ class Sample:
     megabytes: float
 
 
+@dataclass(frozen=True)
+class Load:
+    """What the service did between the first sample and the last; `peak` is the kernel's record."""
+
+    samples: list[Sample]
+    seconds: float
+    sent: int
+    scored: int
+    tokens: int
+    peak: float | None
+
+    def after(self, candidates: int) -> Sample:
+        """The first sample after so many candidates, or the last one."""
+        later = (sample for sample in self.samples if sample.candidates >= candidates)
+        return next(later, self.samples[-1])
+
+
 def main() -> None:
     options = _options()
     page = Page("footprint", "Start and memory of the service")
-    starts = [_start(options.model) for _ in range(_STARTS)]
     texts = [problem.reference for problem in read_problems(options.data)]
-    with running_service(options.model) as running:
-        facts = httpx.get(f"{running.url}/v1/models").json()["data"][0]
-        process = psutil.Process(running.pid)
-        samples = [Sample(0, _megabytes(process))]
-        began, tokens = time.perf_counter(), 0
-        for done in tqdm(range(_GROUP, options.candidates + 1, _GROUP), desc="requests"):
-            tokens += _request(running.url, texts, done)
-            if done % 500 == 0:
-                samples.append(Sample(done, _megabytes(process)))
-        seconds = time.perf_counter() - began
-    page.say(f"{facts['id']} {facts['version']} on CPU, in float32.")
-    _report(page, starts, samples, tokens / seconds)
-    if options.write:
-        plot(samples, page.figure_path())
-        print(page.write())
+    starts = [_start(options.model) for _ in tqdm(range(options.starts), desc="starts")]
+    with own_service(options.model) as service:
+        page.facts["release"] = release = service.release()
+        load = _work(service, texts, options.candidates)
+    page.say(
+        f"{release}, float32 on the CPU, one client with one request of {GROUP} candidates at a "
+        "time, every text another one. MB are millions of bytes."
+    )
+    _report_starts(page, starts)
+    _report_load(page, load)
+    page.figure = plot(load.samples)
+    page.write(options)
 
 
-def _start(model: str | None) -> float:
-    with running_service(model) as running:
-        return running.ready_after
+def _start(model: str | None) -> Start:
+    with own_service(model) as service:
+        return Start(service.ready_after, _megabytes(service))
 
 
-def _request(url: str, texts: list[str], number: int) -> int:
-    """Other texts every time; returns the tokens that were scored."""
-    rng = random.Random(number)
-    candidates = [f"{text}  # {number}" for text in rng.sample(texts, _GROUP)]
-    body = {"inputs": [{"prompt": f"Write function number {number}.", "candidates": candidates}]}
-    answer = httpx.post(f"{url}/v1/score", json=body, timeout=60).raise_for_status()
-    tokens: int = answer.json()["usage"]["tokens"]
-    return tokens
+def _work(service: OwnService, texts: list[str], candidates: int) -> Load:
+    samples = [Sample(0, _megabytes(service))]
+    sent = scored = tokens = 0
+    began = time.perf_counter()
+    for done in tqdm(range(GROUP, candidates + 1, GROUP), desc="requests"):
+        answer = service.score(f"Write function number {done}.", _candidates(texts, done))
+        scored += sum(score is not None for score in answer.scores)
+        sent, tokens = done, tokens + answer.tokens
+        if done % _EVERY == 0:
+            samples.append(Sample(done, _megabytes(service)))
+    seconds = time.perf_counter() - began
+    return Load(samples, seconds, sent, scored, tokens, _peak(service.pid))
 
 
-def _megabytes(process: psutil.Process) -> float:
-    return float(process.memory_info().rss) / 1e6
+def _candidates(texts: list[str], number: int) -> list[str]:
+    """Other texts for every number, so that nothing can be remembered."""
+    return [f"{text}  # {number}" for text in random.Random(number).sample(texts, GROUP)]
 
 
-def _report(page: Page, starts: list[float], samples: list[Sample], speed: float) -> None:
-    last = samples[-1]
-    early = next(sample for sample in samples if sample.candidates >= min(1000, last.candidates))
-    page.facts.update(starts=starts, samples=[(s.candidates, s.megabytes) for s in samples])
+def _megabytes(service: OwnService) -> float:
+    return float(psutil.Process(service.pid).memory_info().rss) / 1e6
+
+
+def _peak(pid: int) -> float | None:
+    """Most that was ever resident, loading included, in MB; None where the kernel does not say."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    kibibytes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return kibibytes[0] * 1024 / 1e6 if kibibytes else None
+
+
+def _report_starts(page: Page, starts: list[Start]) -> None:
+    seconds = [start.seconds for start in starts]
+    megabytes = max(start.megabytes for start in starts)
     page.table(
-        ["figure", "measured", "limit"],
+        [f"{len(starts)} starts", "measured", "limit", ""],
         [
-            ["start to ready, median of five", f"{statistics.median(starts):.1f} s", "10 s"],
-            ["start to ready, slowest", f"{max(starts):.1f} s", "10 s"],
-            ["resident when ready", f"{samples[0].megabytes:.0f} MB", "800 MB"],
-            [
-                f"resident after {early.candidates} candidates",
-                f"{early.megabytes:.0f} MB",
-                "800 MB",
-            ],
-            [f"resident after {last.candidates} candidates", f"{last.megabytes:.0f} MB", "800 MB"],
-            ["growth between the two", f"{last.megabytes - early.megabytes:+.1f} MB", "flat"],
-            ["tokens scored per second, one request at a time", f"{speed:.0f}", ""],
+            ["start to ready, median", *_seconds(statistics.median(seconds))],
+            ["start to ready, slowest", *_seconds(max(seconds))],
+            ["resident when ready, most", *_memory(megabytes)],
         ],
     )
-    page.say("![resident memory](" + page.figure_path().name + ")")
+    page.facts["starts"] = [asdict(start) for start in starts]
 
 
-def plot(samples: list[Sample], file: Path) -> None:
+def _report_load(page: Page, load: Load) -> None:
+    last, settled = load.samples[-1], load.after(_SETTLED)
+    growth = last.megabytes - settled.megabytes
+    limit, flat = f"{_MOST_GROWTH:.0%}, flat", growth <= _MOST_GROWTH * settled.megabytes
+    grown = f"{growth:+.1f} MB, {growth / settled.megabytes:+.1%}"
+    rows: list[list[Cell]] = [
+        [f"resident after {sample.candidates} candidates", *_memory(sample.megabytes)]
+        for sample in (load.samples[0], settled, last)
+    ]
+    rows += [["growth between the last two", grown, limit, verdict(flat)]]
+    if load.peak:
+        rows += [["most ever resident, loading included", *_memory(load.peak)]]
+    rows += [
+        ["candidates scored", f"{load.scored} of {load.sent}", "", ""],
+        ["candidates per second", f"{load.scored / load.seconds:.1f}", "", ""],
+        ["tokens per second", f"{load.tokens / load.seconds:.0f}", "", ""],
+    ]
+    page.table(["under load", "measured", "limit", ""], rows)
+    page.facts["load"] = asdict(load)
+
+
+def _seconds(value: float) -> list[Cell]:
+    return [f"{value:.2f} s", f"{_MOST_SECONDS} s", verdict(value <= _MOST_SECONDS)]
+
+
+def _memory(value: float) -> list[Cell]:
+    return [f"{value:.0f} MB", f"{_MOST_MEGABYTES} MB", verdict(value <= _MOST_MEGABYTES)]
+
+
+def plot(samples: list[Sample]) -> Figure:
     """Resident memory over candidates, from zero, so that flat looks flat."""
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot([s.candidates for s in samples], [s.megabytes for s in samples], "o-", markersize=3)
-    axes.axhline(800, color="grey", linewidth=1)
-    axes.set(xlabel="candidates scored", ylabel="resident memory, MB", ylim=(0, 850))
-    figure.savefig(file, metadata={"Date": None})
+    axes.axhline(_MOST_MEGABYTES, color="grey", linewidth=1, linestyle="--", label="limit")
+    highest = max(_MOST_MEGABYTES, *(s.megabytes for s in samples))
+    axes.set(xlabel="candidates scored", ylabel="resident memory, MB", ylim=(0, 1.06 * highest))
+    axes.legend(loc="lower right")
+    return figure
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.footprint", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with mbpp.jsonl.gz")
     parser.add_argument("--model", help="what to serve; default: the default release")
+    parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--candidates", type=int, default=10_000)
-    parser.add_argument("--write", action="store_true", help="write the page under results/")
+    add_output_options(parser)
     return parser.parse_args()
 
 

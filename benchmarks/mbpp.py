@@ -1,25 +1,22 @@
-"""MBPP problems, and whether a program passes one's asserts, run in a process of its own."""
+"""MBPP: problems with a reference solution and the asserts that judge a solution."""
 
 import ast
 import gzip
 import json
-import os
-import resource
-import secrets
-import signal
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-_SECONDS = 4
-_MEMORY = 1 << 30
+from benchmarks.isolated import comes_to_its_end
+
+FILE = "mbpp.jsonl.gz"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A request, its reference solution (normalised) and the asserts that judge solutions."""
+    """A request, its reference solution (normalised), and what is run to judge a solution.
+
+    `setup` may use what the solution defines, so it comes after it.
+    """
 
     id: int
     prompt: str
@@ -29,13 +26,13 @@ class Problem:
 
 
 def read_problems(folder: Path) -> list[Problem]:
-    """All problems whose reference parses."""
-    with gzip.open(folder / "mbpp.jsonl.gz", "rt", encoding="utf-8") as stream:
+    """All 974 problems, in the order of the file."""
+    with gzip.open(folder / FILE, "rt", encoding="utf-8") as stream:
         rows = [json.loads(line) for line in stream]
     return [
         Problem(
             row["task_id"],
-            row["text"],
+            row["text"].strip(),
             normalise(row["code"]),
             row["test_setup_code"],
             tuple(row["test_list"]),
@@ -45,45 +42,16 @@ def read_problems(folder: Path) -> list[Problem]:
 
 
 def normalise(code: str) -> str:
-    """One formatting for all, without docstrings, so that layout says nothing."""
+    """The same program in the one layout of `ast.unparse`, without comments and docstrings."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.Module) and ast.get_docstring(node) is not None:
+        if isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
 
 
 def passes(program: str, problem: Problem) -> bool:
-    """Whether the program meets every assert in time.
-
-    It runs isolated from our environment and packages, with bounds on time, memory and files, and
-    passes only when it comes to print a word it cannot know. The mutants run here are one edit away
-    from known code; programs that somebody else wrote need a real sandbox.
-    """
-    word = secrets.token_hex(16)
-    lines = [problem.setup, program, *problem.asserts, f"print({word!r})"]
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={},
-            start_new_session=True,
-            preexec_fn=_bound,
-        )
-        try:
-            output, _ = process.communicate("\n".join(lines).encode(), timeout=_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return False
-    return process.returncode == 0 and output.decode(errors="replace").rstrip().endswith(word)
-
-
-def _bound() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """Whether the program meets every assert of the problem in time, run in its own process."""
+    return comes_to_its_end("\n".join([program, problem.setup, *problem.asserts]))

@@ -1,16 +1,16 @@
-"""A dated result page: what was run, on what, and the table it gave."""
+"""A result page: what was found, with the date, the machine and the command that found it."""
 
+import argparse
 import datetime
 import json
 import os
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
+from matplotlib.figure import Figure
+
+from benchmarks.machine import command, hardware, versions
 
 Cell = str | int | float
 RESULTS = Path(__file__).parent / "results"
@@ -18,12 +18,21 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass
 class Page:
-    """Collects paragraphs and tables; prints each as it comes, and writes them all at the end."""
+    """Collects paragraphs and tables; prints each as it comes, and writes them all at the end.
+
+    Attributes:
+        name: makes the file name of a dated page.
+        facts: the figures, for `--out`; anything JSON takes.
+        figure: a plot, written beside the page.
+        load: runnable processes before the run, because a busy machine makes poor figures.
+    """
 
     name: str
     title: str
     parts: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
+    figure: Figure | None = None
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def say(self, text: str) -> None:
         print(text + "\n", flush=True)
@@ -33,44 +42,66 @@ class Page:
         lines = [head, ["---"] * len(head), *([_show(cell) for cell in row] for row in rows)]
         self.say("\n".join("| " + " | ".join(line) + " |" for line in lines))
 
-    def write(self) -> Path:
-        """`results/DATE-NAME.md`, and the facts beside it as JSON."""
-        stem = RESULTS / f"{datetime.date.today().isoformat()}-{self.name}"
-        RESULTS.mkdir(exist_ok=True)
-        text = "\n\n".join([f"# {self.title}", *self.parts, _circumstances()])
-        page = stem.with_suffix(".md")
-        page.write_text(text + "\n")
-        if self.facts:
-            stem.with_suffix(".json").write_text(json.dumps(self.facts, indent=1) + "\n")
-        return page
+    def write(self, options: argparse.Namespace) -> None:
+        """Write what `add_output_options` lets a user ask for; nothing when nothing was asked."""
+        dated = RESULTS / f"{_today()}-{self.name}.md" if options.write else None
+        page: Path | None = options.page or dated
+        facts: Path | None = options.out or (dated and dated.with_suffix(".json"))
+        if page:
+            _write(page, self._text(page))
+        if facts:
+            _write(facts, json.dumps(self._record(), indent=1) + "\n")
 
-    def figure_path(self) -> Path:
-        RESULTS.mkdir(exist_ok=True)
-        return RESULTS / f"{datetime.date.today().isoformat()}-{self.name}.svg"
+    def _text(self, page: Path) -> str:
+        parts = [f"# {self.title}", *self.parts]
+        if self.figure:
+            plot = page.with_suffix(".svg")
+            plot.parent.mkdir(parents=True, exist_ok=True)
+            self.figure.savefig(plot, metadata={"Date": None})
+            parts.append(f"![{self.title}]({plot.name})")
+        return "\n\n".join([*parts, self._circumstances()]) + "\n"
+
+    def _circumstances(self) -> str:
+        packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+        return (
+            f"{_today()}: `{command()}` on {hardware()}; "
+            f"load average {self.load:.1f} before the run; {packages}."
+        )
+
+    def _record(self) -> dict[str, object]:
+        return {
+            "title": self.title,
+            "date": _today(),
+            "command": command(),
+            "hardware": hardware(),
+            "load_before": self.load,
+            "versions": versions(),
+            "facts": self.facts,
+        }
 
 
-def _circumstances() -> str:
-    module = getattr(sys.modules["__main__"], "__spec__", None)
-    command = " ".join(["python -m", module.name if module else "?", *_public(sys.argv[1:])])
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
-    return (
-        f"Run as `{command}` on {_processor()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads; Python {platform.python_version()}, {packages}."
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """What every benchmark can leave behind besides what it prints."""
+    parser.add_argument(
+        "--write", action="store_true", help="write page, figures and plot under results/, dated"
     )
+    parser.add_argument("--page", type=Path, metavar="FILE.md", help="write the page here")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures here")
 
 
-def _public(arguments: list[str]) -> list[str]:
-    """Paths by their last part: where data lies on one machine is nobody's business."""
-    return [Path(argument).name if "/" in argument else argument for argument in arguments]
+def verdict(met: bool) -> str:
+    """For a table that sets a figure beside its target."""
+    return "met" if met else "**not met**"
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    print(file)
+
+
+def _today() -> str:
+    return datetime.date.today().isoformat()
 
 
 def _show(cell: Cell) -> str:

@@ -7,147 +7,152 @@ are run, and other problems' references. All are scored in one request, over HTT
 """
 
 import argparse
-import random
-from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import httpx
-import numpy as np
-from scipy.stats import bootstrap
 from tqdm import tqdm
 
-from benchmarks.mbpp import Problem, passes, read_problems
-from benchmarks.page import Cell, Page
-from benchmarks.service_process import Running, running_service
-from trainer.mutants import mutants
+from benchmarks import ranking
+from benchmarks.mbpp import read_problems
+from benchmarks.page import Cell, Page, add_output_options, verdict
+from benchmarks.questions import CANDIDATES, MUTANT, REFERENCE, STRANGER, Question, make_questions
+from benchmarks.ranking import Credit, Estimate
+from benchmarks.service_process import Service, own_service, service_at
 
-CANDIDATES = 8
-_MOST_MUTANTS = 4
+CHANCE = 1 / CANDIDATES
+_CHANCE_RECIPROCAL = sum(1 / rank for rank in range(1, CANDIDATES + 1)) / CANDIDATES
+_TARGET = 3.0
+"""Times chance; what this project aims at."""
+
+Scores = list[list[float]]
+"""For each question, of each candidate."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """Candidates of one problem in the order in which they are sent; kinds beside them."""
+class Arm:
+    """One way of ranking, and how well it ranks."""
 
-    prompt: str
-    candidates: tuple[str, ...]
-    kinds: tuple[str, ...]
+    firsts: list[Credit]
+    first: Estimate
+    reciprocal_rank: Estimate
+    mutants: Estimate
+    strangers: Estimate
 
 
 def main() -> None:
     options = _options()
-    questions = list(make_questions(options.data, options.problems, options.seed))
-    service = nullcontext(Running(options.url, 0, 0.0)) if options.url else None
-    with service or running_service(options.model) as running:
-        facts = httpx.get(f"{running.url}/v1/models").json()["data"][0]
-        model = [_score(running.url, question) for question in tqdm(questions, desc="scoring")]
     page = Page("rank-mbpp", "Ranking MBPP solutions")
-    page.say(
-        f"{facts['id']} {facts['version']}, {len(questions)} problems of MBPP, "
-        f"{CANDIDATES} candidates each: the reference, "
-        f"{_mean(questions, 'mutant'):.1f} mutants that fail the problem's asserts when run and "
-        f"{_mean(questions, 'other problem'):.1f} other problems' references, on average. All are "
-        "normalised by `ast.unparse` without docstrings, so layout says nothing; the order is "
-        f"shuffled. MBPP was not read in training. Seed {options.seed}."
+    found = make_questions(read_problems(options.data), options.problems, options.seed)
+    questions = list(tqdm(found, desc="running solutions", total=options.problems))
+    with service_at(options.url) if options.url else own_service(options.model) as service:
+        release = service.release()
+        model = [_score(service, question) for question in tqdm(questions, desc="scoring")]
+    _introduce(page, release, questions, options.seed)
+    _report(page, {name: measure(questions, scores) for name, scores in _arms(questions, model)})
+    _say_unscored(page, model)
+    page.write(options)
+
+
+def measure(questions: Sequence[Question], scores: Scores) -> Arm:
+    """Every figure of one way of ranking."""
+    rows = [(q, q.kinds.index(REFERENCE), row) for q, row in zip(questions, scores, strict=True)]
+    firsts = [ranking.first(right, row) for _, right, row in rows]
+
+    def against(kind: str) -> Estimate:
+        return ranking.estimate(
+            [
+                ranking.pairs(right, row, [i for i, other in enumerate(q.kinds) if other == kind])
+                for q, right, row in rows
+            ]
+        )
+
+    return Arm(
+        firsts,
+        ranking.estimate(firsts),
+        ranking.estimate([ranking.reciprocal_rank(right, row) for _, right, row in rows]),
+        against(MUTANT),
+        against(STRANGER),
     )
-    _report(page, questions, model)
-    print(page.write() if options.write else "")
 
 
-def make_questions(data: Path, count: int, seed: int) -> Iterator[Question]:
-    """The first `count` problems, shuffled by `seed`, whose reference passes and has a mutant."""
-    rng = random.Random(seed)
-    problems = read_problems(data)
-    rng.shuffle(problems)
-    made = 0
-    for problem in tqdm(problems, desc="running mutants", total=count):
-        if made == count:
-            return
-        wrong = _failing_mutants(problem, seed) if passes(problem.reference, problem) else []
-        if wrong:
-            made += 1
-            yield _question(problem, wrong, problems, rng)
+def _score(service: Service, question: Question) -> list[float]:
+    """A candidate without a score, because it is too long, ranks last."""
+    answer = service.score(question.prompt, question.candidates)
+    return [-math.inf if score is None else score for score in answer.scores]
 
 
-def _failing_mutants(problem: Problem, seed: int) -> list[str]:
-    found: list[str] = []
-    for mutant in mutants(problem.reference, 4 * _MOST_MUTANTS, f"{seed} {problem.id}"):
-        if len(found) < _MOST_MUTANTS and not passes(mutant, problem):
-            found.append(mutant)
-    return found
-
-
-def _question(
-    problem: Problem, wrong: list[str], problems: list[Problem], rng: random.Random
-) -> Question:
-    others = [other.reference for other in problems if other.id != problem.id]
-    strangers = rng.sample(others, CANDIDATES - 1 - len(wrong))
-    answers = [("reference", problem.reference), *(("mutant", text) for text in wrong)]
-    answers += [("other problem", text) for text in strangers]
-    rng.shuffle(answers)
-    kinds, candidates = zip(*answers, strict=True)
-    return Question(problem.prompt, candidates, kinds)
-
-
-def _score(url: str, question: Question) -> list[float]:
-    entry = {"prompt": question.prompt, "candidates": question.candidates}
-    answer = httpx.post(f"{url}/v1/score", json={"inputs": [entry]}, timeout=60).raise_for_status()
-    scores: list[float] = [row["score"] for row in answer.json()["results"][0]["scores"]]
-    return scores
-
-
-def _report(page: Page, questions: list[Question], model: list[list[float]]) -> None:
+def _arms(questions: Sequence[Question], model: Scores) -> list[tuple[str, Scores]]:
     lengths = [[float(len(text)) for text in question.candidates] for question in questions]
-    arms = {"model": model, "longest first": lengths, "shortest first": _negated(lengths)}
-    rows: list[list[Cell]] = []
-    for name, scores in arms.items():
-        firsts = [first_share(q, s) for q, s in zip(questions, scores, strict=True)]
-        low, high = _interval(firsts)
-        top = float(np.mean(firsts))
-        pairs = [pairwise(questions, scores, kind) for kind in ("mutant", "other problem")]
-        rows.append([name, top, f"{low:.2f} to {high:.2f}", top * CANDIDATES, *pairs])
-        page.facts[name] = {"first": top, "low": low, "high": high, "pairwise": pairs}
-    rows.append(["chance", 1 / CANDIDATES, "exact", 1.0, 0.5, 0.5])
+    shortest = [[-length for length in row] for row in lengths]
+    return [("model", model), ("longest first", lengths), ("shortest first", shortest)]
+
+
+def _introduce(page: Page, release: str, questions: Sequence[Question], seed: int) -> None:
+    count = len(questions)
+    average = {
+        kind: sum(question.kinds.count(kind) for question in questions) / count
+        for kind in (MUTANT, STRANGER)
+    }
+    page.facts |= {"release": release, "problems": [question.problem for question in questions]}
+    page.say(
+        f"{release}, over HTTP. {count} problems of MBPP (seed {seed}) whose reference passes its "
+        f"own asserts and has a mutant that does not. {CANDIDATES} candidates each: the reference, "
+        f"{average[MUTANT]:.1f} mutants of it and {average[STRANGER]:.1f} other problems' "
+        "references on average, each of which failed the problem's asserts when it was run. "
+        "All candidates went through one normalisation, imports and all (`ast.parse`, docstrings "
+        "removed, `ast.unparse`), so layout and comments say nothing. Their order is shuffled."
+    )
+
+
+def _report(page: Page, arms: dict[str, Arm]) -> None:
+    rows: list[list[Cell]] = [_row(name, arm) for name, arm in arms.items()]
+    rows.append(["chance, exact", "0.125", "1.00", f"{_CHANCE_RECIPROCAL:.3f}", "0.500", "0.500"])
     page.table(
-        ["", "reference first", "95 %", "x chance", "against mutants", "against other problems"],
+        [
+            "ranked by",
+            "reference first",
+            "x chance",
+            "mean reciprocal rank",
+            "pairwise, mutants",
+            "pairwise, other problems",
+        ],
         rows,
     )
+    page.say("In brackets 95 % intervals from a bootstrap over problems. Ties share credit.")
+    _compare(page, arms)
+    page.facts["arms"] = {name: _figures(arm) for name, arm in arms.items()}
 
 
-def first_share(question: Question, scores: list[float]) -> float:
-    """1 when the reference alone is best; a tie at the top shares the credit."""
-    best = [
-        kind for kind, score in zip(question.kinds, scores, strict=True) if score == max(scores)
-    ]
-    return best.count("reference") / len(best)
+def _row(name: str, arm: Arm) -> list[Cell]:
+    estimates = (arm.first, arm.reciprocal_rank, arm.mutants, arm.strangers)
+    first, *others = map(str, estimates)
+    return [name, first, f"{arm.first.mean / CHANCE:.2f}", *others]
 
 
-def pairwise(questions: list[Question], scores: list[list[float]], kind: str) -> float:
-    """Share of candidates of a kind that the reference outranks, ties half."""
-    credit = [
-        0.5 if reference == score else float(reference > score)
-        for question, row in zip(questions, scores, strict=True)
-        for reference in [row[question.kinds.index("reference")]]
-        for other, score in zip(question.kinds, row, strict=True)
-        if other == kind
-    ]
-    return float(np.mean(credit))
+def _compare(page: Page, arms: dict[str, Arm]) -> None:
+    model, lengths = arms["model"], {name: arm for name, arm in arms.items() if name != "model"}
+    rule = max(lengths, key=lambda name: lengths[name].first.mean)
+    more = ranking.difference(model.firsts, lengths[rule].firsts)
+    times = model.first.mean / CHANCE
+    page.say(
+        f"The reference is first {times:.2f} times as often as by chance (aim: {_TARGET:.0f} "
+        f"times, {verdict(times >= _TARGET)}). Share of problems in which the model puts it first, "
+        f"less the share of {rule}, the better of the two length rules: {more}."
+    )
+    page.facts |= {"times_chance": times, "more_than_length": asdict(more)}
 
 
-def _interval(firsts: list[float]) -> tuple[float, float]:
-    rng = np.random.default_rng(1)
-    drawn = bootstrap((firsts,), np.mean, method="percentile", rng=rng).confidence_interval
-    return float(drawn.low), float(drawn.high)
+def _figures(arm: Arm) -> dict[str, object]:
+    return {name: value for name, value in asdict(arm).items() if name != "firsts"}
 
 
-def _negated(scores: list[list[float]]) -> list[list[float]]:
-    return [[-score for score in row] for row in scores]
-
-
-def _mean(questions: list[Question], kind: str) -> float:
-    return float(np.mean([question.kinds.count(kind) for question in questions]))
+def _say_unscored(page: Page, model: Scores) -> None:
+    unscored = sum(score == -math.inf for row in model for score in row)
+    if unscored:
+        page.say(f"{unscored} candidates were too long for the model and rank last.")
+    page.facts["unscored"] = unscored
 
 
 def _options() -> argparse.Namespace:
@@ -155,9 +160,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with mbpp.jsonl.gz")
     parser.add_argument("--url", help="a running service; without it one is started")
     parser.add_argument("--model", help="what to serve when one is started; default: the default")
-    parser.add_argument("--problems", type=int, default=100)
+    parser.add_argument("--problems", type=int, default=100, help="at least 2")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="write the page under results/")
+    add_output_options(parser)
     return parser.parse_args()
 
 

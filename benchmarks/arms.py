@@ -1,0 +1,105 @@
+"""The three ways of scoring the same texts whose speed is compared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from benchmarks.workloads import Ids, Workload, padded_tokens
+from reward_model.network import RewardNetwork, load_model
+from reward_model.packing import Sequence, new_tokens
+from reward_model.release import open_release
+
+PADDED, PACKED, SHARED = "padded", "packed, not shared", "packed, shared"
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way of scoring one batch, the batches it gets, and the tokens it computes for them."""
+
+    score: Callable[[list[Ids]], list[float]]
+    batches: list[list[Ids]]
+    tokens: int
+
+    def score_all(self) -> list[float]:
+        return [score for texts in self.batches for score in self.score(texts)]
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """One checkpoint as transformers runs it, and as we do, both in float32 on the CPU."""
+
+    padded: PreTrainedModel
+    network: RewardNetwork
+
+    @property
+    def vocabulary(self) -> list[int]:
+        """Every token but the one that pads."""
+        pad = self.padded.config.pad_token_id
+        return [token for token in range(self.padded.config.vocab_size) if token != pad]
+
+    def arms(self, work: Workload) -> dict[str, Arm]:
+        """Padding gets the texts with shared prompts: to it they cost what distinct ones would."""
+        return {
+            PADDED: Arm(self._score_padded, work.shared, padded_tokens(work.shared)),
+            PACKED: Arm(self._score_packed, work.distinct, _tree_tokens(work.distinct)),
+            SHARED: Arm(self._score_packed, work.shared, _tree_tokens(work.shared)),
+        }
+
+    def gap(self, work: Workload) -> float:
+        """Largest difference between packed and padded scores of the same texts.
+
+        Raises:
+            RuntimeError: it is above 1e-4, so that a comparison of speeds would mean nothing.
+        """
+        gap = max(
+            abs(left - right)
+            for texts in (*work.shared, *work.distinct)
+            for left, right in zip(
+                self._score_padded(texts), self._score_packed(texts), strict=True
+            )
+        )
+        if not gap <= TOLERANCE:
+            raise RuntimeError(f"{work}: packed and padded scores are {gap:.1e} apart")
+        return gap
+
+    @torch.inference_mode()
+    def _score_padded(self, texts: list[Ids]) -> list[float]:
+        """One batch, padded on the right to its longest text, with an attention mask."""
+        longest, pad = max(map(len, texts)), self.padded.config.pad_token_id
+        ids = torch.tensor([[*text, *[pad] * (longest - len(text))] for text in texts])
+        logits: torch.Tensor = self.padded(input_ids=ids, attention_mask=(ids != pad).long()).logits
+        return [float(score) for score in logits[:, 0]]
+
+    def _score_packed(self, texts: list[Ids]) -> list[float]:
+        return [score for (score,) in self.network.score(_sequences(texts))]
+
+
+def load_rivals(folder: Path, longest: int) -> Rivals:
+    """Load a checkpoint for texts of up to `longest` tokens.
+
+    Raises:
+        RuntimeError: it does not take such texts, or is not packed.
+    """
+    release = open_release(folder)
+    if release.max_tokens < longest:
+        raise RuntimeError(f"{folder}: takes {release.max_tokens} tokens; {longest} are needed")
+    network = RewardNetwork.load(release, device="cpu", dtype="float32")
+    if network.fallback_reason:
+        raise RuntimeError(f"{folder}: is not packed: {network.fallback_reason}")
+    padded = load_model(release).eval()
+    assert padded.config._attn_implementation == "sdpa"
+    if padded.config.pad_token_id is None:
+        padded.config.pad_token_id = 0
+    return Rivals(padded, network)
+
+
+def _tree_tokens(batches: list[list[Ids]]) -> int:
+    return sum(sum(new_tokens(_sequences(texts))) for texts in batches)
+
+
+def _sequences(texts: list[Ids]) -> list[Sequence]:
+    return [Sequence(text, (len(text) - 1,)) for text in texts]

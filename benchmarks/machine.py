@@ -1,0 +1,54 @@
+"""What a figure depends on besides the code: the machine, the versions, the command."""
+
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import torch
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "fastapi", "uvicorn")
+
+
+def hardware() -> str:
+    """Processor, cores, torch's threads and memory; the GPU too where there is one."""
+    memory = psutil.virtual_memory().total / 1e9
+    parts = [
+        _processor(),
+        f"{os.cpu_count()} cores",
+        f"{torch.get_num_threads()} threads",
+        f"{memory:.0f} GB of memory",
+    ]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return ", ".join(parts)
+
+
+def versions() -> dict[str, str]:
+    """Python, and the packages that a speed or a score depends on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def command() -> str:
+    """The command line, as it can be given again from the checkout."""
+    spec = sys.modules["__main__"].__spec__
+    program = f"python -m {spec.name}" if spec else Path(sys.argv[0]).name
+    return " ".join([program, *(shlex.quote(public(argument)) for argument in sys.argv[1:])])
+
+
+def public(argument: str) -> str:
+    """Absolute paths by their last part: where things lie on one machine is nobody's business."""
+    flag, equals, value = argument.rpartition("=")
+    return f"{flag}{equals}{Path(value).name}" if value.startswith("/") else argument
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
