@@ -24,7 +24,7 @@ from benchmarks.workloads import BATCH, LONGEST, Workload, workloads
 from trainer.base import BaseConfig, train_tokenizer
 
 _TARGETS = (((600, 16, 150), SHARED, 4.0), ((600, 1, 150), PACKED, 1.0))
-"""P, N and C, and how many times as fast as padding an arm has to be there: what this project aims at."""
+"""P, N and C, and how many times as fast as padding an arm should be there."""
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
     # Without any of these files transformers 5 makes up an empty tokenizer instead of failing.
     if not any((release.path / name).exists() for name in _TOKENIZER_FILES):
         raise ReleaseError(
-            f"{release.path / 'tokenizer.json'}: missing; put the tokenizer files beside the weights"
+            f"{release.path / 'tokenizer.json'}: missing; put the tokenizer beside the weights"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(release.path, trust_remote_code=False)

@@ -164,4 +164,5 @@ def _token_scores(model: PreTrainedModel, ids: tuple[int, ...]) -> Tensor:
     hidden = model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0]
     model.set_attn_implementation(IMPLEMENTATION)
     assert isinstance(model.score, nn.Linear)
-    return hidden @ model.score.weight[0]
+    scores: Tensor = hidden @ model.score.weight[0]
+    return scores
