@@ -14,7 +14,7 @@ mkdir -p "$work"
     --only-binary=:all: --target "$work/packages" --requirement runs/packages.txt
 
 export OMP_WAIT_POLICY=PASSIVE # two busy-waiting threads on two cores stall when anything else runs
-for stage in corpus pairs base warmup pretrain calibrate evaluate publish; do
+for stage in corpus pairs base warmup pretrain plain_pairs relevance calibrate evaluate publish; do
     .venv/bin/python -m trainer "$stage" --recipe tiny_code_rm --work "$work"
 done
 

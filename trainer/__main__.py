@@ -10,12 +10,14 @@ from trainer import base, calibrate, corpus, evaluate, pairs, pretrain, publish
 from trainer.recipes import RECIPES, Recipe
 from trainer.stage import StageError
 
-_RUNS: dict[str, Callable[..., None]] = {
+STAGES: dict[str, Callable[..., None]] = {
     "corpus": corpus.run,
     "pairs": pairs.run,
     "base": base.run,
     "warmup": pretrain.run,
     "pretrain": pretrain.run,
+    "plain_pairs": pairs.run,
+    "relevance": pretrain.run,
     "calibrate": calibrate.run,
     "evaluate": evaluate.run,
     "publish": publish.run,
@@ -39,7 +41,7 @@ def main() -> int:
 def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
     """A stage reads finished stages below `work` and writes its own folder there, manifest last."""
     output = work / ("release" if stage == "publish" else stage)
-    _RUNS[stage](getattr(recipe, stage), work, output)
+    STAGES[stage](getattr(recipe, stage), work, output)
 
 
 def _verify(folder: Path) -> int:
@@ -51,7 +53,7 @@ def _verify(folder: Path) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     commands = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for stage in _RUNS:
+    for stage in STAGES:
         command = commands.add_parser(stage, help=f"run the {stage} stage of a recipe")
         command.add_argument("--recipe", choices=sorted(RECIPES), required=True)
         command.add_argument("--work", required=True, help="folder of this run")

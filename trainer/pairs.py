@@ -24,6 +24,8 @@ class PairsConfig:
     """How prompts become pairs.
 
     Attributes:
+        named: whether some requests name the function they want, as they would in a code base;
+            people who only describe it do not, and a model that may match names learns little else.
         undescribed: share of functions without a usable docstring that are kept, with their
             signature as the prompt.
         most_characters: longer rejected texts are left out.
@@ -33,6 +35,7 @@ class PairsConfig:
     """
 
     seed: int = 1
+    named: bool = True
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     undescribed: float = 0.35
     most_characters: int = 1400
@@ -59,7 +62,7 @@ def run(config: PairsConfig, inputs: Path, output: Path) -> None:
     for snippet in corpus.read(inputs / "corpus"):
         by_split[split_of(snippet.package, config)].append(snippet)
     counts: Counter[str] = Counter()
-    with writing_stage("pairs", config, inputs, output) as draft:
+    with writing_stage(output.name, config, inputs, output) as draft:
         for split, snippets in by_split.items():
             rows = list(_pairs(snippets, split, config, counts))
             counts[f"{split}: prompts"] = len(rows)
@@ -107,7 +110,7 @@ def _row(
     rng: random.Random,
     counts: Counter[str],
 ) -> Pairs | None:
-    prompt = describe(snippet, config.seed)
+    prompt = describe(snippet, config.seed, named=config.named)
     if not prompt.described and rng.random() >= config.undescribed:
         counts["prompt: undescribed"] += 1
         return None

@@ -32,6 +32,7 @@ class PretrainConfig:
 
     Attributes:
         start: stage whose checkpoint it starts from.
+        pairs: stage whose pairs it reads.
         steps: optimiser steps; rows are drawn without repetition until all have been seen.
         prompts_per_step: each with its chosen and all its rejected answers.
         learning_rate: peak of a warm-up, stable, decay schedule (arXiv 2410.02229, section 3).
@@ -51,6 +52,7 @@ class PretrainConfig:
     weight_decay: float = 0.1
     bf16: bool = True
     seed: int = 1
+    pairs: str = "pairs"
 
 
 def warm_up(start: str, steps: int, prompts_per_step: int, learning_rate: float) -> PretrainConfig:
@@ -67,8 +69,8 @@ def warm_up(start: str, steps: int, prompts_per_step: int, learning_rate: float)
 
 
 def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
-    """Read `pairs` and the checkpoint of `config.start`; write a checkpoint and its log."""
-    rows = pairs.read(inputs / "pairs", "train")
+    """Read pairs and the checkpoint of `config.start`; write a checkpoint and its log."""
+    rows = pairs.read(inputs / config.pairs, "train")
     model, tokenizer = load_checkpoint(inputs / config.start)
     encoder = Encoder(tokenizer, max_tokens=tokenizer.model_max_length, pad_id=None)
     collator = Collator(encoder, config.with_rejected, config.lm_on_prompt)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from trainer.corpus import Snippet
 
-_REQUESTS = (
+_PLAIN_REQUESTS = (
     "{summary}.",
     "Write a function to {task}.",
     "Write a python function to {task}.",
+)
+_REQUESTS = (
+    *_PLAIN_REQUESTS,
     "Implement the function `{signature}`. {summary}.",
     "Write a Python function `{name}` that does the following: {summary}.",
     "{summary}. Signature: {signature}",
@@ -29,13 +32,16 @@ class Prompt:
     described: bool
 
 
-def describe(snippet: Snippet, seed: int) -> Prompt:
-    """A request worded in one of several ways; which one depends on the snippet and the seed."""
+def describe(snippet: Snippet, seed: int, *, named: bool = True) -> Prompt:
+    """A request worded in one of several ways; which one depends on the snippet and the seed.
+
+    Unless `named`, only wordings that do not name the function.
+    """
     summary = summarise(snippet.docstring)
     facts = {"name": snippet.name, "signature": snippet.signature}
     if summary is None:
         return Prompt(_UNDESCRIBED.format(**facts), described=False)
-    template = random.Random(f"{seed} {snippet.id}").choice(_REQUESTS)
+    template = random.Random(f"{seed} {snippet.id}").choice(_REQUESTS if named else _PLAIN_REQUESTS)
     return Prompt(template.format(summary=summary, task=_imperative(summary), **facts), True)
 
 

@@ -21,7 +21,17 @@ from trainer.card import card
 from trainer.pairs import Pairs
 from trainer.stage import read_manifest
 
-_STAGES = ("corpus", "pairs", "base", "warmup", "pretrain", "calibrate", "evaluate")
+_STAGES = (
+    "corpus",
+    "pairs",
+    "base",
+    "warmup",
+    "pretrain",
+    "plain_pairs",
+    "relevance",
+    "calibrate",
+    "evaluate",
+)
 _CHECKPOINT = (
     "config.json",
     "model.safetensors",

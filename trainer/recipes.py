@@ -6,10 +6,16 @@ from trainer.base import BaseConfig
 from trainer.calibrate import CalibrateConfig
 from trainer.corpus import CorpusConfig
 from trainer.evaluate import EvaluateConfig
+from trainer.generate import GenerateConfig
 from trainer.loss import LossWeights
 from trainer.pairs import PairsConfig
 from trainer.pretrain import PretrainConfig, warm_up
 from trainer.publish import PublishConfig
+
+_HARDER_RELEVANCE = GenerateConfig(
+    mutants=3, truncated=0, repeated=1, other_functions=3, other_bodies=0
+)
+"""Without names to match, other functions take more practice."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Recipe:
     base: BaseConfig
     warmup: PretrainConfig
     pretrain: PretrainConfig
+    plain_pairs: PairsConfig
+    relevance: PretrainConfig
     calibrate: CalibrateConfig
     evaluate: EvaluateConfig
     publish: PublishConfig
@@ -40,9 +48,21 @@ def cpu_tiny() -> Recipe:
             learning_rate=2e-3,
             weights=LossWeights(tokens=1.0),
         ),
-        calibrate=CalibrateConfig(),
-        evaluate=EvaluateConfig(),
-        publish=PublishConfig(name="cpu-tiny", version="1", command="runs/tiny.sh"),
+        plain_pairs=PairsConfig(seed=2, named=False, undescribed=0.0, most_held_out=300),
+        relevance=PretrainConfig(
+            start="pretrain",
+            pairs="plain_pairs",
+            steps=40,
+            prompts_per_step=8,
+            learning_rate=1e-3,
+            weights=LossWeights(tokens=1.0),
+            decay=0.7,
+        ),
+        calibrate=CalibrateConfig(checkpoint="relevance"),
+        evaluate=EvaluateConfig(checkpoint="relevance"),
+        publish=PublishConfig(
+            name="cpu-tiny", version="1", command="runs/tiny.sh", checkpoint="relevance"
+        ),
     )
 
 
@@ -55,8 +75,13 @@ def tiny_code_rm() -> Recipe:
         pairs=PairsConfig(),
         warmup=replace(tiny.warmup, steps=1300, decay=0.2),
         pretrain=replace(tiny.pretrain, steps=1250),
+        plain_pairs=replace(tiny.plain_pairs, most_held_out=1500, generate=_HARDER_RELEVANCE),
+        relevance=replace(tiny.relevance, steps=270),
         publish=PublishConfig(
-            name="tiny-code-rm", version="2026-11-21.1", command="runs/tiny_code_rm.sh"
+            name="tiny-code-rm",
+            version="2026-11-21.2",
+            command="runs/tiny_code_rm.sh",
+            checkpoint="relevance",
         ),
     )
 

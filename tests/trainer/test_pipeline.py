@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from reward_model.release import open_release
 from trainer import pairs
-from trainer.__main__ import run_stage
+from trainer.__main__ import STAGES, run_stage
 from trainer.base import BaseConfig
 from trainer.corpus import CorpusConfig
 from trainer.evaluate import EvaluateConfig
@@ -22,7 +22,6 @@ from trainer.pairs import PairsConfig
 from trainer.recipes import Recipe, cpu_tiny
 from trainer.stage import StageError, read_manifest
 
-STAGES = ("corpus", "pairs", "base", "warmup", "pretrain", "calibrate", "evaluate", "publish")
 MODULES = ("statistics", "textwrap", "heapq", "bisect", "fractions", "difflib", "random", "shlex")
 
 
@@ -35,6 +34,8 @@ def small_recipe() -> Recipe:
         base=BaseConfig(vocabulary=400, hidden=32, layers=2, feed_forward=64),
         warmup=replace(tiny.warmup, steps=3, prompts_per_step=4),
         pretrain=replace(tiny.pretrain, steps=3, prompts_per_step=2),
+        plain_pairs=PairsConfig(named=False, evaluation_share=0.25, calibration_share=0.25),
+        relevance=replace(tiny.relevance, steps=3, prompts_per_step=2),
         evaluate=EvaluateConfig(resamples=50),
     )
 

@@ -31,6 +31,13 @@ def test_an_undescribed_function_is_asked_for_by_its_signature() -> None:
     assert (prompt.text, prompt.described) == ("Write the function `mean(values)`.", False)
 
 
+def test_plain_wordings_never_name_the_function() -> None:
+    snippets = [snippet("Returns the average of all values.", str(i)) for i in range(60)]
+    prompts = {describe(each, seed=1, named=False).text for each in snippets}
+    assert len(prompts) == 3
+    assert not any("mean" in prompt for prompt in prompts)
+
+
 def test_wordings_vary_with_the_snippet_and_repeat_with_the_seed() -> None:
     snippets = [snippet("Returns the mean of all values.", str(i)) for i in range(60)]
     prompts = [describe(each, seed=1).text for each in snippets]
