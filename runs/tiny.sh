@@ -18,8 +18,8 @@ stage pairs     # a request for each; the real function is chosen, and rejected 
 stage base      # a tokenizer that takes identifiers apart, and a small decoder with random weights
 stage warmup    # plain language modelling first: a model that cannot read cannot prefer
 stage pretrain  # then ranking loss + language-model loss, every shared prefix computed once
-stage plain_pairs # some requests named the function they want; now only such that describe it
-stage relevance   # the same losses once more, on those: matching names is no longer enough
+stage hard_pairs # nothing to match but meaning: unnamed functions, more single slips, close neighbours
+stage harden    # the same losses once more, on those
 stage calibrate # what is an average score, and how far do scores spread
 stage evaluate  # pairwise accuracy on packages no stage has seen, beside length and chance
 stage publish   # the release, its manifest last

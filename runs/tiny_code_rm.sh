@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the embedded default release from 116 permissively licensed packages and the standard library.
 #
-#   runs/tiny_code_rm.sh [WORK]       about two hours on two cores; default WORK is work/tiny_code_rm
+#   runs/tiny_code_rm.sh [WORK]       three hours on two cores; default WORK is work/tiny_code_rm
 #
 # The packages are pinned in packages.txt and only read, never imported or run.
 set -euo pipefail
@@ -14,7 +14,7 @@ mkdir -p "$work"
     --only-binary=:all: --target "$work/packages" --requirement runs/packages.txt
 
 export OMP_WAIT_POLICY=PASSIVE # two busy-waiting threads on two cores stall when anything else runs
-for stage in corpus pairs base warmup pretrain plain_pairs relevance calibrate evaluate publish; do
+for stage in corpus pairs base warmup pretrain hard_pairs harden calibrate evaluate publish; do
     .venv/bin/python -m trainer "$stage" --recipe tiny_code_rm --work "$work"
 done
 

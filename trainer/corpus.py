@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import re
 import sys
 import sysconfig
 from collections import Counter
@@ -56,6 +57,11 @@ class Snippet:
     signature: str
     docstring: str
     source: str
+
+    @property
+    def is_method(self) -> bool:
+        """Whether the first argument goes by a method's customary names."""
+        return re.search(r"\((self|cls)\b", self.signature) is not None
 
 
 @dataclass(frozen=True)

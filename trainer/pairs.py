@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from trainer import corpus
 from trainer.corpus import Snippet
 from trainer.filter import usable
 from trainer.generate import Candidate, GenerateConfig, rejected
-from trainer.prompts import describe
+from trainer.prompts import Prompt, describe
 from trainer.stage import read_rows, write_rows, writing_stage
 
 SPLITS = ("train", "calibration", "evaluation")
@@ -28,7 +28,11 @@ class PairsConfig:
             people who only describe it do not, and a model that may match names learns little else.
         undescribed: share of functions without a usable docstring that are kept, with their
             signature as the prompt.
-        most_characters: longer rejected texts are left out.
+        methods: share of functions with a `self` or `cls` that are kept; what they do depends on
+            a class that the prompt does not show.
+        neighbours: whether other functions and bodies come from the same package, whose style and
+            topics are alike, rather than from any.
+        most_characters: longer chosen and rejected texts are left out.
         evaluation_share, calibration_share: of packages, held out whole.
         most_held_out: prompts kept in each held-out split.
         rows_per_shard: prompts in one file.
@@ -38,6 +42,8 @@ class PairsConfig:
     named: bool = True
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     undescribed: float = 0.35
+    methods: float = 1.0
+    neighbours: bool = False
     most_characters: int = 1400
     evaluation_share: float = 0.10
     calibration_share: float = 0.03
@@ -92,34 +98,55 @@ def _pairs(
 ) -> Iterator[Pairs]:
     rng = random.Random(f"{config.seed} {split}")
     rng.shuffle(snippets)
+    lenders = _lenders(snippets, config.neighbours)
     made = 0
     for snippet in tqdm(snippets, desc=f"{split} pairs"):
         if split != "train" and made == config.most_held_out:
             counts[f"{split}: prompts over the limit"] += 1
             continue
-        row = _row(snippet, snippets, config, rng, counts)
+        row = _row(snippet, lenders[snippet.package], config, rng, counts)
         if row:
             made += 1
             yield row
 
 
+def _lenders(snippets: list[Snippet], neighbours: bool) -> dict[str, list[Snippet]]:
+    """For each package, the functions that lend their bodies to its rejected answers."""
+    if not neighbours:
+        return dict.fromkeys((snippet.package for snippet in snippets), snippets)
+    by_package: dict[str, list[Snippet]] = defaultdict(list)
+    for snippet in snippets:
+        by_package[snippet.package].append(snippet)
+    return by_package
+
+
 def _row(
     snippet: Snippet,
-    others: list[Snippet],
+    lenders: list[Snippet],
     config: PairsConfig,
     rng: random.Random,
     counts: Counter[str],
 ) -> Pairs | None:
     prompt = describe(snippet, config.seed, named=config.named)
-    if not prompt.described and rng.random() >= config.undescribed:
-        counts["prompt: undescribed"] += 1
+    if reason := _unwanted(snippet, prompt, config, rng):
+        counts[f"prompt: {reason}"] += 1
         return None
-    candidates = rejected(snippet, others, config.generate, f"{config.seed} {snippet.id}")
+    candidates = rejected(snippet, lenders, config.generate, f"{config.seed} {snippet.id}")
     kept = usable(snippet.source, candidates, config.most_characters, counts)
     if not kept:
         counts["prompt: nothing rejected"] += 1
         return None
     return Pairs(snippet.id, snippet.package, prompt.text, snippet.source, kept)
+
+
+def _unwanted(
+    snippet: Snippet, prompt: Prompt, config: PairsConfig, rng: random.Random
+) -> str | None:
+    if not prompt.described and rng.random() >= config.undescribed:
+        return "undescribed"
+    if snippet.is_method and rng.random() >= config.methods:
+        return "method"
+    return "too long" if len(snippet.source) > config.most_characters else None
 
 
 def _write_shards(folder: Path, split: str, rows: list[Pairs], size: int) -> None:

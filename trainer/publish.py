@@ -27,8 +27,8 @@ _STAGES = (
     "base",
     "warmup",
     "pretrain",
-    "plain_pairs",
-    "relevance",
+    "hard_pairs",
+    "harden",
     "calibrate",
     "evaluate",
 )

@@ -34,8 +34,10 @@ def small_recipe() -> Recipe:
         base=BaseConfig(vocabulary=400, hidden=32, layers=2, feed_forward=64),
         warmup=replace(tiny.warmup, steps=3, prompts_per_step=4),
         pretrain=replace(tiny.pretrain, steps=3, prompts_per_step=2),
-        plain_pairs=PairsConfig(named=False, evaluation_share=0.25, calibration_share=0.25),
-        relevance=replace(tiny.relevance, steps=3, prompts_per_step=2),
+        hard_pairs=PairsConfig(
+            named=False, neighbours=True, methods=0.5, evaluation_share=0.25, calibration_share=0.25
+        ),
+        harden=replace(tiny.harden, steps=3, prompts_per_step=2),
         evaluate=EvaluateConfig(resamples=50),
     )
 
