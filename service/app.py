@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -57,7 +58,7 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         opener: reads and loads what the settings name; runs on the engine's thread.
     """
     service = Service(settings, opener)
-    app = FastAPI(
+    app = FastAPIOffline(
         title="codepmp reward-model server",
         version="1",
         description="Scores candidate answers with a reward model.",

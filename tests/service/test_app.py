@@ -1,8 +1,11 @@
+import re
+
 import pytest
 
 from service import errors
 from service.app import STATUS, openai_answer
 from service.errors import ServiceError
+from tests.service.fakes import running
 
 
 def leaves(kind: type[ServiceError]) -> set[type[ServiceError]]:
@@ -28,3 +31,14 @@ def test_the_shape_is_openai_s() -> None:
         b'{"error":{"message":"inputs is required","type":"invalid_request_error",'
         b'"param":"inputs","code":"invalid_request"}}'
     )
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_documentation_loads_nothing_from_elsewhere(page: str) -> None:
+    async with running() as app:
+        html = (await app.client.get(page)).text
+        needed = re.findall(r"(?:src|href)=\"([^\"]+)", html)
+        answers = [await app.client.get(each) for each in needed]
+    assert any(each.endswith(".js") for each in needed)
+    assert {answer.status_code for answer in answers} == {200}
+    assert "://" not in html.replace("http://www.w3.org", "")
