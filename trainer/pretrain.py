@@ -6,6 +6,7 @@ Both are this one stage: a warm-up has no rejected answers and no ranking loss.
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import nn
@@ -74,10 +75,13 @@ def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
     model, tokenizer = load_checkpoint(inputs / config.start)
     encoder = Encoder(tokenizer, max_tokens=tokenizer.model_max_length, pad_id=None)
     collator = Collator(encoder, config.with_rejected, config.lm_on_prompt)
-    with writing_stage(output.name, config, inputs, output) as draft:
+    with (
+        writing_stage(output.name, config, inputs, output) as draft,
+        TemporaryDirectory() as unused,
+    ):
         trainer = PackedTrainer(
             model=model,
-            args=_arguments(config, draft.path.with_name(f"{output.name}-checkpoints")),
+            args=_arguments(config, unused),
             train_dataset=rows,
             data_collator=collator,
             weights=config.weights,
@@ -113,9 +117,9 @@ def save_rounded(model: PreTrainedModel, folder: Path) -> None:
     )
 
 
-def _arguments(config: PretrainConfig, checkpoints: Path) -> TrainingArguments:
+def _arguments(config: PretrainConfig, checkpoints: str) -> TrainingArguments:
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=checkpoints,
         max_steps=config.steps,
         per_device_train_batch_size=config.prompts_per_step,
         learning_rate=config.learning_rate,
