@@ -161,10 +161,11 @@ def _fact(facts: metadata.PackageMetadata, name: str) -> str:
 
 
 def _python_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """By name: installers list a distribution's files in orders of their own."""
     found: list[Path] = []
     for path in paths:
-        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return tuple(file for file in found if file.suffix == ".py" and not _skipped(file))
+        found += path.rglob("*.py") if path.is_dir() else [path]
+    return tuple(file for file in sorted(found) if file.suffix == ".py" and not _skipped(file))
 
 
 def _skipped(file: Path) -> bool:

@@ -83,6 +83,15 @@ def test_only_permissive_licences_are_read(tmp_path: Path, licence: str, kept: b
     assert [p.name for p in packages(CONFIG, tmp_path)] == (["alpha"] if kept else [])
 
 
+def test_the_order_in_which_an_installer_lists_files_is_nothing(tmp_path: Path) -> None:
+    install(tmp_path / "src", "alpha", "License: MIT")
+    (tmp_path / "src" / "aaa.py").write_text(FUNCTION)
+    record = tmp_path / "src" / "alpha-1.dist-info" / "RECORD"
+    record.write_text("alpha.py,,\naaa.py,,\n")
+    (found,) = packages(CONFIG, tmp_path)
+    assert [file.name for file in found.files] == ["aaa.py", "alpha.py"]
+
+
 def test_a_plain_folder_is_one_package_a_subfolder(tmp_path: Path) -> None:
     for name in ("one", "two", "tests"):
         (tmp_path / "src" / name).mkdir(parents=True)
