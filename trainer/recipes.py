@@ -61,8 +61,8 @@ def cpu_tiny() -> Recipe:
         harden=PretrainConfig(
             start="pretrain",
             pairs="hard_pairs",
-            steps=60,
-            prompts_per_step=12,
+            steps=40,
+            prompts_per_step=8,
             learning_rate=1.5e-3,
             weights=LossWeights(lm=0.3, tokens=1.0),
             decay=0.6,
@@ -84,7 +84,7 @@ def tiny_code_rm() -> Recipe:
         pairs=PairsConfig(),
         warmup=replace(tiny.warmup, steps=1300, decay=0.2),
         pretrain=replace(tiny.pretrain, steps=1250),
-        harden=replace(tiny.harden, steps=2400),
+        harden=replace(tiny.harden, steps=2400, prompts_per_step=12),
         publish=PublishConfig(
             name="tiny-code-rm",
             version="2026-11-21.3",
