@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
@@ -22,8 +22,11 @@ from reward_model.packing import Packed, Segment
 IMPLEMENTATION = "packed_tree"
 """Name to give to `set_attn_implementation`."""
 
-_BUCKET = 1024
-"""Flat batches on CUDA are filled up to a multiple of this, so that few shapes are compiled."""
+BUCKET = 1024
+"""Flat batches on CUDA are filled up to a multiple of this, so that few shapes are seen."""
+
+_BLOCK = 128
+"""Tokens a side of FlexAttention's blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +71,31 @@ def grow(packed: Packed, device: torch.device) -> Tree:
 
 
 def block_mask(subtree_end: Tensor) -> BlockMask:
-    """FlexAttention's mask of a tree in preorder; `subtree_end` has one entry for each token."""
+    """FlexAttention's mask of a tree in preorder; `subtree_end` has one entry for each token.
+
+    Which blocks are empty, full or mixed follows from the ends alone, so no [T, T] mask is ever
+    made. T must be a multiple of `_BLOCK`.
+    """
+    assert len(subtree_end) % _BLOCK == 0, "fill the batch up to whole blocks"
 
     def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (query < subtree_end[key])
 
-    length = len(subtree_end)
-    compiled = subtree_end.device.type == "cuda"
-    return create_block_mask(
-        sees, None, None, length, length, device=subtree_end.device, _compile=compiled
+    ends_BN = subtree_end.view(-1, _BLOCK)
+    starts_B = torch.arange(0, len(subtree_end), _BLOCK, device=subtree_end.device)
+    query_starts, before = starts_B[:, None], starts_B[:, None] > starts_B
+    full = before & (ends_BN.amin(1) >= query_starts + _BLOCK)
+    some = before & (ends_BN.amax(1) > query_starts) & ~full
+    some |= torch.eye(len(starts_B), dtype=torch.bool, device=subtree_end.device)
+    return BlockMask.from_kv_blocks(
+        *_block_lists(some), *_block_lists(full), BLOCK_SIZE=_BLOCK, mask_mod=sees
     )
+
+
+def _block_lists(wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """How many key blocks each query block wants, and their indices, the wanted ones first."""
+    indices = wanted.int().argsort(dim=1, descending=True, stable=True).int()
+    return wanted.sum(1, dtype=torch.int)[None, None], indices[None, None]
 
 
 def packed_tree_attention(
@@ -146,20 +164,20 @@ def _attend_flex(
 
 @cache
 def _flex_kernel(device: str) -> Callable[..., object]:
-    """Compiled once on CUDA; `dynamic` keeps one kernel for all buckets, so none is recompiled.
+    """Compiled on CUDA: once for the first bucket, and once more, for all sizes, at the second.
 
     Elsewhere it runs as written, slowly: that is how the mask is tested without a GPU.
     """
     if device != "cuda":
         return flex_attention
-    compiled: Callable[..., object] = torch.compile(flex_attention, dynamic=True)
+    compiled: Callable[..., object] = torch.compile(flex_attention)
     return compiled
 
 
 def _grow_bucketed(packed: Packed, device: torch.device) -> Tree:
     """Fillers at the end see only themselves, and nothing before them sees them."""
     real = len(packed.ids)
-    fill = -real % _BUCKET
+    fill = -real % BUCKET
     ends = packed.subtree_end + list(range(real + 1, real + fill + 1))
     ids, positions = packed.ids + [0] * fill, packed.positions + [0] * fill
     mask = block_mask(torch.tensor(ends, device=device))

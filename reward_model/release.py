@@ -22,6 +22,7 @@ from reward_model.chat import Conversation, Message
 MANIFEST = "release.json"
 GOLDEN = "golden.jsonl"
 
+_PARTIAL = ".partial"
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 _LOADABLE = frozenset({".safetensors", ".json", ".jinja", ".jsonl", ".model", ".txt", ".py"})
 
@@ -81,7 +82,7 @@ class Release:
     """What a server needs to know of a checkpoint.
 
     `pad_id` follows `Encoder`: None reads the last token. `chat_template` replaces the tokenizer's
-    own when it is set. `golden` is empty and `calibration` None for a bare checkpoint.
+    own when it is set. `golden` is empty, `encoding` and `calibration` None for a bare checkpoint.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class Release:
     max_tokens: int
     pad_id: int | None
     chat_template: str | None = None
+    encoding: EncodingFacts | None = None
     calibration: Calibration | None = None
     golden: tuple[Golden, ...] = ()
     golden_tolerance: float = 0.0
@@ -105,6 +107,8 @@ def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
     """
     if not path.is_dir():
         raise ReleaseError(f"{path}: no such directory; name a release or a checkpoint directory")
+    if path.resolve().name.endswith(_PARTIAL):
+        raise ReleaseError(f"{path}: publishing was cut short here; publish again")
     if (path / MANIFEST).exists():
         if chat_template is not None:
             raise ReleaseError(
@@ -136,7 +140,7 @@ def writing(target: Path) -> Iterator[Path]:
     What is interrupted stays under a dotted name that no reader accepts; an earlier `target` is
     replaced at the very end.
     """
-    draft = target.with_name(f".{target.name}.partial")
+    draft = target.with_name(f".{target.name}{_PARTIAL}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     yield draft
@@ -167,6 +171,7 @@ def _open_verified(path: Path) -> Release:
         dtype=manifest.dtype,
         max_tokens=manifest.encoding.max_tokens,
         pad_id=None,
+        encoding=manifest.encoding,
         calibration=manifest.calibration,
         golden=_read_golden(path / GOLDEN),
         golden_tolerance=manifest.golden_tolerance,
@@ -187,7 +192,7 @@ def _open_bare(path: Path, chat_template: Path | None) -> Release:
         path=path,
         name=path.resolve().name,
         version="unversioned",
-        dtype="float32",
+        dtype=_stored_dtype(config),
         max_tokens=_integer(text_config, "max_position_embeddings", "n_positions") or 512,
         pad_id=_integer(text_config, "pad_token_id"),
         chat_template=chat_template.read_text() if chat_template else None,
@@ -252,6 +257,12 @@ def _require_one_label(path: Path, config: dict[str, JsonValue]) -> None:
             f"{path / 'config.json'}: has {labels} labels, a reward model has one; "
             "train or save it with num_labels=1"
         )
+
+
+def _stored_dtype(config: dict[str, JsonValue]) -> str:
+    """transformers 4 called it `torch_dtype`."""
+    stored = config.get("dtype") or config.get("torch_dtype")
+    return stored if stored in ("float16", "bfloat16") else "float32"
 
 
 def _integer(config: dict[str, JsonValue], *names: str) -> int | None:

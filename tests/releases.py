@@ -1,7 +1,9 @@
 """Small complete releases, made where a test needs one."""
 
 import hashlib
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from reward_model import release
 from reward_model.calibration import Calibration
@@ -13,9 +15,10 @@ from tests.checkpoints import TEMPLATE, make_checkpoint
 
 def make_release(path: Path, *, golden_error: float = 0.0) -> Path:
     """A verified release of a random checkpoint; `golden_error` is added to its golden scores."""
-    with release.writing(path) as draft:
-        make_checkpoint(draft)
-        (draft / release.GOLDEN).write_text(_golden(draft, golden_error))
+    with TemporaryDirectory() as folder, release.writing(path) as draft:
+        checkpoint = make_checkpoint(Path(folder))
+        shutil.copytree(checkpoint, draft, dirs_exist_ok=True)
+        (draft / release.GOLDEN).write_text(_golden(checkpoint, golden_error))
         (draft / "report.json").write_text("{}")
         manifest = _manifest(draft)
         (draft / release.MANIFEST).write_text(manifest.model_dump_json(indent=1))

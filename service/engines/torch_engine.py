@@ -3,6 +3,7 @@
 import torch
 from transformers.utils import logging as transformers_logging
 
+from reward_model.attention import BUCKET
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release import Release
@@ -19,10 +20,16 @@ class TorchEngine:
         self.fallback_reason = network.fallback_reason
 
     def warm_up(self) -> None:
-        """A lone text and a pair with a shared prefix: both ways the forward can be taken."""
+        """A lone text and a pair with a shared prefix: both ways the forward can be taken.
+
+        On a GPU also batches of two more sizes, after which no size is compiled for any more.
+        """
         text = Sequence((0,) * min(8, self.max_tokens), (0,))
         self.score([text])
         self.score([text, Sequence((*text.ids[:-1], 1), (0,))])
+        if self.network.model.device.type == "cuda" and self.shares_prefixes:
+            self.score(_filler(BUCKET + 1, self.max_tokens))
+            self.score(_filler(2 * BUCKET + 1, self.max_tokens))
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         return self.network.score(batch)
@@ -30,6 +37,13 @@ class TorchEngine:
     def close(self) -> None:
         if self.network.model.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _filler(tokens: int, longest: int) -> list[Sequence]:
+    """Texts of at least this many tokens in all that share none."""
+    length = min(tokens, longest)
+    texts = (((first,) + (0,) * (length - 1)) for first in range(-(-tokens // length)))
+    return [Sequence(ids, (0,)) for ids in texts]
 
 
 def load_torch_engine(

@@ -3,8 +3,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import Module
+from torch.nn.attention.flex_attention import create_block_mask
 
-from reward_model.attention import Tree, block_mask, grow, packed_tree_attention
+from reward_model import attention
+from reward_model.attention import Tree, grow, packed_tree_attention
 from reward_model.packing import Packed, Sequence, pack
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 8
@@ -44,13 +46,44 @@ def test_segments_attend_as_the_dense_definition(packed: Packed) -> None:
     torch.testing.assert_close(output, expected(packed, query, key, value), atol=1e-5, rtol=1e-5)
 
 
+def bucketed(packed: Packed) -> Tree:
+    """What `grow` makes for CUDA, on the CPU."""
+    return attention._grow_bucketed(packed, CPU)
+
+
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @given(packed_batches)
 @settings(max_examples=15)
-def test_the_gpu_mask_says_the_same(packed: Packed) -> None:
-    query, key, value = random_qkv(len(packed.ids))
-    plain = grow(packed, CPU)
-    mask = block_mask(torch.tensor(packed.subtree_end))
-    tree = Tree(plain.ids_1T, plain.positions_1T, [], [], [], mask)
+def test_the_gpu_path_attends_the_same(packed: Packed) -> None:
+    real, tree = len(packed.ids), bucketed(packed)
+    query, key, value = random_qkv(tree.ids_1T.shape[1])
     output, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree)
-    torch.testing.assert_close(output, expected(packed, query, key, value), atol=1e-5, rtol=1e-5)
+    own = (part[:, :, :real] for part in (query, key, value))
+    torch.testing.assert_close(output[:, :real], expected(packed, *own), atol=1e-5, rtol=1e-5)
+
+
+long_texts = st.lists(
+    st.tuples(st.integers(0, 400), st.integers(1, 300), st.integers(1, 3)), min_size=1, max_size=8
+)
+
+
+@given(long_texts)
+@settings(max_examples=40)
+def test_the_gpu_mask_is_the_tree_s_and_skips_what_it_can(
+    shapes: list[tuple[int, int, int]],
+) -> None:
+    """Texts share the first tokens of one trunk and go on with tokens of their own."""
+    trunk = tuple(range(400))
+    texts = [trunk[:shared] + (1000 + own,) * count for shared, count, own in shapes]
+    packed = pack([Sequence(text, (len(text) - 1,)) for text in texts])
+    mask = bucketed(packed).block_mask
+    assert mask is not None
+    length = mask.shape[-1]
+    ends = torch.tensor(packed.subtree_end + list(range(len(packed.ids) + 1, length + 1)))
+    reference = create_block_mask(
+        lambda _b, _h, q, k: (q >= k) & (q < ends[k]), None, None, length, length, device="cpu"
+    )
+    assert torch.equal(mask.to_dense(), reference.to_dense())
+    assert mask.sparsity() == reference.sparsity()
+    for name in ("kv_num_blocks", "full_kv_num_blocks"):
+        assert torch.equal(getattr(mask, name), getattr(reference, name)), name

@@ -82,11 +82,39 @@ def _zeros(model: torch.nn.Module, tree: object) -> torch.Tensor:
     return torch.zeros(4096, 32)
 
 
-def test_bfloat16_keeps_its_head_and_scores_in_float32(checkpoint: Path) -> None:
+def test_a_packed_forward_that_fails_falls_back_and_says_so(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = RewardNetwork.load(open_release(checkpoint), device="cpu").score(last((7, 8, 9)))
+    monkeypatch.setattr("reward_model.network.packed_hidden", _no_kernel)
+    network = RewardNetwork.load(open_release(checkpoint), device="cpu")
+    assert "NotImplementedError" in str(network.fallback_reason)
+    assert network.score(last((7, 8, 9)))[0] == pytest.approx(usual[0], abs=1e-5)
+
+
+def _no_kernel(model: torch.nn.Module, tree: object) -> torch.Tensor:
+    raise NotImplementedError
+
+
+def test_bfloat16_is_for_the_weights_of_the_backbone_alone(checkpoint: Path) -> None:
     network = RewardNetwork.load(open_release(checkpoint), device="cpu", dtype="bfloat16")
     assert network.shares_prefixes
-    assert network.model.base_model.dtype == torch.bfloat16
-    assert network.model.score.weight.dtype == torch.float32
+    assert {p.dtype for p in network.model.base_model.parameters()} == {torch.bfloat16}
+    assert {b.dtype for b in network.model.base_model.buffers()} == {torch.float32}
+    exact = RewardNetwork.load(open_release(checkpoint), device="cpu")
+    assert torch.equal(network.model.score.weight, exact.model.score.weight)
+
+
+def test_bfloat16_scores_of_long_texts_are_those_of_transformers(checkpoint: Path) -> None:
+    """Rotary frequencies in bfloat16 would be far off at the end of these."""
+    network = RewardNetwork.load(open_release(checkpoint), device="cpu", dtype="bfloat16")
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.bfloat16)
+    head = AutoModelForSequenceClassification.from_pretrained(checkpoint).score
+    texts = [tuple(7 + (i * k) % 300 for i in range(500)) for k in (1, 3, 7)]
+    with torch.inference_mode():
+        hidden = [model.base_model(input_ids=torch.tensor([t]))[0][0, -1] for t in texts]
+        plain = [float(head(h.float())) for h in hidden]
+    assert [s for (s,) in network.score(last(*texts))] == pytest.approx(plain, abs=2e-2)
 
 
 def test_a_checkpoint_without_its_head_is_refused(tmp_path: Path) -> None:

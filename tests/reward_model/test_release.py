@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reward_model.network import load_tokenizer
 from reward_model.release import GOLDEN, MANIFEST, ReleaseError, file_names, open_release, writing
 from tests.checkpoints import make_checkpoint
 from tests.releases import make_release, rewrite_manifest
@@ -88,20 +89,40 @@ def test_a_release_keeps_its_own_template(folder: Path, tmp_path: Path) -> None:
         open_release(folder, chat_template=tmp_path / "other.jinja")
 
 
-def test_an_interrupted_publish_leaves_no_readable_release(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", [[], [GOLDEN], [GOLDEN, MANIFEST]])
+def test_an_interrupted_publish_leaves_no_readable_release(
+    tmp_path: Path, written: list[str]
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        _publish_and_interrupt(tmp_path / "rm")
-    for folder in tmp_path.iterdir():
-        with pytest.raises(ReleaseError, match="publish"):
-            open_release(folder)
-    assert not (tmp_path / "rm").exists()
+        _publish_and_interrupt(tmp_path / "rm", written)
+    (left,) = tmp_path.iterdir()
+    with pytest.raises(ReleaseError, match="publishing was cut short"):
+        open_release(left)
 
 
-def _publish_and_interrupt(target: Path) -> None:
+def _publish_and_interrupt(target: Path, written: list[str]) -> None:
     with writing(target) as draft:
         make_checkpoint(draft)
-        (draft / GOLDEN).write_text("{}")
+        for name in written:
+            (draft / name).write_text("{}")
         raise KeyboardInterrupt
+
+
+def test_a_tokenizer_that_loads_as_another_is_refused(folder: Path) -> None:
+    config = folder / "tokenizer_config.json"
+    config.write_text(config.read_text().replace("<|eos|>", "<|end|>"))
+    rewrite_manifest(folder)
+    with pytest.raises(ReleaseError, match="eos_token"):
+        load_tokenizer(open_release(folder))
+
+
+def test_the_dtype_of_a_bare_checkpoint_is_what_it_was_stored_in(tmp_path: Path) -> None:
+    config = make_checkpoint(tmp_path) / "config.json"
+    assert open_release(tmp_path).dtype == "float32"
+    for name in ("dtype", "torch_dtype"):
+        stored = json.loads(config.read_text()) | {"dtype": None, name: "bfloat16"}
+        config.write_text(json.dumps(stored))
+        assert open_release(tmp_path).dtype == "bfloat16"
 
 
 def test_a_failed_publish_keeps_the_earlier_release(folder: Path) -> None:
