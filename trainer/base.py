@@ -62,7 +62,7 @@ def run(config: BaseConfig, inputs: Path, output: Path) -> None:
     torch.manual_seed(config.seed)
     model = LlamaForSequenceClassification(model_config(config, tokenizer))
     torch.nn.init.normal_(model.score.weight, std=config.hidden**-0.5)
-    with writing_stage("base", config, inputs, output) as draft:
+    with writing_stage(config, output, reads=[inputs / "pairs"]) as draft:
         model.save_pretrained(draft.path)
         tokenizer.save_pretrained(draft.path)
         draft.facts["parameters"] = sum(p.numel() for p in model.parameters())

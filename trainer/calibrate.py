@@ -1,6 +1,7 @@
 """Fit the calibration: mean and spread of raw scores over held-out candidates."""
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,14 @@ class CalibrateConfig:
 def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     """Read the calibration split of `pairs`; write `calibration.json`."""
     rows = pairs.read(inputs / "pairs", "calibration")
-    scored = score_rows(inputs / config.checkpoint, rows)
+    reads = [inputs / "pairs", inputs / config.checkpoint]
+    counts: Counter[str] = Counter()
+    scored = score_rows(inputs / config.checkpoint, rows, counts)
     scores = [score for row in scored for score in (row.chosen, *row.rejected)]
-    with writing_stage("calibrate", config, inputs, output) as draft:
+    with writing_stage(config, output, reads=reads) as draft:
         text = fit(scores).model_dump_json(indent=1)
         (draft.path / "calibration.json").write_text(text + "\n")
+        draft.facts["left_out"] = dict(counts)
 
 
 def read(folder: Path) -> Calibration:

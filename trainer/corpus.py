@@ -16,8 +16,16 @@ from tqdm import tqdm
 
 from trainer.stage import StageError, read_rows, write_rows, writing_stage
 
-_PERMISSIVE = ("mit", "bsd", "apache", "isc", "python software foundation", "psf", "unlicense")
-_COPYLEFT = ("gpl", "lgpl", "agpl", "mozilla", "mpl", "eupl", "cddl")
+_PERMISSIVE = re.compile(
+    r"\b(mit|isc|psf|0?bsd|apache|python software foundation|(the )?unlicense)(?![a-z])", re.I
+)
+_RESTRICTED = re.compile(
+    r"gpl|mozilla|\bmpl|\beupl|\bcddl|\bsspl|\bbusl|business source|commons clause"
+    r"|non-?commercial|proprietary",
+    re.I,
+)
+"""Copyleft, and licences that look open and are not."""
+
 _SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "testing", "_vendor", "vendor", "_vendored", "idlelib", "lib2to3", "examples"}
 )
@@ -83,7 +91,7 @@ def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
     ]
     kept = list(_distinct(found, config.near_duplicate, counts))
     counts["kept"] = len(kept)
-    with writing_stage("corpus", config, inputs, output) as draft:
+    with writing_stage(config, output) as draft:
         write_rows(draft.path / "snippets.jsonl", kept)
         draft.facts["counts"] = dict(sorted(counts.items()))
         draft.facts["licences"] = dict(sorted(Counter(s.licence for s in kept).items()))
@@ -124,7 +132,7 @@ def _folder_packages(folder: Path) -> Iterator[Package]:
         yield from _installed(str(folder))
         return
     for child in sorted(folder.iterdir()):
-        yield Package(child.stem, "unknown", _python_files([child]))
+        yield Package(child.stem, "unknown", _python_files([child], folder))
 
 
 def _standard_library() -> Iterator[Package]:
@@ -132,7 +140,7 @@ def _standard_library() -> Iterator[Package]:
     root = Path(sysconfig.get_path("stdlib"))
     for child in sorted(root.iterdir()):
         if child.stem in sys.stdlib_module_names and child.name not in _SKIPPED_FOLDERS:
-            yield Package(f"stdlib.{child.stem}", "PSF-2.0", _python_files([child]))
+            yield Package(f"stdlib.{child.stem}", "PSF-2.0", _python_files([child], root))
 
 
 def _installed(folder: str) -> Iterator[Package]:
@@ -140,7 +148,7 @@ def _installed(folder: str) -> Iterator[Package]:
         licence = _licence(distribution)
         if licence:
             files = [Path(str(file.locate())) for file in distribution.files or ()]
-            yield Package(distribution.name.lower(), licence, _python_files(files))
+            yield Package(distribution.name.lower(), licence, _python_files(files, Path(folder)))
 
 
 def _licence(distribution: metadata.Distribution) -> str | None:
@@ -151,25 +159,24 @@ def _licence(distribution: metadata.Distribution) -> str | None:
         c.split(" :: ")[-1] for c in classifiers
     )
     stated = stated or _fact(facts, "License").strip().split("\n")[0][:80]
-    lowered = stated.lower()
-    permissive = any(word in lowered for word in _PERMISSIVE)
-    return stated if permissive and not any(word in lowered for word in _COPYLEFT) else None
+    permissive = _PERMISSIVE.search(stated) and not _RESTRICTED.search(stated)
+    return stated if permissive else None
 
 
 def _fact(facts: metadata.PackageMetadata, name: str) -> str:
     return str(facts[name]) if name in set(facts) else ""
 
 
-def _python_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+def _python_files(paths: Iterable[Path], root: Path) -> tuple[Path, ...]:
     """By name: installers list a distribution's files in orders of their own."""
     found: list[Path] = []
     for path in paths:
         found += path.rglob("*.py") if path.is_dir() else [path]
-    return tuple(file for file in sorted(found) if file.suffix == ".py" and not _skipped(file))
+    return tuple(f for f in sorted(found) if f.suffix == ".py" and not _skipped(f, root))
 
 
-def _skipped(file: Path) -> bool:
-    folders = set(file.parts[:-1]) & _SKIPPED_FOLDERS
+def _skipped(file: Path, root: Path) -> bool:
+    folders = set(file.relative_to(root).parts[:-1]) & _SKIPPED_FOLDERS
     return bool(folders) or file.name.startswith(("test_", "conftest"))
 
 

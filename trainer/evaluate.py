@@ -1,6 +1,7 @@
 """Pairwise accuracy on held-out packages, by kind of rejected answer, beside its baselines."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from pydantic import TypeAdapter
 from scipy.stats import bootstrap
 
 from trainer import pairs
+from trainer.pairs import Pairs
 from trainer.scored import Scored, score_rows
-from trainer.stage import writing_stage
+from trainer.stage import StageError, read_manifest, writing_stage
 
 Scorer = Callable[[Scored], tuple[float, list[float]]]
 """Score of the chosen answer, and of each rejected one."""
@@ -63,7 +65,9 @@ class Outcome:
 def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
     """Read the evaluation split of `pairs`; write `report.json` and `accuracy.svg`."""
     rows = pairs.read(inputs / "pairs", "evaluation")
-    scored = score_rows(inputs / config.checkpoint, rows, desc="evaluation")
+    require_held_out(rows, inputs, config.checkpoint)
+    counts: Counter[str] = Counter()
+    scored = score_rows(inputs / config.checkpoint, rows, counts, desc="evaluation")
     report = Report(
         what="pairwise accuracy on packages no training stage has seen; ties count half",
         packages=sorted({row.package for row in rows}),
@@ -72,9 +76,38 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
         length_only=by_kind(outcomes(scored, length_scores), config),
         random=by_kind(outcomes(scored, random_scores(config.seed)), config),
     )
-    with writing_stage("evaluate", config, inputs, output) as draft:
+    with writing_stage(
+        config, output, reads=[inputs / "pairs", inputs / config.checkpoint]
+    ) as draft:
         (draft.path / "report.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
         plot(report, draft.path / "accuracy.svg")
+        draft.facts["left_out"] = dict(counts)
+
+
+def require_held_out(rows: list[Pairs], inputs: Path, checkpoint: str) -> None:
+    """No package of `rows` may have been trained on, in any stage that led to the checkpoint.
+
+    Raises:
+        StageError: one was, or there is nothing to evaluate on.
+    """
+    if not rows:
+        raise StageError("the evaluation split is empty: raise evaluation_share or add packages")
+    held_out = {row.package for row in rows}
+    for stage in training_pairs(inputs, checkpoint):
+        seen = {row.package for row in pairs.read(inputs / stage, "train")}
+        if both := sorted(seen & held_out):
+            raise StageError(
+                f"{checkpoint} was trained on {', '.join(both)} ({stage}), which are to evaluate "
+                "it: give both stages of pairs the same shares, and run them again"
+            )
+
+
+def training_pairs(inputs: Path, checkpoint: str) -> set[str]:
+    """The stages of pairs that a checkpoint and those it started from were trained on."""
+    config = read_manifest(inputs / checkpoint)["config"]
+    if "start" not in config:
+        return set()
+    return {config.get("pairs", "pairs")} | training_pairs(inputs, config["start"])
 
 
 def read(folder: Path) -> Report:
@@ -126,7 +159,7 @@ def _interval(
     credit: NDArray[np.float64], count: NDArray[np.float64], config: EvaluateConfig
 ) -> tuple[float, float]:
     if len(credit) < 2:
-        return float("nan"), float("nan")
+        return 0.0, 1.0  # one package says nothing about others
     drawn = bootstrap(
         (credit, count),
         lambda c, n, axis: c.sum(axis) / n.sum(axis),

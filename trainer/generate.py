@@ -8,6 +8,8 @@ request) and `other_body` (this signature over another function's body).
 
 import ast
 import random
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainer.corpus import Snippet
@@ -34,9 +36,16 @@ class Candidate:
 
 
 def rejected(
-    snippet: Snippet, others: list[Snippet], config: GenerateConfig, seed: str
+    snippet: Snippet,
+    others: list[Snippet],
+    config: GenerateConfig,
+    seed: str,
+    counts: Counter[str],
 ) -> list[Candidate]:
-    """Rejected answers for a snippet's prompt; `others` lend their bodies, none is the snippet."""
+    """Rejected answers for a snippet's prompt; `others` lend their bodies.
+
+    `counts` says how many of those were passed over.
+    """
     rng = random.Random(seed)
     source = snippet.source
     strangers = rng.choices(others, k=config.other_functions + config.other_bodies)
@@ -44,9 +53,20 @@ def rejected(
     made = [Candidate("mutant", text) for text in mutants(source, config.mutants, seed)]
     made += [Candidate("truncated", _truncate(source, rng)) for _ in range(config.truncated)]
     made += [Candidate("repeated", _repeat(source, rng)) for _ in range(config.repeated)]
-    made += [Candidate("other_function", other.source) for other in whole]
-    made += [Candidate("other_body", _graft(source, other.source)) for other in lent]
+    made += [Candidate("other_function", o.source) for o in _wrong(whole, snippet, counts)]
+    made += [
+        Candidate("other_body", _graft(source, o.source)) for o in _wrong(lent, snippet, counts)
+    ]
     return made
+
+
+def _wrong(others: list[Snippet], snippet: Snippet, counts: Counter[str]) -> Iterator[Snippet]:
+    """Those that are no answer. One that the same docstring describes may well be a right one."""
+    for other in others:
+        if snippet.docstring and other.docstring == snippet.docstring:
+            counts["other function: same description"] += 1
+        else:
+            yield other
 
 
 def _truncate(source: str, rng: random.Random) -> str:

@@ -77,9 +77,14 @@ class Both(Optimizer):
     def __init__(self, *parts: Optimizer) -> None:
         self.parts = parts
         super().__init__([group for part in parts for group in part.param_groups], {})
-        groups = list(self.param_groups)
-        for part in parts:  # shared, so that a scheduler's learning rate reaches the parts
-            part.param_groups = [groups.pop(0) for _ in part.param_groups]
+        self._share_groups(self.param_groups)
+
+    def _share_groups(self, groups: list[dict[str, Any]]) -> None:
+        """One dict for both sides, so that a scheduler's learning rate reaches the parts."""
+        self.param_groups = groups
+        rest = iter(groups)
+        for part in self.parts:
+            part.param_groups = [next(rest) for _ in part.param_groups]
 
     def step(self, closure: Any = None) -> Any:
         assert closure is None, "no line search here"
@@ -93,3 +98,4 @@ class Both(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
+        self._share_groups([group for part in self.parts for group in part.param_groups])

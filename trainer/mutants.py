@@ -71,6 +71,9 @@ _NAMES = {
     "ceil": "floor",
     "floor": "ceil",
 }
+_SYMMETRIC = frozenset({"max", "min", "gcd", "lcm", "isclose", "hypot", "union", "intersection"})
+"""Swapping two arguments of these changes nothing."""
+
 _SILENT_CALLS = frozenset({"warn", "debug", "info", "warning", "error", "exception", "print"})
 
 
@@ -132,9 +135,27 @@ def _is_silent(node: ast.AST) -> bool:
     """A statement that only logs or warns."""
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
         return False
-    called = node.value.func
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-    return name in _SILENT_CALLS
+    return _called_name(node.value.func) in _SILENT_CALLS
+
+
+def _called_name(called: ast.expr) -> str:
+    """The last part of a dotted name; empty for anything else that is called."""
+    match called:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
+def _is_inert(statement: ast.stmt) -> bool:
+    """A statement that can go without anybody noticing, or that is no statement about values."""
+    match statement:
+        case ast.Raise() | ast.Assert() | ast.Pass() | ast.AnnAssign(value=None):
+            return True
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case _:
+            return _is_silent(statement)
 
 
 def _node_edits(node: ast.AST) -> Iterator[Edit]:
@@ -165,7 +186,8 @@ def _operator_edits(node: ast.AST) -> Iterator[Edit]:
 
 
 def _call_edits(node: ast.Call, called: ast.expr, arguments: list[ast.expr]) -> Iterator[Edit]:
-    if len(arguments) == 2 and ast.dump(arguments[0]) != ast.dump(arguments[1]):
+    ordered = len(arguments) == 2 and _called_name(called) not in _SYMMETRIC
+    if ordered and ast.dump(arguments[0]) != ast.dump(arguments[1]):
         yield Edit(node, "args", arguments[::-1])
     if isinstance(called, ast.Name) and called.id in _NAMES:
         yield Edit(called, "id", _NAMES[called.id])
@@ -187,7 +209,7 @@ def _deletions(node: ast.AST) -> Iterator[Edit]:
         statements = getattr(node, block, None)
         if isinstance(statements, list) and len(statements) > 1:
             for index, statement in enumerate(statements):
-                if not isinstance(statement, ast.Raise | ast.Assert) and not _is_silent(statement):
+                if not _is_inert(statement):
                     yield Edit(node, block, statements[:index] + statements[index + 1 :])
 
 

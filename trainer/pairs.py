@@ -68,7 +68,7 @@ def run(config: PairsConfig, inputs: Path, output: Path) -> None:
     for snippet in corpus.read(inputs / "corpus"):
         by_split[split_of(snippet.package, config)].append(snippet)
     counts: Counter[str] = Counter()
-    with writing_stage(output.name, config, inputs, output) as draft:
+    with writing_stage(config, output, reads=[inputs / "corpus"]) as draft:
         for split, snippets in by_split.items():
             rows = list(_pairs(snippets, split, config, counts))
             counts[f"{split}: prompts"] = len(rows)
@@ -131,7 +131,8 @@ def _row(
     if reason := _unwanted(snippet, prompt, config, rng):
         counts[f"prompt: {reason}"] += 1
         return None
-    candidates = rejected(snippet, lenders, config.generate, f"{config.seed} {snippet.id}")
+    seed = f"{config.seed} {snippet.id}"
+    candidates = rejected(snippet, lenders, config.generate, seed, counts)
     kept = usable(snippet.source, candidates, config.most_characters, counts)
     if not kept:
         counts["prompt: nothing rejected"] += 1

@@ -24,7 +24,7 @@ from trainer import pairs
 from trainer.batches import Collator
 from trainer.loop import PackedTrainer
 from trainer.loss import LossWeights
-from trainer.stage import writing_stage
+from trainer.stage import StageError, writing_stage
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
     encoder = Encoder(tokenizer, max_tokens=tokenizer.model_max_length, pad_id=None)
     collator = Collator(encoder, config.with_rejected, config.lm_on_prompt)
     with (
-        writing_stage(output.name, config, inputs, output) as draft,
+        writing_stage(
+            config, output, reads=[inputs / config.pairs, inputs / config.start]
+        ) as draft,
         TemporaryDirectory() as unused,
     ):
         trainer = PackedTrainer(
@@ -95,12 +97,27 @@ def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
 
 
 def load_checkpoint(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model that attends over packed trees, in float32, and its tokenizer."""
+    """A model that attends over packed trees, in float32, and its tokenizer.
+
+    Raises:
+        StageError: the checkpoint could be trained, and served wrongly or not at all.
+    """
     model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
     model.set_attn_implementation(IMPLEMENTATION)
     assert isinstance(model, PreTrainedModel)
     assert isinstance(model.score, nn.Linear)
-    return model.float(), AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token in (None, tokenizer.eos_token):
+        raise StageError(
+            f"{folder}: its tokenizer pads with {tokenizer.pad_token!r}, which loaders take for "
+            "the end of a text: give it a pad token of its own"
+        )
+    if not model.config.tie_word_embeddings:
+        raise StageError(
+            f"{folder}: its output embedding is apart from the input's (tie_word_embeddings is "
+            "false), and a sequence-classification checkpoint holds no such output"
+        )
+    return model.float(), tokenizer
 
 
 def save_rounded(model: PreTrainedModel, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import subprocess
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -15,11 +14,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from reward_model import release
 from reward_model.encoding import Encoder
 from reward_model.network import load_model, load_tokenizer
-from reward_model.release import EncodingFacts, Golden, Manifest, Turn
+from reward_model.release import EncodingFacts, Golden, Manifest, Release, Turn
 from trainer import calibrate, evaluate, pairs
 from trainer.card import card
 from trainer.pairs import Pairs
-from trainer.stage import read_manifest
+from trainer.stage import StageError, commit, manifest_hash, read_manifest
 
 _STAGES = (
     "corpus",
@@ -60,7 +59,12 @@ class PublishConfig:
 
 
 def run(config: PublishConfig, inputs: Path, output: Path) -> None:
-    """Read every stage below `inputs`; write the release. Nothing readable is left if it fails."""
+    """Read every stage below `inputs`; write the release. Nothing readable is left if it fails.
+
+    Raises:
+        StageError: a stage was made from another output of an earlier one than is there now.
+    """
+    require_one_line(inputs, config.checkpoint)
     with release.writing(output) as draft:
         for name in _CHECKPOINT:
             shutil.copy(inputs / config.checkpoint / name, draft / name)
@@ -68,21 +72,41 @@ def run(config: PublishConfig, inputs: Path, output: Path) -> None:
             shutil.copy(inputs / "evaluate" / name, draft / name)
         report = evaluate.read(inputs / "evaluate")
         (draft / "README.md").write_text(card(config.name, config.version, config.command, report))
-        tokenizer = load_tokenizer(release.open_release(draft))
-        _write_golden(config, inputs, draft, tokenizer)
+        checkpoint = release.open_release(inputs / config.checkpoint)
+        tokenizer = load_tokenizer(checkpoint)
+        _write_golden(config, inputs, draft / release.GOLDEN, checkpoint, tokenizer)
         manifest = _manifest(config, inputs, draft, tokenizer)
         (draft / release.MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
     release.open_release(output)
 
 
+def require_one_line(inputs: Path, checkpoint: str) -> None:
+    """Every stage was made from what is there now; calibration and report are the checkpoint's."""
+    for stage in _STAGES:
+        manifest = read_manifest(inputs / stage)
+        for name, expected in manifest["inputs"].items():
+            if manifest_hash(inputs / name) != expected:
+                raise StageError(f"{name} has changed since {stage} read it: run {stage} again")
+    for stage in ("calibrate", "evaluate"):
+        read = read_manifest(inputs / stage)["config"]["checkpoint"]
+        if read != checkpoint:
+            raise StageError(
+                f"{stage} read {read} and {checkpoint} is published: run {stage} on it"
+            )
+
+
 def _write_golden(
-    config: PublishConfig, inputs: Path, draft: Path, tokenizer: PreTrainedTokenizerBase
+    config: PublishConfig,
+    inputs: Path,
+    output: Path,
+    checkpoint: Release,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     """Scores of the plain forward, one text at a time: what any other loader would get."""
     rows = pairs.read(inputs / "pairs", "evaluation")[: config.golden_prompts]
-    model = load_model(release.open_release(draft)).eval()
+    model = load_model(checkpoint).eval()
     encoder = Encoder(tokenizer, max_tokens=tokenizer.model_max_length, pad_id=None)
-    with (draft / release.GOLDEN).open("w") as stream:
+    with output.open("w") as stream:
         for messages in _golden_messages(rows):
             score = _plain_score(model, encoder, messages)
             stream.write(Golden(messages=messages, score=score).model_dump_json() + "\n")
@@ -121,7 +145,6 @@ def _encoding(tokenizer: PreTrainedTokenizerBase) -> EncodingFacts:
     template = tokenizer.chat_template
     assert isinstance(template, str)
     assert isinstance(tokenizer.pad_token, str)
-    assert tokenizer.pad_token != tokenizer.eos_token, "a pad that is also EOS hides the last token"
     return EncodingFacts(
         chat_template_sha256=sha256(template.encode()).hexdigest(),
         bos_token=tokenizer.bos_token,
@@ -141,17 +164,7 @@ def _training(config: PublishConfig, inputs: Path) -> dict[str, JsonValue]:
     }
     return facts | {
         "command": config.command,
-        "published_at_commit": _commit(),
+        "published_at_commit": commit(),
         "python": platform.python_version(),
         "stages": dict(stages),
     }
-
-
-def _commit() -> str | None:
-    """Of the checkout that publishes; None where there is no git or no checkout."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,17 +38,24 @@ class Draft:
 
 
 @contextmanager
-def writing_stage(name: str, config: Row, inputs: Path, output: Path) -> Iterator[Draft]:
-    """Fill a draft folder; it becomes `output`, its manifest complete, when the block ends."""
+def writing_stage(config: Row, output: Path, *, reads: Iterable[Path] = ()) -> Iterator[Draft]:
+    """Fill a draft folder; it becomes `output`, its manifest complete, when the block ends.
+
+    Args:
+        reads: folders of the stages it was made from; the manifest tells them by their hashes.
+    """
+    inputs = {folder.name: manifest_hash(folder) for folder in reads}
+    code = commit()
     draft = Draft(output.with_name(f".{output.name}.partial"))
     shutil.rmtree(draft.path, ignore_errors=True)
     draft.path.mkdir(parents=True)
     yield draft
     manifest = {
-        "stage": name,
+        "stage": output.name,
         "config": dataclasses.asdict(config),
         "config_sha256": config_hash(config),
-        "inputs": {folder.name: _hash(folder / MANIFEST) for folder in _stages(inputs, output)},
+        "inputs": inputs,
+        "commit": code,
         "files": {file.name: _hash(file) for file in sorted(draft.path.iterdir())},
         **draft.facts,
     }
@@ -83,9 +91,21 @@ def read_rows(file: Path, row_type: type[R]) -> list[R]:
         return [adapter.validate_json(line) for line in stream]
 
 
-def _stages(inputs: Path, output: Path) -> list[Path]:
-    """Finished stages below `inputs` that lie there already when this one ends."""
-    return sorted(f.parent for f in inputs.glob(f"*/{MANIFEST}") if f.parent != output)
+def manifest_hash(folder: Path) -> str:
+    """What identifies a finished stage's output: its manifest names every file's hash."""
+    read_manifest(folder)
+    return _hash(folder / MANIFEST)
+
+
+def commit() -> str | None:
+    """Of the checkout that runs, marked when it has changes; None where there is no checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    command += ["--abbrev=40", "--exclude=*"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
 
 
 def _hash(file: Path) -> str:

@@ -76,6 +76,10 @@ def install(folder: Path, name: str, licence: str) -> None:
             False,
         ),
         ("Summary: no licence at all", False),
+        ("License: The Unlicense (Unlicense)", True),
+        ("License: Limited permission is granted", False),
+        ("License: MIT with Commons Clause", False),
+        ("License: Server Side Public License, SSPL, Apache", False),
     ],
 )
 def test_only_permissive_licences_are_read(tmp_path: Path, licence: str, kept: bool) -> None:
@@ -98,6 +102,12 @@ def test_a_plain_folder_is_one_package_a_subfolder(tmp_path: Path) -> None:
         (tmp_path / "src" / name / "code.py").write_text(FUNCTION)
     found = {p.name: len(p.files) for p in packages(CONFIG, tmp_path)}
     assert found == {"one": 1, "two": 1, "tests": 0}
+
+
+def test_folders_above_the_corpus_may_have_any_name(tmp_path: Path) -> None:
+    install(tmp_path / "tests" / "examples" / "src", "alpha", "License: MIT")
+    (found,) = packages(CONFIG, tmp_path / "tests" / "examples")
+    assert [file.name for file in found.files] == ["alpha.py"]
 
 
 def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:

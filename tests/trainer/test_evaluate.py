@@ -53,3 +53,8 @@ def test_kinds_are_reported_apart_with_the_overall_first() -> None:
     report = by_kind(outcomes([scored("a", 1.0, 0.0), scored("b", 1.0, 2.0)], model_scores), CONFIG)
     assert list(report) == ["overall", "mutant"]
     assert report["overall"].pairs == 2
+
+
+def test_one_package_says_nothing_about_others() -> None:
+    alone = accuracy(outcomes([scored("a", 1.0, 0.0)], model_scores), CONFIG)
+    assert (alone.accuracy, alone.low, alone.high) == (1.0, 0.0, 1.0)

@@ -21,7 +21,7 @@ MINE, STRANGER = snippet("add", SOURCE), snippet("area", OTHER)
 
 @given(st.text(max_size=6))
 def test_each_kind_is_wrong_in_its_own_way(seed: str) -> None:
-    made = {c.kind: c.text for c in rejected(MINE, [STRANGER], GenerateConfig(), seed)}
+    made = {c.kind: c.text for c in rejected(MINE, [STRANGER], GenerateConfig(), seed, Counter())}
     assert set(made) == {"mutant", "truncated", "repeated", "other_function", "other_body"}
     assert made["other_function"] == OTHER
     assert made["other_body"].startswith("def add(a, b):\n    side =")

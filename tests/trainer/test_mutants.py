@@ -56,5 +56,19 @@ def test_every_kind_of_edit_is_made(edit: tuple[str, str]) -> None:
     assert any(SOURCE.replace(*edit) == mutant for mutant in found)
 
 
+@pytest.mark.parametrize("statement", ["pass", "total: int", "print(a)"])
+def test_a_statement_that_does_nothing_is_not_what_goes(statement: str) -> None:
+    source = f"def f(a, b):\n    {statement}\n    return (a, b)"
+    assert all(statement in mutant for mutant in mutants(source, 1000, "all"))
+
+
+@pytest.mark.parametrize("call", ["max(a, 2 * b)", "math.gcd(a, 2 * b)"])
+def test_arguments_are_not_swapped_where_their_order_is_nothing(call: str) -> None:
+    swapped = call.replace("a, 2 * b", "2 * b, a")
+    assert f"def f(a, b):\n    return {swapped}" not in mutants(
+        f"def f(a, b):\n    return {call}", 1000, "all"
+    )
+
+
 def test_a_function_with_nothing_to_change_has_no_mutants() -> None:
     assert mutants("def f():\n    pass", 5, "s") == []

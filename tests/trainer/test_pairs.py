@@ -32,7 +32,7 @@ SNIPPETS = [
 
 
 def made(folder: Path, snippets: list[Snippet], config: PairsConfig) -> list[Pairs]:
-    with writing_stage("corpus", CorpusConfig(), folder, folder / "corpus") as draft:
+    with writing_stage(CorpusConfig(), folder / "corpus") as draft:
         write_rows(draft.path / "snippets.jsonl", snippets)
     pairs.run(config, folder, folder / "pairs")
     return pairs.read(folder / "pairs", "train")
@@ -77,7 +77,20 @@ def test_otherwise_any_package_lends(tmp_path: Path) -> None:
 def test_a_lone_function_is_not_its_own_rival(tmp_path: Path) -> None:
     (row,) = made(tmp_path, SNIPPETS[:1], replace(TRAIN_ONLY, neighbours=True))
     assert {rival.kind for rival in row.rejected}.isdisjoint({"other_function", "other_body"})
-    assert counts(tmp_path)["other_function: identical to chosen"] == 2
+    assert counts(tmp_path)["other function: same description"] == 3
+
+
+def test_what_the_same_description_asks_for_is_no_rival(tmp_path: Path) -> None:
+    twin = replace(snippet("pears", "twin"), docstring=SNIPPETS[0].docstring)
+    rows = made(tmp_path, [SNIPPETS[0], twin], TRAIN_ONLY)
+    kinds = {rival.kind for row in rows for rival in row.rejected}
+    assert kinds.isdisjoint({"other_function", "other_body"})
+
+
+def test_an_undescribed_function_may_be_a_rival_of_another(tmp_path: Path) -> None:
+    bare = [replace(each, docstring="") for each in SNIPPETS]
+    rows = made(tmp_path, bare, replace(TRAIN_ONLY, undescribed=1.0))
+    assert any(rival.kind == "other_function" for row in rows for rival in row.rejected)
 
 
 @pytest.mark.parametrize(

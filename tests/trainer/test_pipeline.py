@@ -17,7 +17,6 @@ from trainer import pairs
 from trainer.__main__ import STAGES, run_stage
 from trainer.base import BaseConfig
 from trainer.corpus import CorpusConfig
-from trainer.evaluate import EvaluateConfig
 from trainer.pairs import PairsConfig
 from trainer.recipes import Recipe, cpu_tiny
 from trainer.stage import StageError, read_manifest
@@ -38,7 +37,7 @@ def small_recipe() -> Recipe:
             named=False, neighbours=True, methods=0.5, evaluation_share=0.25, calibration_share=0.25
         ),
         harden=replace(tiny.harden, steps=3, prompts_per_step=2),
-        evaluate=EvaluateConfig(resamples=50),
+        evaluate=replace(tiny.evaluate, resamples=50),
     )
 
 
@@ -82,9 +81,33 @@ def test_the_manifest_says_how_it_was_made(work: Path) -> None:
     assert all(len(digest) == 64 for digest in training["stages"]["pairs"]["files"].values())
 
 
-def test_the_log_holds_both_terms_of_the_loss(work: Path) -> None:
+def test_the_log_holds_every_term_of_the_loss(work: Path) -> None:
     log = read_manifest(work / "pretrain")["log"]
-    assert {"train_loss"} <= log[-1].keys()
+    assert {"loss_rank", "loss_lm", "loss_tokens", "accuracy"} <= log[-1].keys()
+
+
+def test_a_package_that_was_trained_on_evaluates_nothing(work: Path, tmp_path: Path) -> None:
+    mixed = copy_of(work, tmp_path)
+    recipe = small_recipe()
+    careless = replace(recipe.hard_pairs, evaluation_share=0.0, calibration_share=0.0)
+    run_stage("hard_pairs", replace(recipe, hard_pairs=careless), mixed)
+    with pytest.raises(StageError, match="harden was trained on"):
+        run_stage("evaluate", recipe, mixed)
+
+
+def test_what_was_made_from_another_output_is_not_published(work: Path, tmp_path: Path) -> None:
+    stale = copy_of(work, tmp_path)
+    manifest = stale / "harden" / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    with pytest.raises(StageError, match="run calibrate again"):
+        run_stage("publish", small_recipe(), stale)
+    other = replace(small_recipe().publish, checkpoint="pretrain")
+    with pytest.raises(StageError, match="calibrate read harden and pretrain is published"):
+        run_stage("publish", replace(small_recipe(), publish=other), work)
+
+
+def copy_of(work: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(work, folder / "work"))
 
 
 def test_a_stage_run_again_makes_the_same_files(work: Path) -> None:
