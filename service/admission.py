@@ -59,6 +59,11 @@ class Admission:
         """New tokens admitted and not computed yet; estimated until they are encoded."""
         return sum(place.tokens for place in self._places[priority])
 
+    @property
+    def idle(self) -> bool:
+        """Whether every request that was admitted is answered."""
+        return not any(self._places.values())
+
     @contextmanager
     def admit(self, priority: Priority, items: int, tokens: int) -> Iterator[Place]:
         """Hold room while the block runs.

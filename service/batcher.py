@@ -102,7 +102,7 @@ class Batcher:
         try:
             answers = _read(self._engine.score(sequences), len(batch))
         except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
-            _log.exception("engine fault: %s: %s", type(fault).__name__, fault)
+            _log.exception("engine fault: %s", type(fault).__name__)
             answers = [ItemError("engine_error", "the engine failed on this batch")] * len(batch)
         finished_at = self._clock()
         for job, count in zip(batch, computed, strict=True):

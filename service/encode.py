@@ -67,6 +67,8 @@ class EncodePool:
         return [self._encode_one(conversation) for conversation in chunk if not left.is_set()]
 
     def _encode_one(self, conversation: Conversation) -> Sequence | ItemScore:
+        if not conversation[-1].content:
+            return ItemScore(0, error=ItemError("empty", "an empty candidate has nothing to score"))
         if (characters := _characters(conversation)) > self._model.max_characters:
             return ItemScore(0, error=ItemError("too_long", self._hopeless(characters)))
         try:

@@ -82,7 +82,7 @@ class QueueFull(Unavailable):
     code = "queue_full"
 
 
-ItemErrorCode = Literal["too_long", "unencodable", "non_finite", "engine_error"]
+ItemErrorCode = Literal["empty", "too_long", "unencodable", "non_finite", "engine_error"]
 
 
 @dataclass(frozen=True, slots=True)

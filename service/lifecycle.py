@@ -89,6 +89,11 @@ class Service:
         self._draining = True
         self._admission.stop()
 
+    @property
+    def idle(self) -> bool:
+        """Whether every request that was admitted is answered."""
+        return self._admission.idle
+
     async def close(self) -> None:
         """Let the threads go, after the batch that may be running."""
         self._starting.cancel()

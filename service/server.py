@@ -1,5 +1,6 @@
 """uvicorn that drains: on SIGTERM it goes on answering until what was admitted is finished."""
 
+import asyncio
 import signal
 import socket
 import time
@@ -44,11 +45,13 @@ class Server(uvicorn.Server):
         self._announce: Callable[[int], None] | None = announce
         self._drain_seconds = settings.drain_seconds
         self._drain_ends: float | None = None
+        self._last_requests: set[asyncio.Task[None]] = set()
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """First signal: drain. Second: end now. Neither is raised again: 0 means drained."""
         if self._drain_ends is None:
             self._service.begin_drain()
+            self._last_requests = set(self.server_state.tasks)
             self._drain_ends = time.monotonic() + self._drain_seconds
         else:
             self._end(1)
@@ -65,10 +68,11 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _watch_drain(self, ends: float) -> None:
-        if not self.server_state.tasks:
+        """Later requests are only told to go away, and would never cease to come."""
+        if all(request.done() for request in self._last_requests):
             self._end(0)
         elif time.monotonic() >= ends:
-            self._end(1)
+            self._end(0 if self._service.idle else 1)
 
     def _end(self, exit_code: int) -> None:
         if not self.should_exit:

@@ -34,7 +34,7 @@ def explain(error: RequestValidationError) -> InvalidRequest:
 
 
 def _fault(fault: _Fault) -> str:
-    if len(fault["loc"]) == 1:
+    if len(fault["loc"]) == 1 and fault["type"] != "value_error":
         return "must be a JSON object, sent with Content-Type: application/json"
     own_words = fault["msg"].removeprefix("Value error, ")
     return _WORDS.get(fault["type"], own_words[:1].lower() + own_words[1:])

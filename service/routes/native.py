@@ -20,6 +20,8 @@ router = APIRouter(route_class=JsonRoute, tags=["score"])
 
 Text = Annotated[str, Field(min_length=1)]
 
+_MOST_FIELDS = 32
+
 _PROMPT = "Write a function `add(a, b)` that returns the sum of two numbers."
 _EXAMPLE: JsonDict = {
     "inputs": [
@@ -41,7 +43,16 @@ _EXAMPLE: JsonDict = {
 
 
 class _Strict(BaseModel):
+    """Faults are not collected without end: a body may hold millions of them."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: object) -> object:
+        if isinstance(data, dict) and len(data) > _MOST_FIELDS:
+            raise ValueError(f"has {len(data)} fields, many more than there are")
+        return data
 
 
 class Turn(_Strict):
@@ -53,13 +64,13 @@ class ScoreInput(_Strict):
     """A conversation and candidates for its next turn, the assistant's."""
 
     prompt: Text | None = Field(None, description="Short for one user message.")
-    messages: list[Turn] | None = Field(
+    messages: Annotated[list[Turn], Field(fail_fast=True)] | None = Field(
         None,
         min_length=1,
         description="The conversation so far, instead of `prompt`; its last turn is not the "
         "assistant's, because the candidates are.",
     )
-    candidates: list[Text] = Field(min_length=1)
+    candidates: list[str] = Field(min_length=1, fail_fast=True)
 
     @model_validator(mode="after")
     def _one_conversation(self) -> Self:
@@ -78,7 +89,7 @@ class ScoreInput(_Strict):
 class ScoreRequest(_Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    inputs: list[ScoreInput] = Field(min_length=1)
+    inputs: list[ScoreInput] = Field(min_length=1, fail_fast=True)
     model: str | None = Field(None, description="If given, it must be the one that is served.")
     priority: Priority = Field(
         "interactive", description="`bulk` work runs when no interactive work waits."
@@ -93,6 +104,7 @@ class ScoreRequest(_Strict):
         description="A candidate whose conversation is longer than the model takes gets the "
         "error `too_long`; it is never cut.",
     )
+    steps: None = Field(None, description="Scores of single steps are not offered yet.")
 
     def to_ask(self) -> Ask:
         timeout = None if self.timeout_ms is None else self.timeout_ms / 1000

@@ -21,7 +21,6 @@ GOOD = {"prompt": SECRET, "candidates": [SECRET]}
         ({"inputs": [GOOD, {"prompt": SECRET}]}, "inputs[1].candidates"),
         ({"inputs": [{"prompt": SECRET, "candidates": []}]}, "inputs[0].candidates"),
         ({"inputs": [{"prompt": SECRET, "candidates": SECRET}]}, "inputs[0].candidates"),
-        ({"inputs": [{"prompt": SECRET, "candidates": ["a", ""]}]}, "inputs[0].candidates[1]"),
         ({"inputs": [{"prompt": SECRET, "candidates": ["a", 1]}]}, "inputs[0].candidates[1]"),
         ({"inputs": [{"prompt": SECRET, "candidates": [None]}]}, "inputs[0].candidates[0]"),
         ({"inputs": [{"prompt": "", "candidates": [SECRET]}]}, "inputs[0].prompt"),
@@ -41,7 +40,9 @@ GOOD = {"prompt": SECRET, "candidates": [SECRET]}
             {"inputs": [{"messages": [TURN | {"content": ""}], "candidates": ["a"]}]},
             "inputs[0].messages[0].content",
         ),
-        ({"inputs": [GOOD], "steps": None}, "steps"),
+        ({"inputs": [GOOD], "steps": {"delimiter": SECRET}}, "steps"),
+        ({"inputs": [GOOD]} | {f"{SECRET}{n}": n for n in range(50)}, None),
+        ({"inputs": [GOOD | {f"{SECRET}{n}": n for n in range(50)}]}, "inputs[0]"),
         ({"inputs": [GOOD], "activation": True}, "activation"),
         ({"inputs": [GOOD], SECRET: 1}, "?"),
         ({"inputs": [GOOD | {"candidate": "x"}]}, "inputs[0].candidate"),
@@ -70,6 +71,31 @@ async def test_a_wrong_request_is_told_which_field_and_never_what_was_in_it(
     assert error["message"].startswith(param or "the body")
     assert SECRET not in answer.text + caplog.text
     assert unharmed.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": [{"prompt": SECRET, "candidates": [1] * 300_000}]},
+        {"inputs": [1] * 300_000},
+        {"inputs": [{"messages": [1] * 300_000, "candidates": [SECRET]}]},
+    ],
+)
+async def test_no_fault_is_told_twice(body: object) -> None:
+    """All of them together would take far more memory than the body."""
+    async with running() as app:
+        answer = await app.client.post("/v1/score", json=body)
+    assert answer.status_code == 422
+    assert "more)" not in answer.json()["error"]["message"]
+
+
+async def test_an_empty_candidate_costs_its_neighbours_nothing() -> None:
+    async with running() as app:
+        answer = await app.score("prompt", "a", "", "b")
+    result = answer.json()["results"][0]
+    assert [bool(item["error"]) for item in result["scores"]] == [False, True, False]
+    assert result["scores"][1]["error"]["code"] == "empty"
+    assert sorted(result["ranking"]) == [0, 2]
 
 
 async def test_ten_thousand_candidates_are_refused_with_the_limit() -> None:

@@ -1,6 +1,7 @@
 """Real processes: what is printed, what signals do, how it exits."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -119,6 +120,35 @@ async def test_sigterm_finishes_what_was_admitted_and_refuses_the_rest(tmp_path:
     assert {answer.json()["error"]["code"] for answer in refused} == {"draining"}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     assert "Traceback" not in service.log.read_text()
+
+
+async def test_requests_that_never_cease_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with gated(tmp_path) as service:
+        await service.ready()
+        async with service.client() as busy, service.client() as insistent:
+            running = asyncio.create_task(score(busy, "running"))
+            assert await service.line() == "batch\n"
+            service.terminate()
+            knocking = [asyncio.create_task(until_gone(insistent)) for _ in range(8)]
+            await asyncio.wait(knocking, timeout=0.3)
+            service.go_on()
+            assert (await running).status_code == 200
+            assert await service.exit_code() == 0
+            assert {
+                status for statuses in await asyncio.gather(*knocking) for status in statuses
+            } <= {
+                200,
+                503,
+            }
+
+
+async def until_gone(client: httpx.AsyncClient) -> set[int]:
+    """Ask again at once, whatever the answer."""
+    statuses = set()
+    with contextlib.suppress(httpx.TransportError):
+        while True:
+            statuses.add((await score(client, "late")).status_code)
+    return statuses
 
 
 async def test_what_the_drain_cannot_finish_is_told_so_and_the_process_exits_with_1(
