@@ -32,6 +32,7 @@ from tests.service.fakes import starting
 
 TOLERANCE = 1e-4
 ENDS_IN_EOS = TEMPLATE + "<|eos|>"
+BEGINS_WITH_BOS = "<|bos|>" + TEMPLATE
 
 
 class Changes(TypedDict, total=False):
@@ -95,6 +96,7 @@ async def http_scores(path: pathlib.Path, texts: list[tuple[str, str]]) -> list[
         ("llama", {}, 200),
         ("qwen2", {"pad_is_eos": True}, 40),
         ("qwen2", {"adds_bos": True}, 40),
+        ("llama", {"template": BEGINS_WITH_BOS, "adds_bos": True}, 40),
         ("llama", {"template": ENDS_IN_EOS}, 40),
         ("llama", {"template": ENDS_IN_EOS, "pad_is_eos": True}, 40),
     ],

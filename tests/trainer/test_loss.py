@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from reward_model.attention import IMPLEMENTATION
 from reward_model.encoding import Encoder
 from tests.checkpoints import make_checkpoint
 from trainer.batches import Collator, conversation
 from trainer.generate import Candidate
-from trainer.loss import LossWeights, joint_loss, ranking_loss
+from trainer.loss import JointLoss, LossWeights, joint_loss, ranking_loss
 from trainer.pairs import Pairs
 from trainer.pretrain import load_checkpoint
 from trainer.stage import StageError
@@ -41,14 +40,25 @@ def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-def separate(model: PreTrainedModel, encoder: Encoder) -> tuple[Tensor, Tensor]:
-    """The two terms as the paper writes them, one text at a time."""
-    margins, losses = [], []
+def separate(model: PreTrainedModel, encoder: Encoder) -> tuple[Tensor, Tensor, Tensor]:
+    """The two terms as the paper writes them, and the token term, one text at a time."""
+    margins, losses, tokens = [], [], []
     for row in ROWS:
         chosen = _score(model, encoder, row.prompt, row.chosen)
         margins += [chosen - _score(model, encoder, row.prompt, c.text) for c in row.rejected]
         losses += list(_token_losses(model, encoder, row))
-    return -logsigmoid(torch.stack(margins)).mean(), torch.stack(losses).mean()
+        tokens += [_token_term(model, encoder, row, rival.text) for rival in row.rejected]
+    rank = -logsigmoid(torch.stack(margins)).mean()
+    return rank, torch.stack(losses).mean(), torch.stack(tokens).mean()
+
+
+def _token_term(model: PreTrainedModel, encoder: Encoder, row: Pairs, rival: str) -> Tensor:
+    """Mean over the tokens from where two texts part, as many as the shorter has."""
+    texts = [encoder.encode(conversation(row.prompt, t)).ids for t in (row.chosen, rival)]
+    parting = next(i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
+    end = min(map(len, texts))
+    left, right = (_token_scores(model, ids)[parting:end] for ids in texts)
+    return -logsigmoid(left - right).mean()
 
 
 def _score(model: PreTrainedModel, encoder: Encoder, prompt: str, answer: str) -> Tensor:
@@ -66,18 +76,22 @@ def _token_losses(model: PreTrainedModel, encoder: Encoder, row: Pairs) -> Itera
     yield from cross_entropy(logits[start - 1 : -1], torch.tensor(ids[start:]), reduction="none")
 
 
-def test_terms_and_gradients_equal_separate_forwards(checkpoint: Path) -> None:
+@pytest.mark.parametrize("weights", [LossWeights(), LossWeights(rank=1.0, lm=0.3, tokens=1.0)])
+def test_terms_and_gradients_equal_separate_forwards(
+    checkpoint: Path, weights: LossWeights
+) -> None:
     packed, tokenizer = load_checkpoint(checkpoint)
     encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
     loss = joint_loss(packed, Collator(encoder).batch(ROWS))
-    loss.total(LossWeights()).backward()
+    loss.total(weights).backward()
 
     plain = AutoModelForSequenceClassification.from_pretrained(checkpoint)
-    rank, lm = separate(plain, encoder)
-    (rank + lm).backward()
+    rank, lm, tokens = separate(plain, encoder)
+    (weights.rank * rank + weights.lm * lm + weights.tokens * tokens).backward()
 
     torch.testing.assert_close(loss.rank, rank, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(loss.lm, lm, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loss.tokens, tokens, rtol=1e-5, atol=1e-6)
     expected = gradients(plain)
     scale = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in gradients(packed).items():
@@ -118,6 +132,9 @@ def test_the_head_and_the_backbone_both_learn(checkpoint: Path) -> None:
 
 def test_ties_count_half_and_cost_log_two() -> None:
     assert ranking_loss(torch.zeros(3)).item() == pytest.approx(0.6931, abs=1e-4)
+    none = torch.tensor(0.0)
+    loss = JointLoss(rank=none, lm=none, tokens=none, margins=torch.tensor([1.0, 0.0, -1.0, 0.0]))
+    assert loss.accuracy.item() == 0.5
 
 
 def test_texts_over_the_limit_are_left_out_and_counted(checkpoint: Path) -> None:
@@ -138,31 +155,22 @@ def test_a_batch_of_which_nothing_fits_says_what_to_do(checkpoint: Path) -> None
 
 
 def test_tokens_are_compared_from_where_the_texts_part(checkpoint: Path) -> None:
-    model, tokenizer = load_checkpoint(checkpoint)
+    _, tokenizer = load_checkpoint(checkpoint)
     encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
     row = ROWS[0]
     batch = Collator(encoder).batch([row])
     chosen = encoder.encode(conversation(row.prompt, row.chosen)).ids
-    margins = []
     for (left, right), rival in zip(batch.tokens, row.rejected, strict=True):
         other = encoder.encode(conversation(row.prompt, rival.text)).ids
         parting = next(i for i, (a, b) in enumerate(zip(chosen, other, strict=False)) if a != b)
         count = min(len(chosen), len(other)) - parting
         assert [batch.packed.ids[index] for index in left] == list(chosen[parting:][:count])
         assert [batch.packed.ids[index] for index in right] == list(other[parting:][:count])
-        compared = slice(parting, parting + count)
-        margins.append(
-            _token_scores(model, chosen)[compared] - _token_scores(model, other)[compared]
-        )
-    expected = torch.stack([-logsigmoid(margin).mean() for margin in margins]).mean()
-    torch.testing.assert_close(joint_loss(model, batch).tokens, expected, rtol=1e-5, atol=1e-6)
 
 
 def _token_scores(model: PreTrainedModel, ids: tuple[int, ...]) -> Tensor:
     """Scores of the plain forward at every token."""
-    model.set_attn_implementation("sdpa")
     hidden = model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0]
-    model.set_attn_implementation(IMPLEMENTATION)
     assert isinstance(model.score, nn.Linear)
     scores: Tensor = hidden @ model.score.weight[0]
     return scores
