@@ -13,7 +13,7 @@ from reward_model.packing import Sequence, new_tokens
 from reward_model.release import open_release
 
 PADDED, PACKED, SHARED = "padded", "packed, not shared", "packed, shared"
-TOLERANCE = 1e-4
+TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,22 @@ class Arm:
     batches: list[list[Ids]]
     tokens: int
 
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of all texts, a shared one as often as it occurs."""
+        return sum(len(text) for texts in self.batches for text in texts)
+
     def score_all(self) -> list[float]:
         return [score for texts in self.batches for score in self.score(texts)]
 
 
 @dataclass(frozen=True)
 class Rivals:
-    """One checkpoint as transformers runs it, and as we do, both in float32 on the CPU."""
+    """One checkpoint as transformers runs it, and as we do, on one device and in one dtype."""
 
     padded: PreTrainedModel
     network: RewardNetwork
+    tolerance: float
 
     @property
     def vocabulary(self) -> list[int]:
@@ -53,7 +59,7 @@ class Rivals:
         """Largest difference between packed and padded scores of the same texts.
 
         Raises:
-            RuntimeError: it is above 1e-4, so that a comparison of speeds would mean nothing.
+            RuntimeError: it is above the tolerance, so that comparing speeds would mean nothing.
         """
         gap = max(
             abs(left - right)
@@ -62,7 +68,7 @@ class Rivals:
                 self._score_padded(texts), self._score_packed(texts), strict=True
             )
         )
-        if not gap <= TOLERANCE:
+        if not gap <= self.tolerance:
             raise RuntimeError(f"{work}: packed and padded scores are {gap:.1e} apart")
         return gap
 
@@ -70,15 +76,17 @@ class Rivals:
     def _score_padded(self, texts: list[Ids]) -> list[float]:
         """One batch, padded on the right to its longest text, with an attention mask."""
         longest, pad = max(map(len, texts)), self.padded.config.pad_token_id
-        ids = torch.tensor([[*text, *[pad] * (longest - len(text))] for text in texts])
+        rows = [[*text, *[pad] * (longest - len(text))] for text in texts]
+        ids = torch.tensor(rows, device=self.padded.device)
         logits: torch.Tensor = self.padded(input_ids=ids, attention_mask=(ids != pad).long()).logits
-        return [float(score) for score in logits[:, 0]]
+        scores: list[float] = logits[:, 0].tolist()
+        return scores
 
     def _score_packed(self, texts: list[Ids]) -> list[float]:
         return [score for (score,) in self.network.score(_sequences(texts))]
 
 
-def load_rivals(folder: Path, longest: int) -> Rivals:
+def load_rivals(folder: Path, longest: int, device: str, dtype: str) -> Rivals:
     """Load a checkpoint for texts of up to `longest` tokens.
 
     Raises:
@@ -87,14 +95,14 @@ def load_rivals(folder: Path, longest: int) -> Rivals:
     release = open_release(folder)
     if release.max_tokens < longest:
         raise RuntimeError(f"{folder}: takes {release.max_tokens} tokens; {longest} are needed")
-    network = RewardNetwork.load(release, device="cpu", dtype="float32")
+    network = RewardNetwork.load(release, device=device, dtype=dtype)
     if network.fallback_reason:
         raise RuntimeError(f"{folder}: is not packed: {network.fallback_reason}")
-    padded = load_model(release).eval()
+    padded = load_model(release, device=device, dtype=dtype).eval()
     assert padded.config._attn_implementation == "sdpa"
     if padded.config.pad_token_id is None:
         padded.config.pad_token_id = 0
-    return Rivals(padded, network)
+    return Rivals(padded, network, TOLERANCE[dtype])
 
 
 def _tree_tokens(batches: list[list[Ids]]) -> int:

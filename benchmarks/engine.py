@@ -1,6 +1,7 @@
 """What prefix sharing is worth: the packed forward beside padded batches of transformers.
 
     python -m benchmarks.engine [--repeats 5] [--threads 2]
+    python -m benchmarks.engine --device cuda --dtype bfloat16 --hidden 1536 --layers 28
 
 One random Qwen2-shaped checkpoint, the same texts for every arm, arms taking turns, medians.
 """
@@ -34,12 +35,18 @@ class Measured:
     work: Workload
     arm: str
     tokens: int
+    text_tokens: int
     seconds: list[float]
 
     @property
     def rate(self) -> float:
         """Sequences per second, median over turns."""
         return BATCH / statistics.median(self.seconds)
+
+    @property
+    def token_rate(self) -> float:
+        """Tokens of the texts scored per second, whether they were computed once or often."""
+        return self.text_tokens / statistics.median(self.seconds)
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -59,7 +66,7 @@ def main() -> None:
     page = Page("engine", "Packed forward against padded batches")
     with TemporaryDirectory() as folder:
         model = options.model or make_checkpoint(Path(folder), options.hidden, options.layers)
-        rivals = load_rivals(model, LONGEST)
+        rivals = load_rivals(model, LONGEST, options.device, options.dtype)
     _introduce(page, rivals, options)
     found = list(_measure(rivals, page, options.repeats))
     _report(page, found)
@@ -101,7 +108,8 @@ def _introduce(page: Page, rivals: Rivals, options: argparse.Namespace) -> None:
     name = options.model.name if options.model else "Random Qwen2-shaped checkpoint"
     page.facts |= {"model": name, "parameters": parameters, "arms": []}
     page.say(
-        f"{name}, {parameters / 1e6:.1f} M parameters, float32 on the CPU. Sequences per second "
+        f"{name}, {parameters / 1e6:.1f} M parameters, {options.dtype} on {options.device}. "
+        "Sequences per second "
         f"over {BATCH} sequences, median of {options.repeats} turns, slowest and fastest turn in "
         "brackets; the arms take turns. Padded: `AutoModelForSequenceClassification`, SDPA, right "
         "padding to the longest of the batch, with a mask. Packed, not shared: the same texts, "
@@ -117,11 +125,14 @@ def _measure(rivals: Rivals, page: Page, repeats: int) -> Iterator[Measurement]:
         print(f"measuring {work} ...", flush=True)
         arms = rivals.arms(work)
         seconds = _take_turns(arms, repeats)
-        yield {name: Measured(work, name, arms[name].tokens, seconds[name]) for name in arms}
+        yield {
+            name: Measured(work, name, arm.tokens, arm.text_tokens, seconds[name])
+            for name, arm in arms.items()
+        }
     page.facts["largest_gap"] = max(gaps)
     page.say(
         f"Packed and padded scores of the same texts differ by {max(gaps):.1e} at most "
-        f"(limit {TOLERANCE:.0e})."
+        f"(limit {rivals.tolerance:.0e})."
     )
 
 
@@ -145,8 +156,11 @@ def _report(page: Page, found: list[Measurement]) -> None:
             slow, fast = measured.spread
             rate = f"{measured.rate:.2f} [{slow:.2f}, {fast:.2f}]"
             times = f"{_times_padded(measurement, measured.arm):.2f}"
-            rows.append([str(measured.work), measured.arm, measured.tokens, rate, times])
-    page.table(["workload", "arm", "tokens computed", "sequences/s", "x padded"], rows)
+            tokens = f"{measured.token_rate:.0f}"
+            rows.append([str(measured.work), measured.arm, measured.tokens, tokens, rate, times])
+    page.table(
+        ["workload", "arm", "tokens computed", "tokens scored/s", "sequences/s", "x padded"], rows
+    )
     page.facts["arms"] = [
         {"workload": str(m.work), "arm": m.arm, "tokens": m.tokens, "seconds": m.seconds}
         for measurement in found
@@ -191,6 +205,8 @@ def plot(found: list[Measurement]) -> Figure:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
     parser.add_argument("--model", type=Path, help="a checkpoint to use instead of a random one")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=sorted(TOLERANCE), default="float32")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="0 leaves it to torch")
     parser.add_argument(

@@ -58,9 +58,7 @@ class RewardNetwork:
         Raises:
             ReleaseError: transformers cannot make a model or a tokenizer of the directory.
         """
-        model = load_model(release)
-        _cast_backbone(model, _dtype(dtype or release.dtype))
-        nn.Module.to(model, device=device)
+        model = load_model(release, device=device, dtype=dtype or release.dtype)
         return cls(model, load_tokenizer(release), release.max_tokens)
 
     @property
@@ -115,8 +113,8 @@ class RewardNetwork:
         return f"the self-check found packed and plain scores {gap:.1e} apart"
 
 
-def load_model(release: Release) -> PreTrainedModel:
-    """The checkpoint's sequence-classification model in float32 on CPU, from safetensors only.
+def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32") -> PreTrainedModel:
+    """The checkpoint's sequence-classification model, from safetensors only, its head in float32.
 
     Raises:
         ReleaseError: not a checkpoint that transformers loads, or weights are missing from it.
@@ -137,6 +135,8 @@ def load_model(release: Release) -> PreTrainedModel:
             "serve a checkpoint that was trained with its score head"
         )
     assert isinstance(model, PreTrainedModel)
+    _cast_backbone(model, _dtype(dtype))
+    nn.Module.to(model, device=device)
     return model
 
 
