@@ -1,12 +1,13 @@
 """Attention over a packed prefix tree, registered with transformers' AttentionInterface.
 
-Two kernels, one meaning: token q sees token k exactly when k is q or an ancestor of q. On CPU
-every segment is one scaled-dot-product call whose keys are its ancestors' and its own. On CUDA
-it is one FlexAttention call under a block mask.
+Two kernels, one meaning: token q sees token k exactly when k is q or an ancestor of q, and, in a
+layer with a sliding window, fewer than so many positions before it. On CPU every segment is one
+scaled-dot-product call whose keys are its ancestors' and its own. On CUDA it is one FlexAttention
+call under a block mask.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 
@@ -31,10 +32,15 @@ _BLOCK = 128
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What one segment's attention call needs: `atoms` index the atoms its keys are made of."""
+    """What one segment's attention call needs.
+
+    `atoms` index the atoms its keys are made of: `past` keys of its ancestors, `own` of itself.
+    They are one path of the tree, so a key's index is its position.
+    """
 
     atoms: list[int]
-    causal_mask: Tensor | None
+    past: int
+    own: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,12 @@ class Tree:
     CPU: `segment_sizes` and `atom_sizes` both partition the T tokens. Atoms are the pieces between
     any two branching points; splitting keys into atoms once keeps the backward pass linear, where
     slicing them for each segment would write a zero gradient of length T for every slice.
-    CUDA: `block_mask` says it all.
+    CUDA: a block mask says it all.
+
+    Attributes:
+        subtree_end: on CUDA; None on CPU.
+        masks: on CPU, of each stretch, by sliding window; filled as layers ask for them.
+        block_masks: on CUDA, by sliding window; likewise.
     """
 
     ids_1T: Tensor
@@ -52,7 +63,9 @@ class Tree:
     segment_sizes: list[int]
     atom_sizes: list[int]
     stretches: list[Stretch]
-    block_mask: BlockMask | None
+    subtree_end: Tensor | None
+    masks: dict[int | None, list[Tensor | None]] = field(default_factory=dict)
+    block_masks: dict[int | None, BlockMask] = field(default_factory=dict)
 
 
 def grow(packed: Packed, device: torch.device) -> Tree:
@@ -70,8 +83,8 @@ def grow(packed: Packed, device: torch.device) -> Tree:
     )
 
 
-def block_mask(subtree_end: Tensor) -> BlockMask:
-    """FlexAttention's mask of a tree in preorder; `subtree_end` has one entry for each token.
+def block_mask(subtree_end: Tensor, positions: Tensor, window: int | None = None) -> BlockMask:
+    """FlexAttention's mask of a tree in preorder; one entry for each of T tokens.
 
     Which blocks are empty, full or mixed follows from the ends alone, so no [T, T] mask is ever
     made. T must be a multiple of `_BLOCK`.
@@ -81,14 +94,25 @@ def block_mask(subtree_end: Tensor) -> BlockMask:
     def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (query < subtree_end[key])
 
-    ends_BN = subtree_end.view(-1, _BLOCK)
+    def sees_near(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        assert window is not None
+        return sees(batch, head, query, key) & (positions[query] - positions[key] < window)
+
+    ends_BN, positions_BN = subtree_end.view(-1, _BLOCK), positions.view(-1, _BLOCK)
     starts_B = torch.arange(0, len(subtree_end), _BLOCK, device=subtree_end.device)
     query_starts, before = starts_B[:, None], starts_B[:, None] > starts_B
     full = before & (ends_BN.amin(1) >= query_starts + _BLOCK)
-    some = before & (ends_BN.amax(1) > query_starts) & ~full
-    some |= torch.eye(len(starts_B), dtype=torch.bool, device=subtree_end.device)
+    some = before & (ends_BN.amax(1) > query_starts)
+    if window is not None:
+        first, last = positions_BN.amin(1), positions_BN.amax(1)
+        full &= last[:, None] - first < window
+        some &= first[:, None] - last < window
+    some = (some & ~full) | torch.eye(len(starts_B), dtype=torch.bool, device=subtree_end.device)
     return BlockMask.from_kv_blocks(
-        *_block_lists(some), *_block_lists(full), BLOCK_SIZE=_BLOCK, mask_mod=sees
+        *_block_lists(some),
+        *_block_lists(full),
+        BLOCK_SIZE=_BLOCK,
+        mask_mod=sees if window is None else sees_near,
     )
 
 
@@ -108,6 +132,8 @@ def packed_tree_attention(
     tree: Tree,
     scaling: float | None = None,
     dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
     """transformers' attention signature; query [1, H, T, D], key and value [1, Hkv, T, D].
@@ -117,49 +143,102 @@ def packed_tree_attention(
     """
     assert attention_mask is None, "the tree is the mask"
     assert not dropout, "packed attention has no dropout"
-    attend = _attend_by_segment if tree.block_mask is None else _attend_flex
-    return attend(query, key, value, tree, scaling).transpose(1, 2).contiguous(), None
+    attend = _attend_by_segment if tree.subtree_end is None else _attend_flex
+    how = How(scaling, sliding_window, softcap)
+    return attend(query, key, value, tree, how).transpose(1, 2).contiguous(), None
 
 
-def _attend_by_segment(
-    query: Tensor, key: Tensor, value: Tensor, tree: Tree, scaling: float | None
-) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class How:
+    """A layer's ways: factor on the products (None: 1 / sqrt(D)), sliding window, soft cap."""
+
+    scale: float | None
+    window: int | None
+    softcap: float | None
+
+
+def _attend_by_segment(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How) -> Tensor:
     if not torch.is_grad_enabled():
-        return _attend_stretches(query, key, value, tree, scaling)
+        return _attend_stretches(query, key, value, tree, how)
     # Training on CPU: backward, the flash kernel takes three times as long as plain products on
     # stretches this short, and bfloat16 1.6 times as long as float32.
     with sdpa_kernel(SDPBackend.MATH):
-        return _attend_stretches(query.float(), key.float(), value.float(), tree, scaling)
+        return _attend_stretches(query.float(), key.float(), value.float(), tree, how)
 
 
-def _attend_stretches(
-    query: Tensor, key: Tensor, value: Tensor, tree: Tree, scaling: float | None
-) -> Tensor:
+def _attend_stretches(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How) -> Tensor:
     groups = query.shape[1] // key.shape[1]
     keys = key.repeat_interleave(groups, dim=1).split(tree.atom_sizes, dim=2)
     values = value.repeat_interleave(groups, dim=1).split(tree.atom_sizes, dim=2)
+    attend = _attend_plainly if how.softcap is None else _attend_capped
     outputs = [
-        scaled_dot_product_attention(
+        attend(
             own,
             _join([keys[atom] for atom in stretch.atoms]),
             _join([values[atom] for atom in stretch.atoms]),
-            attn_mask=stretch.causal_mask,
-            is_causal=stretch.causal_mask is None and own.shape[2] > 1,
-            scale=scaling,
+            mask,
+            how,
         )
-        for own, stretch in zip(query.split(tree.segment_sizes, dim=2), tree.stretches, strict=True)
+        for own, stretch, mask in zip(
+            query.split(tree.segment_sizes, dim=2),
+            tree.stretches,
+            _masks(tree, how.window),
+            strict=True,
+        )
     ]
     return torch.cat(outputs, dim=2)
 
 
-def _attend_flex(
-    query: Tensor, key: Tensor, value: Tensor, tree: Tree, scaling: float | None
+def _attend_plainly(
+    own: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, how: How
 ) -> Tensor:
+    causal = mask is None and own.shape[2] > 1
+    return scaled_dot_product_attention(
+        own, key, value, attn_mask=mask, is_causal=causal, scale=how.scale
+    )
+
+
+def _attend_capped(
+    own: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, how: How
+) -> Tensor:
+    """Products are squashed into (-cap, cap) before the softmax: arXiv 2408.00118, section 2."""
+    assert how.softcap is not None
+    scale = own.shape[3] ** -0.5 if how.scale is None else how.scale
+    products = how.softcap * torch.tanh(own @ key.mT * (scale / how.softcap))
+    if mask is None:
+        mask = torch.ones(products.shape[2:], dtype=torch.bool).tril(key.shape[2] - own.shape[2])
+    weights = products.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
+    return weights.to(value.dtype) @ value
+
+
+def _attend_flex(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How) -> Tensor:
+    assert tree.subtree_end is not None
+    if how.window not in tree.block_masks:
+        positions = tree.positions_1T[0]
+        tree.block_masks[how.window] = block_mask(tree.subtree_end, positions, how.window)
     output = _flex_kernel(query.device.type)(
-        query, key, value, block_mask=tree.block_mask, scale=scaling, enable_gqa=True
+        query,
+        key,
+        value,
+        score_mod=_capping(how.softcap),
+        block_mask=tree.block_masks[how.window],
+        scale=how.scale,
+        enable_gqa=True,
     )
     assert isinstance(output, Tensor)
     return output
+
+
+@cache
+def _capping(softcap: float | None) -> Callable[..., Tensor] | None:
+    """One function for each cap, so that it is compiled once."""
+    if softcap is None:
+        return None
+
+    def capped(score: Tensor, *_: Tensor) -> Tensor:
+        return softcap * torch.tanh(score / softcap)
+
+    return capped
 
 
 @cache
@@ -180,8 +259,8 @@ def _grow_bucketed(packed: Packed, device: torch.device) -> Tree:
     fill = -real % BUCKET
     ends = packed.subtree_end + list(range(real + 1, real + fill + 1))
     ids, positions = packed.ids + [0] * fill, packed.positions + [0] * fill
-    mask = block_mask(torch.tensor(ends, device=device))
-    return Tree(_row(ids, device), _row(positions, device), [], [], [], mask)
+    ends_T = torch.tensor(ends, device=device)
+    return Tree(_row(ids, device), _row(positions, device), [], [], [], ends_T)
 
 
 def _row(values: list[int], device: torch.device) -> Tensor:
@@ -207,19 +286,27 @@ def _stretches(segments: list[Segment], cuts: list[int]) -> list[Stretch]:
                 for start, end in (*segment.past, (segment.start, segment.end))
                 for atom in range(atom_at[start], atom_at[end])
             ],
-            _causal_mask(segment),
+            sum(end - start for start, end in segment.past),
+            segment.end - segment.start,
         )
         for segment in segments
     ]
 
 
-def _causal_mask(segment: Segment) -> Tensor | None:
+def _masks(tree: Tree, window: int | None) -> list[Tensor | None]:
+    if window not in tree.masks:
+        tree.masks[window] = [_mask(stretch, window) for stretch in tree.stretches]
+    return tree.masks[window]
+
+
+def _mask(stretch: Stretch, window: int | None) -> Tensor | None:
     """Boolean [own, past + own]; None where a plain causal call does: no past, or a lone token."""
-    past = sum(end - start for start, end in segment.past)
-    own = segment.end - segment.start
-    if not past or own == 1:
+    past, own = stretch.past, stretch.own
+    within = window is None or past + own <= window
+    if within and (not past or own == 1):
         return None
-    return torch.ones(own, past + own, dtype=torch.bool).tril(past)
+    mask = torch.ones(own, past + own, dtype=torch.bool).tril(past)
+    return mask if window is None else mask.triu(past - window + 1)
 
 
 AttentionInterface.register(IMPLEMENTATION, packed_tree_attention)

@@ -23,8 +23,16 @@ from reward_model.release import Release, ReleaseError
 
 _log = logging.getLogger(__name__)
 
-_PACKABLE = frozenset({"llama", "qwen2"})
-"""Model types that are full causal attention with rotary positions in every layer."""
+_PACKABLE = frozenset(
+    {
+        *("llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"),
+        *("gemma", "gemma2", "gemma3_text", "phi", "phi3", "gpt_neox", "gpt2", "olmo", "olmo2"),
+        *("smollm3", "starcoder2"),
+    }
+)
+"""Causal decoders whose attention goes through AttentionInterface; each is tested for parity."""
+
+_LAYERS = frozenset({"full_attention", "sliding_attention"})
 
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
 """Largest difference the self-check accepts, in units of the largest plain score, at least 1."""
@@ -236,9 +244,21 @@ def _unpackable(model: PreTrainedModel) -> str | None:
     config = model.config
     if config.model_type not in _PACKABLE:
         return f"architecture {config.model_type!r} is not packed yet"
-    if set(getattr(config, "layer_types", None) or ()) - {"full_attention"}:
-        return "some layers use sliding-window attention"
+    if strange := sorted(set(getattr(config, "layer_types", None) or ()) - _LAYERS):
+        return f"some layers are of type {strange[0]!r}"
+    if getattr(config, "use_bidirectional_attention", False):
+        return "attention is not causal"
+    if _rope_depends_on_company(getattr(config, "rope_parameters", None)):
+        return "rotary frequencies depend on the longest text of a batch"
     return None
+
+
+def _rope_depends_on_company(rope: object) -> bool:
+    """Dynamic NTK and LongRoPE look at the batch's last position; may be nested by layer type."""
+    if not isinstance(rope, dict):
+        return False
+    kinds = {rope.get("rope_type")} & {"dynamic", "longrope"}
+    return bool(kinds) or any(map(_rope_depends_on_company, rope.values()))
 
 
 def _probe(model: PreTrainedModel, max_tokens: int) -> list[Sequence]:

@@ -1,5 +1,6 @@
 """Tiny random checkpoints with a real tokenizer and chat template, made where a test needs them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -72,9 +73,13 @@ def make_checkpoint(
     adds_bos: bool = False,
     labels: int = 1,
     seed: int = 0,
+    shape: Mapping[str, object] | None = None,
     **config_changes: object,
 ) -> Path:
-    """Save a random sequence-classification checkpoint of unit-scale scores; returns `path`."""
+    """Save a random sequence-classification checkpoint of unit-scale scores; returns `path`.
+
+    `shape` and `config_changes` alike are entries of its config.
+    """
     tokenizer = make_tokenizer(template=template, pad_is_eos=pad_is_eos, adds_bos=adds_bos)
     config = AutoConfig.for_model(
         architecture,
@@ -84,6 +89,7 @@ def make_checkpoint(
             "num_labels": labels,
             "problem_type": "regression",
             **_SHAPE,
+            **(shape or {}),
             **config_changes,
         },
     )

@@ -1,12 +1,14 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import Module
-from torch.nn.attention.flex_attention import create_block_mask
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from reward_model import attention
-from reward_model.attention import Tree, grow, packed_tree_attention
+from reward_model.attention import Tree, block_mask, grow, packed_tree_attention
 from reward_model.packing import Packed, Sequence, pack
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 8
@@ -18,14 +20,35 @@ packed_batches = st.lists(ids, min_size=1, max_size=6).map(
 )
 
 
-def expected(
-    packed: Packed, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-) -> torch.Tensor:
-    """Dense attention under the tree's definition: k is visible to q iff k <= q < end[k]."""
+@dataclass(frozen=True)
+class Layer:
+    """What a layer of a model passes to its attention."""
+
+    sliding_window: int | None = None
+    softcap: float | None = None
+
+
+LAYERS = [Layer(), Layer(sliding_window=3), Layer(softcap=0.5), Layer(2, 0.5), Layer(100)]
+
+
+def visible(packed: Packed, window: int | None) -> torch.Tensor:
+    """The tree's definition: k is visible to q iff k <= q < end[k], and near enough."""
     index, end = torch.arange(len(packed.ids)), torch.tensor(packed.subtree_end)
-    visible = (index[:, None] >= index) & (index[:, None] < end)
+    position = torch.tensor(packed.positions)
+    near = position[:, None] - position < (window or len(index))
+    return (index[:, None] >= index) & (index[:, None] < end) & near
+
+
+def expected(
+    packed: Packed, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layer: Layer
+) -> torch.Tensor:
+    """Dense attention."""
     key, value = (t.repeat_interleave(HEADS // KEY_HEADS, 1) for t in (key, value))
-    weights = (query @ key.mT / WIDTH**0.5).masked_fill(~visible, -torch.inf).softmax(-1)
+    products = query @ key.mT / WIDTH**0.5
+    if layer.softcap:
+        products = layer.softcap * torch.tanh(products / layer.softcap)
+    seen = visible(packed, layer.sliding_window)
+    weights = products.masked_fill(~seen, -torch.inf).softmax(-1)
     output: torch.Tensor = (weights @ value).transpose(1, 2)
     return output
 
@@ -39,11 +62,18 @@ def random_qkv(length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     )
 
 
-@given(packed_batches)
-def test_segments_attend_as_the_dense_definition(packed: Packed) -> None:
+@pytest.mark.parametrize("layer", LAYERS)
+@given(packed=packed_batches)
+@settings(max_examples=30)
+def test_segments_attend_as_the_dense_definition(layer: Layer, packed: Packed) -> None:
     query, key, value = random_qkv(len(packed.ids))
-    output, _ = packed_tree_attention(Module(), query, key, value, None, tree=grow(packed, CPU))
-    torch.testing.assert_close(output, expected(packed, query, key, value), atol=1e-5, rtol=1e-5)
+    tree, ways = grow(packed, CPU), vars(layer)
+    output, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree, **ways)
+    reference = expected(packed, query, key, value, layer)
+    torch.testing.assert_close(output, reference, atol=1e-5, rtol=1e-5)
+    with torch.inference_mode():
+        fast, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree, **ways)
+    torch.testing.assert_close(fast, reference, atol=1e-5, rtol=1e-5)
 
 
 def bucketed(packed: Packed) -> Tree:
@@ -52,14 +82,15 @@ def bucketed(packed: Packed) -> Tree:
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-@given(packed_batches)
-@settings(max_examples=15)
-def test_the_gpu_path_attends_the_same(packed: Packed) -> None:
+@pytest.mark.parametrize("layer", LAYERS)
+@given(packed=packed_batches)
+@settings(max_examples=5)
+def test_the_gpu_path_attends_the_same(layer: Layer, packed: Packed) -> None:
     real, tree = len(packed.ids), bucketed(packed)
     query, key, value = random_qkv(tree.ids_1T.shape[1])
-    output, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree)
-    own = (part[:, :, :real] for part in (query, key, value))
-    torch.testing.assert_close(output[:, :real], expected(packed, *own), atol=1e-5, rtol=1e-5)
+    output, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree, **vars(layer))
+    reference = expected(packed, query[:, :, :real], key[:, :, :real], value[:, :, :real], layer)
+    torch.testing.assert_close(output[:, :real], reference, atol=1e-5, rtol=1e-5)
 
 
 long_texts = st.lists(
@@ -67,23 +98,34 @@ long_texts = st.lists(
 )
 
 
-@given(long_texts)
+@given(shapes=long_texts, window=st.none() | st.integers(1, 600))
 @settings(max_examples=40)
 def test_the_gpu_mask_is_the_tree_s_and_skips_what_it_can(
-    shapes: list[tuple[int, int, int]],
+    shapes: list[tuple[int, int, int]], window: int | None
 ) -> None:
     """Texts share the first tokens of one trunk and go on with tokens of their own."""
     trunk = tuple(range(400))
     texts = [trunk[:shared] + (1000 + own,) * count for shared, count, own in shapes]
     packed = pack([Sequence(text, (len(text) - 1,)) for text in texts])
-    mask = bucketed(packed).block_mask
-    assert mask is not None
+    tree, real = bucketed(packed), len(packed.ids)
+    assert tree.subtree_end is not None
+    mask = block_mask(tree.subtree_end, tree.positions_1T[0], window)
     length = mask.shape[-1]
-    ends = torch.tensor(packed.subtree_end + list(range(len(packed.ids) + 1, length + 1)))
+    seen = torch.eye(length, dtype=torch.bool)
+    seen[:real, :real] = visible(packed, window)
     reference = create_block_mask(
-        lambda _b, _h, q, k: (q >= k) & (q < ends[k]), None, None, length, length, device="cpu"
+        lambda _b, _h, q, k: seen[q, k], None, None, length, length, "cpu"
     )
-    assert torch.equal(mask.to_dense(), reference.to_dense())
-    assert mask.sparsity() == reference.sparsity()
-    for name in ("kv_num_blocks", "full_kv_num_blocks"):
-        assert torch.equal(getattr(mask, name), getattr(reference, name)), name
+    blocks, wanted = mask.to_dense()[0, 0].bool(), reference.to_dense()[0, 0].bool()
+    assert not (wanted & ~blocks).any(), "a block that is needed is skipped"
+    assert window is not None or torch.equal(blocks, wanted)
+    assert mask.full_kv_num_blocks is not None
+    assert mask.full_kv_indices is not None
+    full = BlockMask.from_kv_blocks(mask.full_kv_num_blocks, mask.full_kv_indices)
+    for row, column in full.to_dense()[0, 0].nonzero().tolist():
+        block = seen[row * 128 : (row + 1) * 128, column * 128 : (column + 1) * 128]
+        assert block.all(), "a block that needs its mask goes without"
+    queries, keys = torch.arange(length)[:, None], torch.arange(length)
+    assert mask.mask_mod is not None
+    zero = torch.tensor(0)
+    assert torch.equal(mask.mask_mod(zero, zero, queries, keys), seen)
