@@ -8,7 +8,8 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks.workloads import Ids, Workload, padded_tokens
-from reward_model.network import RewardNetwork, load_model
+from reward_model.checkpoint import load_model
+from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence, new_tokens
 from reward_model.release import open_release
 

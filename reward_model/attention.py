@@ -6,18 +6,17 @@ scaled-dot-product call whose keys are its ancestors' and its own. On CUDA it is
 call under a block mask.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from reward_model.flex import block_mask, capping, flex_kernel
 from reward_model.packing import Packed, Segment
 
 IMPLEMENTATION = "packed_tree"
@@ -25,9 +24,6 @@ IMPLEMENTATION = "packed_tree"
 
 BUCKET = 1024
 """Flat batches on CUDA are filled up to a multiple of this, so that few shapes are seen."""
-
-_BLOCK = 128
-"""Tokens a side of FlexAttention's blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,45 +77,6 @@ def grow(packed: Packed, device: torch.device) -> Tree:
         _stretches(packed.segments, cuts),
         None,
     )
-
-
-def block_mask(subtree_end: Tensor, positions: Tensor, window: int | None = None) -> BlockMask:
-    """FlexAttention's mask of a tree in preorder; one entry for each of T tokens.
-
-    Which blocks are empty, full or mixed follows from the ends alone, so no [T, T] mask is ever
-    made. T must be a multiple of `_BLOCK`.
-    """
-    assert len(subtree_end) % _BLOCK == 0, "fill the batch up to whole blocks"
-
-    def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return (query >= key) & (query < subtree_end[key])
-
-    def sees_near(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        assert window is not None
-        return sees(batch, head, query, key) & (positions[query] - positions[key] < window)
-
-    ends_BN, positions_BN = subtree_end.view(-1, _BLOCK), positions.view(-1, _BLOCK)
-    starts_B = torch.arange(0, len(subtree_end), _BLOCK, device=subtree_end.device)
-    query_starts, before = starts_B[:, None], starts_B[:, None] > starts_B
-    full = before & (ends_BN.amin(1) >= query_starts + _BLOCK)
-    some = before & (ends_BN.amax(1) > query_starts)
-    if window is not None:
-        first, last = positions_BN.amin(1), positions_BN.amax(1)
-        full &= last[:, None] - first < window
-        some &= first[:, None] - last < window
-    some = (some & ~full) | torch.eye(len(starts_B), dtype=torch.bool, device=subtree_end.device)
-    return BlockMask.from_kv_blocks(
-        *_block_lists(some),
-        *_block_lists(full),
-        BLOCK_SIZE=_BLOCK,
-        mask_mod=sees if window is None else sees_near,
-    )
-
-
-def _block_lists(wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """How many key blocks each query block wants, and their indices, the wanted ones first."""
-    indices = wanted.int().argsort(dim=1, descending=True, stable=True).int()
-    return wanted.sum(1, dtype=torch.int)[None, None], indices[None, None]
 
 
 def packed_tree_attention(
@@ -216,41 +173,17 @@ def _attend_flex(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How
     if how.window not in tree.block_masks:
         positions = tree.positions_1T[0]
         tree.block_masks[how.window] = block_mask(tree.subtree_end, positions, how.window)
-    output = _flex_kernel(query.device.type)(
+    output = flex_kernel(query.device.type)(
         query,
         key,
         value,
-        score_mod=_capping(how.softcap),
+        score_mod=capping(how.softcap),
         block_mask=tree.block_masks[how.window],
         scale=how.scale,
         enable_gqa=True,
     )
     assert isinstance(output, Tensor)
     return output
-
-
-@cache
-def _capping(softcap: float | None) -> Callable[..., Tensor] | None:
-    """One function for each cap, so that it is compiled once."""
-    if softcap is None:
-        return None
-
-    def capped(score: Tensor, *_: Tensor) -> Tensor:
-        return softcap * torch.tanh(score / softcap)
-
-    return capped
-
-
-@cache
-def _flex_kernel(device: str) -> Callable[..., object]:
-    """Compiled on CUDA: once for the first bucket, and once more, for all sizes, at the second.
-
-    Elsewhere it runs as written, slowly: that is how the mask is tested without a GPU.
-    """
-    if device != "cuda":
-        return flex_attention
-    compiled: Callable[..., object] = torch.compile(flex_attention)
-    return compiled
 
 
 def _grow_bucketed(packed: Packed, device: torch.device) -> Tree:

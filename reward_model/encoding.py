@@ -13,6 +13,9 @@ from tokenizers import Tokenizer
 from reward_model.chat import ChatTokenizer, Conversation, Message, Unencodable, render
 from reward_model.packing import Sequence
 
+_MOST_CACHED_TURNS = 64
+"""What the template writes around longer conversations is not kept: it takes memory as they do."""
+
 _PRIVATE_USE = range(0xE000, 0xF900)
 
 
@@ -78,7 +81,9 @@ class Encoder:
         if any(self._special.search(message.content) for message in conversation):
             return False
         roles = tuple(message.role for message in conversation)
-        return self._special.findall(text) == self._template_specials(roles)
+        usual = len(roles) <= _MOST_CACHED_TURNS
+        specials = self._template_specials if usual else self._specials_for_roles
+        return self._special.findall(text) == specials(roles)
 
     def _specials_for_roles(self, roles: tuple[str, ...]) -> list[str]:
         text = render(self._tokenizer, tuple(Message(role, "x") for role in roles))

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from reward_model.calibration import Calibration
-from reward_model.chat import Conversation, Message
+from reward_model.manifest import EncodingFacts, Golden, Manifest, seal_of
 
 MANIFEST = "release.json"
 GOLDEN = "golden.jsonl"
@@ -29,52 +28,6 @@ _LOADABLE = frozenset({".safetensors", ".json", ".jinja", ".jsonl", ".model", ".
 
 class ReleaseError(Exception):
     """A directory that must not be served; the message names the file and the remedy."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Turn(_Record):
-    role: str
-    content: str
-
-
-class Golden(_Record):
-    """A conversation, its last turn the assistant's, and the raw score it must get."""
-
-    messages: Annotated[tuple[Turn, ...], Field(min_length=1)]
-    score: Annotated[float, Field(allow_inf_nan=False)]
-
-    @property
-    def conversation(self) -> Conversation:
-        return tuple(Message(turn.role, turn.content) for turn in self.messages)
-
-
-class EncodingFacts(_Record):
-    """What must agree for ids to be the trainer's: template, tokens, and their rules."""
-
-    chat_template_sha256: str
-    bos_token: str | None
-    eos_token: str | None
-    pad_token: str
-    adds_special_tokens: Literal[False] = False
-    read_token: Literal["last"] = "last"
-    max_tokens: Annotated[int, Field(ge=1)]
-
-
-class Manifest(_Record):
-    """`release.json`. `files` maps every other file to its sha256; `training` is free form."""
-
-    format: Literal["codepmp-release/1"] = "codepmp-release/1"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    files: dict[str, str]
-    encoding: EncodingFacts
-    dtype: Literal["float32", "bfloat16", "float16"]
-    calibration: Calibration
-    golden_tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    training: dict[str, JsonValue]
 
 
 @dataclass(frozen=True)
@@ -131,6 +84,12 @@ def read_manifest(path: Path) -> Manifest:
     for name, expected in sorted(manifest.files.items()):
         _verify(path / name, expected)
     return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Seal the manifest and write it, which makes the folder a release."""
+    sealed = manifest.model_copy(update={"seal": seal_of(manifest)})
+    (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1) + "\n")
 
 
 @contextmanager
@@ -195,22 +154,37 @@ def _open_bare(path: Path, chat_template: Path | None) -> Release:
         dtype=_stored_dtype(config),
         max_tokens=_integer(text_config, "max_position_embeddings", "n_positions") or 512,
         pad_id=_integer(text_config, "pad_token_id"),
-        chat_template=chat_template.read_text() if chat_template else None,
+        chat_template=_read_text(chat_template) if chat_template else None,
         warnings=("bare checkpoint: no golden scores to replay, no calibration, no file hashes",),
     )
 
 
 def _parse_manifest(file: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        manifest = Manifest.model_validate_json(_read(file))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise ReleaseError(f"{file}: {where}: {first['msg']}; publish the release again") from error
+    if manifest.seal != seal_of(manifest):
+        raise ReleaseError(
+            f"{file}: was changed after it was written; copy the whole release again"
+        )
+    return manifest
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ReleaseError(f"{file}: cannot be read ({type(error).__name__})") from error
 
 
 def _refuse_strangers(path: Path, manifest: Manifest) -> None:
     """Files the manifest does not know are harmless notes, or something a loader might pick up."""
+    for entry in path.rglob("*"):
+        if entry.is_symlink() and not entry.is_file():
+            raise ReleaseError(f"{entry}: links to a folder or to nothing; remove it")
     for name in file_names(path):
         if Path(name).suffix in _PICKLES:
             raise ReleaseError(f"{path / name}: pickled files are never served; remove it")
@@ -227,12 +201,19 @@ def _verify(file: Path, expected: str) -> None:
 
 def _read_golden(file: Path) -> tuple[Golden, ...]:
     try:
-        rows = [Golden.model_validate_json(line) for line in file.read_bytes().splitlines()]
-    except (OSError, ValidationError) as error:
+        rows = [Golden.model_validate_json(line) for line in _read(file).splitlines()]
+    except ValidationError as error:
         raise ReleaseError(f"{file}: cannot be read as golden scores; publish again") from error
     if not rows:
         raise ReleaseError(f"{file}: holds no golden scores; publish again")
     return tuple(rows)
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return _read(file).decode()
+    except UnicodeDecodeError as error:
+        raise ReleaseError(f"{file}: is not UTF-8; save it as such") from error
 
 
 def _config(path: Path) -> dict[str, JsonValue]:

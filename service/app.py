@@ -13,6 +13,7 @@ from starlette.responses import Response
 from service.edge import Edge
 from service.errors import (
     BodyTooLarge,
+    BodyTooSlow,
     ClientGone,
     DeadlineExceeded,
     Draining,
@@ -40,6 +41,7 @@ STATUS: dict[type[ServiceError], int] = {
     NoSuchRoute: 404,
     WrongMethod: 405,
     UnknownModel: 404,
+    BodyTooSlow: 408,
     BodyTooLarge: 413,
     ClientGone: 499,
     InternalError: 500,
@@ -63,6 +65,7 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         version="1",
         description="Scores candidate answers with a reward model.",
         lifespan=_lifespan,
+        redirect_slashes=False,
     )
     app.state.service = service
     app.include_router(native.router)

@@ -15,7 +15,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, ClientGone, Draining, InternalError, ServiceError
+from service.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientGone,
+    Draining,
+    InternalError,
+    ServiceError,
+)
 from service.logs import with_facts
 from service.metrics import Metrics
 from service.record import Record
@@ -25,6 +32,13 @@ _log = logging.getLogger("service.request")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked for every few seconds by machines; logged at debug only."""
+
+
+_BODY_SECONDS = 60
+"""For a body to arrive; one that stalls would hold its connection for ever."""
+
+_DROPPED_BODIES = 8
+"""Times the limit on a body that are read and dropped before the connection is."""
 
 
 class Edge:
@@ -92,26 +106,35 @@ class Edge:
             await self._answer(error)(scope, receive, reply)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        announced = Headers(scope=scope).get("content-length", "0")
-        self._refuse_over(int(announced) if announced.isdecimal() else 0)
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                chunks = await self._read_chunks(_announced(scope), receive)
+        except TimeoutError:
+            raise BodyTooSlow(f"the body was not whole after {_BODY_SECONDS} seconds") from None
+        return b"".join(chunks)
+
+    async def _read_chunks(self, announced: int, receive: Receive) -> list[bytes]:
+        """What is over the limit is read on for a while and dropped: who is cut off while sending
+        sees a broken connection, and not the answer that says why.
+        """
+        limit = self._max_body_bytes
         chunks: list[bytes] = []
         size, more = 0, True
-        while more:
+        while more and max(size, announced) <= limit * _DROPPED_BODIES:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone("the client left before its request was whole")
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            self._refuse_over(size)
             more = message.get("more_body", False)
-        return b"".join(chunks)
-
-    def _refuse_over(self, size: int) -> None:
-        if size > self._max_body_bytes:
+            if max(size, announced) > limit:
+                chunks.clear()
+        if max(size, announced) > limit:
             raise BodyTooLarge(
-                f"the body is larger than {self._max_body_bytes} bytes, this server's limit "
-                "(--max-body-bytes): split the request"
+                f"the body is larger than {limit} bytes, this server's limit (--max-body-bytes): "
+                "split the request"
             )
+        return chunks
 
 
 class _Reply:
@@ -128,6 +151,11 @@ class _Reply:
             self._record.status = message["status"]
             MutableHeaders(scope=message)["X-Request-Id"] = self._record.request_id
         await self._send(message)
+
+
+def _announced(scope: Scope) -> int:
+    length = Headers(scope=scope).get("content-length", "0")
+    return int(length[:18]) if length.isdecimal() else 0
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

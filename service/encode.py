@@ -24,11 +24,13 @@ class EncodePool:
     Args:
         model: says how, and how much is too much.
         threads: what encodes; shared by all requests.
+        at_once: chunks of one request that may wait for a thread, so that requests take turns.
     """
 
-    def __init__(self, model: Model, threads: Executor) -> None:
+    def __init__(self, model: Model, threads: Executor, *, at_once: int = 2) -> None:
         self._model = model
         self._threads = threads
+        self._at_once = at_once
 
     async def encode(self, conversations: list[Conversation]) -> list[Sequence | ItemScore]:
         """One entry per conversation, in order: its sequence, or the error it ends with.
@@ -36,10 +38,14 @@ class EncodePool:
         When the caller is cancelled, what has not been encoded yet is left.
         """
         loop, left = asyncio.get_running_loop(), threading.Event()
-        chunks = [conversations[i : i + _CHUNK] for i in range(0, len(conversations), _CHUNK)]
-        tasks = (
-            loop.run_in_executor(self._threads, self._encode_chunk, chunk, left) for chunk in chunks
-        )
+        turn = asyncio.Semaphore(self._at_once)
+
+        async def encode(start: int) -> list[Sequence | ItemScore]:
+            chunk = conversations[start : start + _CHUNK]
+            async with turn:
+                return await loop.run_in_executor(self._threads, self._encode_chunk, chunk, left)
+
+        tasks = map(encode, range(0, len(conversations), _CHUNK))
         try:
             return [entry for chunk in await asyncio.gather(*tasks) for entry in chunk]
         finally:
@@ -69,6 +75,8 @@ class EncodePool:
     def _encode_one(self, conversation: Conversation) -> Sequence | ItemScore:
         if not conversation[-1].content:
             return ItemScore(0, error=ItemError("empty", "an empty candidate has nothing to score"))
+        if len(conversation) > self._model.engine.max_tokens:
+            return ItemScore(0, error=ItemError("too_long", self._endless(len(conversation))))
         if (characters := _characters(conversation)) > self._model.max_characters:
             return ItemScore(0, error=ItemError("too_long", self._hopeless(characters)))
         try:
@@ -80,6 +88,12 @@ class EncodePool:
         except Exception as error:  # noqa: BLE001 - one odd text must not fail its neighbours
             _log.error("encoder fault: %s", type(error).__name__, exc_info=error)
             return ItemScore(0, error=ItemError("unencodable", "this text cannot be encoded"))
+
+    def _endless(self, turns: int) -> str:
+        return (
+            f"the conversation has {turns} turns and this model takes "
+            f"{self._model.engine.max_tokens} tokens: shorten it"
+        )
 
     def _hopeless(self, characters: int) -> str:
         return (

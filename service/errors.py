@@ -46,6 +46,10 @@ class BodyTooLarge(ServiceError):
     code = "body_too_large"
 
 
+class BodyTooSlow(ServiceError):
+    code = "body_too_slow"
+
+
 class DeadlineExceeded(ServiceError):
     """The client's own `timeout_ms` passed."""
 

@@ -4,7 +4,8 @@ They go the way of every request, so what is proven is what is served.
 """
 
 from reward_model.chat import Message
-from reward_model.release import GOLDEN, Golden, Release
+from reward_model.manifest import Golden
+from reward_model.release import GOLDEN, Release
 from service.ask import Ask, Input, ItemScore
 from service.scorer import Scorer
 

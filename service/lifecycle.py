@@ -139,7 +139,7 @@ class Service:
             shares_prefixes=model.engine.shares_prefixes,
         )
         self._batcher = Batcher(model.engine, backlog, self._engine_thread, report=self._observe)
-        pool = EncodePool(model, self._encode_threads)
+        pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
         return Scorer(model, self._admission, pool, self._batcher)
 
     def _observe(self, report: BatchReport) -> None:

@@ -8,6 +8,9 @@ from starlette.requests import Request
 from service.ask import Ask, Scored, Timings
 from service.logs import Facts
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Anything else in a method's place is a user's text."""
+
 
 @dataclass(slots=True)
 class Record:
@@ -42,7 +45,7 @@ class Record:
         """For the log."""
         facts: Facts = {
             "request_id": self.request_id,
-            "method": self.method,
+            "method": self.method if self.method in _METHODS else "other",
             "route": self.route,
             "status": self.status,
             "outcome": self.outcome,

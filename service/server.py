@@ -17,7 +17,7 @@ _KEEP_ALIVE = 75
 """Seconds; longer than the pools of usual clients keep a connection, so that they close it."""
 
 _LAST_WORDS = 1
-"""Seconds for the answers to requests that the drain could not finish."""
+"""Seconds for the answers to requests that were not admitted, or that the drain did not finish."""
 
 
 class Server(uvicorn.Server):
@@ -45,6 +45,7 @@ class Server(uvicorn.Server):
         self._announce: Callable[[int], None] | None = announce
         self._drain_seconds = settings.drain_seconds
         self._drain_ends: float | None = None
+        self._idle_since: float | None = None
         self._last_requests: set[asyncio.Task[None]] = set()
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
@@ -68,10 +69,16 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _watch_drain(self, ends: float) -> None:
-        """Later requests are only told to go away, and would never cease to come."""
-        if all(request.done() for request in self._last_requests):
+        """Later requests are only told to go away, and would never cease to come.
+
+        Earlier ones that were not admitted, such as a stalled upload, have a moment to be answered.
+        """
+        now = time.monotonic()
+        self._idle_since = (self._idle_since or now) if self._service.idle else None
+        settled = self._idle_since is not None and now >= self._idle_since + _LAST_WORDS
+        if settled or all(request.done() for request in self._last_requests):
             self._end(0)
-        elif time.monotonic() >= ends:
+        elif now >= ends:
             self._end(0 if self._service.idle else 1)
 
     def _end(self, exit_code: int) -> None:

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+MOST_CANDIDATES = 16_384
+"""Of one request, whatever the settings: to read more of them would hold up all others."""
+
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
 
 
@@ -112,6 +115,7 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=1,
+            le=MOST_CANDIDATES,
             description="Candidates of one request, over all its inputs; more are answered 422.",
         ),
     ] = 1024

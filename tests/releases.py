@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from reward_model import release
 from reward_model.calibration import Calibration
 from reward_model.encoding import Encoder
+from reward_model.manifest import EncodingFacts, Golden, Manifest, Turn
 from reward_model.network import RewardNetwork
-from reward_model.release import EncodingFacts, Golden, Manifest, Turn
 from tests.checkpoints import TEMPLATE, make_checkpoint
 
 
@@ -20,14 +20,13 @@ def make_release(path: Path, *, golden_error: float = 0.0) -> Path:
         shutil.copytree(checkpoint, draft, dirs_exist_ok=True)
         (draft / release.GOLDEN).write_text(_golden(checkpoint, golden_error))
         (draft / "report.json").write_text("{}")
-        manifest = _manifest(draft)
-        (draft / release.MANIFEST).write_text(manifest.model_dump_json(indent=1))
+        release.write_manifest(draft, _manifest(draft))
     return path
 
 
 def rewrite_manifest(path: Path) -> None:
     """Hash the files again, as somebody would who meant a change to pass."""
-    (path / release.MANIFEST).write_text(_manifest(path).model_dump_json(indent=1))
+    release.write_manifest(path, _manifest(path))
 
 
 def _golden(checkpoint: Path, error: float) -> str:

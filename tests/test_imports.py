@@ -19,6 +19,8 @@ MAY_IMPORT = {
 }
 MODEL_FILES = {
     "reward_model/attention.py",
+    "reward_model/flex.py",
+    "reward_model/checkpoint.py",
     "reward_model/network.py",
     "service/engines/*.py",
     "trainer/base.py",

@@ -12,9 +12,10 @@ from pydantic import JsonValue
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from reward_model import release
+from reward_model.checkpoint import load_model, load_tokenizer
 from reward_model.encoding import Encoder
-from reward_model.network import load_model, load_tokenizer
-from reward_model.release import EncodingFacts, Golden, Manifest, Release, Turn
+from reward_model.manifest import EncodingFacts, Golden, Manifest, Turn
+from reward_model.release import Release
 from trainer import calibrate, evaluate, pairs
 from trainer.card import card
 from trainer.pairs import Pairs
@@ -76,7 +77,7 @@ def run(config: PublishConfig, inputs: Path, output: Path) -> None:
         tokenizer = load_tokenizer(checkpoint)
         _write_golden(config, inputs, draft / release.GOLDEN, checkpoint, tokenizer)
         manifest = _manifest(config, inputs, draft, tokenizer)
-        (draft / release.MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+        release.write_manifest(draft, manifest)
     release.open_release(output)
 
 

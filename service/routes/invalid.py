@@ -20,6 +20,7 @@ _WORDS = {
     "extra_forbidden": "is not a known field",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
+    "too_long": "has more entries than one request may have: split the request",
 }
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 """A name that is worth repeating; anything else in a key's place may be a user's text."""

@@ -1,5 +1,6 @@
 """JSON bodies read strictly: bad UTF-8, half a surrogate pair or endless nesting is no JSON."""
 
+import json
 from collections.abc import Callable, Coroutine
 
 from fastapi import Request, Response
@@ -24,7 +25,16 @@ class JsonRoute(APIRoute):
 class _JsonRequest(Request):
     async def json(self) -> object:
         try:
-            return from_json(await self.body())
+            body = await self.body()
+            parsed = from_json(body)
+            json.loads(body, object_pairs_hook=_refuse_duplicates)
         except ValueError as error:
             # The parser's messages name a line and a column, and quote nothing.
             raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
+        return parsed
+
+
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
+    """Of a field that is given twice, parsers keep the last and say nothing of the first."""
+    if len(dict(pairs)) < len(pairs):
+        raise MalformedBody("a field of the body is given twice: give it once")

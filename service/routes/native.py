@@ -15,12 +15,14 @@ from service.record import record_of, server_timing
 from service.routes.json_body import JsonRoute
 from service.routes.openai_shape import ERRORS
 from service.routes.seams import ServiceOf, while_connected
+from service.settings import MOST_CANDIDATES
 
 router = APIRouter(route_class=JsonRoute, tags=["score"])
 
 Text = Annotated[str, Field(min_length=1)]
 
 _MOST_FIELDS = 32
+_DAY_MS = 24 * 60 * 60 * 1000
 
 _PROMPT = "Write a function `add(a, b)` that returns the sum of two numbers."
 _EXAMPLE: JsonDict = {
@@ -70,7 +72,7 @@ class ScoreInput(_Strict):
         description="The conversation so far, instead of `prompt`; its last turn is not the "
         "assistant's, because the candidates are.",
     )
-    candidates: list[str] = Field(min_length=1, fail_fast=True)
+    candidates: list[str] = Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
 
     @model_validator(mode="after")
     def _one_conversation(self) -> Self:
@@ -89,7 +91,7 @@ class ScoreInput(_Strict):
 class ScoreRequest(_Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    inputs: list[ScoreInput] = Field(min_length=1, fail_fast=True)
+    inputs: list[ScoreInput] = Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
     model: str | None = Field(None, description="If given, it must be the one that is served.")
     priority: Priority = Field(
         "interactive", description="`bulk` work runs when no interactive work waits."
@@ -97,6 +99,7 @@ class ScoreRequest(_Strict):
     timeout_ms: int | None = Field(
         None,
         ge=1,
+        le=_DAY_MS,
         description="Milliseconds after which the answer is 504; what has not run then never will.",
     )
     over_length: Literal["error"] = Field(

@@ -43,11 +43,13 @@ class ModelList(BaseModel):
     data: list[ServedModel]
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> Alive:
     return Alive()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Would a request be scored now?",

@@ -8,7 +8,8 @@ from torch.nn import Module
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from reward_model import attention
-from reward_model.attention import Tree, block_mask, grow, packed_tree_attention
+from reward_model.attention import Tree, grow, packed_tree_attention
+from reward_model.flex import block_mask
 from reward_model.packing import Packed, Sequence, pack
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 8

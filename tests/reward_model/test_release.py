@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reward_model.network import load_tokenizer
+from reward_model.checkpoint import load_tokenizer
+from reward_model.network import RewardNetwork
 from reward_model.release import GOLDEN, MANIFEST, ReleaseError, file_names, open_release, writing
 from tests.checkpoints import make_checkpoint
 from tests.releases import make_release, rewrite_manifest
@@ -57,6 +58,42 @@ def test_an_unlisted_file_that_a_loader_could_pick_up_is_refused(folder: Path, n
     (folder / name).write_text("{}")
     with pytest.raises(ReleaseError, match=f"{name}.*remove it"):
         open_release(folder)
+
+
+def test_links_that_lead_out_of_sight_are_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for target in (tmp_path / "elsewhere", tmp_path / "nowhere"):
+        (folder / "additional_chat_templates").symlink_to(target)
+        with pytest.raises(ReleaseError, match=r"additional_chat_templates.*links to"):
+            open_release(folder)
+        (folder / "additional_chat_templates").unlink()
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_a_template_file_that_cannot_be_read_is_named(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    checkpoint, file = make_checkpoint(tmp_path / "model"), tmp_path / "template.jinja"
+    if content:
+        file.write_bytes(content)
+    with pytest.raises(ReleaseError, match=r"template\.jinja"):
+        open_release(checkpoint, chat_template=file)
+
+
+def test_a_template_that_renders_nothing_is_refused(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content ")
+    with pytest.raises(ReleaseError, match="renders no conversation"):
+        load_tokenizer(open_release(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_half_a_file_of_a_bare_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
+    make_checkpoint(tmp_path)
+    file = tmp_path / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ReleaseError):
+        RewardNetwork.load(open_release(tmp_path), device="cpu")
 
 
 def test_two_labels_are_refused(folder: Path) -> None:

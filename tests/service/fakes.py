@@ -14,8 +14,9 @@ from starlette.types import Message, Scope
 from reward_model.calibration import Calibration
 from reward_model.chat import Conversation
 from reward_model.encoding import TooLong
+from reward_model.manifest import Golden
 from reward_model.packing import Sequence
-from reward_model.release import Golden, Release
+from reward_model.release import Release
 from service.app import create_app
 from service.lifecycle import Service
 from service.model import Model

@@ -29,7 +29,7 @@ async def test_an_odd_request_id_is_replaced(odd: bytes) -> None:
     assert len(answer.headers["x-request-id"]) == 32
 
 
-async def test_a_body_announced_as_too_large_is_not_read() -> None:
+async def test_a_body_announced_as_too_large_is_dropped() -> None:
     async with running() as app:
         answer = await app.client.post("/v1/score", content=b"x" * 50_000_000, headers=JSON)
         unharmed = await app.score("prompt", "a")
@@ -41,7 +41,8 @@ async def test_a_body_announced_as_too_large_is_not_read() -> None:
     assert unharmed.status_code == 200
 
 
-async def test_a_body_that_grows_too_large_is_stopped() -> None:
+async def test_a_body_that_grows_too_large_is_dropped_and_then_stopped() -> None:
+    """Who is still sending would not see the answer; who never ends must not be listened to."""
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -53,7 +54,29 @@ async def test_a_body_that_grows_too_large_is_stopped() -> None:
     async with running(max_body_bytes=1000) as app:
         answer = await app.client.post("/v1/score", content=endless(), headers=JSON)
     assert answer.status_code == 413
-    assert sent == 11
+    assert sent == 81
+
+
+async def test_a_body_that_stalls_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.edge._BODY_SECONDS", 0.01)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=stalled(), headers=JSON)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "body_too_slow")
+
+
+async def test_a_method_that_a_user_made_up_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with running() as app:
+        answer = await app.client.request("SECRET", "/v1/score")
+    assert answer.status_code == 405
+    ours = [record for record in caplog.records if record.name.startswith("service")]
+    assert ours
+    assert "SECRET" not in "".join(JsonLines().format(record) for record in ours)
 
 
 async def test_a_body_of_exactly_the_limit_passes() -> None:

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from reward_model.release import Golden, ReleaseError, Turn
+from reward_model.manifest import Golden, Turn
+from reward_model.release import ReleaseError
 from service.model import Model
 from service.settings import Settings
 from tests.service.fakes import FakeEngine, model, running, starting

@@ -52,7 +52,11 @@ GOOD = {"prompt": SECRET, "candidates": [SECRET]}
         ({"inputs": [GOOD], "timeout_ms": 1.5}, "timeout_ms"),
         ({"inputs": [GOOD], "timeout_ms": True}, "timeout_ms"),
         ({"inputs": [GOOD], "timeout_ms": 0}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": 10**400}, "timeout_ms"),
+        ({"inputs": [GOOD], "timeout_ms": 10**12}, "timeout_ms"),
         ({"inputs": [GOOD], "model": 3}, "model"),
+        ({"inputs": [GOOD] * 16_385}, "inputs"),
+        ({"inputs": [GOOD | {"candidates": ["a"] * 16_385}]}, "inputs[0].candidates"),
         ({"inputs": [{"prompt": SECRET, "candidates": [SECRET] * 11}]}, "inputs"),
         ({"inputs": [GOOD] * 11}, "inputs"),
     ],
@@ -117,6 +121,9 @@ async def test_ten_thousand_candidates_are_refused_with_the_limit() -> None:
         b"[" * 100_000,
         b"1" * 100_000,
         b"{'inputs': []}",
+        b'{"inputs": [{"prompt": "p", "candidates": ["a"], "candidates": ["b"]}]}',
+        b'{"inputs": [], "inputs": []}',
+        b'{"inputs": [{"prompt": "p", "candidates": ["a"]}], "timeout_ms": 1' + b"0" * 5000 + b"}",
     ],
 )
 async def test_a_body_that_is_not_json_in_utf8(body: bytes) -> None:

@@ -15,6 +15,19 @@ async def test_a_ready_service() -> None:
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reason": None})
 
 
+async def test_probes_may_ask_for_the_head_alone() -> None:
+    async with running() as app:
+        answers = [await app.client.head(path) for path in ("/healthz", "/readyz")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_a_path_with_a_slash_too_many_is_another_path() -> None:
+    """A redirect would repeat whatever host the client named."""
+    async with running() as app:
+        answer = await app.client.post("/v1/score/", json={})
+    assert answer.status_code == 404
+
+
 async def test_alive_but_not_ready_while_the_model_loads() -> None:
     go_on = threading.Event()
 

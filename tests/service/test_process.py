@@ -93,7 +93,7 @@ async def until_draining(client: httpx.AsyncClient) -> None:
 
 
 async def test_sigterm_finishes_what_was_admitted_and_refuses_the_rest(tmp_path: Path) -> None:
-    async with gated(tmp_path) as service:
+    async with gated(tmp_path, "--drain-seconds", "55") as service:
         await service.ready()
         async with (
             service.client() as busy,
@@ -140,6 +140,20 @@ async def test_requests_that_never_cease_do_not_hold_up_the_end(tmp_path: Path) 
                 200,
                 503,
             }
+
+
+async def test_an_upload_that_stalls_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with gated(tmp_path) as service:
+        await service.ready()
+        host, port = service.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v1/score HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\n{")
+        await writer.drain()
+        async with service.client() as client:
+            assert (await client.get("/healthz")).status_code == 200
+        service.terminate()
+        assert await service.exit_code() == 0
+        writer.close()
 
 
 async def until_gone(client: httpx.AsyncClient) -> set[int]:
