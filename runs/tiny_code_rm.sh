@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the embedded default release from 116 permissively licensed packages and the standard library.
 #
-#   runs/tiny_code_rm.sh [WORK]       three hours on two cores; default WORK is work/tiny_code_rm
+#   runs/tiny_code_rm.sh [WORK]       four hours on two cores; default WORK is work/tiny_code_rm
 #
 # The packages are pinned in packages.txt and only read, never imported or run.
 set -euo pipefail

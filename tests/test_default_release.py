@@ -8,6 +8,7 @@ from reward_model.encoding import Encoder
 from reward_model.network import RewardNetwork
 from reward_model.release import Release, file_names, open_release
 from service.settings import DEFAULT_MODEL
+from tests.service.fakes import unready
 from trainer.evaluate import Report, read
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -36,6 +37,10 @@ def test_its_golden_scores_come_out_together_as_they_did_alone(release: Release)
     batch = [encoder.encode(golden.conversation) for golden in release.golden]
     expected = [golden.score for golden in release.golden]
     assert [s for (s,) in network.score(batch)] == pytest.approx(expected, abs=1e-4)
+
+
+async def test_the_service_becomes_ready_with_it() -> None:
+    assert await unready(DEFAULT_MODEL) == (None, None)
 
 
 def test_its_report_holds_what_the_project_promises(report: Report) -> None:

@@ -7,12 +7,13 @@ _CARD = """# {name} {version}
 A small reward model that ranks Python functions against a one-sentence description. It was trained
 from scratch by this repository's own trainer, on functions of permissively licensed packages and on
 wrong answers made from them without a language model. Made by `{command}`; `release.json` holds the
-config, seed and data hashes of every stage.
+config, seed and data hashes of every stage, and the commit.
 
 ## What it is not
 
 - It has not read natural language beyond docstrings, and no language but English and Python.
-- It does not run code and proves nothing: a wrong operator in fluent code often escapes it.
+- It does not run code and proves nothing: a wrong operator in fluent code often escapes it, and
+  now and then it errs on an answer that any programmer would judge at a glance.
 - It was trained on functions of up to some 300 tokens; longer ones are outside what it has seen.
 - It is an honest default to try the service with, not a model to train a policy against.
 
@@ -21,7 +22,8 @@ config, seed and data hashes of every stage.
 {table}
 
 Ties count half. Intervals are 95 %, by bootstrap over packages. {prompts} prompts of {packages}
-packages. The same code with other seeds or data lands near these figures, not on them.
+packages, where each top-level module of the standard library counts as one. The same code with
+other seeds or data lands near these figures, not on them.
 
 ![accuracy](accuracy.svg)
 """

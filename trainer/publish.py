@@ -114,9 +114,12 @@ def _write_golden(
 
 
 def _golden_messages(rows: list[Pairs]) -> list[tuple[Turn, ...]]:
-    """Real answers, and texts that a tokenizer or a template is likely to get wrong."""
+    """Real answers, and texts that a tokenizer or a template is likely to get wrong.
+
+    No empty ones: the service does not score them.
+    """
     answered = [(row.prompt, text) for row in rows for text in (row.chosen, row.rejected[0].text)]
-    awkward = ["", "<|end|>", "  indented\n", "naïve = 'Ünïcødé ✓'", "x" * 200]
+    awkward = ["<|end|>", "  indented\n", "naïve = 'Ünïcødé ✓'", "x" * 200]
     answered += [(rows[0].prompt, text) for text in awkward]
     return [(Turn(role="user", content=p), Turn(role="assistant", content=t)) for p, t in answered]
 

@@ -19,7 +19,7 @@ from reward_model.packing import Sequence
 from reward_model.release import Release
 from service.app import create_app
 from service.lifecycle import Service
-from service.model import Model
+from service.model import Model, open_model
 from service.settings import Settings
 
 MAX_TOKENS = 64
@@ -171,3 +171,11 @@ async def running(
     async with starting(lambda _: model(engine, *golden), **settings) as app:
         await app.service.started()
         yield app
+
+
+async def unready(path: Path, **settings: object) -> tuple[str | None, str | None]:
+    """(why it is not ready, why the process should not go on)."""
+    async with starting(open_model, model=str(path), device="cpu", **settings) as app:
+        await app.service.started()
+        assert (await app.client.get("/healthz")).status_code == 200
+        return app.service.unready, app.service.refusal

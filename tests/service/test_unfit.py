@@ -9,15 +9,7 @@ import pytest
 from service.model import open_model
 from tests.checkpoints import make_checkpoint
 from tests.releases import make_release, rewrite_manifest
-from tests.service.fakes import starting
-
-
-async def unready(path: Path, **settings: object) -> tuple[str | None, str | None]:
-    """(why it is not ready, why the process should not go on)."""
-    async with starting(open_model, model=str(path), device="cpu", **settings) as app:
-        await app.service.started()
-        assert (await app.client.get("/healthz")).status_code == 200
-        return app.service.unready, app.service.refusal
+from tests.service.fakes import starting, unready
 
 
 async def test_a_good_release_becomes_ready(tmp_path: Path) -> None:

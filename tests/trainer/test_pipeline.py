@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from reward_model.release import open_release
+from tests.service.fakes import unready
 from trainer import pairs
 from trainer.__main__ import STAGES, run_stage
 from trainer.base import BaseConfig
@@ -66,6 +67,10 @@ def test_the_release_verifies_and_loads_in_plain_transformers(work: Path) -> Non
     with torch.inference_mode():
         score = float(model.eval()(input_ids=ids).logits[0, 0])
     assert score == pytest.approx(golden.score, abs=1e-5)
+
+
+async def test_the_service_becomes_ready_with_the_release(work: Path) -> None:
+    assert await unready(work / "release") == (None, None)
 
 
 def test_no_package_is_on_both_sides(work: Path) -> None:
