@@ -3,6 +3,7 @@
 import ast
 import gzip
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,9 @@ class Problem:
 
 
 def read_problems(folder: Path) -> list[Problem]:
-    """All 974 problems, in the order of the file."""
+    """All 974 problems, in the order of the file. Ends the program where it is not."""
+    if not (folder / FILE).is_file():
+        sys.exit(f"{folder / FILE}: missing; benchmarks/README.md says what --data must hold")
     with gzip.open(folder / FILE, "rt", encoding="utf-8") as stream:
         rows = [json.loads(line) for line in stream]
     return [

@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 from service.app import create_app
 from service.logs import configure
 from service.model import ModelOpener, open_model
-from service.server import Server
+from service.server import CannotListen, Server, listen
 from service.settings import Settings, unknown_variables
 
 _log = logging.getLogger("service")
@@ -35,7 +35,10 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
         _log.warning("the environment's %s is no setting; see --help", name)
     app = create_app(settings, opener)
     server = Server(app, settings, announce=lambda port: _announce(settings.host, port))
-    server.run()
+    try:
+        server.run(sockets=[listen(settings)])
+    except CannotListen as error:
+        sys.exit(str(error))
     if refusal := app.state.service.refusal:
         print(f"cannot serve {refusal}", file=sys.stderr)
     _exit(server.exit_code, at_once=app.state.service.stuck)

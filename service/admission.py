@@ -104,4 +104,8 @@ class Admission:
             raise Draining("this server is shutting down", retry_after=retry_after)
         items = self.items(priority)
         if items >= self._max_items or self.tokens(priority) >= self._max_tokens:
-            raise QueueFull(f"the queue is full: {items} candidates wait", retry_after=retry_after)
+            raise QueueFull(
+                f"the queue is full: {items} candidates wait. Try again later, with fewer at once, "
+                "or ask for more room (--max-queue-items, --max-queue-tokens)",
+                retry_after=retry_after,
+            )

@@ -104,8 +104,10 @@ def openai_answer(error: ServiceError) -> Response:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     service.start()
-    yield
-    await service.close()
+    try:
+        yield
+    finally:
+        await service.close()
 
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:

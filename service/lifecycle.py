@@ -9,6 +9,7 @@ from service.admission import Admission
 from service.backlog import Backlog
 from service.batcher import Batcher, BatchReport
 from service.encode import EncodePool
+from service.engines import EngineUnavailable
 from service.errors import Draining, NotReady
 from service.golden import replay
 from service.logs import with_facts
@@ -28,7 +29,7 @@ class Service:
     """Made before there is an event loop; `start` and `close` are called on it.
 
     Attributes:
-        refusal: set when the release must not be served, so the process should end; says why.
+        refusal: set when what was asked for cannot be served, so the process should end; says why.
         stuck: set by `close` when the engine thread still works; it would hold up the exit.
     """
 
@@ -111,7 +112,7 @@ class Service:
             model = await self._load()
             scorer = self._wire(model)
             await replay(model.release, scorer)
-        except ReleaseError as error:
+        except (ReleaseError, EngineUnavailable) as error:
             self.refusal = self._fault = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, probes must be able to tell it
             self._fault = f"{type(error).__name__}: {error}"

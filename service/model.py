@@ -40,6 +40,7 @@ def open_model(settings: Settings) -> Model:
 
     Raises:
         ReleaseError: it must not be served; the message names the file and the remedy.
+        EngineUnavailable: the settings ask for a device that is not there.
     """
     release = open_release(locate(settings.model), chat_template=settings.chat_template)
     # Imported here, after the release was found fit, because torch and transformers take seconds.

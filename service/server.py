@@ -1,6 +1,8 @@
 """uvicorn that drains: on SIGTERM it goes on answering until what was admitted is finished."""
 
 import asyncio
+import errno
+import os
 import signal
 import socket
 import time
@@ -20,6 +22,29 @@ _LAST_WORDS = 1
 """Seconds for the answers to requests that were not admitted, or that the drain did not finish."""
 
 
+class CannotListen(Exception):
+    """The address is taken or not ours; the message says what to do."""
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket on the settings' address, before anything slow is begun.
+
+    Raises:
+        CannotListen: it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        # Python adds an address to its own words; a host without one has the resolver's words.
+        known = error.errno is not None and error.errno in errno.errorcode
+        reason = os.strerror(error.errno or 0) if known else str(error)
+        raise CannotListen(
+            f"cannot listen on {settings.host} port {settings.port}: {reason}. "
+            "Choose another --host or --port; port 0 takes any free one"
+        ) from error
+
+
 class Server(uvicorn.Server):
     """Watches its service, ten times a second, from uvicorn's own tick.
 
@@ -31,8 +56,6 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                host=settings.host,
-                port=settings.port,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -8,6 +8,10 @@ from typing import Protocol
 from reward_model.packing import Sequence
 
 
+class EngineUnavailable(Exception):
+    """What the settings ask for cannot run on this machine; the message says what to change."""
+
+
 class Engine(Protocol):
     """Scores token sequences. All its methods are called on one and the same thread."""
 

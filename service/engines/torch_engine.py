@@ -7,6 +7,7 @@ from reward_model.attention import BUCKET
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release import Release
+from service.engines import EngineUnavailable
 
 
 class TorchEngine:
@@ -58,12 +59,19 @@ def load_torch_engine(
 
     Raises:
         ReleaseError: the checkpoint cannot be loaded.
+        EngineUnavailable: there is no such device.
     """
     _log_as_the_service_does()
     if cpu_threads:
         torch.set_num_threads(cpu_threads)
+    gpu = torch.cuda.is_available()
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if gpu else "cpu"
+    if device == "cuda" and not gpu:
+        raise EngineUnavailable(
+            "on cuda: PyTorch finds no GPU that it can use. Choose --device cpu, or install a "
+            "build of torch that fits this GPU's driver"
+        )
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else release.dtype
     return TorchEngine(RewardNetwork.load(release, device=device, dtype=dtype))

@@ -15,9 +15,10 @@ class _Fault(TypedDict):
     msg: str
 
 
+_UNKNOWN = "extra_forbidden"
 _WORDS = {
     "missing": "is required",
-    "extra_forbidden": "is not a known field",
+    _UNKNOWN: "is not a known field",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
     "too_long": "has more entries than one request may have: split the request",
@@ -28,7 +29,8 @@ _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 def explain(error: RequestValidationError) -> InvalidRequest:
     """The first fault, and how many more there are."""
-    faults: Sequence[_Fault] = error.errors()
+    # An unknown field is often the misspelt name of one that is missing.
+    faults: Sequence[_Fault] = sorted(error.errors(), key=lambda fault: fault["type"] != _UNKNOWN)
     field = _field(faults[0]["loc"][1:])
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return InvalidRequest(f"{field or 'the body'} {_fault(faults[0])}{more}", param=field or None)
@@ -37,7 +39,7 @@ def explain(error: RequestValidationError) -> InvalidRequest:
 def _fault(fault: _Fault) -> str:
     if len(fault["loc"]) == 1 and fault["type"] != "value_error":
         return "must be a JSON object, sent with Content-Type: application/json"
-    own_words = fault["msg"].removeprefix("Value error, ")
+    own_words = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return _WORDS.get(fault["type"], own_words[:1].lower() + own_words[1:])
 
 

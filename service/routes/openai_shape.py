@@ -19,6 +19,7 @@ class ErrorBody(BaseModel):
 _MEANINGS = {
     400: "The body is not JSON.",
     404: "Another model is served here.",
+    408: "The body did not come whole within a minute.",
     413: "The body is too large.",
     422: "The JSON is not what this route takes; `param` names the field.",
     500: "A fault of the server's; its log has it under the request's id.",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from tests.checkpoints import make_checkpoint
 
@@ -225,6 +226,16 @@ def test_a_taken_port_is_an_error_without_a_traceback(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         run = command("--model", str(tmp_path), "--port", str(port))
-    assert run.returncode != 0
-    assert "address already in use" in run.stderr
+    assert run.returncode == 1
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
+    assert "--port" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to serve on")
+def test_a_device_that_is_not_there_is_refused_with_a_message(tmp_path: Path) -> None:
+    model = make_checkpoint(tmp_path / "model")
+    run = command("--model", str(model), "--port", "0", "--device", "cuda")
+    assert run.returncode == 1
+    assert "cannot serve on cuda: PyTorch finds no GPU" in run.stderr
     assert "Traceback" not in run.stderr
