@@ -1,7 +1,8 @@
-"""Runs the backlog on one engine thread: submit jobs on the event loop, await their answers.
+"""Runs the backlog on engine threads: submit jobs on the event loop, await their answers.
 
-The engine thread takes its next batch itself, at the moment it becomes free. So the engine never
-waits for the event loop, and a batch holds everything that arrived until it starts.
+A thread takes its next batch itself, at the moment it becomes free. So the engine never waits for
+the event loop, and a batch holds everything that arrived until it starts. There are as many threads
+as the engine takes batches at once: one for an engine that computes one after the other.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from reward_model.packing import new_tokens
 from service.backlog import Backlog, Job
-from service.engines import Engine
+from service.engines import Engine, EngineDead
 from service.errors import DeadlineExceeded, ItemError
 
 _log = logging.getLogger(__name__)
@@ -23,11 +24,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """One batch that ran: sequences, tokens computed, seconds on the engine."""
+    """One batch that ran.
+
+    Attributes:
+        sequences, tokens: texts of it, and tokens computed for them.
+        seconds: how long the engine had it.
+        at_once: batches that the engine had when it ended, itself included.
+    """
 
     sequences: int
     tokens: int
     seconds: float
+    at_once: int = 1
 
 
 class Batcher:
@@ -36,8 +44,10 @@ class Batcher:
     Args:
         engine: scores batches; a fault of it costs that batch's jobs only.
         backlog: the policy. Only ever touched with the lock held.
-        thread: an executor of one thread, which this batcher occupies until it is closed.
+        threads: an executor with a thread for each batch in flight, all of which this batcher
+            occupies until it is closed.
         report: called on the event loop after each batch.
+        died: called on the event loop with the reason when the engine says that it is dead.
         clock: seconds; comparable with `Job.queued_at` and `Job.deadline`.
     """
 
@@ -45,19 +55,24 @@ class Batcher:
         self,
         engine: Engine,
         backlog: Backlog,
-        thread: Executor,
+        threads: Executor,
         *,
         report: Callable[[BatchReport], None] = lambda _: None,
+        died: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._backlog = backlog
         self._report = report
+        self._died = died
         self._clock = clock
         self._changed = threading.Condition()
         self._closing = False
+        self._in_flight = 0
         self._loop = asyncio.get_running_loop()
-        self._worker = self._loop.run_in_executor(thread, self._work)
+        self._workers = [
+            self._loop.run_in_executor(threads, self._work) for _ in range(engine.batches_in_flight)
+        ]
 
     def submit(self, jobs: list[Job]) -> None:
         """Queue jobs side by side; each `answer` is resolved once, whatever happens."""
@@ -65,14 +80,15 @@ class Batcher:
             assert not self._closing, "nothing is submitted after close"
             for job in jobs:
                 self._backlog.push(job)
-            self._changed.notify()
+            # All of them, because one batch may not hold it all.
+            self._changed.notify_all()
 
     async def close(self) -> None:
-        """Run everything submitted, then let the engine thread go."""
+        """Run everything submitted, then let the engine threads go."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        await self._worker
+            self._changed.notify_all()
+        await asyncio.gather(*self._workers)
 
     def _work(self) -> None:
         while batch := self._next_batch():
@@ -88,6 +104,7 @@ class Batcher:
                     batch = self._backlog.take(now)
                     self._answer_expired()
                     if batch:
+                        self._in_flight += 1
                         return batch
                 elif self._closing:
                     return []
@@ -104,10 +121,14 @@ class Batcher:
         except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
             _log.exception("engine fault: %s", type(fault).__name__)
             answers = [ItemError("engine_error", "the engine failed on this batch")] * len(batch)
+            if isinstance(fault, EngineDead):
+                self._loop.call_soon_threadsafe(self._died, str(fault))
         finished_at = self._clock()
         for job, count in zip(batch, computed, strict=True):
             job.computed, job.started_at, job.finished_at = count, started_at, finished_at
-        report = BatchReport(len(batch), sum(computed), finished_at - started_at)
+        with self._changed:
+            at_once, self._in_flight = self._in_flight, self._in_flight - 1
+        report = BatchReport(len(batch), sum(computed), finished_at - started_at, at_once)
         self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
 
     def _deliver(

@@ -29,7 +29,8 @@ class Service:
     """Made before there is an event loop; `start` and `close` are called on it.
 
     Attributes:
-        refusal: set when what was asked for cannot be served, so the process should end; says why.
+        refusal: set when what was asked for cannot be served, or not any more, so the process
+            should end; says why.
         stuck: set by `close` when the engine thread still works; it would hold up the exit.
     """
 
@@ -43,7 +44,9 @@ class Service:
             max_items=settings.max_queue_items, max_tokens=settings.max_queue_tokens
         )
         self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._batch_threads = self._engine_thread
         self._encode_threads = ThreadPoolExecutor(settings.encode_threads, "encode")
+        self._opened: Model | None = None
         self._model: Model | None = None
         self._batcher: Batcher | None = None
         self._scorer: Scorer | None = None
@@ -103,8 +106,8 @@ class Service:
             await asyncio.wait_for(self._let_engine_go(), timeout=_ENGINE_GRACE)
         except TimeoutError:
             self.stuck = True
-        self._engine_thread.shutdown(wait=False, cancel_futures=True)
-        self._encode_threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._engine_thread, self._batch_threads, self._encode_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _become_ready(self) -> None:
         """Load, warm up, replay. A failure leaves it unready, with a reason."""
@@ -123,7 +126,7 @@ class Service:
 
     async def _load(self) -> Model:
         loop = asyncio.get_running_loop()
-        model = await loop.run_in_executor(self._engine_thread, self._opener, self.settings)
+        model = await loop.run_in_executor(self._engine_thread, self._open)
         for warning in model.release.warnings:
             _log.warning("%s", warning)
         await loop.run_in_executor(self._engine_thread, model.engine.warm_up)
@@ -139,21 +142,34 @@ class Service:
             bulk_patience=settings.bulk_patience_ms / 1000,
             shares_prefixes=model.engine.shares_prefixes,
         )
-        self._batcher = Batcher(model.engine, backlog, self._engine_thread, report=self._observe)
+        if model.engine.batches_in_flight > 1:
+            self._batch_threads = ThreadPoolExecutor(model.engine.batches_in_flight, "batch")
+        self._batcher = Batcher(
+            model.engine, backlog, self._batch_threads, report=self._observe, died=self._give_up
+        )
         pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
         return Scorer(model, self._admission, pool, self._batcher)
 
     def _observe(self, report: BatchReport) -> None:
-        self._admission.note_speed(report.tokens, report.seconds)
+        # Batches that ran beside it got about as much done meanwhile.
+        self._admission.note_speed(report.tokens * report.at_once, report.seconds)
         self.metrics.observe_batch(report)
+
+    def _give_up(self, reason: str) -> None:
+        self._scorer = None
+        self.refusal = self._fault = reason
 
     async def _let_engine_go(self) -> None:
         if self._batcher:
             await self._batcher.close()
         loop = asyncio.get_running_loop()
-        close = self._model.engine.close if self._model else _nothing
-        await loop.run_in_executor(self._engine_thread, close)
+        await loop.run_in_executor(self._engine_thread, self._close_engine)
 
+    def _open(self) -> Model:
+        self._opened = self._opener(self.settings)
+        return self._opened
 
-def _nothing() -> None:
-    """Runs on the engine thread when it has no engine: it ends as soon as loading does."""
+    def _close_engine(self) -> None:
+        """On the thread that opens it, so an engine that arrives when all is over is closed too."""
+        if self._opened:
+            self._opened.engine.close()

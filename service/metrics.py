@@ -64,7 +64,7 @@ class Metrics:
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._shares = gauge(
-            "shares_prefixes", "1 when prefixes are shared; 0 in the plain forward.", "reason"
+            "shares_prefixes", "1 when a batch's prefixes are computed once, else 0.", "reason"
         )
         self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
 

@@ -9,7 +9,7 @@ from reward_model.chat import Conversation
 from reward_model.encoding import Encoder
 from reward_model.packing import Sequence
 from reward_model.release import Release, ReleaseError, open_release
-from service.engines import Engine
+from service.engines import Engine, open_engine
 from service.settings import Settings
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -40,19 +40,14 @@ def open_model(settings: Settings) -> Model:
 
     Raises:
         ReleaseError: it must not be served; the message names the file and the remedy.
-        EngineUnavailable: the settings ask for a device that is not there.
+        EngineUnavailable: the settings ask for a device or an engine that is not there.
     """
     release = open_release(locate(settings.model), chat_template=settings.chat_template)
     # Imported here, after the release was found fit, because torch and transformers take seconds.
-    from service.engines.torch_engine import load_torch_engine
+    from reward_model.checkpoint import load_tokenizer
 
-    engine = load_torch_engine(
-        release,
-        device=settings.device,
-        dtype=settings.dtype,
-        cpu_threads=settings.cpu_threads,
-    )
-    tokenizer = engine.network.tokenizer
+    tokenizer = load_tokenizer(release)
+    engine = open_engine(release, tokenizer, settings)
     encoder = Encoder(tokenizer, max_tokens=engine.max_tokens, pad_id=release.pad_id)
     return Model(
         name=settings.model_name or _name(settings, release),

@@ -71,8 +71,36 @@ class Settings(BaseSettings):
             "always. auto: float32 on a CPU, the checkpoint's own on a GPU."
         ),
     ] = "auto"
+    engine: Annotated[
+        Literal["torch", "vllm"],
+        Field(
+            description="What runs the model. torch: one GPU or the CPU, a shared prefix computed "
+            "once. vllm: several GPUs, quantised or very large models, causal ones only; where it "
+            "is not installed (scripts/install-vllm) the process exits with 1."
+        ),
+    ] = "torch"
+    tensor_parallel: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="GPUs that share the layers of one model, for engine vllm. More than the "
+            "machine has: it never becomes ready, and the log says why.",
+        ),
+    ] = 1
+    kv_cache_gib: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="GiB on each GPU, or of the machine with a CPU, for what vllm keeps of "
+            "texts: those that run, then prefixes of earlier ones. Texts for which there is no "
+            "room wait; too little for one of the greatest length: it never becomes ready. Unset: "
+            "what the weights leave of a GPU's memory, 4 with a CPU.",
+        ),
+    ] = None
     cpu_threads: Annotated[
-        int, Field(ge=0, description="Threads of one forward on a CPU; 0 leaves it to PyTorch.")
+        int,
+        Field(ge=0, description="Threads of one forward on a CPU; 0 leaves it to PyTorch or vllm."),
     ] = 0
     encode_threads: Annotated[
         int,

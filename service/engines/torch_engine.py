@@ -1,9 +1,11 @@
 """The model in this process, through PyTorch and the packed forward."""
 
 import torch
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from reward_model.attention import BUCKET
+from reward_model.checkpoint import load_model
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release import Release
@@ -12,6 +14,8 @@ from service.engines import EngineUnavailable
 
 class TorchEngine:
     """`service.engines.Engine` over a `RewardNetwork`."""
+
+    batches_in_flight = 1
 
     def __init__(self, network: RewardNetwork) -> None:
         self.network = network
@@ -48,7 +52,12 @@ def _filler(tokens: int, longest: int) -> list[Sequence]:
 
 
 def load_torch_engine(
-    release: Release, *, device: str, dtype: str, cpu_threads: int
+    release: Release,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    device: str,
+    dtype: str,
+    cpu_threads: int,
 ) -> TorchEngine:
     """Load a release; call it on the thread that will score.
 
@@ -74,7 +83,8 @@ def load_torch_engine(
         )
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else release.dtype
-    return TorchEngine(RewardNetwork.load(release, device=device, dtype=dtype))
+    model = load_model(release, device=device, dtype=dtype)
+    return TorchEngine(RewardNetwork(model, tokenizer, release.max_tokens))
 
 
 def _log_as_the_service_does() -> None:

@@ -34,6 +34,7 @@ class FakeEngine:
     dtype = "float32"
     shares_prefixes = True
     fallback_reason: str | None = None
+    batches_in_flight = 1
 
     def __init__(self) -> None:
         self.batches: list[list[Sequence]] = []
