@@ -2,6 +2,7 @@
 
 import json
 import logging
+import multiprocessing
 import os
 import sys
 from typing import NoReturn
@@ -70,8 +71,13 @@ def _announce(host: str, port: int) -> None:
 
 
 def _exit(code: int, *, at_once: bool) -> NoReturn:
-    """`at_once` leaves a thread behind that would hold up a usual exit until its work is done."""
+    """`at_once` leaves a thread behind that would hold up a usual exit until its work is done.
+
+    An engine's processes do not outlive this one: they hold GPU memory.
+    """
     if at_once:
+        for process in multiprocessing.active_children():
+            process.kill()
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)

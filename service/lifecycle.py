@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 
 _RETRY_WHILE_STARTING = 2
 _ENGINE_GRACE = 2
-"""Seconds that a batch which nobody awaits any more may hold up the end."""
+"""Seconds that loading, or a batch which nobody awaits any more, may hold up the end."""
+_CLOSE_GRACE = 15
+"""Seconds that an engine may take to end its own processes, where it has any."""
 
 
 class Service:
@@ -103,7 +105,7 @@ class Service:
         self._starting.cancel()
         await self.started()
         try:
-            await asyncio.wait_for(self._let_engine_go(), timeout=_ENGINE_GRACE)
+            await self._let_engine_go()
         except TimeoutError:
             self.stuck = True
         for threads in (self._engine_thread, self._batch_threads, self._encode_threads):
@@ -160,10 +162,13 @@ class Service:
         self.refusal = self._fault = reason
 
     async def _let_engine_go(self) -> None:
-        if self._batcher:
-            await self._batcher.close()
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._engine_thread, self._close_engine)
+        async with asyncio.timeout(_ENGINE_GRACE):
+            if self._batcher:
+                await self._batcher.close()
+            await loop.run_in_executor(self._engine_thread, _nothing)
+        async with asyncio.timeout(_CLOSE_GRACE):
+            await loop.run_in_executor(self._engine_thread, self._close_engine)
 
     def _open(self) -> Model:
         self._opened = self._opener(self.settings)
@@ -173,3 +178,7 @@ class Service:
         """On the thread that opens it, so an engine that arrives when all is over is closed too."""
         if self._opened:
             self._opened.engine.close()
+
+
+def _nothing() -> None:
+    """Runs on the engine thread as soon as nothing is loaded or scored there any more."""

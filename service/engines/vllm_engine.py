@@ -37,7 +37,7 @@ _ENVIRONMENT = {
 _FEWEST_STEP_TOKENS = 256
 """vLLM wants room for a token of each of the 256 texts that it computes side by side."""
 
-_SHUTDOWN_SECONDS = 30
+_SHUTDOWN_SECONDS = 10
 """That vLLM's processes have to end by themselves; after that they are killed."""
 
 

@@ -34,9 +34,9 @@ class FakeEngine:
     dtype = "float32"
     shares_prefixes = True
     fallback_reason: str | None = None
-    batches_in_flight = 1
 
-    def __init__(self) -> None:
+    def __init__(self, batches_in_flight: int = 1) -> None:
+        self.batches_in_flight = batches_in_flight
         self.batches: list[list[Sequence]] = []
         self.closed = False
 
@@ -55,8 +55,8 @@ class FakeEngine:
 class GatedEngine(FakeEngine):
     """Begins a batch, says so, and waits to be let go on."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, batches_in_flight: int = 1) -> None:
+        super().__init__(batches_in_flight)
         self.begun = threading.Semaphore(0)
         self.go_on = threading.Semaphore(0)
 

@@ -32,8 +32,8 @@ async def batching(
         batch_tokens=10, max_wait=0.0, bulk_patience=60.0, shares_prefixes=engine.shares_prefixes
     )
     seen = [] if reports is None else reports
-    with ThreadPoolExecutor(1) as thread:
-        batcher = Batcher(engine, backlog, thread, report=seen.append)
+    with ThreadPoolExecutor(engine.batches_in_flight) as threads:
+        batcher = Batcher(engine, backlog, threads, report=seen.append)
         yield batcher
         await batcher.close()
 
@@ -128,6 +128,74 @@ async def test_expired_jobs_are_answered_without_being_run() -> None:
     assert engine.batches == []
 
 
+async def test_one_batch_at_a_time_unless_the_engine_takes_more() -> None:
+    reports: list[BatchReport] = []
+    async with batching(FakeEngine(), reports) as batcher:
+        batcher.submit([job("x" * length) for length in range(11, 30)])
+    assert [report.at_once for report in reports] == [1] * 19
+
+
+async def test_batches_overlap_as_far_as_the_engine_takes_them() -> None:
+    engine, reports = GatedEngine(batches_in_flight=2), list[BatchReport]()
+    async with batching(engine, reports) as batcher:
+        jobs = [job("x" * length) for length in (11, 12, 13)]  # each a batch of its own
+        batcher.submit(jobs)
+        await engine.begins()
+        await engine.begins()
+        engine.go_on.release()
+        await engine.begins()
+        engine.go_on.release(2)
+    assert [entry.answer.result() for entry in jobs] == [11, 12, 13]
+    assert sorted(report.at_once for report in reports) == [1, 2, 2]
+
+
+async def test_what_comes_while_a_batch_runs_need_not_wait_for_it() -> None:
+    engine = GatedEngine(batches_in_flight=2)
+    async with batching(engine) as batcher:
+        early, late = job("early"), job("late")
+        batcher.submit([early])
+        await engine.begins()
+        batcher.submit([late])
+        await engine.begins()
+        engine.go_on.release(2)
+    assert (early.answer.result(), late.answer.result()) == (5, 4)
+
+
+async def test_close_waits_for_every_batch_in_flight() -> None:
+    engine = GatedEngine(batches_in_flight=2)
+    async with batching(engine) as batcher:
+        jobs = [job("x" * length) for length in (11, 12, 13)]
+        batcher.submit(jobs)
+        await engine.begins()
+        await engine.begins()
+        closing = asyncio.create_task(batcher.close())
+        engine.go_on.release()
+        await engine.begins()  # the third one runs, although it is closing
+        assert not closing.done()
+        engine.go_on.release(2)
+        await closing
+    assert all(entry.answer.done() for entry in jobs)
+
+
+async def test_a_fault_costs_no_batch_beside_it() -> None:
+    class Both(GatedEngine):
+        def score(self, batch: list[Sequence]) -> list[list[float]]:
+            rows = super().score(batch)
+            if b"bad" in [bytes(sequence.ids) for sequence in batch]:
+                raise RuntimeError("out of something")
+            return rows
+
+    engine = Both(batches_in_flight=2)
+    async with batching(engine) as batcher:
+        bad, good = job("bad"), job("good company")
+        batcher.submit([bad, good])
+        await engine.begins()
+        await engine.begins()
+        engine.go_on.release(2)
+    assert isinstance(bad.answer.result(), ItemError)
+    assert good.answer.result() == 12.0
+
+
 ARRIVALS = st.lists(
     st.tuples(
         st.text("ab", min_size=1, max_size=15),
@@ -138,11 +206,11 @@ ARRIVALS = st.lists(
 )
 
 
-@given(st.lists(ARRIVALS, max_size=4))
+@given(st.lists(ARRIVALS, max_size=4), st.sampled_from([1, 3]))
 async def test_any_mix_of_jobs_is_answered_exactly_once(
-    requests: list[list[tuple[str, Priority, str]]],
+    requests: list[list[tuple[str, Priority, str]]], batches_in_flight: int
 ) -> None:
-    engine = FakeEngine()
+    engine = FakeEngine(batches_in_flight)
     fates: list[tuple[Job, str]] = []
     async with batching(engine) as batcher:
         for request in requests:

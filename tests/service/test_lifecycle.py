@@ -6,10 +6,12 @@ import threading
 import pytest
 
 from reward_model.manifest import Golden, Turn
+from reward_model.packing import Sequence
 from reward_model.release import ReleaseError
+from service.engines import EngineDead
 from service.model import Model
 from service.settings import Settings
-from tests.service.fakes import FakeEngine, model, running, starting
+from tests.service.fakes import FakeEngine, GatedEngine, model, running, starting
 
 
 def golden(prompt: str, answer: str, score: float) -> Golden:
@@ -114,16 +116,54 @@ async def test_the_engine_is_closed_on_its_own_thread() -> None:
     assert not app.service.stuck
 
 
+async def test_batches_beside_each_other_leave_the_engine_thread_alone() -> None:
+    """Opening, warming up and closing stay on one thread; batches run on others, and overlap."""
+    engine = GatedEngine(batches_in_flight=2)
+    async with running(engine) as app:
+        requests = [asyncio.create_task(app.score("prompt", text)) for text in ("a", "bc")]
+        await engine.begins()
+        await engine.begins()
+        engine.go_on.release(2)
+        answers = [await request for request in requests]
+    scores = [answer.json()["results"][0]["scores"][0]["score"] for answer in answers]
+    assert scores == [7.0, 8.0]
+    assert engine.closed
+    assert not app.service.stuck
+
+
+async def test_a_dead_engine_ends_the_service() -> None:
+    class Dying(FakeEngine):
+        def score(self, batch: list[Sequence]) -> list[list[float]]:
+            if batch:
+                raise EngineDead("its process ended")
+            return []
+
+    async with running(Dying()) as app:
+        assert app.service.unready is None
+        answer = await app.score("prompt", "a")
+        ready = await app.client.get("/readyz")
+    assert answer.json()["results"][0]["scores"][0]["error"]["code"] == "engine_error"
+    assert ready.json()["reason"] == app.service.refusal == "its process ended"
+
+
+async def test_an_engine_that_cannot_warm_up_is_closed() -> None:
+    engine = ColdEngine()
+    async with running(engine):
+        pass
+    assert engine.closed
+
+
 async def test_ending_while_the_model_loads() -> None:
-    """Nothing is served any more, and the engine that still arrives is left alone."""
-    loading, go_on = threading.Event(), threading.Event()
+    """Nothing is served any more, and the engine that still arrives is closed."""
+    loading, go_on, engine = threading.Event(), threading.Event(), FakeEngine()
 
     def slow(_: Settings) -> Model:
         loading.set()
         go_on.wait(10)
-        return model()
+        return model(engine)
 
     async with starting(slow) as app:
         assert await asyncio.to_thread(loading.wait, 10)
         go_on.set()
     assert app.service.unready is not None
+    assert engine.closed
