@@ -100,7 +100,9 @@ class Settings(BaseSettings):
     ] = None
     cpu_threads: Annotated[
         int,
-        Field(ge=0, description="Threads of one forward on a CPU; 0 leaves it to PyTorch or vllm."),
+        Field(
+            ge=0, description="Threads of one forward of torch on a CPU; 0 leaves it to PyTorch."
+        ),
     ] = 0
     encode_threads: Annotated[
         int,

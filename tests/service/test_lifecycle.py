@@ -120,11 +120,12 @@ async def test_batches_beside_each_other_leave_the_engine_thread_alone() -> None
     """Opening, warming up and closing stay on one thread; batches run on others, and overlap."""
     engine = GatedEngine(batches_in_flight=2)
     async with running(engine) as app:
-        requests = [asyncio.create_task(app.score("prompt", text)) for text in ("a", "bc")]
+        early = asyncio.create_task(app.score("prompt", "a"))
         await engine.begins()
+        late = asyncio.create_task(app.score("prompt", "bc"))
         await engine.begins()
         engine.go_on.release(2)
-        answers = [await request for request in requests]
+        answers = await early, await late
     scores = [answer.json()["results"][0]["scores"][0]["score"] for answer in answers]
     assert scores == [7.0, 8.0]
     assert engine.closed
