@@ -159,7 +159,7 @@ class Service:
 
     def _give_up(self, reason: str) -> None:
         self._scorer = None
-        self.refusal = self._fault = reason
+        self._fault, self.refusal = reason, f"any more: {reason}"
 
     async def _let_engine_go(self) -> None:
         loop = asyncio.get_running_loop()

@@ -26,12 +26,9 @@ from tests.service.fakes import starting, unready
 from tests.service.test_batcher import job
 from tests.service.test_parity import ENDS_IN_EOS, TOLERANCE, Plain, real_texts
 
-pytestmark = [
-    pytest.mark.skipif(
-        find_spec("vllm") is None, reason="vLLM is not installed here; see scripts/test-vllm"
-    ),
-    pytest.mark.filterwarnings("default"),  # what vLLM and its libraries do is theirs to mend
-]
+pytestmark = pytest.mark.skipif(
+    find_spec("vllm") is None, reason="vLLM is not installed here; scripts/test-vllm runs these"
+)
 
 # vLLM's kernels for a CPU know no heads of less than 32.
 SHAPE = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1}
