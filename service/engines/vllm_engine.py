@@ -37,6 +37,12 @@ _ENVIRONMENT = {
 _FEWEST_STEP_TOKENS = 256
 """vLLM wants room for a token of each of the 256 texts that it computes side by side."""
 
+_CPU_KV_CACHE_GIB = 4.0
+"""vLLM's own choice is nearly all of the machine's memory."""
+
+_LENGTH_DEPENDENT = frozenset({"dynamic", "longrope"})
+"""Kinds of rotary embedding whose frequencies transformers chooses by a text's length."""
+
 _SHUTDOWN_SECONDS = 10
 """That vLLM's processes have to end by themselves; after that they are killed."""
 
@@ -68,8 +74,8 @@ class VllmEngine:
             raise
 
     def warm_up(self) -> None:
-        """A lone text and one of the greatest length; vLLM itself warmed up when it started."""
-        self.score([Sequence((0,), (0,)), Sequence((0,) * self.max_tokens, (self.max_tokens - 1,))])
+        """One text, as proof that its kernels run here: vLLM warmed up when it started."""
+        self.score([Sequence((0,), (0,))])
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         return self._wait(self._score(batch))
@@ -189,10 +195,6 @@ def _arguments(release: Release, settings: Settings, max_tokens: int) -> "AsyncE
     )
 
 
-_CPU_KV_CACHE_GIB = 4.0
-"""vLLM's own choice is nearly all of the machine's memory."""
-
-
 def _on_cpu(device: str) -> bool:
     """A build of vLLM is for one kind of device.
 
@@ -235,9 +237,6 @@ def _require_causal(release: Release, config: "VllmConfig") -> None:
             f"{release.path} with vLLM: its rotary frequencies depend on a text's length, and vLLM "
             "takes those of the longest for all. Choose --engine torch"
         )
-
-
-_LENGTH_DEPENDENT = frozenset({"dynamic", "longrope"})
 
 
 def _rope_kinds(rope: object) -> set[object]:
