@@ -84,6 +84,7 @@ class VllmEngine:
         self._wait(self._leave_requests())
         self._client.shutdown(timeout=_SHUTDOWN_SECONDS)
         del self._client
+        self._wait(_settle())
         self._end_loop()
 
     async def _score(self, batch: list[Sequence]) -> list[list[float]]:
@@ -120,10 +121,13 @@ class VllmEngine:
 
     async def _leave_requests(self) -> None:
         """Whoever still waits for a batch is told that it is cancelled."""
-        requests = list(self._requests)
-        for request in requests:
-            request.cancel()
-        await asyncio.gather(*requests, return_exceptions=True)
+        tasks: list[asyncio.Task[float] | asyncio.Task[None]] = list(self._requests)
+        if self._client.output_handler:
+            # Otherwise it would log the end of vLLM's processes as an error.
+            tasks.append(self._client.output_handler)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _wait(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -132,6 +136,12 @@ class VllmEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _settle() -> None:
+    """Let vLLM's own tasks on the loop, which it has cancelled, come to their end."""
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others, timeout=1)
 
 
 async def _start(config: "VllmConfig") -> "AsyncLLM":

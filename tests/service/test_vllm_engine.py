@@ -1,6 +1,7 @@
 """vLLM itself as the engine. It has an environment of its own: scripts/test-vllm."""
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -166,10 +167,18 @@ async def test_what_vllm_would_score_wrongly_is_refused(
     assert "Choose --engine torch" in str(refusal)
 
 
-async def test_the_default_release_is_served_and_leaves_no_process_behind() -> None:
-    """Its golden scores, which another engine made, are replayed before it is ready."""
+async def test_the_default_release_is_served_and_leaves_no_process_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its golden scores, which another engine made, are replayed before it is ready.
+
+    Where two cores can stand for two GPUs the model is split over them.
+    """
     before = set(multiprocessing.active_children())
-    async with starting(open_model, **VLLM) as app:
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    parallel = 1 if torch.cuda.is_available() else len(cores)
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "|".join(map(str, cores)))
+    async with starting(open_model, **VLLM, tensor_parallel=parallel) as app:
         await app.service.started()
         assert app.service.unready is None
         (process,) = set(multiprocessing.active_children()) - before
@@ -186,8 +195,11 @@ async def test_the_default_release_is_served_and_leaves_no_process_behind() -> N
     assert answer.json()["usage"] == {"tokens": 62, "computed_tokens": 62}
     assert 'reward_shares_prefixes{reason="vLLM' in metrics
     assert not app.service.stuck
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert len(workers) >= parallel
+    process.join(timeout=20)  # one that was killed because it took too long is gone soon
     assert not process.is_alive()
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
 
 
 def test_it_says_when_its_process_has_ended(both: Both) -> None:
