@@ -15,6 +15,7 @@ from service.golden import replay
 from service.logs import with_facts
 from service.metrics import Metrics
 from service.model import Model, ModelOpener
+from service.result_cache import ResultCache
 from service.scorer import Scorer
 from service.settings import Settings
 
@@ -141,7 +142,9 @@ class Service:
         )
         self._batcher = Batcher(model.engine, backlog, self._engine_thread, report=self._observe)
         pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
-        return Scorer(model, self._admission, pool, self._batcher)
+        cache = ResultCache(settings.result_cache_bytes)
+        self.metrics.watch_cache(cache)
+        return Scorer(model, self._admission, pool, self._batcher, cache)
 
     def _observe(self, report: BatchReport) -> None:
         self._admission.note_speed(report.tokens, report.seconds)

@@ -122,6 +122,14 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[
         int, Field(ge=1, description="Bytes of one request's body; more are answered 413.")
     ] = 16 * 1024 * 1024
+    result_cache_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Bytes for scores of earlier requests, 192 a candidate: the same text is "
+            "not computed again. What was not asked for longest goes first; 0 keeps none.",
+        ),
+    ] = 16 * 1024 * 1024
     bulk_patience_ms: Annotated[
         float,
         Field(
