@@ -135,7 +135,7 @@ class Service:
     def _wire(self, model: Model) -> Scorer:
         settings = self.settings
         backlog = Backlog(
-            batch_tokens=settings.max_batch_tokens,
+            batch_tokens=self._token_budget(model),
             max_wait=settings.max_wait_ms / 1000,
             bulk_patience=settings.bulk_patience_ms / 1000,
             shares_prefixes=model.engine.shares_prefixes,
@@ -145,6 +145,14 @@ class Service:
         cache = ResultCache(settings.result_cache_bytes)
         self.metrics.watch_cache(cache)
         return Scorer(model, self._admission, pool, self._batcher, cache)
+
+    def _token_budget(self, model: Model) -> int:
+        asked, fit = self.settings.max_batch_tokens, model.engine.most_tokens
+        budget = asked if fit is None else min(asked, fit)
+        if budget < asked:
+            _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)
+        self.metrics.set_budget(budget)
+        return budget
 
     def _observe(self, report: BatchReport) -> None:
         self._admission.note_speed(report.tokens, report.seconds)

@@ -41,6 +41,7 @@ class Metrics:
         self._computed = counter("computed_tokens", "Tokens that went through the engine.")
         self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
         self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
+        self._splits = counter("oom_splits", "Batches split because memory ran out.")
         self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
 
     def _declare_histograms(self) -> None:
@@ -66,6 +67,7 @@ class Metrics:
         self._queue_items = gauge("queue_items", "Candidates admitted, not scored.", "priority")
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
         self._cache_bytes = gauge("cache_bytes", "Occupied by scores of earlier requests.")
+        self._budget = gauge("batch_token_budget", "New tokens that one batch may hold.")
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._shares = gauge(
             "shares_prefixes", "1 when prefixes are shared; 0 in the plain forward.", "reason"
@@ -80,6 +82,9 @@ class Metrics:
             items.set_function(partial(admission.items, priority))
             tokens.set_function(partial(admission.tokens, priority))
 
+    def set_budget(self, tokens: int) -> None:
+        self._budget.set(tokens)
+
     def watch_cache(self, cache: ResultCache) -> None:
         self._cache_bytes.set_function(lambda: cache.bytes)
 
@@ -92,6 +97,7 @@ class Metrics:
         self._batch.observe(report.seconds)
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
+        self._splits.inc(report.splits)
 
     def observe(self, record: Record) -> None:
         """Count one answered request."""

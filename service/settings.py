@@ -82,8 +82,9 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=1,
-            description="Tokens computed in one batch, a shared prefix counted once. A batch ends "
-            "before the text that would go over; a text longer than this alone runs alone.",
+            description="Tokens computed in one batch, a shared prefix counted once; fewer where "
+            "the memory that is free after loading has no room for them. A batch ends before the "
+            "text that would go over; a text longer than this alone runs alone.",
         ),
     ] = 8192
     max_wait_ms: Annotated[

@@ -12,6 +12,10 @@ class EngineUnavailable(Exception):
     """What the settings ask for cannot run on this machine; the message says what to change."""
 
 
+class OutOfMemory(Exception):
+    """The batch needed more memory than there is; a smaller one may do."""
+
+
 class Engine(Protocol):
     """Scores token sequences. All its methods are called on one and the same thread."""
 
@@ -23,12 +27,19 @@ class Engine(Protocol):
     """Whether a prefix that a batch has in common is computed once."""
     fallback_reason: str | None
     """Why prefixes are not shared; None when they are."""
+    most_tokens: int | None
+    """Tokens of the largest batch that fits into free memory, known once it is warm; None where
+    nobody can tell."""
 
     def warm_up(self) -> None:
         """Everything that would make the first request slower than the next."""
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
-        """Raw scores at each sequence's read positions, in the batch's order. Blocks."""
+        """Raw scores at each sequence's read positions, in the batch's order. Blocks.
+
+        Raises:
+            OutOfMemory: a smaller batch may be tried at once.
+        """
 
     def close(self) -> None:
         """Free what it holds; nothing is called afterwards."""
