@@ -32,12 +32,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class ItemScore:
-    """Raw and calibrated score, or why there is none. `tokens` is 0 if it has no encoding."""
+    """Raw and calibrated score, or why there is none. `tokens` is 0 if it has no encoding.
+
+    `cached` scores were computed for an earlier request.
+    """
 
     tokens: int
     raw: float | None = None
     normalized: float | None = None
     error: ItemError | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,16 @@ class Scored:
     def tokens(self) -> int:
         """Tokens of every candidate's whole conversation, whether it was scored or not."""
         return sum(item.tokens for item in self.items())
+
+    @property
+    def cached(self) -> int:
+        """Candidates whose score was known before."""
+        return sum(item.cached for item in self.items())
+
+    @property
+    def computed(self) -> int:
+        """Candidates that went through the engine and have a score."""
+        return sum(item.raw is not None and not item.cached for item in self.items())
 
     def errors(self) -> Counter[str]:
         """Candidates without a score, by the code of their error."""

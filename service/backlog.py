@@ -1,20 +1,26 @@
 """Which job runs next: the whole scheduling policy, without threads, clocks, torch or HTTP.
 
-Interactive jobs go before bulk jobs, each kind in the order it came. A batch is filled up to a
-budget of *new* tokens: what a job adds to its predecessor's prefix. So candidates of one prompt,
-which arrive side by side, pay for their prompt once.
+Interactive jobs go before bulk jobs. A batch holds the job of its kind that waited longest, and is
+filled up to a budget of *new* tokens, where a shared prefix counts once. Where prefixes are shared,
+those that share most go together, among the `WINDOW` that waited longest: every batch takes the
+first of them, so no job is overtaken without end.
 """
 
 import asyncio
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal, get_args
 
-from reward_model.packing import Sequence, shared_prefix
+from reward_model.packing import Sequence, new_tokens
+from service.affinity import run_around_first
 from service.errors import ItemError
 
 Priority = Literal["interactive", "bulk"]
+WINDOW = 256
+"""Jobs among which relatives are looked for."""
+
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 
@@ -82,17 +88,17 @@ class Backlog:
     def take(self, now: float) -> list[Job]:
         """The next batch; empty when everything that waited was abandoned or has expired.
 
-        When the head of one lane does not fit any more, the other lane may fill what is left.
+        When the first of one lane does not fit any more, the other lane may fill what is left.
         """
         batch: list[Job] = []
-        room = self._batch_tokens
         for lane in self._lanes_in_order(now):
-            while job := self._first_awaited(lane, now):
-                cost = self._new_tokens(job, batch)
-                if batch and cost > room:
+            while window := self._window(lane, now):
+                room = self._batch_tokens - self._cost(batch)
+                group = self._fitting(window, room) if batch else self._leading(window)
+                self._put_back(lane, [job for job in window if job not in group])
+                if not group:
                     break
-                batch.append(self._pop(lane))
-                room -= cost
+                batch += group
         if any(job.priority == "bulk" for job in batch):
             self._bulk_ran_at = now
         return batch
@@ -109,24 +115,40 @@ class Backlog:
                 return self._bulk, self._interactive
         return self._interactive, self._bulk
 
-    def _first_awaited(self, lane: deque[Job], now: float) -> Job | None:
-        """The lane's head, after dropping what nobody awaits any more."""
-        while lane:
-            if lane[0].answer.done():
-                self._pop(lane)
-            elif lane[0].deadline <= now:
-                self._expired.append(self._pop(lane))
-            else:
-                return lane[0]
-        return None
+    def _window(self, lane: deque[Job], now: float) -> list[Job]:
+        """Takes the lane's first jobs that somebody still awaits; the others before them go."""
+        window: list[Job] = []
+        while lane and len(window) < WINDOW:
+            job = self._pop(lane)
+            if job.answer.done():
+                continue
+            (self._expired if job.deadline <= now else window).append(job)
+        return window
+
+    def _leading(self, window: list[Job]) -> list[Job]:
+        """What leads a batch, though it be larger than one."""
+        return self._fitting(window, max(self._batch_tokens, window[0].tokens))
+
+    def _fitting(self, window: list[Job], room: int) -> list[Job]:
+        """The first and what goes with it; nothing if it does not fit."""
+        if window[0].tokens > room:
+            return []
+        if self._shares_prefixes:
+            run = run_around_first([job.sequence for job in window], room)
+            return [window[index] for index in run]
+        ends = accumulate(job.tokens for job in window)
+        return [job for job, end in zip(window, ends, strict=True) if end <= room]
+
+    def _cost(self, batch: list[Job]) -> int:
+        if self._shares_prefixes:
+            return sum(new_tokens([job.sequence for job in batch]))
+        return sum(job.tokens for job in batch)
+
+    def _put_back(self, lane: deque[Job], jobs: list[Job]) -> None:
+        lane.extendleft(reversed(jobs))
+        self._tokens += sum(job.tokens for job in jobs)
 
     def _pop(self, lane: deque[Job]) -> Job:
         job = lane.popleft()
         self._tokens -= job.tokens
         return job
-
-    def _new_tokens(self, job: Job, batch: list[Job]) -> int:
-        """Never less than what the job really adds: other predecessors may share more."""
-        if not (self._shares_prefixes and batch):
-            return job.tokens
-        return job.tokens - shared_prefix(batch[-1].sequence.ids, job.sequence.ids)

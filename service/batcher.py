@@ -14,12 +14,18 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from reward_model.packing import new_tokens
+from reward_model.packing import Sequence, new_tokens
 from service.backlog import Backlog, Job
-from service.engines import Engine, EngineDead
+from service.engines import Engine, EngineDead, OutOfMemory
 from service.errors import DeadlineExceeded, ItemError
 
 _log = logging.getLogger(__name__)
+
+Answers = list[float | ItemError]
+
+_TOO_BIG = ItemError(
+    "out_of_memory", "this text does not fit into the memory that is free, not even alone"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,14 @@ class BatchReport:
     Attributes:
         sequences, tokens: texts of it, and tokens computed for them.
         seconds: how long the engine had it.
+        splits: how often it was split to fit into memory.
         at_once: batches that the engine had when it ended, itself included.
     """
 
     sequences: int
     tokens: int
     seconds: float
+    splits: int = 0
     at_once: int = 1
 
 
@@ -116,24 +124,40 @@ class Batcher:
         shared = self._engine.shares_prefixes
         computed = new_tokens(sequences) if shared else [job.tokens for job in batch]
         started_at = self._clock()
-        try:
-            answers = _read(self._engine.score(sequences), len(batch))
-        except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
-            _log.exception("engine fault: %s", type(fault).__name__)
-            answers = [ItemError("engine_error", "the engine failed on this batch")] * len(batch)
-            if isinstance(fault, EngineDead):
-                self._loop.call_soon_threadsafe(self._died, str(fault))
+        answers, splits = self._score(sequences)
         finished_at = self._clock()
         for job, count in zip(batch, computed, strict=True):
             job.computed, job.started_at, job.finished_at = count, started_at, finished_at
         with self._changed:
             at_once, self._in_flight = self._in_flight, self._in_flight - 1
-        report = BatchReport(len(batch), sum(computed), finished_at - started_at, at_once)
+        seconds = finished_at - started_at
+        report = BatchReport(len(batch), sum(computed), seconds, splits, at_once)
         self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
 
-    def _deliver(
-        self, batch: list[Job], answers: list[float | ItemError], report: BatchReport
-    ) -> None:
+    def _score(self, sequences: list[Sequence]) -> tuple[Answers, int]:
+        """An answer for every sequence, and how often a batch was split to fit into memory."""
+        try:
+            return self._try(sequences), 0
+        except OutOfMemory:
+            _log.warning("out of memory with a batch of %d", len(sequences))
+        middle = len(sequences) // 2
+        if not middle:
+            return [_TOO_BIG], 0
+        (left, before), (right, after) = map(self._score, (sequences[:middle], sequences[middle:]))
+        return left + right, before + after + 1
+
+    def _try(self, sequences: list[Sequence]) -> Answers:
+        try:
+            return _read(self._engine.score(sequences), len(sequences))
+        except OutOfMemory:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
+            _log.exception("engine fault: %s", type(fault).__name__)
+            if isinstance(fault, EngineDead):
+                self._loop.call_soon_threadsafe(self._died, str(fault))
+            return [ItemError("engine_error", "the engine failed on this batch")] * len(sequences)
+
+    def _deliver(self, batch: list[Job], answers: Answers, report: BatchReport) -> None:
         for job, answer in zip(batch, answers, strict=True):
             if not job.answer.done():
                 job.answer.set_result(answer)
@@ -150,7 +174,7 @@ def _expire(jobs: list[Job]) -> None:
             job.answer.set_exception(DeadlineExceeded("timeout_ms passed before a score was made"))
 
 
-def _read(rows: list[list[float]], expected: int) -> list[float | ItemError]:
+def _read(rows: list[list[float]], expected: int) -> Answers:
     """One score per sequence: that of its last read position."""
     assert len(rows) == expected, "the engine answers every sequence"
     return [

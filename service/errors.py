@@ -86,7 +86,9 @@ class QueueFull(Unavailable):
     code = "queue_full"
 
 
-ItemErrorCode = Literal["empty", "too_long", "unencodable", "non_finite", "engine_error"]
+ItemErrorCode = Literal[
+    "empty", "too_long", "unencodable", "non_finite", "engine_error", "out_of_memory"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from service.golden import replay
 from service.logs import with_facts
 from service.metrics import Metrics
 from service.model import Model, ModelOpener
+from service.result_cache import ResultCache
 from service.scorer import Scorer
 from service.settings import Settings
 
@@ -139,7 +140,7 @@ class Service:
     def _wire(self, model: Model) -> Scorer:
         settings = self.settings
         backlog = Backlog(
-            batch_tokens=settings.max_batch_tokens,
+            batch_tokens=self._token_budget(model),
             max_wait=settings.max_wait_ms / 1000,
             bulk_patience=settings.bulk_patience_ms / 1000,
             shares_prefixes=model.engine.shares_prefixes,
@@ -150,7 +151,17 @@ class Service:
             model.engine, backlog, self._batch_threads, report=self._observe, died=self._give_up
         )
         pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
-        return Scorer(model, self._admission, pool, self._batcher)
+        cache = ResultCache(settings.result_cache_bytes)
+        self.metrics.watch_cache(cache)
+        return Scorer(model, self._admission, pool, self._batcher, cache)
+
+    def _token_budget(self, model: Model) -> int:
+        asked, fit = self.settings.max_batch_tokens, model.engine.most_tokens
+        budget = asked if fit is None else min(asked, fit)
+        if budget < asked:
+            _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)
+        self.metrics.set_budget(budget)
+        return budget
 
     def _observe(self, report: BatchReport) -> None:
         # Batches that ran beside it got about as much done meanwhile.

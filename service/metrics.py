@@ -15,6 +15,7 @@ from service.backlog import PRIORITIES
 from service.batcher import BatchReport
 from service.model import Model
 from service.record import Record
+from service.result_cache import ResultCache
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SIZES = tuple(float(2**power) for power in range(0, 18))
@@ -38,6 +39,9 @@ class Metrics:
         self._non_finite = counter("non_finite_scores", "Scores that were NaN or infinite.")
         self._tokens = counter("tokens", "Tokens of all candidates' conversations.")
         self._computed = counter("computed_tokens", "Tokens that went through the engine.")
+        self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
+        self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
+        self._splits = counter("oom_splits", "Batches split because memory ran out.")
         self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
 
     def _declare_histograms(self) -> None:
@@ -62,6 +66,8 @@ class Metrics:
 
         self._queue_items = gauge("queue_items", "Candidates admitted, not scored.", "priority")
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
+        self._cache_bytes = gauge("cache_bytes", "Occupied by scores of earlier requests.")
+        self._budget = gauge("batch_token_budget", "New tokens that one batch may hold.")
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._shares = gauge(
             "shares_prefixes", "1 when a batch's prefixes are computed once, else 0.", "reason"
@@ -76,6 +82,12 @@ class Metrics:
             items.set_function(partial(admission.items, priority))
             tokens.set_function(partial(admission.tokens, priority))
 
+    def set_budget(self, tokens: int) -> None:
+        self._budget.set(tokens)
+
+    def watch_cache(self, cache: ResultCache) -> None:
+        self._cache_bytes.set_function(lambda: cache.bytes)
+
     def describe(self, model: Model) -> None:
         engine = model.engine
         self._shares.labels(engine.fallback_reason or "").set(engine.shares_prefixes)
@@ -85,6 +97,7 @@ class Metrics:
         self._batch.observe(report.seconds)
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
+        self._splits.inc(report.splits)
 
     def observe(self, record: Record) -> None:
         """Count one answered request."""
@@ -108,6 +121,8 @@ class Metrics:
         self._tokens.inc(scored.tokens)
         self._computed.inc(scored.computed_tokens)
         self._saved.inc(scored.saved_tokens)
+        self._cache_hits.inc(scored.cached)
+        self._cache_misses.inc(scored.computed)
         for code, count in scored.errors().items():
             self._errors.labels(code).inc(count)
             if code == "non_finite":

@@ -15,6 +15,7 @@ from service.batcher import Batcher
 from service.encode import EncodePool
 from service.errors import DeadlineExceeded, ItemError
 from service.model import Model
+from service.result_cache import ResultCache
 
 _CHARACTERS_PER_TOKEN = 3
 """Low for prose and code: before encoding, room is rather over- than underestimated."""
@@ -29,6 +30,7 @@ class Scorer:
         admission: Admission,
         pool: EncodePool,
         batcher: Batcher,
+        cache: ResultCache,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -36,6 +38,7 @@ class Scorer:
         self._admission = admission
         self._pool = pool
         self._batcher = batcher
+        self._cache = cache
         self._clock = clock
 
     async def score(self, ask: Ask) -> Scored:
@@ -50,7 +53,7 @@ class Scorer:
             async with asyncio.timeout(ask.timeout):
                 with self._admission.admit(ask.priority, ask.items, self._estimate(ask)) as place:
                     admitted = self._clock()
-                    encoded = await self._pool.encode(_conversations(ask))
+                    encoded = self._recall(await self._pool.encode(_conversations(ask)))
                     submitted = self._clock()
                     jobs = await self._submit(ask, encoded, place, started)
                     await asyncio.gather(*(job.answer for job in jobs.values()))
@@ -78,6 +81,17 @@ class Scorer:
         """What is too long for the engine costs it nothing, so none counts for more than fits."""
         return min(self._model.engine.max_tokens, 1 + len(text) // _CHARACTERS_PER_TOKEN)
 
+    def _recall(self, encoded: list[Sequence | ItemScore]) -> list[Sequence | ItemScore]:
+        """What has been scored before needs no job."""
+        return [
+            self._known(entry) or entry if isinstance(entry, Sequence) else entry
+            for entry in encoded
+        ]
+
+    def _known(self, sequence: Sequence) -> ItemScore | None:
+        score = self._cache.get(sequence)
+        return None if score is None else self._scored(len(sequence.ids), score, cached=True)
+
     async def _submit(
         self, ask: Ask, encoded: list[Sequence | ItemScore], place: Place, started: float
     ) -> dict[int, Job]:
@@ -102,9 +116,13 @@ class Scorer:
         answer = job.answer.result()
         if isinstance(answer, ItemError):
             return ItemScore(job.tokens, error=answer)
+        self._cache.put(job.sequence, answer)
+        return self._scored(job.tokens, answer)
+
+    def _scored(self, tokens: int, raw: float, *, cached: bool = False) -> ItemScore:
         calibration = self._model.release.calibration
-        normalized = calibration.apply(answer) if calibration else None
-        return ItemScore(job.tokens, answer, normalized)
+        normalized = calibration.apply(raw) if calibration else None
+        return ItemScore(tokens, raw, normalized, cached=cached)
 
 
 def _conversations(ask: Ask) -> list[Conversation]:

@@ -112,8 +112,9 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=1,
-            description="Tokens computed in one batch, a shared prefix counted once. A batch ends "
-            "before the text that would go over; a text longer than this alone runs alone.",
+            description="Tokens computed in one batch, a shared prefix counted once; fewer where "
+            "the memory that is free after loading has no room for them. A batch ends before the "
+            "text that would go over; a text longer than this alone runs alone.",
         ),
     ] = 8192
     max_wait_ms: Annotated[
@@ -151,6 +152,14 @@ class Settings(BaseSettings):
     ] = 1024
     max_body_bytes: Annotated[
         int, Field(ge=1, description="Bytes of one request's body; more are answered 413.")
+    ] = 16 * 1024 * 1024
+    result_cache_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Bytes for scores of earlier requests, 192 a candidate: the same text is "
+            "not computed again. What was not asked for longest goes first; 0 keeps none.",
+        ),
     ] = 16 * 1024 * 1024
     bulk_patience_ms: Annotated[
         float,

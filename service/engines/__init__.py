@@ -22,6 +22,10 @@ class EngineDead(Exception):
     """It will never score again, so the process should end and be started afresh."""
 
 
+class OutOfMemory(Exception):
+    """The batch needed more memory than there is; a smaller one may do."""
+
+
 class Engine(Protocol):
     """Scores token sequences. All its methods are called on one and the same thread.
 
@@ -38,6 +42,9 @@ class Engine(Protocol):
     """Why prefixes are not shared; None when they are."""
     batches_in_flight: int
     """How many calls of `score` it wants side by side; 1 where one thread does all model work."""
+    most_tokens: int | None
+    """Tokens of the largest batch that fits into free memory, known once it is warm; None where
+    nobody can tell."""
 
     def warm_up(self) -> None:
         """Everything that would make the first request slower than the next."""
@@ -45,7 +52,9 @@ class Engine(Protocol):
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         """Raw scores at each sequence's read positions, in the batch's order. Blocks.
 
-        Whatever it raises costs this batch; `EngineDead` ends the service.
+        Raises:
+            OutOfMemory: a smaller batch may be tried at once.
+            EngineDead: no batch will be scored any more; the service ends.
         """
 
     def close(self) -> None:

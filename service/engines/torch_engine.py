@@ -9,7 +9,11 @@ from reward_model.checkpoint import load_model
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release import Release
-from service.engines import EngineUnavailable
+from service.engines import EngineUnavailable, OutOfMemory
+from service.engines.memory import tokens_that_fit
+
+_PROBE_ON_CPU, _PROBE_ON_GPU = 512, 8192
+"""Tokens to measure a batch's memory with; few where they take long."""
 
 
 class TorchEngine:
@@ -23,11 +27,13 @@ class TorchEngine:
         self.dtype = str(network.model.dtype).removeprefix("torch.")
         self.shares_prefixes = network.shares_prefixes
         self.fallback_reason = network.fallback_reason
+        self.most_tokens: int | None = None
 
     def warm_up(self) -> None:
         """A lone text and a pair with a shared prefix: both ways the forward can be taken.
 
-        On a GPU also batches of two more sizes, after which no size is compiled for any more.
+        On a GPU also batches of two more sizes, after which no size is compiled for any more. Then
+        what a token takes is measured.
         """
         text = Sequence((0,) * min(8, self.max_tokens), (0,))
         self.score([text])
@@ -35,13 +41,40 @@ class TorchEngine:
         if self.network.model.device.type == "cuda" and self.shares_prefixes:
             self.score(_filler(BUCKET + 1, self.max_tokens))
             self.score(_filler(2 * BUCKET + 1, self.max_tokens))
+        self.most_tokens = self._measure()
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
-        return self.network.score(batch)
+        try:
+            return self.network.score(batch)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Outside of the handler, whose traceback still holds the forward's tensors.
+        self._free_cached()
+        raise OutOfMemory
 
     def close(self) -> None:
+        self._free_cached()
+
+    def _measure(self) -> int | None:
+        device = self.network.model.device
+        probe = _filler(_PROBE_ON_GPU if device.type == "cuda" else _PROBE_ON_CPU, self.max_tokens)
+        tokens = sum(len(sequence.ids) for sequence in probe)
+        return tokens_that_fit(device, lambda: self._run(probe), tokens)
+
+    def _run(self, batch: list[Sequence]) -> None:
+        self.score(batch)
+
+    def _free_cached(self) -> None:
         if self.network.model.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """A CPU's allocator raises nothing more special than RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _filler(tokens: int, longest: int) -> list[Sequence]:

@@ -54,6 +54,8 @@ class VllmEngine:
     # With more the engine is no busier, and what waits inside has no priorities any more.
     batches_in_flight = 4
     shares_prefixes = False
+    # It takes its memory when it starts, and computes what does not fit in several steps.
+    most_tokens: int | None = None
     fallback_reason: str | None = (
         "vLLM keeps prefixes itself, in whole blocks, and its savings are not counted"
     )

@@ -34,6 +34,7 @@ class FakeEngine:
     dtype = "float32"
     shares_prefixes = True
     fallback_reason: str | None = None
+    most_tokens: int | None = None
 
     def __init__(self, batches_in_flight: int = 1) -> None:
         self.batches_in_flight = batches_in_flight

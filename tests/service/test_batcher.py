@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from reward_model.packing import Sequence
 from service.backlog import PRIORITIES, Backlog, Job, Priority
 from service.batcher import Batcher, BatchReport
+from service.engines import OutOfMemory
 from service.errors import DeadlineExceeded, ItemError
 from tests.service.fakes import FakeEngine, GatedEngine
 
@@ -90,6 +91,28 @@ async def test_an_engine_fault_costs_its_own_batch_only(caplog: pytest.LogCaptur
     assert nan.code == "non_finite"
     assert fine == 1.0
     assert "RuntimeError: out of something" in caplog.text
+
+
+class CrampedEngine(FakeEngine):
+    """Has memory for five tokens."""
+
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if sum(len(sequence.ids) for sequence in batch) > 5:
+            raise OutOfMemory
+        return super().score(batch)
+
+
+async def test_a_batch_that_memory_has_no_room_for_is_split() -> None:
+    engine, reports = CrampedEngine(), list[BatchReport]()
+    async with batching(engine, reports) as batcher:
+        jobs = [job(text) for text in ("ab", "cd", "efghij", "k")]
+        batcher.submit(jobs[:2])
+        batcher.submit(jobs[2:])
+    answers = [entry.answer.result() for entry in jobs]
+    assert answers[:2] + answers[3:] == [2.0, 2.0, 1.0]
+    assert isinstance(answers[2], ItemError)
+    assert answers[2].code == "out_of_memory"
+    assert sum(report.splits for report in reports) >= 1
 
 
 class MumblingEngine(FakeEngine):

@@ -6,19 +6,20 @@ import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from reward_model.chat import Message
-from reward_model.packing import new_tokens
+from reward_model.packing import Sequence, new_tokens
 from service.admission import Admission
 from service.ask import Ask, Input, ItemScore, rank
 from service.backlog import Backlog
 from service.batcher import Batcher
 from service.encode import EncodePool
 from service.errors import DeadlineExceeded, QueueFull
+from service.result_cache import ResultCache
 from service.scorer import Scorer
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, encode, model
 
@@ -33,7 +34,7 @@ class House:
 
 @asynccontextmanager
 async def scoring(
-    engine: FakeEngine, *, batch_tokens: int = 1000, max_items: int = 100
+    engine: FakeEngine, *, batch_tokens: int = 1000, max_items: int = 100, cache_bytes: int = 0
 ) -> AsyncIterator[House]:
     backlog = Backlog(
         batch_tokens=batch_tokens,
@@ -44,7 +45,8 @@ async def scoring(
     admission = Admission(max_items=max_items, max_tokens=10_000)
     with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(2) as threads:
         batcher, served = Batcher(engine, backlog, thread), model(engine)
-        yield House(Scorer(served, admission, EncodePool(served, threads), batcher), admission)
+        pool, cache = EncodePool(served, threads), ResultCache(cache_bytes)
+        yield House(Scorer(served, admission, pool, batcher, cache), admission)
         await batcher.close()
 
 
@@ -60,6 +62,30 @@ async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
         ItemScore(tokens=int(score), raw=score, normalized=CALIBRATION.apply(score))
         for score in raw
     ]
+
+
+async def test_what_was_scored_before_is_not_computed_again() -> None:
+    engine = FakeEngine()
+    async with scoring(engine, cache_bytes=10_000) as house:
+        first = await house.scorer.score(ask("prompt", "a", "bb"))
+        second = await house.scorer.score(ask("prompt", "bb", "ccc"))
+    assert [item.cached for item in second.items()] == [True, False]
+    assert next(second.items()) == replace(list(first.items())[1], cached=True)
+    assert (first.cached, first.computed, second.cached, second.computed) == (0, 2, 1, 1)
+    assert second.computed_tokens == len("promptccc")
+    assert [len(batch) for batch in engine.batches] == [2, 1]
+
+
+class BrokenEngine(FakeEngine):
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        raise RuntimeError("out of something")
+
+
+async def test_errors_are_not_remembered() -> None:
+    async with scoring(BrokenEngine(), cache_bytes=10_000) as house:
+        items = [*(await house.scorer.score(ask("p", "a"))).items()]
+        items += (await house.scorer.score(ask("p", "a"))).items()
+    assert [item.error.code for item in items if item.error] == ["engine_error"] * 2
 
 
 async def test_computed_tokens_are_the_nodes_of_the_prefix_tree() -> None:

@@ -1,0 +1,57 @@
+import mmap
+from pathlib import Path
+
+import pytest
+import torch
+
+from service.engines import memory
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Roots of /proc and of the control groups that a test fills itself."""
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    8000 kB\n")
+    monkeypatch.setattr(memory, "_PROC", tmp_path)
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    return tmp_path
+
+
+def test_a_machine_without_limits_has_what_is_available(system: Path) -> None:
+    assert memory.free_bytes(CPU) == 8000 * 1024
+    (system / "memory.max").write_text("max\n")
+    (system / "memory.current").write_text("5\n")
+    assert memory.free_bytes(CPU) == 8000 * 1024
+
+
+def test_a_container_has_what_its_limit_leaves(system: Path) -> None:
+    (system / "memory.max").write_text("5000\n")
+    (system / "memory.current").write_text("2000\n")
+    assert memory.free_bytes(CPU) == 3000
+
+
+def test_the_older_control_groups_are_read_too(system: Path) -> None:
+    (system / "memory/memory.limit_in_bytes").write_text("5000\n")
+    (system / "memory/memory.usage_in_bytes").write_text("7000\n")
+    assert memory.free_bytes(CPU) == 0
+
+
+def test_where_the_system_says_nothing_nothing_is_known(system: Path) -> None:
+    (system / "meminfo").unlink()
+    assert memory.free_bytes(CPU) is None
+    assert memory.tokens_that_fit(CPU, lambda: None, 1) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
+def test_what_a_batch_takes_is_measured() -> None:
+    def compute() -> None:
+        with mmap.mmap(-1, 64 * 2**20) as block:
+            for page in range(0, len(block), mmap.PAGESIZE):
+                block[page] = 1
+
+    fit, free = memory.tokens_that_fit(CPU, compute, 64), memory.free_bytes(CPU)
+    assert fit is not None
+    assert free is not None
+    assert 0.3 * free / 2**20 < fit < 0.9 * free / 2**20

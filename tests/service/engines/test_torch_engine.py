@@ -1,0 +1,89 @@
+"""Warm-up, memory, faults. That its scores are right: tests/service/test_parity.py."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reward_model.checkpoint import load_tokenizer
+from reward_model.packing import Sequence
+from reward_model.release import open_release
+from service.engines import OutOfMemory
+from service.engines.torch_engine import TorchEngine, load_torch_engine
+from tests.checkpoints import make_checkpoint
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> TorchEngine:
+    release = open_release(make_checkpoint(tmp_path / "model"))
+    tokenizer = load_tokenizer(release)
+    return load_torch_engine(release, tokenizer, device="cpu", dtype="auto", cpu_threads=0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure")
+def test_it_knows_once_warm_how_much_fits(engine: TorchEngine) -> None:
+    engine.warm_up()
+    assert (engine.most_tokens or math.inf) > engine.max_tokens
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")],
+)
+def test_a_lack_of_memory_is_told_from_other_faults(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fail(_: list[Sequence]) -> list[list[float]]:
+        raise fault
+
+    monkeypatch.setattr(engine.network, "score", fail)
+    with pytest.raises(OutOfMemory):
+        engine.score([Sequence((1,), (0,))])
+    fault = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="shapes"):
+        engine.score([Sequence((1,), (0,))])
+
+
+_CRAMPED = """
+import resource, sys
+from pathlib import Path
+from reward_model.checkpoint import load_tokenizer
+from reward_model.packing import Sequence
+from reward_model.release import open_release
+from service.engines import OutOfMemory
+from service.engines.torch_engine import load_torch_engine
+
+release = open_release(Path(sys.argv[1]))
+engine = load_torch_engine(
+    release, load_tokenizer(release), device="cpu", dtype="auto", cpu_threads=1
+)
+engine.warm_up()
+small = [Sequence((1, 2), (1,))]
+large = [Sequence((n // 30, n % 30, *range(30)), (31,)) for n in range(900)]
+before = engine.score(small)
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 30_000_000, resource.RLIM_INFINITY))
+try:
+    engine.score(large)
+except OutOfMemory:
+    assert engine.score(small) == before
+    print("survived")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
+def test_a_real_lack_of_memory_is_survived(tmp_path: Path) -> None:
+    model = make_checkpoint(tmp_path / "model", shape={"intermediate_size": 4096})
+    run = subprocess.run(
+        [sys.executable, "-c", _CRAMPED, str(model)],
+        capture_output=True,
+        check=False,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
+    assert run.stdout == "survived\n", run.stderr
