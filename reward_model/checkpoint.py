@@ -110,6 +110,11 @@ def _require_facts(release: Release, tokenizer: PreTrainedTokenizerBase) -> None
             )
 
 
+def backbone_dtype(model: PreTrainedModel) -> torch.dtype:
+    """Not `model.dtype`, the first weight's: in RoBERTa and its kin that is the head's."""
+    return next(parameter.dtype for parameter in model.base_model.parameters())
+
+
 def _dtype(name: str) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
 
@@ -120,11 +125,20 @@ def _cast_backbone(model: PreTrainedModel, dtype: torch.dtype) -> None:
     Its buffers stay in float32, as transformers keeps them: rotary frequencies rounded to bfloat16
     are a radian off after a thousand tokens. So does the head: bf16 scores tie close candidates.
     """
+    heads = _heads(model)
+    kept = {id(parameter) for head in heads for parameter in head.parameters()}
     for parameter in model.base_model.parameters():
-        parameter.data = parameter.data.to(dtype)
-    for child in model.children():
-        if child is not model.base_model:
-            child.register_forward_pre_hook(_inputs_to_float32)
+        if id(parameter) not in kept:
+            parameter.data = parameter.data.to(dtype)
+    for head in heads:
+        head.register_forward_pre_hook(_inputs_to_float32)
+
+
+def _heads(model: PreTrainedModel) -> list[nn.Module]:
+    """All that works on whole texts; BERT keeps its pooler inside the backbone."""
+    heads = [child for child in model.children() if child is not model.base_model]
+    pooler = getattr(model.base_model, "pooler", None)
+    return [*heads, pooler] if isinstance(pooler, nn.Module) else heads
 
 
 def _inputs_to_float32(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -64,7 +64,10 @@ class Metrics:
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._shares = gauge(
-            "shares_prefixes", "1 when prefixes are shared; 0 in the plain forward.", "reason"
+            "shares_prefixes",
+            "1 when a shared prefix is computed once, 0 when every text is computed whole. reason: "
+            "why it fell back to that; empty when it did not (encoders have nothing to share).",
+            "reason",
         )
         self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
 

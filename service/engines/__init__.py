@@ -22,7 +22,7 @@ class Engine(Protocol):
     shares_prefixes: bool
     """Whether a prefix that a batch has in common is computed once."""
     fallback_reason: str | None
-    """Why prefixes are not shared; None when they are."""
+    """Why it scores a slower way than its architecture allows; None when it does not."""
 
     def warm_up(self) -> None:
         """Everything that would make the first request slower than the next."""
