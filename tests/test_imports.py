@@ -22,6 +22,7 @@ MODEL_FILES = {
     "reward_model/flex.py",
     "reward_model/checkpoint.py",
     "reward_model/encoders.py",
+    "reward_model/merging.py",
     "reward_model/network.py",
     "reward_model/positions.py",
     "reward_model/selfcheck.py",
@@ -37,6 +38,7 @@ MODEL_FILES = {
 HEAVY = {
     "torch": MODEL_FILES,
     "transformers": MODEL_FILES,
+    "peft": {"reward_model/merging.py"},
     "vllm": {"service/engines/vllm_engine.py"},
 }
 
