@@ -15,6 +15,9 @@ from reward_model.release import open_release
 from reward_model.texts import Texts
 from tests.checkpoints import make_checkpoint
 
+# DeBERTa of transformers 5.16 uses what a current torch deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+
 Ids = tuple[int, ...]
 PAD = 1
 LONGEST = 100
