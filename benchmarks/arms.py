@@ -97,7 +97,7 @@ def load_rivals(folder: Path, longest: int, device: str, dtype: str) -> Rivals:
     if release.max_tokens < longest:
         raise RuntimeError(f"{folder}: takes {release.max_tokens} tokens; {longest} are needed")
     network = RewardNetwork.load(release, device=device, dtype=dtype)
-    if network.fallback_reason:
+    if not network.shares_prefixes:
         raise RuntimeError(f"{folder}: is not packed: {network.fallback_reason}")
     padded = load_model(release, device=device, dtype=dtype).eval()
     assert padded.config._attn_implementation == "sdpa"

@@ -1,7 +1,8 @@
 """Backbone + scalar head: load, packed forward, self-check against the plain forward.
 
 Scores are the scalar head's raw output at the tokens asked for, in float32 whatever the backbone's
-dtype. A network that cannot share prefixes exactly runs the plain forward and says why.
+dtype. A decoder that cannot share prefixes exactly runs the plain forward and says why; an encoder
+has nothing to share and scores whole texts.
 """
 
 import logging
@@ -12,9 +13,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from reward_model.attention import IMPLEMENTATION, Tree, grow
-from reward_model.checkpoint import load_model, load_tokenizer
+from reward_model.checkpoint import backbone_dtype, load_model, load_tokenizer
+from reward_model.encoders import EncoderForward, is_encoder
 from reward_model.packing import Sequence, pack
+from reward_model.positions import longest_text
 from reward_model.release import Release
+from reward_model.selfcheck import Scores, disagreement
 
 _log = logging.getLogger(__name__)
 
@@ -29,17 +33,16 @@ _PACKABLE = frozenset(
 
 _LAYERS = frozenset({"full_attention", "sliding_attention"})
 
-_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
-"""Largest difference the self-check accepts, in units of the largest plain score, at least 1."""
-
 
 class RewardNetwork:
     """A checkpoint ready to score. Not thread-safe: one thread does all model work.
 
     Attributes:
         tokenizer: the checkpoint's own, with its chat template.
+        dtype: of the backbone.
         max_tokens: longest sequence it takes.
-        fallback_reason: why the plain forward is used; None when prefixes are shared.
+        shares_prefixes: whether a prefix that a batch has in common is computed once.
+        fallback_reason: why a slower way than the architecture's own is taken; None when not.
     """
 
     def __init__(
@@ -47,10 +50,17 @@ class RewardNetwork:
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self.max_tokens = min(max_tokens, tokenizer.model_max_length)
-        self.fallback_reason = self._try_packing()
+        self.dtype = backbone_dtype(model)
+        self.max_tokens = min(
+            max_tokens, tokenizer.model_max_length, longest_text(model) or max_tokens
+        )
+        self._encoder = EncoderForward(model, self.max_tokens) if is_encoder(model) else None
+        self.fallback_reason = (
+            self._encoder.fallback_reason if self._encoder else self._try_packing()
+        )
+        self.shares_prefixes = not (self._encoder or self.fallback_reason)
         if self.fallback_reason:
-            _log.warning("plain forward, prefixes are not shared: %s", self.fallback_reason)
+            _log.warning("a slower forward, no prefix is shared: %s", self.fallback_reason)
 
     @classmethod
     def load(cls, release: Release, *, device: str, dtype: str | None = None) -> Self:
@@ -62,23 +72,25 @@ class RewardNetwork:
         model = load_model(release, device=device, dtype=dtype or release.dtype)
         return cls(model, load_tokenizer(release), release.max_tokens)
 
-    @property
-    def shares_prefixes(self) -> bool:
-        return self.fallback_reason is None
-
     @torch.inference_mode()
-    def score(self, batch: list[Sequence]) -> list[list[float]]:
-        """Raw scores at each sequence's read positions, in the batch's order."""
+    def score(self, batch: list[Sequence]) -> Scores:
+        """Raw scores at each sequence's read positions, in the batch's order.
+
+        Raises:
+            ValueError: several positions of a text are asked of an encoder.
+        """
+        if self._encoder:
+            return self._encoder.score(batch)
         return self._score_packed(batch) if self.shares_prefixes else self._score_plain(batch)
 
-    def _score_packed(self, batch: list[Sequence]) -> list[list[float]]:
+    def _score_packed(self, batch: list[Sequence]) -> Scores:
         packed = pack(batch)
         hidden = packed_hidden(self.model, grow(packed, self.model.device))
         wanted = [index for reads in packed.reads for index in reads]
         flat = iter(scores_at(self.model, hidden, wanted).tolist())
         return [[next(flat) for _ in reads] for reads in packed.reads]
 
-    def _score_plain(self, batch: list[Sequence]) -> list[list[float]]:
+    def _score_plain(self, batch: list[Sequence]) -> Scores:
         """One text at a time: no padding and no company that could change a score."""
         return [
             [self._score_alone(sequence.ids[: position + 1]) for position in sequence.read_at]
@@ -104,14 +116,7 @@ class RewardNetwork:
         batch = _probe(self.model, self.max_tokens)
         plain = self._score_plain(batch)
         self.model.set_attn_implementation(IMPLEMENTATION)
-        try:
-            gap = _largest_gap(plain, self._score_packed(batch))
-        except Exception as error:  # noqa: BLE001 - a kernel that fails here must not cost the model
-            _log.warning("the packed forward failed its self-check", exc_info=error)
-            return f"the packed forward fails here with {type(error).__name__}"
-        if gap <= _TOLERANCE[self.model.dtype]:
-            return None
-        return f"the self-check found packed and plain scores {gap:.1e} apart"
+        return disagreement("packed", plain, lambda: self._score_packed(batch), self.dtype)
 
 
 def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
@@ -168,9 +173,3 @@ def _probe(model: PreTrainedModel, max_tokens: int) -> list[Sequence]:
     texts = [trunk, trunk[: length // 2], trunk[:-1] + draw(1), draw(length), draw(1)]
     texts += [trunk[: length // 4] + draw(length - length // 4) for _ in range(3)]
     return [Sequence(ids, (len(ids) - 1,)) for ids in texts if ids]
-
-
-def _largest_gap(plain: list[list[float]], packed: list[list[float]]) -> float:
-    left, right = torch.tensor(plain), torch.tensor(packed)
-    scale = max(1.0, float(left.abs().max()))
-    return float((left - right).abs().max()) / scale

@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -36,6 +36,7 @@ class Release:
 
     `pad_id` follows `Encoder`: None reads the last token. `chat_template` replaces the tokenizer's
     own when it is set. `golden` is empty, `encoding` and `calibration` None for a bare checkpoint.
+    `adapter` is the directory of a LoRA adapter that goes onto the weights at `path`.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Release:
     max_tokens: int
     pad_id: int | None
     chat_template: str | None = None
+    adapter: Path | None = None
     encoding: EncodingFacts | None = None
     calibration: Calibration | None = None
     golden: tuple[Golden, ...] = ()
@@ -70,7 +72,8 @@ def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
         return _open_verified(path)
     if (path / GOLDEN).exists():
         raise ReleaseError(f"{path / MANIFEST}: missing, publishing was cut short; publish again")
-    return _open_bare(path, chat_template)
+    _require_one_label(path, _config(path))
+    return replace(open_bare(path), chat_template=read_template(chat_template))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -137,9 +140,13 @@ def _open_verified(path: Path) -> Release:
     )
 
 
-def _open_bare(path: Path, chat_template: Path | None) -> Release:
+def open_bare(path: Path) -> Release:
+    """Derive the facts of a checkpoint, whatever its head is.
+
+    Raises:
+        ReleaseError: it has no config or no safetensors.
+    """
     config = _config(path)
-    _require_one_label(path, config)
     if not list(path.glob("*.safetensors")):
         raise ReleaseError(
             f"{path}: holds no *.safetensors; pickled weights are never loaded, so save the "
@@ -154,7 +161,6 @@ def _open_bare(path: Path, chat_template: Path | None) -> Release:
         dtype=_stored_dtype(config),
         max_tokens=_integer(text_config, "max_position_embeddings", "n_positions") or 512,
         pad_id=_integer(text_config, "pad_token_id"),
-        chat_template=_read_text(chat_template) if chat_template else None,
         warnings=("bare checkpoint: no golden scores to replay, no calibration, no file hashes",),
     )
 
@@ -209,7 +215,14 @@ def _read_golden(file: Path) -> tuple[Golden, ...]:
     return tuple(rows)
 
 
-def _read_text(file: Path) -> str:
+def read_template(file: Path | None) -> str | None:
+    """The chat template that takes the place of the tokenizer's own, if one is named.
+
+    Raises:
+        ReleaseError: the file cannot be read.
+    """
+    if file is None:
+        return None
     try:
         return _read(file).decode()
     except UnicodeDecodeError as error:

@@ -70,7 +70,10 @@ class Metrics:
         self._budget = gauge("batch_token_budget", "New tokens that one batch may hold.")
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._shares = gauge(
-            "shares_prefixes", "1 when a batch's prefixes are computed once, else 0.", "reason"
+            "shares_prefixes",
+            "1 when a shared prefix is computed once, 0 when every text is computed whole. reason: "
+            "why it fell back to that; empty when it did not (encoders have nothing to share).",
+            "reason",
         )
         self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
 

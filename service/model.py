@@ -1,20 +1,17 @@
 """What is served: a release, how its conversations become ids, and the engine that scores them."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_model.adapters import open_checkpoint
 from reward_model.chat import Conversation
 from reward_model.encoding import Encoder
+from reward_model.hub import locate
 from reward_model.packing import Sequence
-from reward_model.release import Release, ReleaseError, open_release
+from reward_model.release import Release
 from service.engines import Engine, open_engine
 from service.settings import Settings
-
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model"]
-"""What a checkpoint needs; pickles and remote code are not even downloaded."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def open_model(settings: Settings) -> Model:
         ReleaseError: it must not be served; the message names the file and the remedy.
         EngineUnavailable: the settings ask for a device or an engine that is not there.
     """
-    release = open_release(locate(settings.model), chat_template=settings.chat_template)
+    release = open_checkpoint(locate(settings.model), chat_template=settings.chat_template)
     # Imported here, after the release was found fit, because torch and transformers take seconds.
     from reward_model.checkpoint import load_tokenizer
 
@@ -56,33 +53,6 @@ def open_model(settings: Settings) -> Model:
         max_characters=engine.max_tokens * max(map(len, tokenizer.get_vocab())),
         engine=engine,
     )
-
-
-def locate(model: str) -> Path:
-    """The directory of a model named by its path, or else by its id on the Hugging Face hub.
-
-    Raises:
-        ReleaseError: it is neither.
-    """
-    path = Path(model).expanduser()
-    if path.exists():
-        return path
-    if not _HUB_ID.fullmatch(model):
-        raise ReleaseError(f"{model}: no such directory; name one, or a hub id like owner/name")
-    return _download(model)
-
-
-def _download(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise ReleaseError(
-            f"{hub_id}: no such directory, and the hub does not give it ({type(error).__name__}); "
-            "check the name and the network, or download it and name the directory"
-        ) from error
 
 
 def _name(settings: Settings, release: Release) -> str:

@@ -21,7 +21,12 @@ MODEL_FILES = {
     "reward_model/attention.py",
     "reward_model/flex.py",
     "reward_model/checkpoint.py",
+    "reward_model/encoders.py",
+    "reward_model/merging.py",
     "reward_model/network.py",
+    "reward_model/positions.py",
+    "reward_model/selfcheck.py",
+    "reward_model/texts.py",
     "service/engines/*.py",
     "trainer/base.py",
     "trainer/loop.py",
@@ -33,6 +38,7 @@ MODEL_FILES = {
 HEAVY = {
     "torch": MODEL_FILES,
     "transformers": MODEL_FILES,
+    "peft": {"reward_model/merging.py"},
     "vllm": {"service/engines/vllm_engine.py"},
 }
 

@@ -39,7 +39,8 @@ class Engine(Protocol):
     shares_prefixes: bool
     """Whether a prefix that a batch has in common is known to be computed once."""
     fallback_reason: str | None
-    """Why prefixes are not shared; None when they are."""
+    """Why it scores a slower way than its architecture allows, or does not say what it shares; None
+    when neither is so."""
     batches_in_flight: int
     """How many calls of `score` it wants side by side; 1 where one thread does all model work."""
     most_tokens: int | None

@@ -24,7 +24,7 @@ class TorchEngine:
     def __init__(self, network: RewardNetwork) -> None:
         self.network = network
         self.max_tokens = network.max_tokens
-        self.dtype = str(network.model.dtype).removeprefix("torch.")
+        self.dtype = str(network.dtype).removeprefix("torch.")
         self.shares_prefixes = network.shares_prefixes
         self.fallback_reason = network.fallback_reason
         self.most_tokens: int | None = None

@@ -3,28 +3,11 @@ from pathlib import Path
 import pytest
 
 from reward_model.chat import Message
-from reward_model.release import ReleaseError
-from service.model import locate, open_model
+from service.model import open_model
 from service.settings import Settings
 from tests.checkpoints import make_checkpoint
 
 CHAT = (Message("user", "add two numbers"), Message("assistant", "def add(a, b): ..."))
-
-
-def test_a_directory_is_taken_before_the_hub_is_asked(tmp_path: Path) -> None:
-    assert locate(str(tmp_path)) == tmp_path
-
-
-@pytest.mark.parametrize("name", ["no-such-directory", "./a/b/c", "/no/such/dir"])
-def test_what_is_neither_a_directory_nor_a_hub_id(name: str) -> None:
-    with pytest.raises(ReleaseError, match="no such directory; name one, or a hub id"):
-        locate(name)
-
-
-def test_a_hub_id_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ReleaseError, match=r"nobody/nothing: .*check the name and the network"):
-        locate("nobody/nothing")
 
 
 def test_a_checkpoint_becomes_a_model(tmp_path: Path) -> None:

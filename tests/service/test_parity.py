@@ -31,6 +31,7 @@ from tests.checkpoints import TEMPLATE, make_checkpoint
 from tests.service.fakes import starting
 
 TOLERANCE = 1e-4
+LONGEST = 400
 ENDS_IN_EOS = TEMPLATE + "<|eos|>"
 BEGINS_WITH_BOS = "<|bos|>" + TEMPLATE
 
@@ -66,13 +67,17 @@ class Plain:
         self.model = AutoModelForSequenceClassification.from_pretrained(self.path).eval()
 
     def score(self, prompt: str, candidate: str) -> float:
+        return self.score_ids(self.ids(prompt, candidate))
+
+    def ids(self, prompt: str, candidate: str) -> list[int]:
         conversation = [
             {"role": "user", "content": prompt},
             {"role": "assistant", "content": candidate},
         ]
         rendered = self.tokenizer.apply_chat_template(conversation, return_dict=True)
         assert isinstance(rendered, BatchEncoding)
-        return self.score_ids(rendered["input_ids"])
+        ids: list[int] = rendered["input_ids"]
+        return ids
 
     def score_ids(self, ids: list[int]) -> float:
         with torch.inference_mode():
@@ -119,6 +124,30 @@ async def test_http_equals_transformers(
     scores = await http_scores(path, texts)
     assert max(abs(a - b) for a, b in zip(scores, expected, strict=True)) <= TOLERANCE
     assert len({round(score, 3) for score in scores}) > count // 2, "a real spread of scores"
+
+
+async def test_an_encoder_with_a_template_of_ours(tmp_path: pathlib.Path) -> None:
+    """Encoders are published without a chat template; their longest text is the last to fit."""
+    path = make_checkpoint(tmp_path / "model", "bert", max_position_embeddings=LONGEST)
+    template = (path / "chat_template.jinja").rename(tmp_path / "template.jinja")
+    template.write_text(ENDS_IN_EOS)
+    plain = Plain(path)
+    plain.tokenizer.chat_template = ENDS_IN_EOS
+    longest = "x" * (LONGEST - len(plain.ids("p", "")))
+    texts = [(p[:100], c[:200]) for p, c in islice(real_texts(), 40)]
+    texts += [("p", longest), ("p", longest + "x")]
+    body = {"inputs": [{"prompt": prompt, "candidates": [text]} for prompt, text in texts]}
+    async with starting(open_model, model=str(path), chat_template=template) as app:
+        await app.service.started()
+        answer = (await app.client.post("/v1/score", json=body, timeout=60)).json()
+        metrics = (await app.client.get("/metrics")).text
+    *rows, over = [result["scores"][0] for result in answer["results"]]
+    expected = [plain.score(*text) for text in texts[:-1]]
+    assert [row["score"] for row in rows] == pytest.approx(expected, abs=TOLERANCE)
+    assert (rows[-1]["tokens"], over["tokens"]) == (LONGEST, LONGEST + 1)
+    assert over["error"]["code"] == "too_long"
+    assert answer["usage"]["computed_tokens"] == sum(row["tokens"] for row in rows)
+    assert 'reward_shares_prefixes{reason=""} 0.0' in metrics
 
 
 async def test_special_tokens_in_a_candidate_score_as_their_letters(tmp_path: pathlib.Path) -> None:
