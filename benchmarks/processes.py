@@ -60,7 +60,7 @@ def running(launch: Launch) -> Iterator[Running]:
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    with _terminable(), TemporaryFile() as log:
+    with terminable(), TemporaryFile() as log:
         started = time.perf_counter()
         process = subprocess.Popen(
             [*launch.command, "--port", str(port)],
@@ -77,8 +77,8 @@ def running(launch: Launch) -> Iterator[Running]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM raises here instead of ending us at once and leaving the server behind."""
+def terminable() -> Iterator[None]:
+    """SIGTERM raises here instead of ending us at once, so that nothing is left behind."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may say how signals are handled
         return

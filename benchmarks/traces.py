@@ -108,6 +108,4 @@ PLANS = {
 
 def describe(names: Sequence[str]) -> str:
     """A sentence for each trace."""
-    return " ".join(
-        f"*{name}*: {PLANS[name].says}; {PLANS[name].at_once} requests at a time." for name in names
-    )
+    return " ".join(f"*{name}*: {PLANS[name].says}." for name in names)
