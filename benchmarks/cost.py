@@ -2,8 +2,9 @@
 
     python -m benchmarks.cost --data ../shared/data
 
-One request is one packed batch. Two models are fitted by least squares to the medians: a constant
-and the tokens computed, P + sum of C; and, beside them, the pairs of tokens that attend.
+One request is one packed batch. Two models are fitted to the medians by least squares of relative
+residuals: a constant and the tokens computed, P + sum of C; and, beside them, the pairs of tokens
+that attend.
 """
 
 import argparse
@@ -120,7 +121,7 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
 def _report(page: Page, points: list[Point], found: Fit) -> None:
     rows: list[list[Cell]] = []
     for point in points:
-        predicted = found.coefficients[0] + found.coefficients[1] * point.tokens
+        predicted = found.at([1.0, point.tokens])
         off = f"{(point.seconds - predicted) / point.seconds:+.0%}"
         each = f"{point.seconds / point.tokens * 1e6:.0f}"
         times = [f"{point.seconds * 1000:.0f}", each, off]
@@ -142,7 +143,10 @@ def _report_fits(page: Page, tokens_only: Fit, with_pairs: Fit) -> None:
             [curve, f"{with_pairs.r_squared:.4f}", f"{with_pairs.worst:.0%}"],
         ],
     )
-    page.say("Pairs: every token with itself and each one before it in its own text.")
+    page.say(
+        "Least squares of residuals relative to what was measured. Pairs: every token with itself "
+        "and each one before it in its own text."
+    )
     page.facts |= {"tokens": asdict(tokens_only), "tokens_and_pairs": asdict(with_pairs)}
 
 
@@ -155,8 +159,8 @@ def plot(points: list[Point], found: Fit) -> Figure:
         xs, ys = [point.tokens for point in mine], [point.seconds * 1000 for point in mine]
         axes.plot(xs, ys, "o", label=f"P={prompt}")
     ends = sorted(point.tokens for point in points)
-    a, b = found.coefficients
-    axes.plot(ends, [1000 * (a + b * tokens) for tokens in ends], color="grey", linewidth=1)
+    line = [1000 * found.at([1.0, tokens]) for tokens in ends]
+    axes.plot(ends, line, color="grey", linewidth=1)
     axes.set(xlabel="tokens computed", ylabel="ms", xscale="log", yscale="log")
     axes.legend()
     return figure

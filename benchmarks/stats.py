@@ -21,14 +21,17 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Fit:
-    """Least squares of `seconds = coefficients . terms`.
+    """`measured = coefficients . terms`, by least squares of residuals relative to `measured`.
 
-    `worst` is the largest residual, as a share of the value that was measured.
+    `worst` is the largest of them.
     """
 
     coefficients: tuple[float, ...]
     r_squared: float
     worst: float
+
+    def at(self, terms: Sequence[float]) -> float:
+        return sum(c * term for c, term in zip(self.coefficients, terms, strict=True))
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
@@ -43,15 +46,25 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def fit(terms: Sequence[Sequence[float]], measured: Sequence[float]) -> Fit:
-    """`terms` holds a row for each measurement; a constant is a term of its own, 1.0."""
-    design, wanted = np.asarray(terms, dtype=float), np.asarray(measured, dtype=float)
+    """`terms` holds a row for each measurement; a constant is a term of its own, 1.0.
+
+    Relative, because a few large measurements would otherwise decide everything.
+    """
+    wanted = np.asarray(measured, dtype=float)
+    design = np.asarray(terms, dtype=float) / wanted[:, None]
     scale = np.abs(design).max(axis=0)  # tokens and attended pairs differ by orders of magnitude
-    solved, *_ = np.linalg.lstsq(design / scale, wanted, rcond=None)
+    solved, *_ = np.linalg.lstsq(design / scale, np.ones_like(wanted), rcond=None)
     coefficients = solved / scale
-    residuals = wanted - design @ coefficients
+    relative = 1 - design @ coefficients
     spread = float(((wanted - wanted.mean()) ** 2).sum())
     return Fit(
         tuple(float(value) for value in coefficients),
-        1 - float((residuals**2).sum()) / spread,
-        float(np.abs(residuals / wanted).max()),
+        1 - float(((relative * wanted) ** 2).sum()) / spread,
+        float(np.abs(relative).max()),
     )
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the least-squares line through (x, y)."""
+    xs, ys = np.asarray(points, dtype=float).T
+    return float(np.polyfit(xs, ys, 1)[0])
