@@ -1,11 +1,25 @@
 """How each server that is measured is started, from the same checkpoint."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.processes import Launch
 
 _HOST = ("--host", "127.0.0.1")
+_VLLM_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "4",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+_NAME_VERSIONS = """
+from importlib.metadata import distributions
+found = {each.name: each.version for each in distributions()}
+names = [name for name in sorted(found) if name in ("torch", "transformers", "vllm", "vllm-cpu")]
+print(", ".join(f"{name} {found[name]}" for name in names))
+"""
 
 
 def ours(model: str | None, device: str = "auto", dtype: str = "auto") -> Launch:
@@ -31,11 +45,11 @@ def vllm(python: Path, model: Path, dtype: str, max_tokens: int) -> Launch:
     module = (str(python), "-m", "vllm.entrypoints.openai.api_server", *_HOST)
     pooling = ("--runner", "pooling", "--convert", "classify")
     options = ("--model", str(model), "--dtype", dtype, "--max-model-len", str(max_tokens))
-    environment = {
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "4",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-    }
-    return Launch((*module, *pooling, *options), "/health", environment, patience=600)
+    command = (*module, *pooling, *options)
+    return Launch(command, "/health", _VLLM_ENVIRONMENT, patience=600)
+
+
+def vllm_versions(python: Path) -> str:
+    """Of vLLM and of what it computes with, in its own environment."""
+    command = [str(python), "-c", _NAME_VERSIONS]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

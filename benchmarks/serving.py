@@ -126,18 +126,33 @@ def _servers(model: Path, options: argparse.Namespace) -> list[Server]:
 def _introduce(page: Page, found: Comparison, options: argparse.Namespace) -> None:
     size = f"hidden size {options.hidden}, {options.layers} layers"
     what = options.model.name if options.model else f"a random Qwen2-shaped checkpoint ({size})"
-    without = "" if "vLLM" in found.servers else " vLLM was not measured: no interpreter was named."
-    how = {"vllm": "token ids, so that it need not tokenize", "vllm-text": "rendered text"}
     page.say(
         f"{', '.join(found.servers)}, one at a time, each serving {what} in {options.dtype} on "
         f"{options.device}, started and warmed up for each of {options.repeats} turns in which "
-        f"they alternate. vLLM gets {how[options.vllm_input]}, without its activation; naive is "
-        "`benchmarks/naive_server.py`, padded batches of transformers behind FastAPI. The client "
-        f"runs on the same machine.{without}"
+        "they alternate. The client runs on the same machine."
+    )
+    if not options.no_naive:
+        page.say(
+            "naive: `benchmarks/naive_server.py`, padded batches of transformers behind FastAPI, "
+            "asked as OpenRLHF asks."
+        )
+    page.say(_say_vllm(options))
+
+
+def _say_vllm(options: argparse.Namespace) -> str:
+    if not options.vllm_python:
+        return "vLLM was not measured: no interpreter was named with --vllm-python."
+    ids = options.vllm_input == "vllm"
+    asked = "token ids, so that it need not tokenize," if ids else "rendered text"
+    return (
+        f"vLLM: {servers.vllm_versions(options.vllm_python)}; `/classify` with {asked} and without "
+        "its activation; on a CPU with 4 GiB for its KV cache and all cores for computing; all "
+        "else, prefix caching among it, by its defaults."
     )
 
 
-def _url(argument: str) -> Server:
+def parse_url(argument: str) -> Server:
+    """A server that runs already, as `--url` names it."""
     name, _, rest = argument.partition("=")
     dialect, _, url = rest.partition("=")
     if not url or dialect not in DIALECTS:
@@ -156,7 +171,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--vllm-python", type=Path, help="interpreter of a venv with vLLM")
     parser.add_argument("--vllm-input", choices=["vllm", "vllm-text"], default="vllm")
     parser.add_argument("--no-naive", action="store_true", help="leave the naive server out")
-    parser.add_argument("--url", type=_url, action="append", default=[], metavar="NAME=DIALECT=URL")
+    parser.add_argument(
+        "--url", type=parse_url, action="append", default=[], metavar="NAME=DIALECT=URL"
+    )
     parser.add_argument("--traces", nargs="+", choices=list(PLANS), default=list(PLANS))
     parser.add_argument("--requests", type=int, help="of each trace; default: its own number")
     parser.add_argument("--seconds", type=float, help="after which no more of a trace is sent")
