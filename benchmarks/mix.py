@@ -1,13 +1,14 @@
 """Mixed load of a soak: what each kind of client asks, and what it may be answered."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from benchmarks.corpus import Writer
 from benchmarks.traces import Request
 
-TOO_LONG = "too_long"
+EMPTY, TOO_LONG = "empty", "too_long"
+"""Errors of single candidates, by their codes."""
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,14 @@ class Order:
     """One request of the native dialect.
 
     Attributes:
-        too_long: the candidate that must be answered by that error, if there is one.
+        errors: what candidates must be answered instead of a score, by their places.
         leave_after: seconds until the client goes away, if it does.
     """
 
     kind: str
     request: Request
     priority: str = "interactive"
-    too_long: int | None = None
+    errors: Mapping[int, str] = field(default_factory=dict)
     leave_after: float | None = None
 
     @property
@@ -49,13 +50,10 @@ class Pool:
             case "bulk":
                 return Order(kind, texts, priority="bulk")
             case "empty candidate":
-                return Order(kind, Request(texts.prompt, ("", *some.candidates)))
+                return Order(kind, _with(some, ""), errors={len(some.candidates): EMPTY})
             case "too long":
-                return Order(
-                    kind,
-                    Request(texts.prompt, (*some.candidates, self.endless)),
-                    too_long=len(some.candidates),
-                )
+                longer = _with(some, self.endless)
+                return Order(kind, longer, errors={len(some.candidates): TOO_LONG})
             case "leaves":
                 return Order(kind, texts, leave_after=rng.uniform(0.0, 0.2))
             case _:
@@ -77,6 +75,10 @@ def make_pool(writer: Writer, max_tokens: int, prompts: int = 24, candidates: in
         for _ in range(prompts)
     ]
     return Pool(pairs, writer.answer(rng, max_tokens + 1))
+
+
+def _with(texts: Request, last: str) -> Request:
+    return Request(texts.prompt, (*texts.candidates, last))
 
 
 def _some(texts: Request, rng: random.Random) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import httpx
 from matplotlib.figure import Figure
 from pydantic import BaseModel
 
-from benchmarks.mix import KINDS, TOO_LONG, Order, Pool, make_pool
+from benchmarks.mix import KINDS, Order, Pool, make_pool
 from benchmarks.page import Cell, Page, add_output_options, verdict
 from benchmarks.processes import Memory, running, watching
 from benchmarks.servers import ours
@@ -27,6 +27,9 @@ from service.settings import DEFAULT_MODEL
 
 _PATIENCE = 60.0
 """Seconds without an answer after which a request is lost."""
+
+_AWAY = 1.0
+"""Seconds until a client that left asks again."""
 
 _MOST_SLOPE = 0.005
 """Growth per minute after the first one, as a share of what is resident then."""
@@ -68,7 +71,7 @@ class Ledger:
         (result,) = _Answer.model_validate_json(answer).results
         texts = order.request.candidates
         for place, (text, row) in enumerate(zip(texts, result.scores, strict=True)):
-            expected = TOO_LONG if place == order.too_long else None
+            expected = order.errors.get(place)
             code = row.error.code if row.error else None
             if code != expected:
                 self.faults[f"{order.kind}: error {code} instead of {expected}"] += 1
@@ -104,6 +107,7 @@ class Load:
                 answer = await self.http.post("/v1/score", json=order.body)
         except TimeoutError:
             self.ledger.left += 1
+            await asyncio.sleep(_AWAY)
         except httpx.HTTPError as error:
             self.ledger.faults[f"{order.kind}: {type(error).__name__}"] += 1
         else:

@@ -24,10 +24,11 @@ def test_only_the_endless_candidate_is_too_long() -> None:
         len(_WRITER.tokenizer.encode(order.request.prompt + text).ids)
         for text in order.request.candidates
     ]
-    assert [place for place, length in enumerate(lengths) if length > 480] == [order.too_long]
+    assert [place for place, length in enumerate(lengths) if length > 480] == list(order.errors)
 
 
 def test_an_empty_candidate_is_asked_for_and_somebody_leaves() -> None:
-    assert _POOL.order("empty candidate", random.Random(1)).request.candidates[0] == ""
+    empty = _POOL.order("empty candidate", random.Random(1))
+    assert [empty.request.candidates[place] for place in empty.errors] == [""]
     assert _POOL.order("leaves", random.Random(1)).leave_after is not None
     assert _POOL.order("bulk", random.Random(1)).body["priority"] == "bulk"

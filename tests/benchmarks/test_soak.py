@@ -9,7 +9,7 @@ from benchmarks.processes import Memory
 from benchmarks.soak import Ledger, settle
 from benchmarks.traces import Request
 
-_ORDER = Order("too long", Request("p", ("x", "y" * 9)), too_long=1)
+_ORDER = Order("too long", Request("p", ("x", "y" * 9)), errors={1: "too_long"})
 
 
 def _answer(score: float, code: str | None) -> bytes:
