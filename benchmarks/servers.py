@@ -1,5 +1,6 @@
 """How each server that is measured is started, from the same checkpoint."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ _HOST = ("--host", "127.0.0.1")
 _VLLM_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_CPU_KVCACHE_SPACE": "4",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }
@@ -39,14 +39,16 @@ def naive(model: Path, device: str, dtype: str) -> Launch:
 def vllm(python: Path, model: Path, dtype: str, max_tokens: int) -> Launch:
     """vLLM's server in an environment of its own; `python` is that environment's interpreter.
 
-    On a CPU vLLM keeps one core for its scheduler unless it is told to bind no threads; here it
-    computes on all of them, as the others do. A variable that is set already is left as it is.
+    On a CPU vLLM keeps one core for its scheduler unless it is told which to use; here it computes
+    on all of them, as the others do. A variable that is set already is left as it is.
     """
     module = (str(python), "-m", "vllm.entrypoints.openai.api_server", *_HOST)
     pooling = ("--runner", "pooling", "--convert", "classify")
     options = ("--model", str(model), "--dtype", dtype, "--max-model-len", str(max_tokens))
     command = (*module, *pooling, *options)
-    return Launch(command, "/health", _VLLM_ENVIRONMENT, patience=600)
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    environment = {**_VLLM_ENVIRONMENT, "VLLM_CPU_OMP_THREADS_BIND": cores}
+    return Launch(command, "/health", environment, patience=600)
 
 
 def vllm_versions(python: Path) -> str:
