@@ -16,13 +16,12 @@ from tempfile import TemporaryDirectory
 
 import torch
 from matplotlib.figure import Figure
-from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.arms import PACKED, PADDED, SHARED, TOLERANCE, Arm, Rivals, load_rivals
+from benchmarks.checkpoint import make_checkpoint
 from benchmarks.page import Cell, Page, add_output_options, verdict
 from benchmarks.workloads import BATCH, LONGEST, Workload, workloads
-from trainer.base import BaseConfig, train_tokenizer
 
 _TARGETS = (((600, 16, 150), SHARED, 4.0), ((600, 1, 150), PACKED, 1.0))
 """P, N and C, and how many times as fast as padding an arm should be there."""
@@ -73,34 +72,6 @@ def main() -> None:
     _judge(page, found)
     page.figure = plot(found)
     page.write(options)
-
-
-def make_checkpoint(folder: Path, hidden: int, layers: int) -> Path:
-    """Random weights at a scale where attention matters to the score, as it hardly would at 0.02.
-
-    Saved with a tokenizer, because a checkpoint without one is not loaded.
-    """
-    config = AutoConfig.for_model(
-        "qwen2",
-        vocab_size=32_000,
-        hidden_size=hidden,
-        intermediate_size=hidden * 11 // 4,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden // 64,
-        num_key_value_heads=max(1, hidden // 128),
-        max_position_embeddings=4096,
-        pad_token_id=0,
-        num_labels=1,
-    )
-    torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(config)
-    for name, weight in model.named_parameters():
-        if weight.ndim == 2:
-            torch.nn.init.normal_(weight, std=1.0 if "embed" in name else weight.shape[1] ** -0.5)
-    model.save_pretrained(folder)
-    tokenizer = train_tokenizer(["def add(a, b): return a + b"], BaseConfig(vocabulary=300))
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def _introduce(page: Page, rivals: Rivals, options: argparse.Namespace) -> None:

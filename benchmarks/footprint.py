@@ -10,12 +10,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.mbpp import read_problems
 from benchmarks.page import Cell, Page, add_output_options, verdict
+from benchmarks.processes import peak, resident
 from benchmarks.service_process import OwnService, own_service
 
 GROUP = 20
@@ -83,11 +83,11 @@ def main() -> None:
 
 def _start(model: str | None) -> Start:
     with own_service(model) as service:
-        return Start(service.ready_after, _megabytes(service))
+        return Start(service.ready_after, resident(service.pid))
 
 
 def _work(service: OwnService, texts: list[str], candidates: int) -> Load:
-    samples = [Sample(0, _megabytes(service))]
+    samples = [Sample(0, resident(service.pid))]
     sent = scored = tokens = 0
     began = time.perf_counter()
     for done in tqdm(range(GROUP, candidates + 1, GROUP), desc="requests"):
@@ -95,28 +95,14 @@ def _work(service: OwnService, texts: list[str], candidates: int) -> Load:
         scored += sum(score is not None for score in answer.scores)
         sent, tokens = done, tokens + answer.tokens
         if done % _EVERY == 0:
-            samples.append(Sample(done, _megabytes(service)))
+            samples.append(Sample(done, resident(service.pid)))
     seconds = time.perf_counter() - began
-    return Load(samples, seconds, sent, scored, tokens, _peak(service.pid))
+    return Load(samples, seconds, sent, scored, tokens, peak(service.pid))
 
 
 def _candidates(texts: list[str], number: int) -> list[str]:
     """Other texts for every number, so that nothing can be remembered."""
     return [f"{text}  # {number}" for text in random.Random(number).sample(texts, GROUP)]
-
-
-def _megabytes(service: OwnService) -> float:
-    return float(psutil.Process(service.pid).memory_info().rss) / 1e6
-
-
-def _peak(pid: int) -> float | None:
-    """Most that was ever resident, loading included, in MB; None where the kernel does not say."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return None
-    kibibytes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return kibibytes[0] * 1024 / 1e6 if kibibytes else None
 
 
 def _report_starts(page: Page, starts: list[Start]) -> None:
