@@ -160,6 +160,7 @@ def load_vllm_engine(release: Release, settings: Settings, *, max_tokens: int) -
         ReleaseError: the checkpoint has no score head.
         EngineUnavailable: vLLM is not installed, or does not do what is asked for.
     """
+    _require_merged(release)
     _require_head(release)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -178,6 +179,14 @@ def load_vllm_engine(release: Release, settings: Settings, *, max_tokens: int) -
         ) from error
     _require_causal(release, config)
     return VllmEngine(config)
+
+
+def _require_merged(release: Release) -> None:
+    if release.adapter:
+        raise EngineUnavailable(
+            f"{release.adapter} with vLLM, which would score its base alone. Save it merged "
+            "(merge_and_unload), or choose --engine torch"
+        )
 
 
 def _arguments(release: Release, settings: Settings, max_tokens: int) -> "AsyncEngineArgs":
