@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from reward_model.attention import IMPLEMENTATION, Tree, grow
 from reward_model.checkpoint import backbone_dtype, load_model, load_tokenizer
 from reward_model.encoders import EncoderForward, is_encoder
+from reward_model.linear import pack_linears
 from reward_model.packing import Sequence, pack
 from reward_model.positions import longest_text
 from reward_model.release import Release
@@ -42,6 +43,7 @@ class RewardNetwork:
         dtype: of the backbone.
         max_tokens: longest sequence it takes.
         shares_prefixes: whether a prefix that a batch has in common is computed once.
+        packs_linears: whether linear layers run on weights laid out for oneDNN.
         fallback_reason: why a slower way than the architecture's own is taken; None when not.
     """
 
@@ -54,6 +56,7 @@ class RewardNetwork:
         self.max_tokens = min(
             max_tokens, tokenizer.model_max_length, longest_text(model) or max_tokens
         )
+        self.packs_linears = pack_linears(model.base_model)
         self._encoder = EncoderForward(model, self.max_tokens) if is_encoder(model) else None
         self.fallback_reason = (
             self._encoder.fallback_reason if self._encoder else self._try_packing()

@@ -20,6 +20,7 @@ MAY_IMPORT = {
 MODEL_FILES = {
     "reward_model/attention.py",
     "reward_model/flex.py",
+    "reward_model/linear.py",
     "reward_model/checkpoint.py",
     "reward_model/encoders.py",
     "reward_model/merging.py",
