@@ -1,11 +1,13 @@
 """Attention over a packed prefix tree, registered with transformers' AttentionInterface.
 
-Two kernels, one meaning: token q sees token k exactly when k is q or an ancestor of q, and, in a
-layer with a sliding window, fewer than so many positions before it. On CPU every segment is one
-scaled-dot-product call whose keys are its ancestors' and its own. On CUDA it is one FlexAttention
-call under a block mask.
+Several kernels, one meaning: token q sees token k exactly when k is q or an ancestor of q, and, in
+a layer with a sliding window, fewer than so many positions before it. On CPU every segment is one
+scaled-dot-product call whose keys are its ancestors' and its own, or, for inference in float32 with
+neither window nor soft cap in the way, the calls of `reward_model.branches`. On CUDA it is one
+FlexAttention call under a block mask.
 """
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -16,6 +18,7 @@ from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from reward_model.branches import NONE, Branches, attend_by_branch
 from reward_model.flex import block_mask, capping, flex_kernel
 from reward_model.packing import Packed, Segment
 
@@ -49,6 +52,8 @@ class Tree:
     CUDA: a block mask says it all.
 
     Attributes:
+        reads: indices of all tokens whose scalar is wanted, in the batch's order.
+        branches: on CPU; of nothing on CUDA.
         subtree_end: on CUDA; None on CPU.
         masks: on CPU, of each stretch, by sliding window; filled as layers ask for them.
         block_masks: on CUDA, by sliding window; likewise.
@@ -59,6 +64,8 @@ class Tree:
     segment_sizes: list[int]
     atom_sizes: list[int]
     stretches: list[Stretch]
+    reads: Tensor
+    branches: Branches
     subtree_end: Tensor | None
     masks: dict[int | None, list[Tensor | None]] = field(default_factory=dict)
     block_masks: dict[int | None, BlockMask] = field(default_factory=dict)
@@ -75,6 +82,8 @@ def grow(packed: Packed, device: torch.device) -> Tree:
         [segment.end - segment.start for segment in packed.segments],
         [end - start for start, end in pairwise(cuts)],
         _stretches(packed.segments, cuts),
+        _reads(packed, device),
+        Branches.of(packed.segments),
         None,
     )
 
@@ -116,11 +125,18 @@ class How:
 
 def _attend_by_segment(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How) -> Tensor:
     if not torch.is_grad_enabled():
+        if not _needs_masks(query, tree, how):
+            return attend_by_branch(query, key, value, tree.branches, how.scale)
         return _attend_stretches(query, key, value, tree, how)
     # Training on CPU: backward, the flash kernel takes three times as long as plain products on
     # stretches this short, and bfloat16 1.6 times as long as float32.
     with sdpa_kernel(SDPBackend.MATH):
         return _attend_stretches(query.float(), key.float(), value.float(), tree, how)
+
+
+def _needs_masks(query: Tensor, tree: Tree, how: How) -> bool:
+    windowed = tree.branches.longest > (how.window or math.inf)
+    return windowed or how.softcap is not None or query.dtype != torch.float32
 
 
 def _attend_stretches(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How) -> Tensor:
@@ -193,7 +209,12 @@ def _grow_bucketed(packed: Packed, device: torch.device) -> Tree:
     ends = packed.subtree_end + list(range(real + 1, real + fill + 1))
     ids, positions = packed.ids + [0] * fill, packed.positions + [0] * fill
     ends_T = torch.tensor(ends, device=device)
-    return Tree(_row(ids, device), _row(positions, device), [], [], [], ends_T)
+    flat_ids, flat_positions = _row(ids, device), _row(positions, device)
+    return Tree(flat_ids, flat_positions, [], [], [], _reads(packed, device), NONE, ends_T)
+
+
+def _reads(packed: Packed, device: torch.device) -> Tensor:
+    return torch.tensor([index for reads in packed.reads for index in reads], device=device)
 
 
 def _row(values: list[int], device: torch.device) -> Tensor:

@@ -1,17 +1,19 @@
 """Linear layers for a CPU: oneDNN's product on weights that are laid out for it once.
 
 torch multiplies float32 matrices with MKL, which lays the weights out anew in every call and is
-tuned for one maker's processors. oneDNN comes with torch, too. Whichever is faster here is taken.
+tuned for one maker's processors. oneDNN comes with torch, too, and can do to a product, while it
+is in the cache, what often follows: an activation, or its sum or product with another matrix.
 """
 
 import time
 from collections.abc import Callable
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 _ROWS = 512
-"""Tokens of the trial product."""
+"""Tokens of the trial product, for which weights are laid out."""
 
 _TURNS = 5
 
@@ -21,20 +23,48 @@ _GAIN = 1.1
 _TOLERANCE = 1e-5
 """Largest difference from the usual product, in units of the largest entry."""
 
+Operation = Literal["add", "mul"]
+
 
 class PackedLinear(nn.Module):
     """As `nn.Linear`, for inference in float32; its weight is readable by oneDNN alone."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
-        bias: Tensor | None = linear.bias
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), _ROWS)
         self.bias = None if bias is None else bias.detach()
 
+    @classmethod
+    def of(cls, linear: nn.Linear) -> Self:
+        return cls(linear.weight, linear.bias)
+
     def forward(self, rows: Tensor) -> Tensor:
-        product = torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, "none", [], None)
+        return self._product(rows, "none")
+
+    def silu(self, rows: Tensor) -> Tensor:
+        """SiLU of the product."""
+        return self._product(rows, "swish")
+
+    def combined(self, rows: Tensor, operation: Operation, other: Tensor) -> Tensor:
+        """The product plus or times another matrix of its shape."""
+        product = torch.ops.mkldnn._linear_pointwise.binary(
+            rows, other, self.weight, self.bias, operation
+        )
         assert isinstance(product, Tensor)
         return product
+
+    def _product(self, rows: Tensor, activation: str) -> Tensor:
+        product = torch.ops.mkldnn._linear_pointwise(
+            rows, self.weight, self.bias, activation, [], None
+        )
+        assert isinstance(product, Tensor)
+        return product
+
+
+def runs_on_onednn(parameter: Tensor) -> bool:
+    """Whether a layer with this parameter can be one for oneDNN."""
+    on_cpu = parameter.device.type == "cpu" and parameter.dtype == torch.float32
+    return on_cpu and torch.backends.mkldnn.is_available()
 
 
 @torch.inference_mode()
@@ -48,17 +78,14 @@ def pack_linears(backbone: nn.Module) -> bool:
     if not linears or not _pays(max(linears.values(), key=lambda linear: linear.weight.numel())):
         return False
     for name, linear in linears.items():
-        backbone.set_submodule(name, PackedLinear(linear))
+        backbone.set_submodule(name, PackedLinear.of(linear))
     return True
 
 
 def _pays(linear: nn.Linear) -> bool:
-    weight = linear.weight
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+    if not runs_on_onednn(linear.weight):
         return False
-    if not torch.backends.mkldnn.is_available():
-        return False
-    packed, rows = PackedLinear(linear), torch.randn(_ROWS, linear.in_features)
+    packed, rows = PackedLinear.of(linear), torch.randn(_ROWS, linear.in_features)
     usual = linear(rows)
     if not torch.allclose(packed(rows), usual, rtol=0, atol=_TOLERANCE * float(usual.abs().max())):
         return False

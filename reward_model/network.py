@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from reward_model.attention import IMPLEMENTATION, Tree, grow
 from reward_model.checkpoint import backbone_dtype, load_model, load_tokenizer
 from reward_model.encoders import EncoderForward, is_encoder
+from reward_model.fused import fuse_layers
 from reward_model.linear import pack_linears
 from reward_model.packing import Sequence, pack
 from reward_model.positions import longest_text
@@ -43,7 +44,7 @@ class RewardNetwork:
         dtype: of the backbone.
         max_tokens: longest sequence it takes.
         shares_prefixes: whether a prefix that a batch has in common is computed once.
-        packs_linears: whether linear layers run on weights laid out for oneDNN.
+        fuses_layers: whether layers run as `reward_model.fused` on a CPU.
         fallback_reason: why a slower way than the architecture's own is taken; None when not.
     """
 
@@ -56,12 +57,15 @@ class RewardNetwork:
         self.max_tokens = min(
             max_tokens, tokenizer.model_max_length, longest_text(model) or max_tokens
         )
-        self.packs_linears = pack_linears(model.base_model)
         self._encoder = EncoderForward(model, self.max_tokens) if is_encoder(model) else None
+        self.fuses_layers = False
         self.fallback_reason = (
             self._encoder.fallback_reason if self._encoder else self._try_packing()
         )
         self.shares_prefixes = not (self._encoder or self.fallback_reason)
+        self.fuses_layers = self.shares_prefixes and self._fuse()
+        if not self.fuses_layers:
+            pack_linears(model.base_model)
         if self.fallback_reason:
             _log.warning("a slower forward, no prefix is shared: %s", self.fallback_reason)
 
@@ -88,9 +92,10 @@ class RewardNetwork:
 
     def _score_packed(self, batch: list[Sequence]) -> Scores:
         packed = pack(batch)
-        hidden = packed_hidden(self.model, grow(packed, self.model.device))
-        wanted = [index for reads in packed.reads for index in reads]
-        flat = iter(scores_at(self.model, hidden, wanted).tolist())
+        tree = grow(packed, self.model.device)
+        hidden = packed_hidden(self.model, tree)
+        read = hidden if self.fuses_layers else hidden[tree.reads]
+        flat = iter(scores_of(self.model, read).tolist())
         return [[next(flat) for _ in reads] for reads in packed.reads]
 
     def _score_plain(self, batch: list[Sequence]) -> Scores:
@@ -115,6 +120,10 @@ class RewardNetwork:
             self.model.set_attn_implementation(usual)
         return reason
 
+    def _fuse(self) -> bool:
+        tree = grow(pack(_probe(self.model, self.max_tokens)), self.model.device)
+        return fuse_layers(self.model, lambda: packed_hidden(self.model, tree))
+
     def _check_packing(self) -> str | None:
         batch = _probe(self.model, self.max_tokens)
         plain = self._score_plain(batch)
@@ -123,7 +132,10 @@ class RewardNetwork:
 
 
 def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
-    """Last hidden states [T, hidden] of a packed batch; the model attends by `IMPLEMENTATION`."""
+    """Last hidden states [T, hidden] of a packed batch; the model attends by `IMPLEMENTATION`.
+
+    Of a model whose last layer is fused, those of the tokens that are read: [len(reads), hidden].
+    """
     output = model.base_model(
         input_ids=tree.ids_1T, position_ids=tree.positions_1T, use_cache=False, tree=tree
     )
@@ -133,9 +145,13 @@ def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
 
 def scores_at(model: PreTrainedModel, hidden: Tensor, indices: list[int]) -> Tensor:
     """Scalar head [len(indices)] in float32, applied to the tokens read and to no others."""
+    return scores_of(model, hidden[torch.tensor(indices, device=hidden.device)])
+
+
+def scores_of(model: PreTrainedModel, rows: Tensor) -> Tensor:
+    """Scalar head [len(rows)] in float32, of last hidden states [len(rows), hidden]."""
     head = model.score
     assert isinstance(head, nn.Linear)
-    rows = hidden[torch.tensor(indices, device=hidden.device)]
     with torch.autocast(rows.device.type, enabled=False):
         return nn.functional.linear(rows.float(), head.weight.float()).squeeze(-1)
 

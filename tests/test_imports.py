@@ -21,6 +21,8 @@ MODEL_FILES = {
     "reward_model/attention.py",
     "reward_model/flex.py",
     "reward_model/linear.py",
+    "reward_model/fused.py",
+    "reward_model/branches.py",
     "reward_model/checkpoint.py",
     "reward_model/encoders.py",
     "reward_model/merging.py",

@@ -70,11 +70,18 @@ class TorchEngine:
             torch.cuda.empty_cache()
 
 
+_MEMORY_WORDS = (
+    *("can't allocate memory", "not enough memory"),
+    # oneDNN's, which knows of nothing else that could keep a layer from running that ran at load.
+    *("could not create a primitive", "could not create a memory", "could not execute a primitive"),
+)
+
+
 def _is_out_of_memory(error: Exception) -> bool:
     """A CPU's allocator raises nothing more special than RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return any(words in str(error) for words in _MEMORY_WORDS)
 
 
 def _filler(tokens: int, longest: int) -> list[Sequence]:

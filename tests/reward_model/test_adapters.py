@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from reward_model.adapters import open_checkpoint
+from reward_model.checkpoint import load_model
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release import ReleaseError
@@ -110,8 +111,8 @@ def test_it_is_merged_before_it_is_cast(tmp_path: Path) -> None:
     base = make_base(tmp_path)
     adapter = make_adapter(tmp_path, base, saved=["score"])
     release = open_checkpoint(adapter)
-    exact = RewardNetwork.load(release, device="cpu").model
-    cast = RewardNetwork.load(release, device="cpu", dtype="bfloat16").model
+    exact = load_model(release, device="cpu", dtype="float32")
+    cast = load_model(release, device="cpu", dtype="bfloat16")
     for (name, weight), (_, expected) in zip(
         cast.named_parameters(), exact.named_parameters(), strict=True
     ):

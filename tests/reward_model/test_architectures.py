@@ -49,6 +49,7 @@ BATCHES: dict[str, list[Ids]] = {
     "one token": [TRUNK[:1]],
     "in company": [TRUNK, TRUNK[5:40], TRUNK[::2]],
     "shared prefix": [TRUNK[:30] + (8, 9, 10 + i) * (1 + i) for i in range(5)],
+    "pad == EOS": [(*TRUNK[:20], 2), (*TRUNK[:20], 2, 2), (2, *TRUNK[:20], 2), (2,), (2, 2)],
     "late branch": [(*TRUNK, 7), (*TRUNK, 8), TRUNK, TRUNK[:-1]],
     "window exceeded after a branch": [
         TRUNK[: WINDOW - 2] + TRUNK[: 3 * WINDOW],
@@ -66,6 +67,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         shape=ARCHITECTURES[name],
         bos_token_id=1,
         eos_token_id=2,
+        pad_token_id=2,
     )
 
 

@@ -19,7 +19,23 @@ def test_the_product_is_that_of_the_usual_layer(bias: bool, shape: tuple[int, ..
     torch.manual_seed(0)
     usual, rows = nn.Linear(48, 80, bias=bias), torch.randn(shape)
     with torch.inference_mode():
-        assert torch.allclose(PackedLinear(usual)(rows), usual(rows), rtol=0, atol=1e-5)
+        assert torch.allclose(PackedLinear.of(usual)(rows), usual(rows), rtol=0, atol=1e-5)
+
+
+@needs_onednn
+@pytest.mark.parametrize("bias", [False, True])
+def test_what_follows_a_product_is_done_with_it(bias: bool) -> None:
+    torch.manual_seed(0)
+    usual, rows, other = nn.Linear(48, 80, bias=bias), torch.randn(7, 48), torch.randn(7, 80)
+    packed = PackedLinear.of(usual)
+    with torch.inference_mode():
+        product = usual(rows)
+        for fused, expected in (
+            (packed.silu(rows), nn.functional.silu(product)),
+            (packed.combined(rows, "mul", other), product * other),
+            (packed.combined(rows, "add", other), product + other),
+        ):
+            assert torch.allclose(fused, expected, rtol=0, atol=1e-5)
 
 
 @needs_onednn
