@@ -50,6 +50,18 @@ class BodyTooSlow(ServiceError):
     code = "body_too_slow"
 
 
+class ItemRefused(ServiceError):
+    """One item cannot be scored, and the dialect has no place to say so beside the others."""
+
+    code = "item_refused"
+
+
+class ItemFailed(ServiceError):
+    """As `ItemRefused`, but the fault is ours."""
+
+    code = "item_failed"
+
+
 class DeadlineExceeded(ServiceError):
     """The client's own `timeout_ms` passed."""
 

@@ -2,15 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MOST_CANDIDATES = 16_384
 """Of one request, whatever the settings: to read more of them would hold up all others."""
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
+
+
+DialectName = Literal["native"]
+DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
+
+
+def _split_names(value: object) -> object:
+    """A list as people write it in a flag or a variable."""
+    return tuple(filter(None, value.replace(",", " ").split())) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -60,6 +69,15 @@ class Settings(BaseSettings):
     port: Annotated[
         int, Field(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")
     ] = 8000
+    dialects: Annotated[
+        tuple[DialectName, ...],
+        NoDecode,
+        BeforeValidator(_split_names),
+        Field(
+            description="Whose clients are served, with commas between: each adds its routes "
+            "(docs/clients.md). What is left out is answered 404. Unset: all."
+        ),
+    ] = DIALECT_NAMES
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         Field(description="Where the model runs; auto takes a GPU if there is one."),
