@@ -14,7 +14,9 @@ from service.edge import Edge
 from service.errors import (
     BodyTooLarge,
     BodyTooSlow,
+    CannotLoad,
     ClientGone,
+    Conflict,
     DeadlineExceeded,
     Draining,
     InternalError,
@@ -23,6 +25,7 @@ from service.errors import (
     ItemRefused,
     MalformedBody,
     NoSuchRoute,
+    NotAllowed,
     NotReady,
     QueueFull,
     ServiceError,
@@ -47,6 +50,9 @@ STATUS: dict[type[ServiceError], int] = {
     UnknownModel: 404,
     BodyTooSlow: 408,
     BodyTooLarge: 413,
+    NotAllowed: 401,
+    Conflict: 409,
+    CannotLoad: 422,
     ClientGone: 499,
     ItemRefused: 422,
     InternalError: 500,
@@ -82,8 +88,7 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
     for dialect in dialects:
         app.include_router(dialect.router)
     app.include_router(ops.router)
-    for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
+    answer_errors(app)
     app.add_middleware(
         Edge,
         max_body_bytes=settings.max_body_bytes,
@@ -91,6 +96,12 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         answer=lambda error, path: answer(error, error_body_for(dialects, path, openai_error)),
     )
     return app
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Turn every exception into its response; the app's state names the dialects."""
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
 
 
 def answer(error: ServiceError, body_of: ErrorBody = openai_error) -> Response:

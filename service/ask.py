@@ -126,6 +126,8 @@ class Scored:
     because their prefixes were in the same batch already.
     """
 
+    model: str
+    version: str
     inputs: tuple[tuple[ItemScore, ...], ...]
     computed_tokens: int
     saved_tokens: int

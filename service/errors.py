@@ -42,6 +42,24 @@ class UnknownModel(ServiceError):
     code = "model_not_found"
 
 
+class Conflict(ServiceError):
+    """What is loaded stands against it."""
+
+    code = "conflict"
+
+
+class CannotLoad(ServiceError):
+    """A model is not fit to be served; nothing has changed."""
+
+    code = "cannot_load"
+
+
+class NotAllowed(ServiceError):
+    """Without a key, or with a wrong one."""
+
+    code = "not_allowed"
+
+
 class BodyTooLarge(ServiceError):
     code = "body_too_large"
 

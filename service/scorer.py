@@ -73,6 +73,8 @@ class Scorer:
             for index, entry in enumerate(encoded)
         ]
         return Scored(
+            model=self._model.name,
+            version=self._model.release.version,
             inputs=_per_input(ask, items),
             computed_tokens=sum(job.computed for job in jobs.values()),
             saved_tokens=sum(job.tokens - job.computed for job in jobs.values()),

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
+from service.compose import Part
 from service.record import record_of, server_timing
 from service.routes import dialect
-from service.routes.dialect import Dialect, refuse_other_model
+from service.routes.dialect import Dialect
 from service.routes.json_body import JsonRoute
 from service.routes.openai_shape import ERRORS, openai_error
 from service.routes.score_request import ScoreRequest
@@ -23,11 +24,15 @@ async def score(
     One candidate that cannot be scored has an `error` and changes nothing for the others.
     The response's `Server-Timing` says where the time went; `X-Request-Id` is taken or made.
     """
-    refuse_other_model(body.model, service)
     ask = body.to_ask()
-    scored = await dialect.score(request, service, ask, param="inputs")
-    response.headers["Server-Timing"] = server_timing(scored.timings)
-    return to_response(record_of(request).request_id, service.model, ask, scored)
+    record, parts = record_of(request), list[Part]()
+    if body.models:
+        parts = await dialect.compose(request, service, ask, param="inputs", weights=body.models)
+    else:
+        await dialect.score(request, service, ask, param="inputs", model=body.model)
+    assert record.scored is not None
+    response.headers["Server-Timing"] = server_timing(record.scored.timings)
+    return to_response(record.request_id, ask, record.scored, parts)
 
 
 DIALECT = Dialect(router, openai_error)

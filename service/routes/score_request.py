@@ -19,6 +19,9 @@ Candidate = Annotated[
     Discriminator(lambda value: "<list>" if isinstance(value, list) else "<text>"),
 ]
 
+Weight = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+
+_MOST_MODELS = 16
 _MOST_FIELDS = 32
 _DAY_MS = 24 * 60 * 60 * 1000
 
@@ -112,7 +115,18 @@ class ScoreRequest(_Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     inputs: list[ScoreInput] = Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
-    model: str | None = Field(None, description="If given, it must be the one that is served.")
+    model: str | None = Field(
+        None,
+        description="One of /v1/models, its current version, or `name@version`, which is that "
+        "version as long as it is loaded. Unset: the first.",
+    )
+    models: dict[str, Weight] | None = Field(
+        None,
+        min_length=1,
+        max_length=_MOST_MODELS,
+        description="Instead of `model`: models and weights. The score is then the weighted sum "
+        "of their normalised scores, and `parts` has each; all must be calibrated.",
+    )
     priority: Priority = Field(
         "interactive", description="`bulk` work runs when no interactive work waits."
     )
@@ -131,6 +145,14 @@ class ScoreRequest(_Strict):
     steps: Steps | None = Field(
         None, description="Score each candidate's steps, too, in the same forward."
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_name_models(self) -> Self:
+        if self.models and self.model:
+            raise ValueError("needs either model or models, and not both")
+        if self.models and self.steps:
+            raise ValueError("has steps, which several models together do not score")
+        return self
 
     @model_validator(mode="after")
     def _lists_are_of_steps(self) -> Self:

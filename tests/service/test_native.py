@@ -3,6 +3,8 @@
 import asyncio
 import math
 
+import pytest
+
 from reward_model.packing import Sequence
 from service.routes.score_request import _EXAMPLE
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, raw_score, running
@@ -33,6 +35,7 @@ async def test_the_whole_answer() -> None:
                         "truncated": False,
                         "tokens_dropped": 0,
                         "steps": None,
+                        "parts": None,
                         "error": {"code": "too_long"},
                     },
                     _scored(3, 7.0),
@@ -54,6 +57,7 @@ def _scored(index: int, score: float) -> dict[str, object]:
         "truncated": False,
         "tokens_dropped": 0,
         "steps": None,
+        "parts": None,
         "error": None,
     }
 
@@ -133,6 +137,22 @@ async def test_a_model_without_steps_says_so() -> None:
     assert answer.json()["error"]["param"] == "steps"
 
 
+@pytest.mark.parametrize("seconds", ["0.05", "60"])
+async def test_a_deadline_may_come_in_a_header(seconds: str) -> None:
+    engine = GatedEngine()
+    async with running(engine) as app:
+        headers = {"X-Request-Timeout": seconds}
+        body = {"inputs": [{"prompt": "p", "candidates": ["a"]}], "timeout_ms": 50}
+        late = await app.client.post("/v1/score", json=body, headers=headers)
+        wrong = [
+            await app.client.post("/v1/score", json=body, headers={"X-Request-Timeout": given})
+            for given in ("soon", "0", "-1", "inf", "nan")
+        ]
+        engine.go_on.release()
+    assert late.json()["error"]["code"] == "deadline_exceeded"
+    assert [answer.status_code for answer in wrong] == [422] * 5
+
+
 async def test_server_timing_names_every_step() -> None:
     async with running() as app:
         answer = await app.score("prompt", "a")
@@ -149,7 +169,7 @@ async def test_the_served_model_may_be_named_and_no_other() -> None:
     assert other.status_code == 404
     error = other.json()["error"]
     assert (error["code"], error["param"]) == ("model_not_found", "model")
-    assert "'fake-rm'" in error["message"]
+    assert "fake-rm" in error["message"]
 
 
 class BrokenEngine(FakeEngine):
