@@ -1,22 +1,47 @@
-"""Conversation -> token ids and the token whose scalar is the score.
+"""Conversation -> token ids and the tokens whose scalars are the scores.
 
 Text never becomes control tokens: special tokens count where the template wrote them, never where
 a user did. Text without any is encoded by the tokenizer in one go, exactly as the template's own.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from dataclasses import dataclass
 from functools import lru_cache
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from reward_model.chat import ChatTokenizer, Conversation, Message, Unencodable, render
+from reward_model.disguise import Disguise, any_of, split, unused_characters
 from reward_model.packing import Sequence
 
 _MOST_CACHED_TURNS = 64
 """What the template writes around longer conversations is not kept: it takes memory as they do."""
 
-_PRIVATE_USE = range(0xE000, 0xF900)
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A text that its sender rendered: special tokens in it are tokens, as they are meant to be.
+
+    Attributes:
+        add_special_tokens: put before and after it what the tokenizer would.
+        last: keep so many tokens from its end; None keeps all.
+    """
+
+    text: str
+    add_special_tokens: bool = False
+    last: int | None = None
+
+
+@dataclass(slots=True)
+class _Encoded:
+    """Ids of a text, and where in it each of them ends."""
+
+    ids: list[int]
+    ends: list[int]
+
+    def add(self, encoding: Encoding, start: int) -> None:
+        self.ids.extend(encoding.ids)
+        self.ends.extend(start + end for _, end in encoding.offsets)
 
 
 class TooLong(ValueError):
@@ -49,28 +74,85 @@ class Encoder:
         self._literal = _bare_copy(tokenizer.backend_tokenizer)
         self._literal.encode_special_tokens = True
         self._special_ids = _special_ids(tokenizer.backend_tokenizer)
-        self._special = _any_of(self._special_ids)
+        self._vocabulary = 1 + max(tokenizer.backend_tokenizer.get_vocab().values())
+        self._special = any_of(self._special_ids)
         self._template_specials = lru_cache(maxsize=1024)(self._specials_for_roles)
 
-    def encode(self, conversation: Conversation) -> Sequence:
+    def encode(self, conversation: Conversation, step_ends: tuple[int, ...] = ()) -> Sequence:
         """Ids of the rendered conversation and the position of its score.
+
+        Args:
+            step_ends: ascending; where the steps of the last message end, in characters of it. The
+                tokens that hold their last characters are read, too, before that of the score.
 
         Raises:
             TooLong: more than `max_tokens` ids.
             Unencodable: the template refuses the conversation, or renders nothing.
         """
-        ids = self._ids(conversation)
+        text = render(self._tokenizer, conversation)
+        if not step_ends:
+            return self.checked(self._ids(conversation, text))
+        encoded = self._with_ends(conversation, text)
+        sequence = self.checked(encoded.ids)
+        start = self._start_of_answer(conversation, text)
+        steps = (bisect_left(encoded.ends, start + end) for end in step_ends)
+        return Sequence(sequence.ids, (*steps, *sequence.read_at))
+
+    def encode_rendered(self, rendered: Rendered) -> Sequence:
+        """Ids of a text as it is, without template. Raises as `encode` does."""
+        ids = self._parsing.encode(
+            rendered.text, add_special_tokens=rendered.add_special_tokens
+        ).ids
+        return self.checked(ids if rendered.last is None else ids[-rendered.last :])
+
+    def checked(self, ids: list[int]) -> Sequence:
+        """Ids that somebody else encoded. Raises as `encode` does, or for ids out of vocabulary."""
         if not ids:
             raise Unencodable("the chat template renders this conversation to no tokens")
         if len(ids) > self.max_tokens:
             raise TooLong(len(ids), self.max_tokens)
+        if not 0 <= min(ids) <= max(ids) < self._vocabulary:
+            raise Unencodable(f"token ids of this model are from 0 to {self._vocabulary - 1}")
         return Sequence(tuple(ids), (self._read_position(ids),))
 
-    def _ids(self, conversation: Conversation) -> list[int]:
-        text = render(self._tokenizer, conversation)
+    def count(self, conversation: Conversation) -> int:
+        """Tokens of the rendered conversation, however many."""
+        return len(self._ids(conversation, render(self._tokenizer, conversation)))
+
+    def token_spans(self, content: str) -> list[tuple[int, int]]:
+        """First and end character of each token of a text by itself."""
+        spans: list[tuple[int, int]] = self._literal.encode(
+            content, add_special_tokens=False
+        ).offsets
+        return spans
+
+    def _ids(self, conversation: Conversation, text: str) -> list[int]:
         if self._is_benign(conversation, text):
             return list(self._parsing.encode(text, add_special_tokens=False).ids)
-        return self._guarded_ids(conversation)
+        return self._guarded(conversation).ids
+
+    def _with_ends(self, conversation: Conversation, text: str) -> _Encoded:
+        if not self._is_benign(conversation, text):
+            return self._guarded(conversation)
+        encoded = _Encoded([], [])
+        encoded.add(self._parsing.encode(text, add_special_tokens=False), 0)
+        return encoded
+
+    def _start_of_answer(self, conversation: Conversation, text: str) -> int:
+        """Where the last message's own first character is, or would be, in the rendered text.
+
+        Raises:
+            Unencodable: the template does more to it than to strip it.
+        """
+        role, content = conversation[-1]
+        mark = next(iter(unused_characters(conversation)), "")
+        start = render(self._tokenizer, (*conversation[:-1], Message(role, mark))).find(mark)
+        core = content.strip()
+        if mark and text.startswith(content, start):
+            return start
+        if mark and text.startswith(core, start):
+            return start - content.index(core)
+        raise Unencodable("the chat template changes the text, so its steps cannot be found in it")
 
     def _is_benign(self, conversation: Conversation, text: str) -> bool:
         """True when the template alone wrote the special tokens in `text`.
@@ -89,56 +171,31 @@ class Encoder:
         text = render(self._tokenizer, tuple(Message(role, "x") for role in roles))
         return self._special.findall(text)
 
-    def _guarded_ids(self, conversation: Conversation) -> list[int]:
+    def _guarded(self, conversation: Conversation) -> _Encoded:
         """Ids when contents spell special tokens: those become the tokens of their letters.
 
         Contents are disguised so that none is spelled any more, the template is applied, what is
         special then is the template's own, and the text between is undisguised and encoded as is.
         """
-        disguise = _Disguise(conversation, self._special_ids)
+        disguise = Disguise(conversation, self._special_ids)
         hidden = tuple(
             Message(role, disguise.put_on(content, self._special)) for role, content in conversation
         )
-        ids: list[int] = []
-        for text, special in _split(self._special, render(self._tokenizer, hidden)):
+        encoded, start = _Encoded([], []), 0
+        for text, special in split(self._special, render(self._tokenizer, hidden)):
             literal = disguise.take_off(text)
-            ids.extend(self._literal.encode(literal, add_special_tokens=False).ids)
+            encoded.add(self._literal.encode(literal, add_special_tokens=False), start)
+            start += len(literal) + len(special)
             if special:
-                ids.append(self._special_ids[special])
-        return ids
+                encoded.ids.append(self._special_ids[special])
+                encoded.ends.append(start)
+        return encoded
 
     def _read_position(self, ids: list[int]) -> int:
         if self._pad_id is None:
             return len(ids) - 1
         kept = (index for index in reversed(range(len(ids))) if ids[index] != self._pad_id)
         return next(kept, 0)
-
-
-class _Disguise:
-    """Swaps first letters of special tokens for private-use characters no content contains."""
-
-    def __init__(self, conversation: Conversation, specials: Iterable[str]) -> None:
-        used = {letter for message in conversation for letter in message.content}
-        unused = [chr(code) for code in _PRIVATE_USE if chr(code) not in used]
-        letters = sorted({special[0] for special in specials})
-        if len(unused) <= len(letters):
-            raise Unencodable("the conversation uses up Unicode's private-use characters")
-        self._edge = unused[-1]
-        self._letters = dict(zip(letters, unused, strict=False))
-        self._original = {ord(new): old for old, new in self._letters.items()}
-        self._original[ord(self._edge)] = ""
-
-    def put_on(self, content: str, special: re.Pattern[str]) -> str:
-        """No special token is left inside; the edges stop one from forming across contents.
-
-        Edges go inside the outer white space, so that a template that strips still strips.
-        """
-        inner = re.sub(f"(?s)(?={special.pattern}).", lambda m: self._letters[m[0]], content)
-        core = inner.strip()
-        return inner.replace(core, f"{self._edge}{core}{self._edge}", 1) if core else inner
-
-    def take_off(self, text: str) -> str:
-        return text.translate(self._original)
 
 
 def _bare_copy(tokenizer: Tokenizer) -> Tokenizer:
@@ -152,18 +209,3 @@ def _bare_copy(tokenizer: Tokenizer) -> Tokenizer:
 def _special_ids(tokenizer: Tokenizer) -> dict[str, int]:
     added = tokenizer.get_added_tokens_decoder()
     return {token.content: index for index, token in added.items() if token.special}
-
-
-def _any_of(specials: Iterable[str]) -> re.Pattern[str]:
-    longest_first = sorted(specials, key=len, reverse=True)
-    pattern = "|".join(re.escape(special) for special in longest_first)
-    return re.compile(f"(?:{pattern})" if pattern else "(?!)")
-
-
-def _split(special: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
-    """Pairs of (text before, special token); the last pair's special token is empty."""
-    start = 0
-    for match in special.finditer(text):
-        yield text[start : match.start()], match[0]
-        start = match.end()
-    yield text[start:], ""

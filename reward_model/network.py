@@ -17,7 +17,7 @@ from reward_model.checkpoint import backbone_dtype, load_model, load_tokenizer
 from reward_model.encoders import EncoderForward, is_encoder
 from reward_model.fused import fuse_layers
 from reward_model.linear import pack_linears
-from reward_model.packing import Sequence, pack
+from reward_model.packing import Packed, Sequence, pack
 from reward_model.positions import longest_text
 from reward_model.release import Release
 from reward_model.selfcheck import Scores, disagreement
@@ -33,11 +33,13 @@ _PACKABLE = frozenset(
 )
 """Causal decoders whose attention goes through AttentionInterface; each is tested for parity."""
 
+Prepared = Packed | list[Sequence]
+
 _LAYERS = frozenset({"full_attention", "sliding_attention"})
 
 
 class RewardNetwork:
-    """A checkpoint ready to score. Not thread-safe: one thread does all model work.
+    """A checkpoint ready to score. Not thread-safe: one thread at a time does model work.
 
     Attributes:
         tokenizer: the checkpoint's own, with its chat template.
@@ -45,6 +47,7 @@ class RewardNetwork:
         max_tokens: longest sequence it takes.
         shares_prefixes: whether a prefix that a batch has in common is computed once.
         fuses_layers: whether layers run as `reward_model.fused` on a CPU.
+        reads_steps: whether several positions of a text can be read.
         fallback_reason: why a slower way than the architecture's own is taken; None when not.
     """
 
@@ -62,6 +65,7 @@ class RewardNetwork:
         self.fallback_reason = (
             self._encoder.fallback_reason if self._encoder else self._try_packing()
         )
+        self.reads_steps = self._encoder is None
         self.shares_prefixes = not (self._encoder or self.fallback_reason)
         self.fuses_layers = self.shares_prefixes and self._fuse()
         if not self.fuses_layers:
@@ -79,19 +83,26 @@ class RewardNetwork:
         model = load_model(release, device=device, dtype=dtype or release.dtype)
         return cls(model, load_tokenizer(release), release.max_tokens)
 
-    @torch.inference_mode()
     def score(self, batch: list[Sequence]) -> Scores:
         """Raw scores at each sequence's read positions, in the batch's order.
 
         Raises:
             ValueError: several positions of a text are asked of an encoder.
         """
-        if self._encoder:
-            return self._encoder.score(batch)
-        return self._score_packed(batch) if self.shares_prefixes else self._score_plain(batch)
+        return self.compute(self.prepare(batch))
 
-    def _score_packed(self, batch: list[Sequence]) -> Scores:
-        packed = pack(batch)
+    def prepare(self, batch: list[Sequence]) -> Prepared:
+        """What the model is not needed for; any thread may do it while a batch is computed."""
+        return pack(batch) if self.shares_prefixes else batch
+
+    @torch.inference_mode()
+    def compute(self, prepared: Prepared) -> Scores:
+        """The rest of `score`."""
+        if isinstance(prepared, Packed):
+            return self._score_packed(prepared)
+        return (self._encoder.score if self._encoder else self._score_plain)(prepared)
+
+    def _score_packed(self, packed: Packed) -> Scores:
         tree = grow(packed, self.model.device)
         hidden = packed_hidden(self.model, tree)
         read = hidden if self.fuses_layers else hidden[tree.reads]
@@ -128,7 +139,7 @@ class RewardNetwork:
         batch = _probe(self.model, self.max_tokens)
         plain = self._score_plain(batch)
         self.model.set_attn_implementation(IMPLEMENTATION)
-        return disagreement("packed", plain, lambda: self._score_packed(batch), self.dtype)
+        return disagreement("packed", plain, lambda: self._score_packed(pack(batch)), self.dtype)
 
 
 def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:

@@ -4,16 +4,19 @@ import json
 import logging
 import multiprocessing
 import os
+import socket
 import sys
 from typing import NoReturn
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from service.admin import create_admin_app
 from service.app import create_app
+from service.lifecycle import Service
 from service.logs import configure
 from service.model import ModelOpener, open_model
-from service.server import CannotListen, Server, listen
+from service.server import CannotListen, Server, SideServer, listen
 from service.settings import Settings, unknown_variables
 
 _log = logging.getLogger("service")
@@ -35,14 +38,27 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)
     app = create_app(settings, opener)
-    server = Server(app, settings, announce=lambda port: _announce(settings.host, port))
     try:
-        server.run(sockets=[listen(settings)])
+        server = Server(
+            app,
+            settings,
+            announce=lambda port: _announce(settings.host, port),
+            beside=_admin(app.state.service),
+        )
+        server.run(sockets=[listen(settings.host, settings.port)])
     except CannotListen as error:
         sys.exit(str(error))
     if refusal := app.state.service.refusal:
         print(f"cannot serve {refusal}", file=sys.stderr)
     _exit(server.exit_code, at_once=app.state.service.stuck)
+
+
+def _admin(service: Service) -> tuple[SideServer, socket.socket] | None:
+    settings = service.settings
+    if settings.admin_port is None:
+        return None
+    admin = SideServer(create_admin_app(service, settings.admin_key))
+    return admin, listen(settings.host, settings.admin_port)
 
 
 def _read_settings() -> Settings:

@@ -14,13 +14,18 @@ from service.edge import Edge
 from service.errors import (
     BodyTooLarge,
     BodyTooSlow,
+    CannotLoad,
     ClientGone,
+    Conflict,
     DeadlineExceeded,
     Draining,
     InternalError,
     InvalidRequest,
+    ItemFailed,
+    ItemRefused,
     MalformedBody,
     NoSuchRoute,
+    NotAllowed,
     NotReady,
     QueueFull,
     ServiceError,
@@ -32,8 +37,10 @@ from service.lifecycle import Service
 from service.model import ModelOpener, open_model
 from service.record import record_of
 from service.routes import native, ops
+from service.routes.dialect import Dialect, ErrorBody, error_body_for
 from service.routes.invalid import explain
-from service.settings import Settings
+from service.routes.openai_shape import openai_error
+from service.settings import DialectName, Settings
 
 STATUS: dict[type[ServiceError], int] = {
     MalformedBody: 400,
@@ -43,14 +50,22 @@ STATUS: dict[type[ServiceError], int] = {
     UnknownModel: 404,
     BodyTooSlow: 408,
     BodyTooLarge: 413,
+    NotAllowed: 401,
+    Conflict: 409,
+    CannotLoad: 422,
     ClientGone: 499,
+    ItemRefused: 422,
     InternalError: 500,
+    ItemFailed: 500,
     NotReady: 503,
     Draining: 503,
     QueueFull: 503,
     DeadlineExceeded: 504,
 }
 """Overload is 503 and not 429: RLHF clients retry the one and give up on the other."""
+
+DIALECTS: dict[DialectName, Dialect] = {"native": native.DIALECT}
+"""Where two have a path in common, the first one's route is found."""
 
 
 def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
@@ -68,30 +83,31 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    app.include_router(native.router)
+    dialects = [DIALECTS[name] for name in settings.dialects]
+    app.state.dialects = dialects
+    for dialect in dialects:
+        app.include_router(dialect.router)
     app.include_router(ops.router)
-    for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
+    answer_errors(app)
     app.add_middleware(
         Edge,
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
-        answer=openai_answer,
+        answer=lambda error, path: answer(error, error_body_for(dialects, path, openai_error)),
     )
     return app
 
 
-def openai_answer(error: ServiceError) -> Response:
-    """The error in OpenAI's shape."""
+def answer_errors(app: FastAPI) -> None:
+    """Turn every exception into its response; the app's state names the dialects."""
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+def answer(error: ServiceError, body_of: ErrorBody = openai_error) -> Response:
+    """The error's response; `body_of` says in which dialect."""
     status = STATUS[type(error)]
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    detail = {
-        "message": error.message,
-        "type": kind,
-        "param": error.param,
-        "code": error.code,
-    }
-    response = JSONResponse({"error": detail}, status)
+    response = JSONResponse(body_of(error, status), status)
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Draining):
@@ -113,7 +129,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     record_of(request).error = error.code
-    return openai_answer(error)
+    dialects = request.app.state.dialects
+    return answer(error, error_body_for(dialects, request.url.path, openai_error))
 
 
 async def _answer_validation_error(request: Request, error: Exception) -> Response:

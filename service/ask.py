@@ -3,38 +3,99 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from reward_model.chat import Conversation
+from reward_model.chat import Conversation, Message
+from reward_model.encoding import Rendered
 from service.backlog import Priority
 from service.errors import ItemError
+
+OverLength = Literal["error", "truncate_prompt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A whole conversation to score.
+
+    Attributes:
+        step_ends: ascending; characters of the answer after which a score is wanted, too.
+    """
+
+    conversation: Conversation
+    step_ends: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """A text that its sender turned into tokens."""
+
+    ids: tuple[int, ...]
+
+
+Subject = Chat | Rendered | Ids
+"""One item to score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A conversation so far, and the assistant's possible answers to it."""
+    """A conversation so far, and the assistant's possible answers to it.
+
+    Attributes:
+        step_ends: as of `Chat`, for each candidate; empty where no steps are asked for.
+    """
 
     prompt: Conversation
     candidates: tuple[str, ...]
+    step_ends: tuple[tuple[int, ...], ...] = ()
+
+    def subjects(self) -> list[Subject]:
+        ends = self.step_ends or ((),) * len(self.candidates)
+        return [
+            Chat((*self.prompt, Message("assistant", candidate)), steps)
+            for candidate, steps in zip(self.candidates, ends, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One item as it is: no prompt and candidates are told apart."""
+
+    subject: Subject
+
+    def subjects(self) -> list[Subject]:
+        return [self.subject]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A scoring request. `timeout` is in seconds; None waits as long as it takes."""
+    """A scoring request. `timeout` is in seconds; None waits as long as it takes.
 
-    inputs: tuple[Input, ...]
+    Attributes:
+        over_length: what becomes of a conversation that is longer than the model takes.
+    """
+
+    inputs: tuple[Input | Whole, ...]
     priority: Priority = "interactive"
     timeout: float | None = None
+    over_length: OverLength = "error"
 
     @property
     def items(self) -> int:
-        return sum(len(entry.candidates) for entry in self.inputs)
+        return sum(
+            len(entry.candidates) if isinstance(entry, Input) else 1 for entry in self.inputs
+        )
+
+    @property
+    def wants_steps(self) -> bool:
+        return any(isinstance(entry, Input) and entry.step_ends for entry in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemScore:
     """Raw and calibrated score, or why there is none. `tokens` is 0 if it has no encoding.
 
-    `cached` scores were computed for an earlier request.
+    `cached` scores were computed for an earlier request. `steps` are raw scores at the step ends
+    asked for. `dropped` tokens were cut out of the prompt, because that was asked for.
     """
 
     tokens: int
@@ -42,6 +103,8 @@ class ItemScore:
     normalized: float | None = None
     error: ItemError | None = None
     cached: bool = False
+    steps: tuple[float, ...] = ()
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +126,8 @@ class Scored:
     because their prefixes were in the same batch already.
     """
 
+    model: str
+    version: str
     inputs: tuple[tuple[ItemScore, ...], ...]
     computed_tokens: int
     saved_tokens: int

@@ -21,6 +21,8 @@ Priority = Literal["interactive", "bulk"]
 WINDOW = 256
 """Jobs among which relatives are looked for."""
 
+Answer = tuple[float, ...] | ItemError
+
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 
@@ -28,13 +30,13 @@ PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 class Job:
     """One sequence to score, with its own clock (seconds; all times are on the batcher's clock).
 
-    `answer` resolves to the raw score, or to why there is none. `computed` is the number of tokens
-    the engine worked through for this job, known once it ran.
+    `answer` resolves to the raw scores at the read positions, or to why there are none. `computed`
+    is the number of tokens the engine worked through for this job, known once it ran.
     """
 
     sequence: Sequence
     priority: Priority
-    answer: "asyncio.Future[float | ItemError]"
+    answer: "asyncio.Future[Answer]"
     queued_at: float
     deadline: float = math.inf
     started_at: float = field(default=math.nan, init=False)

@@ -15,13 +15,13 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from reward_model.packing import Sequence, new_tokens
-from service.backlog import Backlog, Job
+from service.backlog import Answer, Backlog, Job
 from service.engines import Engine, EngineDead, OutOfMemory
 from service.errors import DeadlineExceeded, ItemError
 
 _log = logging.getLogger(__name__)
 
-Answers = list[float | ItemError]
+Answers = list[Answer]
 
 _TOO_BIG = ItemError(
     "out_of_memory", "this text does not fit into the memory that is free, not even alone"
@@ -175,11 +175,10 @@ def _expire(jobs: list[Job]) -> None:
 
 
 def _read(rows: list[list[float]], expected: int) -> Answers:
-    """One score per sequence: that of its last read position."""
     assert len(rows) == expected, "the engine answers every sequence"
     return [
-        row[-1]
-        if math.isfinite(row[-1])
+        tuple(row)
+        if all(map(math.isfinite, row))
         else ItemError("non_finite", "the model gave a score that is not a finite number")
         for row in rows
     ]

@@ -46,7 +46,7 @@ class Edge:
 
     Args:
         max_body_bytes: of one request; larger ones are answered without their routes.
-        answer: turns an error into its response.
+        answer: turns an error into its response, given the path that was asked for.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Edge:
         *,
         max_body_bytes: int,
         metrics: Metrics,
-        answer: Callable[[ServiceError], Response],
+        answer: Callable[[ServiceError, str], Response],
     ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
@@ -103,7 +103,7 @@ class Edge:
     ) -> None:
         record.error = error.code
         if not reply.started:
-            await self._answer(error)(scope, receive, reply)
+            await self._answer(error, scope["path"])(scope, receive, reply)
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
         try:

@@ -1,21 +1,34 @@
-"""Conversations -> sequences on worker threads, so that the event loop never is held up."""
+"""Subjects -> sequences on worker threads, so that the event loop never is held up."""
 
 import asyncio
 import logging
 import threading
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from reward_model.chat import Conversation, Unencodable
-from reward_model.encoding import TooLong
+from reward_model.encoding import Rendered, TooLong
 from reward_model.packing import Sequence, new_tokens
-from service.ask import ItemScore
+from reward_model.shorten import shortened
+from service.ask import Chat, Ids, ItemScore, OverLength, Subject
 from service.errors import ItemError
 from service.model import Model
 
 _log = logging.getLogger(__name__)
 
 _CHUNK = 16
-"""Conversations per task: small, so that requests take turns on the threads."""
+"""Subjects per task: small, so that requests take turns on the threads."""
+
+_CUT_AT_MOST = 16
+"""Times what the model takes that a conversation may be, to be cut: all of it is encoded first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A subject's sequence, and how many tokens of its prompt were dropped."""
+
+    sequence: Sequence
+    dropped: int = 0
 
 
 class EncodePool:
@@ -32,20 +45,24 @@ class EncodePool:
         self._threads = threads
         self._at_once = at_once
 
-    async def encode(self, conversations: list[Conversation]) -> list[Sequence | ItemScore]:
-        """One entry per conversation, in order: its sequence, or the error it ends with.
+    async def encode(
+        self, subjects: list[Subject], over_length: OverLength = "error"
+    ) -> list[Encoded | ItemScore]:
+        """One entry per subject, in order: its sequence, or the error it ends with.
 
         When the caller is cancelled, what has not been encoded yet is left.
         """
         loop, left = asyncio.get_running_loop(), threading.Event()
         turn = asyncio.Semaphore(self._at_once)
 
-        async def encode(start: int) -> list[Sequence | ItemScore]:
-            chunk = conversations[start : start + _CHUNK]
+        async def encode(start: int) -> list[Encoded | ItemScore]:
+            chunk = subjects[start : start + _CHUNK]
             async with turn:
-                return await loop.run_in_executor(self._threads, self._encode_chunk, chunk, left)
+                return await loop.run_in_executor(
+                    self._threads, self._encode_chunk, chunk, over_length, left
+                )
 
-        tasks = map(encode, range(0, len(conversations), _CHUNK))
+        tasks = map(encode, range(0, len(subjects), _CHUNK))
         try:
             return [entry for chunk in await asyncio.gather(*tasks) for entry in chunk]
         finally:
@@ -68,19 +85,20 @@ class EncodePool:
         return dict(zip(order, counts, strict=True))
 
     def _encode_chunk(
-        self, chunk: list[Conversation], left: threading.Event
-    ) -> list[Sequence | ItemScore]:
-        return [self._encode_one(conversation) for conversation in chunk if not left.is_set()]
+        self, chunk: list[Subject], over_length: OverLength, left: threading.Event
+    ) -> list[Encoded | ItemScore]:
+        return [self._encode_one(subject, over_length) for subject in chunk if not left.is_set()]
 
-    def _encode_one(self, conversation: Conversation) -> Sequence | ItemScore:
-        if not conversation[-1].content:
+    def _encode_one(self, subject: Subject, over_length: OverLength) -> Encoded | ItemScore:
+        if not _content(subject):
             return ItemScore(0, error=ItemError("empty", "an empty candidate has nothing to score"))
-        if len(conversation) > self._model.engine.max_tokens:
-            return ItemScore(0, error=ItemError("too_long", self._endless(len(conversation))))
-        if (characters := _characters(conversation)) > self._model.max_characters:
-            return ItemScore(0, error=ItemError("too_long", self._hopeless(characters)))
+        cuts = over_length == "truncate_prompt"
+        if hopeless := self._hopeless(subject, _CUT_AT_MOST if cuts else 1):
+            return ItemScore(0, error=ItemError("too_long", hopeless))
         try:
-            return self._model.encode(conversation)
+            if cuts and isinstance(subject, Chat):
+                return self._fitted(subject)
+            return Encoded(self._sequence(subject))
         except TooLong as error:
             return ItemScore(error.tokens, error=ItemError("too_long", str(error)))
         except Unencodable as error:
@@ -89,19 +107,59 @@ class EncodePool:
             _log.error("encoder fault: %s", type(error).__name__, exc_info=error)
             return ItemScore(0, error=ItemError("unencodable", "this text cannot be encoded"))
 
-    def _endless(self, turns: int) -> str:
+    def _sequence(self, subject: Subject) -> Sequence:
+        encoder = self._model.encoder
+        match subject:
+            case Chat(conversation, step_ends):
+                return encoder.encode(conversation, step_ends)
+            case Ids(ids):
+                return encoder.checked(list(ids))
+            case Rendered():
+                return encoder.encode_rendered(subject)
+
+    def _fitted(self, subject: Chat) -> Encoded:
+        try:
+            return Encoded(self._sequence(subject))
+        except TooLong:
+            conversation, dropped = shortened(self._model.encoder, subject.conversation)
+        return Encoded(self._sequence(Chat(conversation, subject.step_ends)), dropped)
+
+    def _hopeless(self, subject: Subject, times: int) -> str | None:
+        """Why a subject is too long that need not be encoded to know it."""
+        limit = self._model.encoder.max_tokens
+        if isinstance(subject, Chat) and len(subject.conversation) > limit:
+            turns = len(subject.conversation)
+            return f"the conversation has {turns} turns and this model takes {limit} tokens"
+        length, most = _length(subject), times * self._model.max_characters
+        if isinstance(subject, Ids) or length <= most:
+            return None
         return (
-            f"the conversation has {turns} turns and this model takes "
-            f"{self._model.engine.max_tokens} tokens: shorten it"
+            f"the conversation has {length} characters, more than the {limit} tokens this model "
+            "takes can hold: shorten the prompt or the candidate"
         )
 
-    def _hopeless(self, characters: int) -> str:
-        return (
-            f"the conversation has {characters} characters, more than the "
-            f"{self._model.engine.max_tokens} tokens this model takes can hold: "
-            "shorten the prompt or the candidate"
-        )
+
+def _content(subject: Subject) -> object:
+    """What is empty if there is nothing to score."""
+    match subject:
+        case Chat(conversation):
+            return conversation[-1].content
+        case Ids(ids):
+            return ids
+        case Rendered(text):
+            return text
 
 
-def _characters(conversation: Conversation) -> int:
+def _length(subject: Subject) -> int:
+    """Characters, or tokens where those are given."""
+    match subject:
+        case Chat(conversation):
+            return characters(conversation)
+        case Ids(ids):
+            return len(ids)
+        case Rendered(text):
+            return len(text)
+
+
+def characters(conversation: Conversation) -> int:
     return sum(len(message.content) for message in conversation)

@@ -42,12 +42,42 @@ class UnknownModel(ServiceError):
     code = "model_not_found"
 
 
+class Conflict(ServiceError):
+    """What is loaded stands against it."""
+
+    code = "conflict"
+
+
+class CannotLoad(ServiceError):
+    """A model is not fit to be served; nothing has changed."""
+
+    code = "cannot_load"
+
+
+class NotAllowed(ServiceError):
+    """Without a key, or with a wrong one."""
+
+    code = "not_allowed"
+
+
 class BodyTooLarge(ServiceError):
     code = "body_too_large"
 
 
 class BodyTooSlow(ServiceError):
     code = "body_too_slow"
+
+
+class ItemRefused(ServiceError):
+    """One item cannot be scored, and the dialect has no place to say so beside the others."""
+
+    code = "item_refused"
+
+
+class ItemFailed(ServiceError):
+    """As `ItemRefused`, but the fault is ours."""
+
+    code = "item_failed"
 
 
 class DeadlineExceeded(ServiceError):

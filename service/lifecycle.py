@@ -1,87 +1,88 @@
-"""One running service: loads its model, proves it, is ready, drains, ends."""
+"""One running service: loads its models, proves them, is ready, drains, ends."""
 
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from reward_model.release import ReleaseError
 from service.admission import Admission
-from service.backlog import Backlog
-from service.batcher import Batcher, BatchReport
-from service.encode import EncodePool
+from service.batcher import BatchReport
 from service.engines import EngineUnavailable
-from service.errors import Draining, NotReady
-from service.golden import replay
+from service.errors import CannotLoad, Conflict, Draining, NotReady
+from service.golden import GoldenMismatch
 from service.logs import with_facts
 from service.metrics import Metrics
-from service.model import Model, ModelOpener
-from service.result_cache import ResultCache
-from service.scorer import Scorer
+from service.model import ModelOpener
+from service.models import Models
+from service.served import Served
 from service.settings import Settings
+from service.shadow import Shadow
 
 _log = logging.getLogger(__name__)
 
 _RETRY_WHILE_STARTING = 2
-_ENGINE_GRACE = 2
-"""Seconds that loading, or a batch which nobody awaits any more, may hold up the end."""
-_CLOSE_GRACE = 15
-"""Seconds that an engine may take to end its own processes, where it has any."""
+_UNFIT = (ReleaseError, EngineUnavailable)
+"""What asks for another checkpoint or other settings, so that starting again would not help."""
+
+_EXPLAINED = (*_UNFIT, GoldenMismatch)
+"""What is said in words for users."""
 
 
 class Service:
     """Made before there is an event loop; `start` and `close` are called on it.
 
     Attributes:
+        models: those that are loaded and proven.
+        shadow: scores a sample of the traffic, once it is cast.
         refusal: set when what was asked for cannot be served, or not any more, so the process
             should end; says why.
-        stuck: set by `close` when the engine thread still works; it would hold up the exit.
+        stuck: set by `close` when an engine thread still works; it would hold up the exit.
     """
 
     def __init__(self, settings: Settings, opener: ModelOpener) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.models = Models()
+        self.shadow = Shadow(self.metrics.observe_shadow)
         self.refusal: str | None = None
         self.stuck = False
         self._opener = opener
         self._admission = Admission(
             max_items=settings.max_queue_items, max_tokens=settings.max_queue_tokens
         )
-        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._batch_threads = self._engine_thread
         self._encode_threads = ThreadPoolExecutor(settings.encode_threads, "encode")
-        self._opened: Model | None = None
-        self._model: Model | None = None
-        self._batcher: Batcher | None = None
-        self._scorer: Scorer | None = None
+        self._loading: set[Served] = set()
+        self._ready = False
         self._fault: str | None = None
         self._draining = False
         self._starting: asyncio.Task[None]
+        self._changing = asyncio.Lock()
         self.metrics.watch(self._admission, lambda: self.unready is None)
+        self.metrics.watch_caches(lambda: sum(served.cache_bytes for served in self.models))
 
     @property
     def unready(self) -> str | None:
         """Why no request would be scored now; None when one would be."""
         if self._draining:
             return "this server is shutting down"
-        if self._scorer is None:
+        if not self._ready:
             return self._fault or "the model is being loaded and its golden scores replayed"
         return None
 
-    @property
-    def model(self) -> Model:
-        """Raises `NotReady` until the model is loaded."""
-        if self._model is None:
-            raise NotReady(str(self.unready), retry_after=_RETRY_WHILE_STARTING)
-        return self._model
+    def find(self, named: str | None) -> Served:
+        """The model that a request names, to score with.
 
-    @property
-    def scorer(self) -> Scorer:
-        """Raises `NotReady` until golden scores were replayed, `Draining` from the drain on."""
+        Raises:
+            NotReady: until golden scores were replayed.
+            Draining: from the drain on.
+            UnknownModel: no such model is loaded.
+        """
         if self._draining:
             raise Draining(str(self.unready), retry_after=self._admission.retry_after("bulk"))
-        if self._scorer is None:
+        if not self._ready:
             raise NotReady(str(self.unready), retry_after=_RETRY_WHILE_STARTING)
-        return self._scorer
+        return self.models.find(named)
 
     def start(self) -> None:
         """Begin to become ready; the event loop is free meanwhile."""
@@ -90,6 +91,43 @@ class Service:
     async def started(self) -> None:
         """Returns when it is ready or never will be: see `unready`."""
         await asyncio.wait({self._starting})
+
+    async def load(self, source: str, name: str | None, *, current: bool) -> Served:
+        """Load one more model beside the others; it serves when it is proven, not before.
+
+        Args:
+            current: whether requests for its name, without a version, get it from then on.
+
+        Raises:
+            CannotLoad: it cannot be served; nothing has changed.
+            Conflict: that very version is loaded, or another is being loaded or unloaded.
+        """
+        if self._changing.locked():
+            raise Conflict("another model is being loaded or unloaded: try again when it is done")
+        async with self._changing:
+            served = self._serving(self._settings_for(source, name))
+            try:
+                await self._add(served, current=current)
+            except Conflict:
+                raise
+            except Exception as error:
+                _log.error("not loaded: %s", type(error).__name__, exc_info=error)
+                reason = error if isinstance(error, _EXPLAINED) else type(error).__name__
+                raise CannotLoad(f"not loaded, nothing has changed: {reason}") from error
+            finally:
+                if served not in self.models:
+                    await self._let_go(served)
+        return served
+
+    async def unload(self, key: str) -> None:
+        """Let a version go when its requests are answered. Raises as `Models.remove`."""
+        async with self._changing:
+            served = self.models.remove(key)
+            if served is self.shadow.served:
+                self.shadow.cast(None, 0.0)
+            self.metrics.forget(served.model)
+            await served.unused()
+            await self._let_go(served)
 
     def begin_drain(self) -> None:
         """Refuse new scoring requests from now on; those admitted are finished."""
@@ -102,66 +140,57 @@ class Service:
         return self._admission.idle
 
     async def close(self) -> None:
-        """Let the threads go, after the batch that may be running."""
+        """Let the threads go, after the batches that may be running."""
         self._starting.cancel()
         await self.started()
-        try:
-            await self._let_engine_go()
-        except TimeoutError:
-            self.stuck = True
-        for threads in (self._engine_thread, self._batch_threads, self._encode_threads):
-            threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*map(self._let_go, {*self.models, *self._loading}))
+        self._encode_threads.shutdown(wait=False, cancel_futures=True)
 
     async def _become_ready(self) -> None:
         """Load, warm up, replay. A failure leaves it unready, with a reason."""
+        sources = (self.settings.model, *self.settings.also_serve)
         try:
-            model = await self._load()
-            scorer = self._wire(model)
-            await replay(model.release, scorer)
-        except (ReleaseError, EngineUnavailable) as error:
+            for source in sources:
+                await self._add(self._serving(self._settings_for(source)), current=True)
+        except _UNFIT as error:
             self.refusal = self._fault = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, probes must be able to tell it
             self._fault = f"{type(error).__name__}: {error}"
             _log.error("not ready: %s", self._fault, exc_info=error)
         else:
-            self._scorer = scorer
-            _log.info("ready", extra=with_facts({"model": model.name}))
+            self._ready = True
+            loaded = ", ".join(served.key for served in self.models)
+            _log.info("ready", extra=with_facts({"models": loaded}))
 
-    async def _load(self) -> Model:
-        loop = asyncio.get_running_loop()
-        model = await loop.run_in_executor(self._engine_thread, self._open)
-        for warning in model.release.warnings:
-            _log.warning("%s", warning)
-        await loop.run_in_executor(self._engine_thread, model.engine.warm_up)
-        self.metrics.describe(model)
-        self._model = model
-        return model
+    def _settings_for(self, source: str, name: str | None = None) -> Settings:
+        """A name and a template are given for the first model alone."""
+        if source == self.settings.model and name is None:
+            return self.settings
+        change = {"model": source, "model_name": name, "chat_template": None}
+        return self.settings.model_copy(update=change)
 
-    def _wire(self, model: Model) -> Scorer:
-        settings = self.settings
-        backlog = Backlog(
-            batch_tokens=self._token_budget(model),
-            max_wait=settings.max_wait_ms / 1000,
-            bulk_patience=settings.bulk_patience_ms / 1000,
-            shares_prefixes=model.engine.shares_prefixes,
+    def _serving(self, settings: Settings) -> Served:
+        return Served(
+            settings,
+            partial(self._opener, settings),
+            admission=self._admission,
+            encode_threads=self._encode_threads,
+            report=self._observe,
+            died=self._give_up,
         )
-        if model.engine.batches_in_flight > 1:
-            self._batch_threads = ThreadPoolExecutor(model.engine.batches_in_flight, "batch")
-        self._batcher = Batcher(
-            model.engine, backlog, self._batch_threads, report=self._observe, died=self._give_up
-        )
-        pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
-        cache = ResultCache(settings.result_cache_bytes)
-        self.metrics.watch_cache(cache)
-        return Scorer(model, self._admission, pool, self._batcher, cache)
 
-    def _token_budget(self, model: Model) -> int:
-        asked, fit = self.settings.max_batch_tokens, model.engine.most_tokens
-        budget = asked if fit is None else min(asked, fit)
-        if budget < asked:
-            _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)
-        self.metrics.set_budget(budget)
-        return budget
+    async def _add(self, served: Served, *, current: bool) -> None:
+        self._loading.add(served)
+        await served.load()
+        self.models.add(served, current=current)
+        self._loading.remove(served)
+        self.metrics.describe(served.model)
+        self.metrics.set_budget(served.batch_tokens)
+
+    async def _let_go(self, served: Served) -> None:
+        self._loading.discard(served)
+        if not await served.close():
+            self.stuck = True
 
     def _observe(self, report: BatchReport) -> None:
         # Batches that ran beside it got about as much done meanwhile.
@@ -169,27 +198,5 @@ class Service:
         self.metrics.observe_batch(report)
 
     def _give_up(self, reason: str) -> None:
-        self._scorer = None
+        self._ready = False
         self._fault, self.refusal = reason, f"any more: {reason}"
-
-    async def _let_engine_go(self) -> None:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(_ENGINE_GRACE):
-            if self._batcher:
-                await self._batcher.close()
-            await loop.run_in_executor(self._engine_thread, _nothing)
-        async with asyncio.timeout(_CLOSE_GRACE):
-            await loop.run_in_executor(self._engine_thread, self._close_engine)
-
-    def _open(self) -> Model:
-        self._opened = self._opener(self.settings)
-        return self._opened
-
-    def _close_engine(self) -> None:
-        """On the thread that opens it, so an engine that arrives when all is over is closed too."""
-        if self._opened:
-            self._opened.engine.close()
-
-
-def _nothing() -> None:
-    """Runs on the engine thread as soon as nothing is loaded or scored there any more."""

@@ -15,9 +15,10 @@ from service.backlog import PRIORITIES
 from service.batcher import BatchReport
 from service.model import Model
 from service.record import Record
-from service.result_cache import ResultCache
+from service.shadow import Differences
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_DIFFERENCES = (-10, -3, -1, -0.3, -0.1, -0.01, -1e-4, 1e-4, 0.01, 0.1, 0.3, 1, 3, 10)
 _SIZES = tuple(float(2**power) for power in range(0, 18))
 
 
@@ -56,6 +57,13 @@ class Metrics:
         self._encode = seconds("encode", "Turning one request's texts into tokens.")
         self._queue = seconds("queue", "From a request's last token to its first batch.")
         self._inference = seconds("inference", "From a request's first batch to its last.")
+        self._shadow = Histogram(
+            "reward_shadow_difference",
+            "Raw score of the shadow version minus the one that was answered.",
+            ("answered_by", "shadow"),
+            registry=self.registry,
+            buckets=_DIFFERENCES,
+        )
         self._batch = seconds("batch", "One batch on the engine.")
         self._batch_sequences = size("batch_sequences", "Sequences of one batch.")
         self._batch_tokens = size("batch_tokens", "Tokens computed in one batch.")
@@ -88,13 +96,22 @@ class Metrics:
     def set_budget(self, tokens: int) -> None:
         self._budget.set(tokens)
 
-    def watch_cache(self, cache: ResultCache) -> None:
-        self._cache_bytes.set_function(lambda: cache.bytes)
+    def watch_caches(self, occupied: Callable[[], int]) -> None:
+        self._cache_bytes.set_function(occupied)
 
     def describe(self, model: Model) -> None:
         engine = model.engine
         self._shares.labels(engine.fallback_reason or "").set(engine.shares_prefixes)
         self._release.labels(model.name, model.release.version, engine.dtype).set(1)
+
+    def forget(self, model: Model) -> None:
+        """It is not served any more."""
+        self._release.remove(model.name, model.release.version, model.engine.dtype)
+
+    def observe_shadow(self, differences: Differences) -> None:
+        histogram = self._shadow.labels(differences.answered_by, differences.shadow)
+        for value in differences.values:
+            histogram.observe(value)
 
     def observe_batch(self, report: BatchReport) -> None:
         self._batch.observe(report.seconds)

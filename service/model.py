@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_model.adapters import open_checkpoint
-from reward_model.chat import Conversation
 from reward_model.encoding import Encoder
 from reward_model.hub import locate
-from reward_model.packing import Sequence
 from reward_model.release import Release
 from service.engines import Engine, open_engine
 from service.settings import Settings
@@ -16,15 +14,13 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Model:
-    """`encode` is thread-safe and raises `TooLong` or `Unencodable`.
-
-    A conversation of more than `max_characters` is too long whatever they are, so that megabytes
+    """A conversation of more than `max_characters` is too long whatever they are, so that megabytes
     need not be encoded to find that out.
     """
 
     name: str
     release: Release
-    encode: Callable[[Conversation], Sequence]
+    encoder: Encoder
     max_characters: int
     engine: Engine
 
@@ -49,7 +45,7 @@ def open_model(settings: Settings) -> Model:
     return Model(
         name=settings.model_name or _name(settings, release),
         release=release,
-        encode=encoder.encode,
+        encoder=encoder,
         max_characters=engine.max_tokens * max(map(len, tokenizer.get_vocab())),
         engine=engine,
     )

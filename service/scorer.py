@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from reward_model.chat import Conversation, Message
-from reward_model.packing import Sequence
+from reward_model.encoding import Rendered
 from service.admission import Admission, Place
-from service.ask import Ask, Input, ItemScore, Scored, Timings
-from service.backlog import Job
+from service.ask import Ask, Chat, Ids, Input, ItemScore, Scored, Subject, Timings, Whole
+from service.backlog import Answer, Job
 from service.batcher import Batcher
-from service.encode import EncodePool
-from service.errors import DeadlineExceeded, ItemError
+from service.encode import Encoded, EncodePool
+from service.errors import DeadlineExceeded, InvalidRequest, ItemError
 from service.model import Model
 from service.result_cache import ResultCache
+
+_NO_STEPS = (
+    "this model reads a text as a whole and has no scores of single steps: leave out steps, or "
+    "serve a causal model"
+)
 
 _CHARACTERS_PER_TOKEN = 3
 """Low for prose and code: before encoding, room is rather over- than underestimated."""
@@ -47,20 +51,30 @@ class Scorer:
         Raises:
             QueueFull, Draining: refused before any work was done.
             DeadlineExceeded: `ask.timeout` passed; what had not run by then never will.
+            InvalidRequest: steps are asked of a model that has none.
         """
+        if ask.wants_steps and not self._model.engine.reads_steps:
+            raise InvalidRequest(_NO_STEPS, param="steps")
         started = self._clock()
         try:
             async with asyncio.timeout(ask.timeout):
                 with self._admission.admit(ask.priority, ask.items, self._estimate(ask)) as place:
                     admitted = self._clock()
-                    encoded = self._recall(await self._pool.encode(_conversations(ask)))
+                    subjects = [one for entry in ask.inputs for one in entry.subjects()]
+                    encoded = await self._pool.encode(subjects, ask.over_length)
+                    known = self._recall(encoded)
                     submitted = self._clock()
-                    jobs = await self._submit(ask, encoded, place, started)
+                    jobs = await self._submit(ask, encoded, known, place, started)
                     await asyncio.gather(*(job.answer for job in jobs.values()))
         except TimeoutError:
             raise DeadlineExceeded("timeout_ms passed before every candidate was scored") from None
-        items = [self._item(entry, jobs.get(index)) for index, entry in enumerate(encoded)]
+        items = [
+            known.get(index) or self._item(entry, jobs.get(index))
+            for index, entry in enumerate(encoded)
+        ]
         return Scored(
+            model=self._model.name,
+            version=self._model.release.version,
             inputs=_per_input(ask, items),
             computed_tokens=sum(job.computed for job in jobs.values()),
             saved_tokens=sum(job.tokens - job.computed for job in jobs.values()),
@@ -71,7 +85,9 @@ class Scorer:
         """New tokens, roughly, from the numbers of characters alone."""
         return sum(self._estimate_input(entry) for entry in ask.inputs)
 
-    def _estimate_input(self, entry: Input) -> int:
+    def _estimate_input(self, entry: Input | Whole) -> int:
+        if isinstance(entry, Whole):
+            return min(self._model.engine.max_tokens, _tokens_of(entry.subject))
         prompt = sum(self._roughly(message.content) for message in entry.prompt)
         answers = sum(self._roughly(candidate) for candidate in entry.candidates)
         repeats = 1 if self._model.engine.shares_prefixes else len(entry.candidates)
@@ -79,67 +95,97 @@ class Scorer:
 
     def _roughly(self, text: str) -> int:
         """What is too long for the engine costs it nothing, so none counts for more than fits."""
-        return min(self._model.engine.max_tokens, 1 + len(text) // _CHARACTERS_PER_TOKEN)
+        return min(self._model.engine.max_tokens, _roughly(text))
 
-    def _recall(self, encoded: list[Sequence | ItemScore]) -> list[Sequence | ItemScore]:
-        """What has been scored before needs no job."""
-        return [
-            self._known(entry) or entry if isinstance(entry, Sequence) else entry
-            for entry in encoded
-        ]
-
-    def _known(self, sequence: Sequence) -> ItemScore | None:
-        score = self._cache.get(sequence)
-        return None if score is None else self._scored(len(sequence.ids), score, cached=True)
+    def _recall(self, encoded: list[Encoded | ItemScore]) -> dict[int, ItemScore]:
+        """What has been scored before and needs no job, by its index in `encoded`."""
+        scores = {
+            index: (entry, self._cache.get(entry.sequence))
+            for index, entry in enumerate(encoded)
+            if isinstance(entry, Encoded)
+        }
+        return {
+            index: self._scored(entry, (score,), cached=True)
+            for index, (entry, score) in scores.items()
+            if score is not None
+        }
 
     async def _submit(
-        self, ask: Ask, encoded: list[Sequence | ItemScore], place: Place, started: float
+        self,
+        ask: Ask,
+        encoded: list[Encoded | ItemScore],
+        known: dict[int, ItemScore],
+        place: Place,
+        started: float,
     ) -> dict[int, Job]:
-        """Queue what could be encoded: index in `encoded` -> job."""
-        sequences = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Sequence)}
+        """Queue what could be encoded and is not known: index in `encoded` -> job."""
+        sequences = {
+            index: entry.sequence
+            for index, entry in enumerate(encoded)
+            if isinstance(entry, Encoded) and index not in known
+        }
         plan = await self._pool.plan(sequences)
         place.hold(len(plan), sum(plan.values()))
         deadline = math.inf if ask.timeout is None else started + ask.timeout
         now, loop = self._clock(), asyncio.get_running_loop()
         jobs = {}
         for index, tokens in plan.items():
-            answer: asyncio.Future[float | ItemError] = loop.create_future()
+            answer: asyncio.Future[Answer] = loop.create_future()
             answer.add_done_callback(partial(_give_back, place, tokens))
             jobs[index] = Job(sequences[index], ask.priority, answer, now, deadline)
         self._batcher.submit(list(jobs.values()))
         return jobs
 
-    def _item(self, encoded: Sequence | ItemScore, job: Job | None) -> ItemScore:
+    def _item(self, encoded: Encoded | ItemScore, job: Job | None) -> ItemScore:
         if isinstance(encoded, ItemScore):
             return encoded
         assert job is not None
         answer = job.answer.result()
         if isinstance(answer, ItemError):
-            return ItemScore(job.tokens, error=answer)
-        self._cache.put(job.sequence, answer)
-        return self._scored(job.tokens, answer)
+            return ItemScore(job.tokens, error=answer, dropped=encoded.dropped)
+        if len(answer) == 1:
+            self._cache.put(job.sequence, answer[0])
+        return self._scored(encoded, answer)
 
-    def _scored(self, tokens: int, raw: float, *, cached: bool = False) -> ItemScore:
+    def _scored(
+        self, encoded: Encoded, scores: tuple[float, ...], *, cached: bool = False
+    ) -> ItemScore:
         calibration = self._model.release.calibration
-        normalized = calibration.apply(raw) if calibration else None
-        return ItemScore(tokens, raw, normalized, cached=cached)
+        *steps, raw = scores
+        return ItemScore(
+            len(encoded.sequence.ids),
+            raw,
+            calibration.apply(raw) if calibration else None,
+            cached=cached,
+            steps=tuple(steps),
+            dropped=encoded.dropped,
+        )
 
 
-def _conversations(ask: Ask) -> list[Conversation]:
-    return [
-        (*entry.prompt, Message("assistant", candidate))
-        for entry in ask.inputs
-        for candidate in entry.candidates
-    ]
+def _tokens_of(subject: Subject) -> int:
+    match subject:
+        case Chat(conversation):
+            return sum(_roughly(message.content) for message in conversation)
+        case Ids(ids):
+            return len(ids)
+        case Rendered(text):
+            return _roughly(text)
 
 
-def _give_back(place: Place, tokens: int, _: "asyncio.Future[float | ItemError]") -> None:
+def _roughly(text: str) -> int:
+    return 1 + len(text) // _CHARACTERS_PER_TOKEN
+
+
+def _give_back(place: Place, tokens: int, _: "asyncio.Future[Answer]") -> None:
     place.give_back(tokens)
 
 
 def _per_input(ask: Ask, items: list[ItemScore]) -> tuple[tuple[ItemScore, ...], ...]:
     remaining = iter(items)
-    return tuple(tuple(next(remaining) for _ in entry.candidates) for entry in ask.inputs)
+    return tuple(
+        tuple(next(remaining) for _ in (entry.candidates if isinstance(entry, Input) else (entry,)))
+        for entry in ask.inputs
+    )
 
 
 def _timings(

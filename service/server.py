@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -22,25 +23,47 @@ _LAST_WORDS = 1
 """Seconds for the answers to requests that were not admitted, or that the drain did not finish."""
 
 
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_LAST_WORDS,
+    )
+
+
+class SideServer(uvicorn.Server):
+    """Serves another app in the same process; signals are the main server's."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(_config(app))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class CannotListen(Exception):
     """The address is taken or not ours; the message says what to do."""
 
 
-def listen(settings: Settings) -> socket.socket:
-    """A socket on the settings' address, before anything slow is begun.
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on an address, before anything slow is begun.
 
     Raises:
         CannotListen: it cannot be had.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         # Python adds an address to its own words; a host without one has the resolver's words.
         known = error.errno is not None and error.errno in errno.errorcode
         reason = os.strerror(error.errno or 0) if known else str(error)
         raise CannotListen(
-            f"cannot listen on {settings.host} port {settings.port}: {reason}. "
+            f"cannot listen on {host} port {port}: {reason}. "
             "Choose another --host or --port; port 0 takes any free one"
         ) from error
     # Connections inherit it. asyncio sets it only on sockets it made itself, and without it a body
@@ -54,26 +77,38 @@ class Server(uvicorn.Server):
 
     Args:
         announce: called once when the service is ready, with the port it listens on.
+        beside: a server that starts and ends with this one, and what it listens on.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[int], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=_LAST_WORDS,
-            )
-        )
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: Settings,
+        announce: Callable[[int], None],
+        beside: "tuple[SideServer, socket.socket] | None" = None,
+    ) -> None:
+        super().__init__(_config(app))
         self.exit_code = 0
+        self._beside = beside
+        self._side_task: asyncio.Task[None] | None = None
         self._service: Service = app.state.service
         self._announce: Callable[[int], None] | None = announce
         self._drain_seconds = settings.drain_seconds
         self._drain_ends: float | None = None
         self._idle_since: float | None = None
         self._last_requests: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._beside:
+            server, listener = self._beside
+            self._side_task = asyncio.create_task(server.serve([listener]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._beside and self._side_task:
+            self._beside[0].should_exit = True
+            await self._side_task
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """First signal: drain. Second: end now. Neither is raised again: 0 means drained."""

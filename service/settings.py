@@ -1,16 +1,26 @@
 """Every knob of the service. The only reader of the environment."""
 
 import os
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MOST_CANDIDATES = 16_384
 """Of one request, whatever the settings: to read more of them would hold up all others."""
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
+
+
+DialectName = Literal["native"]
+DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
+
+
+def _split_names(value: object) -> object:
+    """A list as people write it in a flag or a variable."""
+    return tuple(filter(None, value.replace(",", " ").split())) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -41,6 +51,32 @@ class Settings(BaseSettings):
             "be read or verified is not served: the process exits with 1 and says why."
         ),
     ] = str(DEFAULT_MODEL)
+    also_serve: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(_split_names),
+        Field(
+            description="More models to serve beside it, with commas between, each as --model "
+            "takes one; every one has an engine and memory of its own. Requests name them. One "
+            "that cannot be served ends the process as --model does."
+        ),
+    ] = ()
+    admin_port: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=65535,
+            description="TCP port, on --host, of the interface that loads, swaps and unloads "
+            "models while it serves (docs/models.md). Unset: there is none.",
+        ),
+    ] = None
+    admin_key_file: Annotated[
+        Path | None,
+        Field(
+            description="File with the key that the admin interface asks for; needed with "
+            "--admin-port. A file that cannot be read or is empty: the process exits with 2."
+        ),
+    ] = None
     model_name: Annotated[
         str | None,
         Field(
@@ -60,6 +96,15 @@ class Settings(BaseSettings):
     port: Annotated[
         int, Field(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")
     ] = 8000
+    dialects: Annotated[
+        tuple[DialectName, ...],
+        NoDecode,
+        BeforeValidator(_split_names),
+        Field(
+            description="Whose clients are served, with commas between: each adds its routes "
+            "(docs/clients.md). What is left out is answered 404. Unset: all."
+        ),
+    ] = DIALECT_NAMES
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         Field(description="Where the model runs; auto takes a GPU if there is one."),
@@ -187,6 +232,20 @@ class Settings(BaseSettings):
             "No level logs a user's text."
         ),
     ] = "info"
+
+    @model_validator(mode="after")
+    def _admin_has_a_key(self) -> Self:
+        if self.admin_port is not None and not self.admin_key:
+            raise ValueError("--admin-port needs --admin-key-file, a file with a key in it")
+        return self
+
+    @cached_property
+    def admin_key(self) -> str:
+        """Empty without a file, or with an empty one."""
+        try:
+            return self.admin_key_file.read_text("utf-8").strip() if self.admin_key_file else ""
+        except OSError as error:
+            raise ValueError(f"--admin-key-file cannot be read: {error.strerror}") from None
 
 
 def unknown_variables() -> list[str]:

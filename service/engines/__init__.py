@@ -41,8 +41,10 @@ class Engine(Protocol):
     fallback_reason: str | None
     """Why it scores a slower way than its architecture allows, or does not say what it shares; None
     when neither is so."""
+    reads_steps: bool
+    """Whether it takes several read positions: where attention is causal."""
     batches_in_flight: int
-    """How many calls of `score` it wants side by side; 1 where one thread does all model work."""
+    """How many calls of `score` it wants side by side; 1 where one thread does it all."""
     most_tokens: int | None
     """Tokens of the largest batch that fits into free memory, known once it is warm; None where
     nobody can tell."""

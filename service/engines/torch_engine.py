@@ -1,5 +1,7 @@
 """The model in this process, through PyTorch and the packed forward."""
 
+import threading
+
 import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -19,14 +21,16 @@ _PROBE_ON_CPU, _PROBE_ON_GPU = 512, 8192
 class TorchEngine:
     """`service.engines.Engine` over a `RewardNetwork`."""
 
-    batches_in_flight = 1
-
     def __init__(self, network: RewardNetwork) -> None:
         self.network = network
+        self._turn = threading.Lock()
+        # A GPU leaves the cores to prepare the next batch meanwhile; a CPU needs them itself.
+        self.batches_in_flight = 2 if network.model.device.type == "cuda" else 1
         self.max_tokens = network.max_tokens
         self.dtype = str(network.dtype).removeprefix("torch.")
         self.shares_prefixes = network.shares_prefixes
         self.fallback_reason = network.fallback_reason
+        self.reads_steps = network.reads_steps
         self.most_tokens: int | None = None
 
     def warm_up(self) -> None:
@@ -44,8 +48,10 @@ class TorchEngine:
         self.most_tokens = self._measure()
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
+        prepared = self.network.prepare(batch)
         try:
-            return self.network.score(batch)
+            with self._turn:
+                return self.network.compute(prepared)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise

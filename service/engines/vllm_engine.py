@@ -54,6 +54,7 @@ class VllmEngine:
     # With more the engine is no busier, and what waits inside has no priorities any more.
     batches_in_flight = 4
     shares_prefixes = False
+    reads_steps = True
     # It takes its memory when it starts, and computes what does not fit in several steps.
     most_tokens: int | None = None
     fallback_reason: str | None = (

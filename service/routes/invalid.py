@@ -23,6 +23,9 @@ _WORDS = {
     "too_short": "must not be empty",
     "too_long": "has more entries than one request may have: split the request",
 }
+UNION_TAGS = frozenset({"<text>", "<list>", "<native>", "<pairs>"})
+"""Which of several shapes a value was taken for: in a fault's path, and no field's name."""
+
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 """A name that is worth repeating; anything else in a key's place may be a user's text."""
 
@@ -47,6 +50,8 @@ def _field(path: Sequence[str | int]) -> str:
     """`inputs[0].candidates[2]`."""
     name = ""
     for part in path:
+        if part in UNION_TAGS:
+            continue
         if isinstance(part, int):
             name += f"[{part}]"
         else:

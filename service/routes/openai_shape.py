@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from service.errors import ServiceError
+
 
 class ErrorDetail(BaseModel):
     message: str
@@ -15,6 +17,17 @@ class ErrorDetail(BaseModel):
 class ErrorBody(BaseModel):
     error: ErrorDetail
 
+
+def openai_error(error: ServiceError, status: int) -> object:
+    """The JSON of an error."""
+    kind: Literal["invalid_request_error", "server_error"]
+    kind = "invalid_request_error" if status < _SERVERS else "server_error"
+    detail = ErrorDetail(message=error.message, type=kind, param=error.param, code=error.code)
+    return ErrorBody(error=detail).model_dump()
+
+
+_SERVERS = 500
+"""From here on a status is the server's fault."""
 
 _MEANINGS = {
     400: "The body is not JSON.",

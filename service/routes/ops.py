@@ -7,8 +7,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from reward_model.calibration import Calibration
+from service.errors import NotReady
+from service.models import Models
 from service.routes.openai_shape import ErrorBody
 from service.routes.seams import ServiceOf
+from service.served import Served
 
 router = APIRouter(tags=["operations"])
 
@@ -32,6 +35,7 @@ class ServedModel(BaseModel):
     version: str
     max_tokens: int = Field(description="Longest conversation, in tokens.")
     dtype: str = Field(description="Of the backbone; scores are float32.")
+    current: bool = Field(description="Whether its name without a version means this version.")
     shares_prefixes: bool
     score_type: Literal["raw_logit"] = "raw_logit"
     calibration: Calibration | None
@@ -72,14 +76,20 @@ async def metrics(service: ServiceOf) -> Response:
     responses={503: {"model": ErrorBody, "description": "The model is not loaded yet."}},
 )
 async def models(service: ServiceOf) -> ModelList:
-    model = service.model
-    served = ServedModel(
+    if not (loaded := list(service.models)):
+        raise NotReady(str(service.unready), retry_after=2)
+    return ModelList(data=[_described(service.models, served) for served in loaded])
+
+
+def _described(models: Models, served: Served) -> ServedModel:
+    model = served.model
+    return ServedModel(
         id=model.name,
         version=model.release.version,
+        current=models.is_current(served),
         max_tokens=model.engine.max_tokens,
         dtype=model.engine.dtype,
         shares_prefixes=model.engine.shares_prefixes,
         calibration=model.release.calibration,
         warnings=list(model.release.warnings),
     )
-    return ModelList(data=[served])

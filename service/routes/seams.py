@@ -1,7 +1,7 @@
 """What every route needs: the service it stands in, and to notice when its client leaves."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -22,13 +22,13 @@ def _service(request: Request) -> Service:
 ServiceOf = Annotated[Service, Depends(_service)]
 
 
-async def while_connected(request: Request, work: Coroutine[object, object, T]) -> T:
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
     """Await `work`, but cancel it when the client goes away.
 
     Raises:
         ClientGone: it did.
     """
-    working = asyncio.create_task(work)
+    working = asyncio.ensure_future(work)
     leaving = asyncio.create_task(_disconnected(request.receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)

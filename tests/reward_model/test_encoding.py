@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reward_model.chat import Conversation, Message, Unencodable
-from reward_model.encoding import Encoder, TooLong
+from reward_model.encoding import Encoder, Rendered, TooLong
 from tests.checkpoints import SPECIALS, make_tokenizer
 
 TOKENIZER = make_tokenizer(adds_bos=True)
@@ -97,3 +97,57 @@ def test_settings_of_a_shared_tokenizer_do_not_reach_the_encoder() -> None:
     tokenizer.backend_tokenizer.enable_truncation(4)
     tokenizer.backend_tokenizer.enable_padding(length=200)
     assert 4 < len(encoder.encode(conversation("some words here", "and there")).ids) < 200
+
+
+step_texts = st.one_of(st.text(min_size=1, max_size=8), hostile_text).filter(str.strip)
+
+
+@given(st.lists(step_texts, min_size=1, max_size=4), st.text(max_size=20))
+def test_a_step_is_read_at_the_token_that_holds_its_last_character(
+    steps: list[str], prompt: str
+) -> None:
+    answer, ends = "", list[int]()
+    for step in steps:
+        answer += step
+        ends.append(len(answer.rstrip()))
+    sequence = ENCODER.encode(conversation(prompt, answer), tuple(ends))
+    plain = ENCODER.encode(conversation(prompt, answer))
+    *reads, score = sequence.read_at
+    assert (sequence.ids, score) == (plain.ids, plain.read_at[0])
+    before = TOKENIZER.apply_chat_template(
+        [{"role": "user", "content": prompt}, {"role": "assistant", "content": "\ue001"}],
+        tokenize=False,
+    )
+    assert isinstance(before, str)
+    lead = before[: before.index("\ue001")]
+    for end, read in zip(ends, reads, strict=True):
+        text = lead + answer[:end]
+        decoded, shorter = (
+            str(TOKENIZER.decode(list(sequence.ids[:stop]))) for stop in (read + 1, read)
+        )
+        assert decoded.startswith(text) or "\ufffd" in decoded
+        assert not shorter.startswith(text)
+
+
+def test_steps_of_a_text_that_the_template_changes_are_not_guessed() -> None:
+    tokenizer = make_tokenizer(
+        template="{% for m in messages %}<|user|>{{ m.content | upper }}{% endfor %}"
+    )
+    with pytest.raises(Unencodable, match="steps"):
+        Encoder(tokenizer, max_tokens=64, pad_id=None).encode(conversation("p", "abc"), (2,))
+
+
+def test_special_tokens_of_a_rendered_text_are_tokens() -> None:
+    (special, *_), text = SPECIALS, "a text"
+    ids = ENCODER.encode_rendered(Rendered(special + text)).ids
+    assert ids[0] == TOKENIZER.convert_tokens_to_ids(special)
+    assert ENCODER.encode_rendered(Rendered(special + text, last=2)).ids == ids[-2:]
+    expected = TOKENIZER(text).input_ids
+    assert list(ENCODER.encode_rendered(Rendered(text, add_special_tokens=True)).ids) == expected
+
+
+def test_ids_that_no_token_has_are_refused() -> None:
+    assert ENCODER.checked([3, 4]).read_at == (1,)
+    for ids in ([-1], [3, len(TOKENIZER)]):
+        with pytest.raises(Unencodable, match="token ids"):
+            ENCODER.checked(ids)

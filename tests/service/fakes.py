@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 from starlette.types import Message, Scope
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from reward_model.calibration import Calibration
 from reward_model.chat import Conversation
-from reward_model.encoding import TooLong
+from reward_model.encoding import Encoder
 from reward_model.manifest import Golden
 from reward_model.packing import Sequence
 from reward_model.release import Release
@@ -33,6 +34,7 @@ class FakeEngine:
     max_tokens = MAX_TOKENS
     dtype = "float32"
     shares_prefixes = True
+    reads_steps = True
     fallback_reason: str | None = None
     most_tokens: int | None = None
 
@@ -47,7 +49,7 @@ class FakeEngine:
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         if batch:
             self.batches.append(batch)
-        return [[float(len(sequence.ids))] for sequence in batch]
+        return [[float(position + 1) for position in sequence.read_at] for sequence in batch]
 
     def close(self) -> None:
         self.closed = True
@@ -71,12 +73,35 @@ class GatedEngine(FakeEngine):
         assert await asyncio.to_thread(self.begun.acquire, timeout=10), "no batch was begun"
 
 
-def encode(conversation: Conversation) -> Sequence:
-    """A token per byte: the conversation's contents, one after the other."""
-    ids = tuple("".join(message.content for message in conversation).encode())
-    if len(ids) > MAX_TOKENS:
-        raise TooLong(len(ids), MAX_TOKENS)
-    return Sequence(ids, (len(ids) - 1,))
+class PlainTokenizer:
+    """A token per byte, ASCII's own numbers: the conversation's contents, one after the other."""
+
+    def __init__(self) -> None:
+        split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        ascii_ = [split.pre_tokenize_str(chr(byte))[0][0] for byte in range(128)]
+        letters = ascii_ + sorted(set(split.alphabet()) - set(ascii_))
+        vocabulary = {letter: index for index, letter in enumerate(letters)}
+        self.backend_tokenizer = Tokenizer(models.BPE(vocabulary, []))
+        self.backend_tokenizer.pre_tokenizer = split
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], *, tokenize: bool) -> object:
+        assert not tokenize
+        return "".join(turn["content"] for turn in conversation)
+
+
+class ScriptedEncoder(Encoder):
+    """Encodes conversations as it is told."""
+
+    def __init__(self, script: Callable[[Conversation], Sequence]) -> None:
+        super().__init__(PlainTokenizer(), max_tokens=MAX_TOKENS, pad_id=None)
+        self._script = script
+
+    def encode(self, conversation: Conversation, step_ends: tuple[int, ...] = ()) -> Sequence:
+        return self._script(conversation)
+
+
+ENCODER = Encoder(PlainTokenizer(), max_tokens=MAX_TOKENS, pad_id=None)
+encode = ENCODER.encode
 
 
 def release(*golden: Golden, tolerance: float = 0.0) -> Release:
@@ -98,7 +123,7 @@ def model(engine: FakeEngine | None = None, *golden: Golden) -> Model:
     return Model(
         name="fake-rm",
         release=release(*golden),
-        encode=encode,
+        encoder=ENCODER,
         max_characters=MAX_CHARACTERS,
         engine=engine or FakeEngine(),
     )

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from service import errors
-from service.app import STATUS, openai_answer
+from service.app import STATUS, answer
 from service.errors import ServiceError
 from tests.service.fakes import running
 
@@ -21,13 +21,13 @@ def test_the_table_has_every_error() -> None:
 
 @pytest.mark.parametrize("kind", [errors.QueueFull, errors.NotReady, errors.Draining])
 def test_what_is_only_unavailable_says_when_to_come_back(kind: type[errors.Unavailable]) -> None:
-    answer = openai_answer(kind("later", retry_after=7))
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+    response = answer(kind("later", retry_after=7))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
 def test_the_shape_is_openai_s() -> None:
-    answer = openai_answer(errors.InvalidRequest("inputs is required", param="inputs"))
-    assert bytes(answer.body) == (
+    response = answer(errors.InvalidRequest("inputs is required", param="inputs"))
+    assert bytes(response.body) == (
         b'{"error":{"message":"inputs is required","type":"invalid_request_error",'
         b'"param":"inputs","code":"invalid_request"}}'
     )

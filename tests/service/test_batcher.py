@@ -43,7 +43,7 @@ async def test_everything_submitted_is_finished_before_close_returns() -> None:
     async with batching(FakeEngine()) as batcher:
         jobs = [job("x" * length) for length in range(1, 30)]
         batcher.submit(jobs)
-    assert [entry.answer.result() for entry in jobs] == list(range(1, 30))
+    assert [entry.answer.result() for entry in jobs] == [(n,) for n in range(1, 30)]
 
 
 async def test_a_batch_takes_in_whatever_came_until_it_starts() -> None:
@@ -89,7 +89,7 @@ async def test_an_engine_fault_costs_its_own_batch_only(caplog: pytest.LogCaptur
     assert beside == fault
     assert isinstance(nan, ItemError)
     assert nan.code == "non_finite"
-    assert fine == 1.0
+    assert fine == (1.0,)
     assert "RuntimeError: out of something" in caplog.text
 
 
@@ -109,7 +109,7 @@ async def test_a_batch_that_memory_has_no_room_for_is_split() -> None:
         batcher.submit(jobs[:2])
         batcher.submit(jobs[2:])
     answers = [entry.answer.result() for entry in jobs]
-    assert answers[:2] + answers[3:] == [2.0, 2.0, 1.0]
+    assert answers[:2] + answers[3:] == [(2.0,), (2.0,), (1.0,)]
     assert isinstance(answers[2], ItemError)
     assert answers[2].code == "out_of_memory"
     assert sum(report.splits for report in reports) >= 1
@@ -138,7 +138,7 @@ async def test_abandoned_jobs_never_reach_the_engine() -> None:
         running.answer.cancel()  # too late to spare the engine, but nobody is told
         engine.go_on.release(2)
     assert [len(batch) for batch in engine.batches] == [1, 1]
-    assert wanted.answer.result() == 6.0
+    assert wanted.answer.result() == (6.0,)
 
 
 async def test_expired_jobs_are_answered_without_being_run() -> None:
@@ -168,7 +168,7 @@ async def test_batches_overlap_as_far_as_the_engine_takes_them() -> None:
         engine.go_on.release()
         await engine.begins()
         engine.go_on.release(2)
-    assert [entry.answer.result() for entry in jobs] == [11, 12, 13]
+    assert [entry.answer.result() for entry in jobs] == [(11,), (12,), (13,)]
     assert sorted(report.at_once for report in reports) == [1, 2, 2]
 
 
@@ -181,7 +181,7 @@ async def test_what_comes_while_a_batch_runs_need_not_wait_for_it() -> None:
         batcher.submit([late])
         await engine.begins()
         engine.go_on.release(2)
-    assert (early.answer.result(), late.answer.result()) == (5, 4)
+    assert (early.answer.result(), late.answer.result()) == ((5,), (4,))
 
 
 async def test_close_waits_for_every_batch_in_flight() -> None:
@@ -216,7 +216,7 @@ async def test_a_fault_costs_no_batch_beside_it() -> None:
         await engine.begins()
         engine.go_on.release(2)
     assert isinstance(bad.answer.result(), ItemError)
-    assert good.answer.result() == 12.0
+    assert good.answer.result() == (12.0,)
 
 
 ARRIVALS = st.lists(
@@ -242,7 +242,7 @@ async def test_any_mix_of_jobs_is_answered_exactly_once(
             fates += jobs
     for entry, fate in fates:
         if fate == "kept":
-            assert entry.answer.result() == entry.tokens
+            assert entry.answer.result() == (entry.tokens,)
         elif fate == "expired":
             assert isinstance(entry.answer.exception(), DeadlineExceeded)
     assert sum(map(len, engine.batches)) == sum(fate == "kept" for _, fate in fates)

@@ -98,7 +98,7 @@ async def test_an_odd_content_length_changes_nothing(announced: str) -> None:
 def add_failing_route(app: FastAPI) -> None:
     @app.get("/fails")
     async def fails(service: ServiceOf) -> None:
-        raise RuntimeError(f"quotes a user of {service.model.name}")
+        raise RuntimeError(f"quotes a user of {service.find(None).model.name}")
 
 
 async def test_a_fault_of_ours_is_500_in_the_same_shape(caplog: pytest.LogCaptureFixture) -> None:

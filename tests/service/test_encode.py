@@ -7,10 +7,18 @@ from dataclasses import replace
 import pytest
 
 from reward_model.chat import Conversation, Message, Unencodable
+from reward_model.encoding import Rendered
 from reward_model.packing import Sequence
-from service.ask import ItemScore
-from service.encode import EncodePool
-from tests.service.fakes import MAX_CHARACTERS, MAX_TOKENS, FakeEngine, encode, model
+from service.ask import Chat, Ids, ItemScore, Subject
+from service.encode import Encoded, EncodePool
+from tests.service.fakes import (
+    MAX_CHARACTERS,
+    MAX_TOKENS,
+    FakeEngine,
+    ScriptedEncoder,
+    encode,
+    model,
+)
 
 
 def picky(conversation: Conversation) -> Sequence:
@@ -29,24 +37,26 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def conversations(*answers: str) -> list[Conversation]:
-    return [(Message("user", "p"), Message("assistant", answer)) for answer in answers]
+def chats(*answers: str) -> list[Subject]:
+    return [Chat((Message("user", "p"), Message("assistant", answer))) for answer in answers]
 
 
 async def test_order_is_kept_over_many_chunks(threads: ThreadPoolExecutor) -> None:
     pool = EncodePool(model(), threads)
     answers = [f"answer {number}" for number in range(100)]
-    encoded = await pool.encode(conversations(*answers))
-    assert encoded == [encode(conversation) for conversation in conversations(*answers)]
+    encoded = await pool.encode(chats(*answers))
+    assert encoded == [
+        Encoded(encode((Message("user", "p"), Message("assistant", answer)))) for answer in answers
+    ]
 
 
 async def test_one_bad_text_leaves_its_neighbours_alone(
     threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool = EncodePool(replace(model(), encode=picky), threads)
-    texts = conversations("fine", "x" * MAX_TOKENS, "refused", "odd", "fine")
+    pool = EncodePool(replace(model(), encoder=ScriptedEncoder(picky)), threads)
+    texts = chats("fine", "x" * MAX_TOKENS, "refused", "odd", "fine")
     first, long, refused, odd, last = await pool.encode(texts)
-    assert isinstance(first, Sequence)
+    assert isinstance(first, Encoded)
     assert isinstance(long, ItemScore)
     assert long.error is not None
     assert (long.error.code, long.tokens) == ("too_long", MAX_TOKENS + 1)
@@ -64,12 +74,35 @@ async def test_what_cannot_fit_is_refused_without_encoding_it(threads: ThreadPoo
     def untouched(_: Conversation) -> Sequence:
         raise AssertionError
 
-    pool = EncodePool(replace(model(), encode=untouched), threads)
-    (hopeless,) = await pool.encode(conversations("x" * MAX_CHARACTERS))
+    pool = EncodePool(replace(model(), encoder=ScriptedEncoder(untouched)), threads)
+    (hopeless,) = await pool.encode(chats("x" * MAX_CHARACTERS))
     assert isinstance(hopeless, ItemScore)
     assert hopeless.error is not None
     assert hopeless.error.code == "too_long"
     assert f"has {MAX_CHARACTERS + 1} characters" in hopeless.error.message
+
+
+async def test_texts_and_tokens_are_taken_as_they_are(threads: ThreadPoolExecutor) -> None:
+    subjects: list[Subject] = [Rendered("abc"), Ids((1, 2)), Ids(()), Ids((10**6,)), Rendered("")]
+    text, ids, *wrong = await EncodePool(model(), threads).encode(subjects)
+    assert text == Encoded(encode((Message("user", "abc"),)))
+    assert ids == Encoded(Sequence((1, 2), (1,)))
+    codes = [entry.error and entry.error.code for entry in wrong if isinstance(entry, ItemScore)]
+    assert codes == ["empty", "unencodable", "empty"]
+
+
+async def test_a_long_prompt_is_cut_where_that_is_asked_for(threads: ThreadPoolExecutor) -> None:
+    pool, answer = EncodePool(model(), threads), "a" * 20
+    long = Chat((Message("user", "b" * MAX_TOKENS + "e"), Message("assistant", answer)))
+    hopeless = Chat((Message("user", "b"), Message("assistant", "a" * (MAX_TOKENS + 1))))
+    cut, too_long = await pool.encode([long, hopeless], "truncate_prompt")
+    assert isinstance(cut, Encoded)
+    assert cut.dropped == 21
+    assert cut.sequence.ids[-21:] == encode((Message("user", "e" + answer),)).ids
+    assert len(cut.sequence.ids) == MAX_TOKENS
+    assert isinstance(too_long, ItemScore)
+    assert too_long.error is not None
+    assert (too_long.error.code, too_long.tokens) == ("too_long", MAX_TOKENS + 2)
 
 
 async def test_a_cancelled_caller_frees_the_threads() -> None:
@@ -82,10 +115,8 @@ async def test_a_cancelled_caller_frees_the_threads() -> None:
         return encode(conversation)
 
     with ThreadPoolExecutor(1) as thread:
-        pool = EncodePool(replace(model(), encode=slow), thread)
-        caller = asyncio.create_task(
-            pool.encode(conversations(*"many texts in three chunks of 16" * 2))
-        )
+        pool = EncodePool(replace(model(), encoder=ScriptedEncoder(slow)), thread)
+        caller = asyncio.create_task(pool.encode(chats(*"many texts in three chunks of 16" * 2)))
         await asyncio.to_thread(begun.wait, 10)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):

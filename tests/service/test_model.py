@@ -17,7 +17,7 @@ def test_a_checkpoint_becomes_a_model(tmp_path: Path) -> None:
     assert model.engine.dtype == "float32"
     assert model.engine.shares_prefixes
     model.engine.warm_up()
-    sequence = model.encode(CHAT)
+    sequence = model.encoder.encode(CHAT)
     (alone,), (company, _) = model.engine.score([sequence]), model.engine.score([sequence] * 2)
     assert alone == pytest.approx(company, abs=1e-5)
     model.engine.close()

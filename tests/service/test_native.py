@@ -3,8 +3,10 @@
 import asyncio
 import math
 
+import pytest
+
 from reward_model.packing import Sequence
-from service.routes.native import _EXAMPLE
+from service.routes.score_request import _EXAMPLE
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, raw_score, running
 
 
@@ -30,6 +32,10 @@ async def test_the_whole_answer() -> None:
                         "score": None,
                         "normalized": None,
                         "tokens": 70,
+                        "truncated": False,
+                        "tokens_dropped": 0,
+                        "steps": None,
+                        "parts": None,
                         "error": {"code": "too_long"},
                     },
                     _scored(3, 7.0),
@@ -48,6 +54,10 @@ def _scored(index: int, score: float) -> dict[str, object]:
         "score": score,
         "normalized": CALIBRATION.apply(score),
         "tokens": int(score),
+        "truncated": False,
+        "tokens_dropped": 0,
+        "steps": None,
+        "parts": None,
         "error": None,
     }
 
@@ -88,6 +98,61 @@ async def test_nothing_scored_means_no_best() -> None:
     assert (result["ranking"], result["best"]) == ([], None)
 
 
+async def test_a_prompt_is_cut_only_where_that_is_asked_for() -> None:
+    prompt = "b" * MAX_TOKENS
+    async with running() as app:
+        refused = (await app.score(prompt, "answer")).json()
+        cut = (await app.score(prompt, "answer", "a", over_length="truncate_prompt")).json()
+    (error,) = refused["results"][0]["scores"]
+    assert error["error"]["code"] == "too_long"
+    first, second = cut["results"][0]["scores"]
+    assert (first["truncated"], first["tokens_dropped"], first["tokens"]) == (True, 6, MAX_TOKENS)
+    assert (second["truncated"], second["tokens_dropped"]) == (True, 1)
+
+
+async def test_steps_are_scored_where_they_end() -> None:
+    entry = {"prompt": "p", "candidates": ["ab \n\ncd\n", ["ab ", "cd"], "\n"]}
+    body = {"inputs": [entry], "steps": {"delimiter": "\n"}}
+    engine = FakeEngine()
+    async with running(engine) as app:
+        answer = await app.client.post("/v1/score", json=body)
+        unasked = await app.client.post("/v1/score", json={"inputs": [entry]})
+    one, same, none = answer.json()["results"][0]["scores"]
+    assert one["steps"] == [{"end": 2, "score": 3.0}, {"end": 7, "score": 8.0}]
+    assert same["steps"] == [{"end": 2, "score": 3.0}, {"end": 6, "score": 7.0}]
+    assert (one["score"], same["score"], none["score"]) == (9.0, 7.0, 2.0)
+    assert none["steps"] == []
+    assert unasked.status_code == 422
+    assert "does not ask for steps" in unasked.json()["error"]["message"]
+    assert len(engine.batches) == 1, "all in one forward"
+
+
+async def test_a_model_without_steps_says_so() -> None:
+    class Whole(FakeEngine):
+        reads_steps = False
+
+    async with running(Whole()) as app:
+        answer = await app.score("p", "a", steps={})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == "steps"
+
+
+@pytest.mark.parametrize("seconds", ["0.05", "60"])
+async def test_a_deadline_may_come_in_a_header(seconds: str) -> None:
+    engine = GatedEngine()
+    async with running(engine) as app:
+        headers = {"X-Request-Timeout": seconds}
+        body = {"inputs": [{"prompt": "p", "candidates": ["a"]}], "timeout_ms": 50}
+        late = await app.client.post("/v1/score", json=body, headers=headers)
+        wrong = [
+            await app.client.post("/v1/score", json=body, headers={"X-Request-Timeout": given})
+            for given in ("soon", "0", "-1", "inf", "nan")
+        ]
+        engine.go_on.release()
+    assert late.json()["error"]["code"] == "deadline_exceeded"
+    assert [answer.status_code for answer in wrong] == [422] * 5
+
+
 async def test_server_timing_names_every_step() -> None:
     async with running() as app:
         answer = await app.score("prompt", "a")
@@ -104,7 +169,7 @@ async def test_the_served_model_may_be_named_and_no_other() -> None:
     assert other.status_code == 404
     error = other.json()["error"]
     assert (error["code"], error["param"]) == ("model_not_found", "model")
-    assert "'fake-rm'" in error["message"]
+    assert "fake-rm" in error["message"]
 
 
 class BrokenEngine(FakeEngine):

@@ -66,6 +66,7 @@ async def test_models_say_what_is_served() -> None:
                 "version": "1.2",
                 "max_tokens": MAX_TOKENS,
                 "dtype": "float32",
+                "current": True,
                 "shares_prefixes": True,
                 "score_type": "raw_logit",
                 "calibration": CALIBRATION.model_dump(),

@@ -239,3 +239,53 @@ def test_a_device_that_is_not_there_is_refused_with_a_message(tmp_path: Path) ->
     assert run.returncode == 1
     assert "cannot serve on cuda: PyTorch finds no GPU" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+async def test_models_come_and_go_through_the_admin_port(tmp_path: Path) -> None:
+    first, second = (make_checkpoint(tmp_path / name, seed=len(name)) for name in ("a", "bb"))
+    key = tmp_path / "key"
+    key.write_text("sesame\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    flags = ("--model", str(first), "--admin-port", str(port), "--admin-key-file", str(key))
+    async with started(tmp_path, "service", *flags, "--device", "cpu") as service:
+        await service.ready()
+        async with service.client() as client:
+            before = (await score(client, "x")).json()
+            headers = {"Authorization": "Bearer sesame"}
+            base = f"http://127.0.0.1:{port}/v1/admin"
+            async with httpx.AsyncClient(
+                base_url=base, headers=headers, timeout=PATIENCE, trust_env=False
+            ) as admin:
+                loaded = await admin.post("/load", json={"source": str(second)})
+                shown = {"prompt": "prompt", "candidates": ["x"]}
+                body = {"inputs": [shown], "model": "bb@unversioned"}
+                after = (await client.post("/v1/score", json=body)).json()
+                await admin.post("/unload", json={"model": "bb@unversioned"})
+                gone = await client.post("/v1/score", json=body)
+            hidden = await client.get("/v1/admin/models", headers=headers)
+        service.terminate()
+        assert await service.exit_code() == 0
+    assert loaded.status_code == 200, loaded.text
+    assert hidden.status_code == 404, "the public port has no such path"
+    assert (before["model"], after["model"]) == ("a", "bb")
+    assert before["results"] != after["results"]
+    assert gone.status_code == 404
+
+
+@pytest.mark.parametrize("key", [None, "", "\n"])
+def test_an_admin_port_without_a_key_is_refused(tmp_path: Path, key: str | None) -> None:
+    file = tmp_path / "key"
+    if key is not None:
+        file.write_text(key)
+    flags = ["--admin-port", "0", "--admin-key-file", str(file)]
+    run = subprocess.run(
+        [sys.executable, "-m", "service", *flags],
+        capture_output=True,
+        check=False,
+        text=True,
+        cwd=ROOT,
+        timeout=PATIENCE,
+    )
+    assert run.returncode == 2
+    assert "--admin-key-file" in run.stderr

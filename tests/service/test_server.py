@@ -1,12 +1,11 @@
 import socket
 
 from service.server import listen
-from service.settings import Settings
 
 
 def test_an_answer_is_sent_at_once() -> None:
     """Nagle's algorithm would hold every body back until the client's delayed acknowledgement."""
-    with listen(Settings(port=0)) as listener, socket.create_connection(listener.getsockname()):
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         connection, _ = listener.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -98,7 +98,7 @@ def test_text_that_ends_in_eos_where_that_is_the_pad_token(both: Both) -> None:
     """transformers reads the token before it, so the same token is read in vLLM."""
     texts = list(islice(real_texts(), 40))
     batch = [
-        both.vllm.encode((Message("user", prompt), Message("assistant", answer)))
+        both.vllm.encoder.encode((Message("user", prompt), Message("assistant", answer)))
         for prompt, answer in texts
     ]
     assert all(sequence.read_at[-1] < len(sequence.ids) - 1 for sequence in batch)

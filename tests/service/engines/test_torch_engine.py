@@ -3,13 +3,17 @@
 import math
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from reward_model.checkpoint import load_tokenizer
+from reward_model.network import Prepared
 from reward_model.packing import Sequence
 from reward_model.release import open_release
+from reward_model.selfcheck import Scores
 from service.engines import OutOfMemory
 from service.engines.torch_engine import TorchEngine, load_torch_engine
 from tests.checkpoints import make_checkpoint
@@ -37,15 +41,35 @@ def test_it_knows_once_warm_how_much_fits(engine: TorchEngine) -> None:
 def test_a_lack_of_memory_is_told_from_other_faults(
     engine: TorchEngine, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    def fail(_: list[Sequence]) -> list[list[float]]:
+    def fail(_: object) -> list[list[float]]:
         raise fault
 
-    monkeypatch.setattr(engine.network, "score", fail)
+    monkeypatch.setattr(engine.network, "compute", fail)
     with pytest.raises(OutOfMemory):
         engine.score([Sequence((1,), (0,))])
     fault = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     with pytest.raises(RuntimeError, match="shapes"):
         engine.score([Sequence((1,), (0,))])
+
+
+def test_batches_side_by_side_are_computed_one_by_one(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: what the network computes is never computed beside something else."""
+    compute, alone = engine.network.compute, threading.Semaphore(1)
+
+    def guarded(prepared: Prepared) -> Scores:
+        assert alone.acquire(blocking=False), "two batches at once"
+        try:
+            return compute(prepared)
+        finally:
+            alone.release()
+
+    monkeypatch.setattr(engine.network, "compute", guarded)
+    batches = [[Sequence(tuple(range(5, 9 + i)), (3 + i,))] for i in range(40)]
+    expected = [engine.network.score(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(engine.score, batches)) == expected
 
 
 _CRAMPED = """

@@ -1,0 +1,148 @@
+"""A dialect: the routes that one family of clients calls, and the shape its errors have."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from fastapi import APIRouter, Request
+from starlette.routing import Route
+
+from service.ask import Ask, Scored
+from service.compose import Part, combined
+from service.errors import (
+    InvalidRequest,
+    ItemErrorCode,
+    ItemFailed,
+    ItemRefused,
+    ServiceError,
+)
+from service.lifecycle import Service
+from service.record import record_of
+from service.routes.seams import while_connected
+from service.served import Served
+
+ErrorBody = Callable[[ServiceError, int], object]
+"""Makes the JSON of a response of an error and its HTTP status."""
+
+_CLIENTS_FAULT: frozenset[ItemErrorCode] = frozenset({"empty", "too_long", "unencodable"})
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`error_body` makes what its clients look for an error's message in."""
+
+    router: APIRouter
+    error_body: ErrorBody
+
+    def owns(self, path: str) -> bool:
+        routes = (route for route in self.router.routes if isinstance(route, Route))
+        return any(route.path_regex.match(path) for route in routes)
+
+
+def error_body_for(dialects: Iterable[Dialect], path: str, default: ErrorBody) -> ErrorBody:
+    """That of the first dialect with a route for the path."""
+    return next((dialect.error_body for dialect in dialects if dialect.owns(path)), default)
+
+
+async def score(
+    request: Request, service: Service, ask: Ask, *, param: str, model: str | None = None
+) -> Scored:
+    """Score what a dialect was asked for, as long as the client is there, and put it on record.
+
+    Args:
+        param: the field that holds the items.
+        model: the name of one, or `name@version`; None is the default.
+
+    Raises:
+        UnknownModel: it is not loaded.
+        InvalidRequest: more items than one request may have.
+        ClientGone, and what `Scorer.score` raises.
+    """
+    record = record_of(request)
+    record.ask = ask
+    refuse_too_many(ask, service, param)
+    with service.find(model).used() as scorer:
+        work = scorer.score(_in_time(ask, request))
+        record.scored = await while_connected(request, work)
+    service.shadow.offer(ask, record.scored)
+    return record.scored
+
+
+async def compose(
+    request: Request, service: Service, ask: Ask, *, param: str, weights: dict[str, float]
+) -> list[Part]:
+    """Score with several models side by side; their sum is on record.
+
+    Raises:
+        InvalidRequest: one of them is not calibrated.
+        As `score` does.
+    """
+    record = record_of(request)
+    record.ask = ask
+    refuse_too_many(ask, service, param)
+    timely = _in_time(ask, request)
+    models = [_calibrated(service, name) for name in weights]
+    if len(set(models)) < len(models):
+        raise InvalidRequest("names a version twice", param="models")
+    with ExitStack() as held:
+        scorers = [held.enter_context(served.used()) for served in models]
+        work = asyncio.gather(*(scorer.score(timely) for scorer in scorers))
+        scored = await while_connected(request, work)
+    parts = [Part(*pair) for pair in zip(weights.values(), scored, strict=True)]
+    record.scored = combined(parts)
+    return parts
+
+
+def _calibrated(service: Service, name: str) -> Served:
+    served = service.find(name)
+    if served.model.release.calibration is None:
+        raise InvalidRequest(
+            f"{served.key} is not calibrated, and raw logits of different models do not add up: "
+            "leave it out",
+            param="models",
+        )
+    return served
+
+
+def _in_time(ask: Ask, request: Request) -> Ask:
+    """With the sooner of the body's deadline and that of the X-Request-Timeout header, in seconds.
+
+    Raises:
+        InvalidRequest: the header is no positive number.
+    """
+    given = request.headers.get("x-request-timeout")
+    if given is None:
+        return ask
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise InvalidRequest("X-Request-Timeout is a positive number of seconds")
+    return replace(ask, timeout=min(seconds, ask.timeout or math.inf))
+
+
+def refuse_too_many(ask: Ask, service: Service, param: str) -> None:
+    """Raises InvalidRequest if there are more items than one request may have."""
+    limit = service.settings.max_candidates
+    if ask.items > limit:
+        raise InvalidRequest(
+            f"{param} has {ask.items} candidates, this server takes {limit} in one request "
+            "(--max-candidates): split the request",
+            param=param,
+        )
+
+
+def raw_scores(scored: Scored) -> list[float]:
+    """Every item's raw score, for answers that have no place for an item's error.
+
+    Raises:
+        ItemRefused, ItemFailed: an item has none; the first one's error.
+    """
+    for index, item in enumerate(scored.items()):
+        if item.error:
+            kind = ItemRefused if item.error.code in _CLIENTS_FAULT else ItemFailed
+            raise kind(f"item {index} ({item.error.code}): {item.error.message}")
+    return [item.raw for item in scored.items() if item.raw is not None]

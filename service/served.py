@@ -1,0 +1,175 @@
+"""One release that is loaded: its engine and its thread, its queue, its cache, its scorer."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from service.admission import Admission
+from service.backlog import Backlog
+from service.batcher import Batcher, BatchReport
+from service.encode import EncodePool
+from service.golden import replay
+from service.model import Model
+from service.result_cache import ResultCache
+from service.scorer import Scorer
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_ENGINE_GRACE = 2
+"""Seconds that loading, or a batch which nobody awaits any more, may hold up the end."""
+_CLOSE_GRACE = 15
+"""Seconds that an engine may take to end its own processes, where it has any."""
+
+
+class Served:
+    """Loads a model, proves it, scores with it, lets it go. Lives on one event loop.
+
+    Args:
+        opener: reads and loads the model; runs on the engine's thread.
+        report: called after each batch.
+        died: called with the reason when the engine says that it will never score again.
+
+    Attributes:
+        in_use: requests that it scores now.
+        batch_tokens: new tokens that one batch may hold, once it is loaded.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        opener: Callable[[], Model],
+        *,
+        admission: Admission,
+        encode_threads: Executor,
+        report: Callable[[BatchReport], None],
+        died: Callable[[str], None],
+    ) -> None:
+        self.in_use = 0
+        self.batch_tokens = 0
+        self._settings = settings
+        self._opener = opener
+        self._admission = admission
+        self._encode_threads = encode_threads
+        self._report = report
+        self._died = died
+        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._batch_threads = self._engine_thread
+        self._opened: Model | None = None
+        self._cache = ResultCache(settings.result_cache_bytes)
+        self._unused = asyncio.Event()
+        self._batcher: Batcher | None = None
+        self._scorer: Scorer | None = None
+
+    @property
+    def model(self) -> Model:
+        assert self._opened is not None, "loaded first"
+        return self._opened
+
+    @property
+    def scorer(self) -> Scorer:
+        assert self._scorer is not None, "loaded first"
+        return self._scorer
+
+    @property
+    def key(self) -> str:
+        """`name@version`."""
+        return f"{self.model.name}@{self.model.release.version}"
+
+    async def load(self) -> None:
+        """Load, warm up, and replay the golden scores.
+
+        Raises:
+            ReleaseError, EngineUnavailable: it must not or cannot be served.
+            GoldenMismatch: it does not score as its trainer saw.
+        """
+        loop = asyncio.get_running_loop()
+        model = await loop.run_in_executor(self._engine_thread, self._open)
+        for warning in model.release.warnings:
+            _log.warning("%s", warning)
+        await loop.run_in_executor(self._engine_thread, model.engine.warm_up)
+        self._scorer = self._wire(model)
+        await replay(model.release, self._scorer)
+
+    async def close(self) -> bool:
+        """Let the threads go, after the batch that may be running.
+
+        Returns:
+            Whether they went; one that did not would hold up the process's exit.
+        """
+        try:
+            await self._let_engine_go()
+        except TimeoutError:
+            return False
+        finally:
+            for threads in (self._engine_thread, self._batch_threads):
+                threads.shutdown(wait=False, cancel_futures=True)
+        return True
+
+    @contextmanager
+    def used(self) -> Iterator[Scorer]:
+        """Its scorer, which is not let go while the block runs."""
+        self.in_use += 1
+        try:
+            yield self.scorer
+        finally:
+            self.in_use -= 1
+            if not self.in_use:
+                self._unused.set()
+
+    async def unused(self) -> None:
+        """Returns when no request has it; of use when none can find it any more."""
+        while self.in_use:
+            self._unused.clear()
+            await self._unused.wait()
+
+    @property
+    def cache_bytes(self) -> int:
+        return self._cache.bytes
+
+    def _wire(self, model: Model) -> Scorer:
+        settings, self.batch_tokens = self._settings, self._token_budget(model)
+        backlog = Backlog(
+            batch_tokens=self.batch_tokens,
+            max_wait=settings.max_wait_ms / 1000,
+            bulk_patience=settings.bulk_patience_ms / 1000,
+            shares_prefixes=model.engine.shares_prefixes,
+        )
+        if model.engine.batches_in_flight > 1:
+            self._batch_threads = ThreadPoolExecutor(model.engine.batches_in_flight, "batch")
+        self._batcher = Batcher(
+            model.engine, backlog, self._batch_threads, report=self._report, died=self._died
+        )
+        pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
+        return Scorer(model, self._admission, pool, self._batcher, self._cache)
+
+    def _token_budget(self, model: Model) -> int:
+        asked, fit = self._settings.max_batch_tokens, model.engine.most_tokens
+        budget = asked if fit is None else min(asked, fit)
+        if budget < asked:
+            _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)
+        return budget
+
+    async def _let_engine_go(self) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(_ENGINE_GRACE):
+            if self._batcher:
+                await self._batcher.close()
+            await loop.run_in_executor(self._engine_thread, _nothing)
+        async with asyncio.timeout(_CLOSE_GRACE):
+            await loop.run_in_executor(self._engine_thread, self._close_engine)
+
+    def _open(self) -> Model:
+        self._opened = self._opener()
+        return self._opened
+
+    def _close_engine(self) -> None:
+        """On the thread that opens it, so an engine that arrives when all is over is closed too."""
+        if self._opened:
+            self._opened.engine.close()
+
+
+def _nothing() -> None:
+    """Runs on the engine thread as soon as nothing is loaded or scored there any more."""
