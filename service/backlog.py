@@ -105,6 +105,14 @@ class Backlog:
             self._bulk_ran_at = now
         return batch
 
+    def take_all(self) -> list[Job]:
+        """Everything that waits; nothing does afterwards."""
+        waiting = [*self._interactive, *self._bulk]
+        self._interactive.clear()
+        self._bulk.clear()
+        self._tokens = 0
+        return waiting
+
     def take_expired(self) -> list[Job]:
         """Jobs dropped because their deadline passed, to be answered; each is returned once."""
         expired, self._expired = self._expired, []

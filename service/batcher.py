@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 Answers = list[Answer]
 
+_HUNG = ItemError("engine_error", "the engine did not come back from a batch: send it again")
+
 _TOO_BIG = ItemError(
     "out_of_memory", "this text does not fit into the memory that is free, not even alone"
 )
@@ -76,7 +78,8 @@ class Batcher:
         self._clock = clock
         self._changed = threading.Condition()
         self._closing = False
-        self._in_flight = 0
+        self._hung = False
+        self._running: dict[int, tuple[float, list[Job]]] = {}
         self._loop = asyncio.get_running_loop()
         self._workers = [
             self._loop.run_in_executor(threads, self._work) for _ in range(engine.batches_in_flight)
@@ -85,11 +88,33 @@ class Batcher:
     def submit(self, jobs: list[Job]) -> None:
         """Queue jobs side by side; each `answer` is resolved once, whatever happens."""
         with self._changed:
+            if self._hung:
+                return _answer_all(jobs, _HUNG)
             assert not self._closing, "nothing is submitted after close"
             for job in jobs:
                 self._backlog.push(job)
             # All of them, because one batch may not hold it all.
             self._changed.notify_all()
+        return None
+
+    @property
+    def running_for(self) -> float:
+        """Seconds that the engine has had its oldest batch; 0 while it has none."""
+        with self._changed:
+            begun = [started for started, _ in self._running.values()]
+        return self._clock() - min(begun) if begun else 0.0
+
+    def give_up(self) -> None:
+        """The engine does not come back: answer what it has and what waits, and take no more.
+
+        Its threads are left to themselves; what they may still answer is too late.
+        """
+        with self._changed:
+            self._hung = self._closing = True
+            held = [job for _, batch in self._running.values() for job in batch]
+            waiting = self._backlog.take_all()
+            self._changed.notify_all()
+        _answer_all(held + waiting, _HUNG)
 
     async def close(self) -> None:
         """Run everything submitted, then let the engine threads go."""
@@ -112,7 +137,7 @@ class Batcher:
                     batch = self._backlog.take(now)
                     self._answer_expired()
                     if batch:
-                        self._in_flight += 1
+                        self._running[id(batch)] = now, batch
                         return batch
                 elif self._closing:
                     return []
@@ -129,7 +154,8 @@ class Batcher:
         for job, count in zip(batch, computed, strict=True):
             job.computed, job.started_at, job.finished_at = count, started_at, finished_at
         with self._changed:
-            at_once, self._in_flight = self._in_flight, self._in_flight - 1
+            at_once = len(self._running)
+            del self._running[id(batch)]
         seconds = finished_at - started_at
         report = BatchReport(len(batch), sum(computed), seconds, splits, at_once)
         self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
@@ -166,6 +192,12 @@ class Batcher:
     def _answer_expired(self) -> None:
         if expired := self._backlog.take_expired():
             self._loop.call_soon_threadsafe(_expire, expired)
+
+
+def _answer_all(jobs: list[Job], answer: Answer) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_result(answer)
 
 
 def _expire(jobs: list[Job]) -> None:

@@ -18,12 +18,16 @@ from service.models import Models
 from service.served import Served
 from service.settings import Settings
 from service.shadow import Shadow
+from service.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
 
 _RETRY_WHILE_STARTING = 2
 _UNFIT = (ReleaseError, EngineUnavailable)
 """What asks for another checkpoint or other settings, so that starting again would not help."""
+
+_MOST_HANGS = 3
+"""Of one process; after that a fresh one is more likely to help."""
 
 _EXPLAINED = (*_UNFIT, GoldenMismatch)
 """What is said in words for users."""
@@ -58,6 +62,11 @@ class Service:
         self._draining = False
         self._starting: asyncio.Task[None]
         self._changing = asyncio.Lock()
+        self._revivals = 0
+        self._watchdog = Watchdog(
+            settings.engine_timeout_seconds, lambda: self.models, self._revive
+        )
+        self._watching: asyncio.Task[None]
         self.metrics.watch(self._admission, lambda: self.unready is None)
         self.metrics.watch_caches(lambda: sum(served.cache_bytes for served in self.models))
 
@@ -87,6 +96,7 @@ class Service:
     def start(self) -> None:
         """Begin to become ready; the event loop is free meanwhile."""
         self._starting = asyncio.create_task(self._become_ready())
+        self._watching = asyncio.create_task(self._watchdog.watch())
 
     async def started(self) -> None:
         """Returns when it is ready or never will be: see `unready`."""
@@ -142,7 +152,8 @@ class Service:
     async def close(self) -> None:
         """Let the threads go, after the batches that may be running."""
         self._starting.cancel()
-        await self.started()
+        self._watching.cancel()
+        await asyncio.wait({self._starting, self._watching})
         await asyncio.gather(*map(self._let_go, {*self.models, *self._loading}))
         self._encode_threads.shutdown(wait=False, cancel_futures=True)
 
@@ -186,6 +197,25 @@ class Service:
         self._loading.remove(served)
         self.metrics.describe(served.model)
         self.metrics.set_budget(served.batch_tokens)
+
+    async def _revive(self, hung: Served) -> None:
+        """Answer what a hung engine holds, and put the same model, loaded again, in its place."""
+        self._ready, self._fault = False, "the engine hung; the model is being loaded again"
+        self.stuck = True
+        hung.give_up()
+        self._revivals += 1
+        if self._revivals == _MOST_HANGS:
+            self._give_up(f"the engine hung {_MOST_HANGS} times")
+            return
+        fresh = self._serving(hung.settings)
+        try:
+            await fresh.load()
+        except Exception as error:  # noqa: BLE001 - it is logged, and the process ends over it
+            _log.error("not loaded again: %s", type(error).__name__, exc_info=error)
+            self._give_up(f"the engine hung and cannot be loaded again: {type(error).__name__}")
+            return
+        self.models.replace(hung, fresh)
+        self._ready = True
 
     async def _let_go(self, served: Served) -> None:
         self._loading.discard(served)

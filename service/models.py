@@ -50,6 +50,12 @@ class Models:
         if current or served.model.name not in self._current:
             self._current[served.model.name] = served
 
+    def replace(self, hung: Served, fresh: Served) -> None:
+        """Put the same version, loaded again, in its place."""
+        self._loaded[hung.key] = fresh
+        if self.is_current(hung):
+            self._current[hung.model.name] = fresh
+
     def make_current(self, key: str) -> Served:
         """From now on this version is what its name means."""
         served = self._exactly(key)

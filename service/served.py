@@ -49,7 +49,7 @@ class Served:
     ) -> None:
         self.in_use = 0
         self.batch_tokens = 0
-        self._settings = settings
+        self.settings = settings
         self._opener = opener
         self._admission = admission
         self._encode_threads = encode_threads
@@ -60,6 +60,7 @@ class Served:
         self._opened: Model | None = None
         self._cache = ResultCache(settings.result_cache_bytes)
         self._unused = asyncio.Event()
+        self._hangs = False
         self._batcher: Batcher | None = None
         self._scorer: Scorer | None = None
 
@@ -99,6 +100,8 @@ class Served:
         Returns:
             Whether they went; one that did not would hold up the process's exit.
         """
+        if self._hangs:
+            return False
         try:
             await self._let_engine_go()
         except TimeoutError:
@@ -126,11 +129,24 @@ class Served:
             await self._unused.wait()
 
     @property
+    def running_for(self) -> float:
+        """Seconds that the engine has had its oldest batch; 0 while it has none."""
+        return self._batcher.running_for if self._batcher else 0.0
+
+    def give_up(self) -> None:
+        """The engine hangs: answer what it has, and leave it and its threads to themselves."""
+        assert self._batcher is not None, "something runs"
+        self._hangs = True
+        self._batcher.give_up()
+        for threads in (self._engine_thread, self._batch_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
     def cache_bytes(self) -> int:
         return self._cache.bytes
 
     def _wire(self, model: Model) -> Scorer:
-        settings, self.batch_tokens = self._settings, self._token_budget(model)
+        settings, self.batch_tokens = self.settings, self._token_budget(model)
         backlog = Backlog(
             batch_tokens=self.batch_tokens,
             max_wait=settings.max_wait_ms / 1000,
@@ -146,7 +162,7 @@ class Served:
         return Scorer(model, self._admission, pool, self._batcher, self._cache)
 
     def _token_budget(self, model: Model) -> int:
-        asked, fit = self._settings.max_batch_tokens, model.engine.most_tokens
+        asked, fit = self.settings.max_batch_tokens, model.engine.most_tokens
         budget = asked if fit is None else min(asked, fit)
         if budget < asked:
             _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)

@@ -215,6 +215,16 @@ class Settings(BaseSettings):
             "work; after that it leads one batch.",
         ),
     ] = 1000
+    engine_timeout_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds after which a batch is taken for hung: its texts are answered "
+            "with an error, the service is not ready, and the model is loaded afresh. Where that "
+            "fails, or the third time, the process exits with 1.",
+        ),
+    ] = 600
     drain_seconds: Annotated[
         float,
         Field(
