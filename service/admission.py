@@ -14,6 +14,9 @@ from service.errors import Draining, QueueFull
 _LONGEST_RETRY = 60
 """Seconds; clients that obey Retry-After give up on anything longer."""
 
+_IN_TIME = 0.8
+"""Of a request's time that is filled; speed varies, and what is late is lost."""
+
 _SMOOTHING = 0.2
 """Weight of the newest batch in the measured speed."""
 
@@ -65,14 +68,21 @@ class Admission:
         return not any(self._places.values())
 
     @contextmanager
-    def admit(self, priority: Priority, items: int, tokens: int) -> Iterator[Place]:
+    def admit(
+        self, priority: Priority, items: int, tokens: int, timeout: float | None = None
+    ) -> Iterator[Place]:
         """Hold room while the block runs.
+
+        Args:
+            timeout: seconds after which the answer is of no use.
 
         Raises:
             Draining: no new work is taken any more.
-            QueueFull: as much work of this priority waits as there is room for.
+            QueueFull: as much work of this priority waits as there is room for, or more than can be
+                done in time.
         """
         self._refuse_if_closed(priority)
+        self._refuse_if_late(priority, tokens, timeout)
         place = Place()
         place.hold(items, tokens)
         self._places[priority].add(place)
@@ -95,8 +105,24 @@ class Admission:
         """Whole seconds until what goes before a new request is worked off, as fast as measured."""
         if not self._speed:
             return 1
+        return min(_LONGEST_RETRY, max(1, math.ceil(self._seconds_ahead(priority))))
+
+    def _seconds_ahead(self, priority: Priority) -> float:
+        """Of work that goes before a new request."""
         ahead = self.tokens("interactive") + (self.tokens("bulk") if priority == "bulk" else 0)
-        return min(_LONGEST_RETRY, max(1, math.ceil(ahead / self._speed)))
+        return ahead / self._speed
+
+    def _refuse_if_late(self, priority: Priority, tokens: int, timeout: float | None) -> None:
+        """To begin what cannot end in time would cost those who still can be served."""
+        if timeout is None or not self._speed:
+            return
+        expected = self._seconds_ahead(priority) + tokens / self._speed
+        if self._seconds_ahead(priority) and expected > _IN_TIME * timeout:
+            raise QueueFull(
+                "what waits takes longer than this request may: come back later, or allow it more "
+                "time",
+                retry_after=self.retry_after(priority),
+            )
 
     def _refuse_if_closed(self, priority: Priority) -> None:
         retry_after = self.retry_after(priority)

@@ -3,7 +3,8 @@
 Interactive jobs go before bulk jobs. A batch holds the job of its kind that waited longest, and is
 filled up to a budget of *new* tokens, where a shared prefix counts once. Where prefixes are shared,
 those that share most go together, among the `WINDOW` that waited longest: every batch takes the
-first of them, so no job is overtaken without end.
+first of them, so no job is overtaken without end. While interactive work comes, bulk work runs in
+batches about as short as interactive ones (`service.politeness`).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Literal, get_args
 from reward_model.packing import Sequence, new_tokens
 from service.affinity import run_around_first
 from service.errors import ItemError
+from service.politeness import Politeness
 
 Priority = Literal["interactive", "bulk"]
 WINDOW = 256
@@ -65,6 +67,7 @@ class Backlog:
         self._max_wait = max_wait
         self._bulk_patience = bulk_patience
         self._shares_prefixes = shares_prefixes
+        self._politeness = Politeness(batch_tokens)
         self._interactive: deque[Job] = deque()
         self._bulk: deque[Job] = deque()
         self._bulk_ran_at = -math.inf
@@ -75,7 +78,11 @@ class Backlog:
         return len(self._interactive) + len(self._bulk)
 
     def push(self, job: Job) -> None:
-        (self._interactive if job.priority == "interactive" else self._bulk).append(job)
+        if job.priority == "interactive":
+            self._interactive.append(job)
+            self._politeness.interactive_came(job.queued_at)
+        else:
+            self._bulk.append(job)
         self._tokens += job.tokens
 
     def due_in(self, now: float) -> float:
@@ -94,9 +101,10 @@ class Backlog:
         """
         batch: list[Job] = []
         for lane in self._lanes_in_order(now):
+            budget = self._budget(lane, now)
             while window := self._window(lane, now):
-                room = self._batch_tokens - self._cost(batch)
-                group = self._fitting(window, room) if batch else self._leading(window)
+                room = budget - self._cost(batch)
+                group = self._fitting(window, room) if batch else self._leading(window, budget)
                 self._put_back(lane, [job for job in window if job not in group])
                 if not group:
                     break
@@ -104,6 +112,13 @@ class Backlog:
         if any(job.priority == "bulk" for job in batch):
             self._bulk_ran_at = now
         return batch
+
+    def note_ran(self, batch: list[Job], seconds: float) -> None:
+        """Learn how long a batch took that was taken here; `computed` of its jobs is known."""
+        if any(job.priority == "bulk" for job in batch):
+            self._politeness.bulk_ran(sum(job.computed for job in batch), seconds)
+        else:
+            self._politeness.interactive_ran(seconds)
 
     def take_all(self) -> list[Job]:
         """Everything that waits; nothing does afterwards."""
@@ -135,9 +150,15 @@ class Backlog:
             (self._expired if job.deadline <= now else window).append(job)
         return window
 
-    def _leading(self, window: list[Job]) -> list[Job]:
+    def _budget(self, lane: deque[Job], now: float) -> int:
+        """Tokens that a batch may hold once it has something of this lane."""
+        if lane is self._bulk:
+            return self._politeness.room_for_bulk(now)
+        return self._batch_tokens
+
+    def _leading(self, window: list[Job], budget: int) -> list[Job]:
         """What leads a batch, though it be larger than one."""
-        return self._fitting(window, max(self._batch_tokens, window[0].tokens))
+        return self._fitting(window, max(budget, window[0].tokens))
 
     def _fitting(self, window: list[Job], room: int) -> list[Job]:
         """The first and what goes with it; nothing if it does not fit."""

@@ -156,6 +156,7 @@ class Batcher:
         with self._changed:
             at_once = len(self._running)
             del self._running[id(batch)]
+            self._backlog.note_ran(batch, finished_at - started_at)
         seconds = finished_at - started_at
         report = BatchReport(len(batch), sum(computed), seconds, splits, at_once)
         self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)

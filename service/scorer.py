@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 
 from reward_model.encoding import Rendered
@@ -58,7 +59,7 @@ class Scorer:
         started = self._clock()
         try:
             async with asyncio.timeout(ask.timeout):
-                with self._admission.admit(ask.priority, ask.items, self._estimate(ask)) as place:
+                with self._admit(ask) as place:
                     admitted = self._clock()
                     subjects = [one for entry in ask.inputs for one in entry.subjects()]
                     encoded = await self._pool.encode(subjects, ask.over_length)
@@ -80,6 +81,9 @@ class Scorer:
             saved_tokens=sum(job.tokens - job.computed for job in jobs.values()),
             timings=_timings(started, admitted, submitted, self._clock(), list(jobs.values())),
         )
+
+    def _admit(self, ask: Ask) -> AbstractContextManager[Place]:
+        return self._admission.admit(ask.priority, ask.items, self._estimate(ask), ask.timeout)
 
     def _estimate(self, ask: Ask) -> int:
         """New tokens, roughly, from the numbers of characters alone."""

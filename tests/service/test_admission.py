@@ -71,3 +71,18 @@ def test_after_stop_nothing_new_is_admitted_and_what_is_there_stays() -> None:
         with pytest.raises(Draining), room.admit("interactive", 1, 1):
             pass
         assert room.items("bulk") == 1
+
+
+def test_what_cannot_be_done_in_time_is_refused_before_it_costs_anything() -> None:
+    admission = Admission(max_items=100, max_tokens=100_000)
+    admission.note_speed(1000, 1.0)
+    with admission.admit("interactive", 1, 5000, 0.1):
+        pass  # nothing goes before it, so it may try
+    with admission.admit("interactive", 1, 5000):
+        with pytest.raises(QueueFull, match="longer than this request may") as refused:
+            admission.admit("interactive", 1, 1000, 5.0).__enter__()
+        assert refused.value.retry_after == 5
+        with admission.admit("interactive", 1, 1000, 10.0):
+            pass
+        with admission.admit("interactive", 1, 1000):
+            pass

@@ -130,3 +130,15 @@ async def test_every_job_is_taken_once_and_every_batch_takes_what_waited_longest
         kinds = [entry.priority for entry in batch]
         assert kinds == sorted(kinds, key=PRIORITIES.index), "interactive leads every batch"
     assert waiting.due_in(0.0) == math.inf
+
+
+async def test_bulk_batches_are_short_while_interactive_work_comes() -> None:
+    waiting = Backlog(batch_tokens=1000, max_wait=0, bulk_patience=99, shares_prefixes=False)
+    for _ in range(40):
+        waiting.push(job("x" * 100, priority="bulk"))
+    assert len(waiting.take(0.0)) == 10
+    waiting.push(job("y", at=1.0))
+    mixed = waiting.take(1.0)
+    assert [entry.priority for entry in mixed] == ["interactive", "bulk", "bulk"]
+    assert len(waiting.take(1.0)) == 2
+    assert len(waiting.take(60.0)) == 10

@@ -1,0 +1,247 @@
+"""Five times what a server can do, for minutes; and a few people beside a flood of bulk work.
+
+    python -m benchmarks.overload --data ../shared/data [--model DIR] [--minutes 2]
+
+First its peak is measured, by clients that wait for their answers. Then requests come at a fixed
+multiple of it, whether answered or not, each with a deadline.
+"""
+
+import argparse
+import asyncio
+import itertools
+import random
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import httpx
+from matplotlib.figure import Figure
+
+from benchmarks.mix import Pool, make_pool
+from benchmarks.page import Page, add_output_options, verdict
+from benchmarks.processes import Memory, Running, running, watching
+from benchmarks.servers import ours
+from benchmarks.soak import settle
+from benchmarks.stats import percentile
+from benchmarks.texts import load_renderer
+from service.settings import DEFAULT_MODEL
+
+_CANDIDATES = 8
+_CLIENTS = 16
+_PEAK_SECONDS = 20.0
+_FLOOD = 10_000
+_PEOPLE_SECONDS = 30.0
+_REFUSED_MS = 50.0
+_GOODPUT = 0.9
+_SLOWER = 2.0
+
+
+@dataclass
+class Outcomes:
+    """Seconds of each request by how it ended, and candidates that were scored in time."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    sent: int = 0
+    scored: int = 0
+
+    def enter(self, outcome: str, seconds: float) -> None:
+        self.seconds.setdefault(outcome, []).append(seconds)
+
+    def count(self, outcome: str) -> int:
+        return len(self.seconds.get(outcome, ()))
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks one server, for texts that it has not seen: nothing may come from its result cache."""
+
+    http: httpx.AsyncClient
+    pool: Pool
+    outcomes: Outcomes
+    deadline: float
+    serial: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def body(self, candidates: int, priority: str = "interactive") -> dict[str, object]:
+        number = next(self.serial)
+        texts = self.pool.pairs[number % len(self.pool.pairs)]
+        chosen = itertools.islice(itertools.cycle(texts.candidates), candidates)
+        fresh = [f"{number} {place} {text}" for place, text in enumerate(chosen)]
+        return {"inputs": [{"prompt": texts.prompt, "candidates": fresh}], "priority": priority}
+
+    async def ask(self, candidates: int) -> None:
+        body = self.body(candidates) | {"timeout_ms": int(1000 * self.deadline)}
+        self.outcomes.sent += 1
+        sent = time.perf_counter()
+        try:
+            answer = await self.http.post("/v1/score", json=body)
+        except httpx.HTTPError as error:
+            self.outcomes.enter(type(error).__name__, time.perf_counter() - sent)
+            return
+        self.outcomes.enter(str(answer.status_code), time.perf_counter() - sent)
+        if answer.status_code == httpx.codes.OK:
+            self.outcomes.scored += candidates
+
+
+async def peak(asker: Asker) -> float:
+    """Candidates a second that clients get who wait for their answers."""
+    until = time.perf_counter() + _PEAK_SECONDS
+
+    async def client() -> None:
+        while time.perf_counter() < until:
+            await asker.ask(_CANDIDATES)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_CLIENTS):
+            group.create_task(client())
+    return asker.outcomes.scored / (time.perf_counter() - began)
+
+
+async def overload(asker: Asker, requests_per_second: float, seconds: float) -> float:
+    """Poisson arrivals; returns candidates a second that were scored in time."""
+    rng, began = random.Random("overload"), time.perf_counter()
+    due = began
+    async with asyncio.TaskGroup() as group:
+        while due < began + seconds:
+            due += rng.expovariate(requests_per_second)
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(asker.ask(_CANDIDATES))
+    return asker.outcomes.scored / (time.perf_counter() - began)
+
+
+async def people(asker: Asker) -> None:
+    """One person after the other, each with one candidate and a moment to read the answer."""
+    until = time.perf_counter() + _PEOPLE_SECONDS
+    while time.perf_counter() < until:
+        await asker.ask(1)
+        await asyncio.sleep(0.05)
+
+
+async def flood(asker: Asker) -> list[asyncio.Task[httpx.Response]]:
+    """Ten thousand bulk candidates that wait."""
+    bodies = [asker.body(1000, "bulk") for _ in range(_FLOOD // 1000)]
+    post = asker.http.post
+    return [asyncio.create_task(post("/v1/score", json=body, timeout=900)) for body in bodies]
+
+
+def client(url: str, patience: float) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    return httpx.AsyncClient(base_url=url, timeout=patience, limits=limits, trust_env=False)
+
+
+async def measure_overload(
+    server: Running, pool: Pool, options: argparse.Namespace
+) -> tuple[float, float, Outcomes]:
+    async with client(server.url, 6 * options.deadline) as http:
+        calm = Asker(http, pool, Outcomes(), options.deadline)
+        most = await peak(calm)
+        asker = Asker(http, pool, Outcomes(), options.deadline, calm.serial)
+        rate = options.times * most / _CANDIDATES
+        goodput = await overload(asker, rate, 60 * options.minutes)
+    return most, goodput, asker.outcomes
+
+
+async def measure_fairness(server: Running, pool: Pool, deadline: float) -> tuple[Outcomes, ...]:
+    async with client(server.url, 60.0) as http:
+        alone = Asker(http, pool, Outcomes(), deadline, itertools.count(10**6))
+        await people(alone)
+        beside = Asker(http, pool, Outcomes(), deadline, alone.serial)
+        flooding = await flood(beside)
+        await people(beside)
+        for task in flooding:
+            task.cancel()
+        await asyncio.gather(*flooding, return_exceptions=True)
+    return alone.outcomes, beside.outcomes
+
+
+def main() -> None:
+    options = _options()
+    page = Page("overload", "Overload, and fairness")
+    renderer = load_renderer(options.model)
+    pool = make_pool(renderer.writer(options.data), renderer.encoder.max_tokens)
+    with running(ours(str(options.model))) as server, watching(server.pid, every=1.0) as memory:
+        most, goodput, outcomes = asyncio.run(measure_overload(server, pool, options))
+        alone, beside = asyncio.run(measure_fairness(server, pool, options.deadline))
+    page.say(
+        f"{options.model.name}; {_CANDIDATES} candidates a request, deadline "
+        f"{options.deadline:g} s. Peak: {most:.0f} candidates/s for {_CLIENTS} clients that wait. "
+        f"Then {options.times:g} times as many for {options.minutes:g} minutes, at random times; "
+        "the client runs on the same machine."
+    )
+    _judge_overload(page, most, goodput, outcomes, memory, options)
+    _judge_fairness(page, alone, beside)
+    page.figure = plot(outcomes, options.deadline)
+    page.facts |= {"outcomes": {name: len(v) for name, v in outcomes.seconds.items()}}
+    page.write(options)
+
+
+def _judge_overload(
+    page: Page,
+    most: float,
+    goodput: float,
+    outcomes: Outcomes,
+    memory: Memory,
+    options: argparse.Namespace,
+) -> None:
+    ended = Counter({name: len(seconds) for name, seconds in outcomes.seconds.items()})
+    page.table(["ended with", "requests"], [[name, ended[name]] for name in sorted(ended)])
+    admitted = outcomes.seconds.get("200", [0.0]) + outcomes.seconds.get("504", [])
+    late, refused = percentile(admitted, 0.99), outcomes.seconds.get("503", [0.0])
+    lost = outcomes.sent - ended["200"] - ended["503"] - ended["504"]
+    steady, wait = settle(memory), 1000 * percentile(refused, 0.5)
+    page.table(
+        ["", "measured", "limit", ""],
+        [
+            ["p99 of admitted, s", late, options.deadline, verdict(late < options.deadline)],
+            ["p50 of refused, ms", wait, _REFUSED_MS, verdict(wait < _REFUSED_MS)],
+            ["goodput / peak", goodput / most, _GOODPUT, verdict(goodput >= _GOODPUT * most)],
+            ["lost or answered otherwise", lost, 0, verdict(not lost)],
+            [
+                "most over least resident memory",
+                steady.most / steady.least,
+                1.1,
+                verdict(steady.most <= 1.1 * steady.least),
+            ],
+        ],
+    )
+    page.facts |= {"peak": most, "goodput": goodput, "memory": asdict(steady)}
+
+
+def _judge_fairness(page: Page, alone: Outcomes, beside: Outcomes) -> None:
+    p50, p50_beside = (1000 * percentile(each.seconds["200"], 0.5) for each in (alone, beside))
+    times = p50_beside / p50
+    page.say(f"One person's requests of one candidate, beside {_FLOOD} bulk candidates that wait:")
+    page.table(
+        ["p50 alone, ms", "p50 beside the flood, ms", "times", "limit", ""],
+        [[p50, p50_beside, times, _SLOWER, verdict(times <= _SLOWER)]],
+    )
+    page.facts |= {"p50_alone_ms": p50, "p50_beside_ms": p50_beside}
+
+
+def plot(outcomes: Outcomes, deadline: float) -> Figure:
+    """How long requests took, by how they ended."""
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    for name, seconds in sorted(outcomes.seconds.items()):
+        shares = [(place + 1) / len(seconds) for place in range(len(seconds))]
+        axes.step(sorted(seconds), shares, label=f"{name}: {len(seconds)} requests")
+    axes.axvline(deadline, color="grey", linestyle=":", label="deadline")
+    axes.set(xlabel="seconds to the answer", ylabel="share of requests", xscale="log")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overload", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with candidates/")
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="what is served")
+    parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--times", type=float, default=5, help="the peak")
+    parser.add_argument("--deadline", type=float, default=5, help="seconds of each request")
+    add_output_options(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
