@@ -28,6 +28,8 @@ from benchmarks.texts import load_renderer
 from service.settings import DEFAULT_MODEL
 
 _CANDIDATES = 8
+_TOKENS = 450
+"""Of a conversation at most; prompts and answers take a third each."""
 _CLIENTS = 16
 _PEAK_SECONDS = 20.0
 _FLOOD = 10_000
@@ -159,7 +161,7 @@ def main() -> None:
     options = _options()
     page = Page("overload", "Overload, and fairness")
     renderer = load_renderer(options.model)
-    pool = make_pool(renderer.writer(options.data), renderer.encoder.max_tokens)
+    pool = make_pool(renderer.writer(options.data), _TOKENS)
     with running(ours(str(options.model))) as server, watching(server.pid, every=1.0) as memory:
         most, goodput, outcomes = asyncio.run(measure_overload(server, pool, options))
         alone, beside = asyncio.run(measure_fairness(server, pool, options.deadline))
