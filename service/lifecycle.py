@@ -97,6 +97,11 @@ class Service:
         self._admission.stop()
 
     @property
+    def load(self) -> int:
+        """Requests that are being scored or wait for it."""
+        return self._admission.requests
+
+    @property
     def idle(self) -> bool:
         """Whether every request that was admitted is answered."""
         return self._admission.idle

@@ -79,6 +79,14 @@ class Scorer:
             timings=_timings(started, admitted, submitted, self._clock(), list(jobs.values())),
         )
 
+    async def encode(self, subject: Subject) -> tuple[int, ...] | ItemError:
+        """The token ids that would be scored, or why there are none."""
+        (encoded,) = await self._pool.encode([subject])
+        if isinstance(encoded, Encoded):
+            return encoded.sequence.ids
+        assert encoded.error is not None
+        return encoded.error
+
     def _estimate(self, ask: Ask) -> int:
         """New tokens, roughly, from the numbers of characters alone."""
         return sum(self._estimate_input(entry) for entry in ask.inputs)
