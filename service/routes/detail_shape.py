@@ -3,10 +3,14 @@
 from pydantic import BaseModel
 
 from service.errors import ServiceError
+from service.routes.openai_shape import documented
 
 
 class Detail(BaseModel):
     detail: str
+
+
+ERRORS = documented(Detail)
 
 
 def detail_error(error: ServiceError, status: int) -> object:  # noqa: ARG001 - the status says it

@@ -9,7 +9,7 @@ from reward_model.encoding import Rendered
 from service.ask import Ask, Whole
 from service.record import record_of, server_timing
 from service.routes import dialect
-from service.routes.detail_shape import detail_error
+from service.routes.detail_shape import ERRORS, detail_error
 from service.routes.dialect import Dialect, raw_scores
 from service.routes.json_body import JsonRoute
 from service.routes.seams import ServiceOf
@@ -39,7 +39,7 @@ class Evaluated(BaseModel):
     scores: list[float] = Field(description="Raw logits.")
 
 
-@router.post("/v1/score/evaluation", summary="Scores for LLaMA-Factory's PPO")
+@router.post("/v1/score/evaluation", responses=ERRORS, summary="Scores for LLaMA-Factory's PPO")
 async def evaluate(
     body: Evaluation, request: Request, response: Response, service: ServiceOf
 ) -> Evaluated:

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from reward_model.encoding import Rendered
-from service.ask import Ask, ItemScore, Scored, Whole
+from service.ask import Ask, ItemScore, Whole
 from service.record import server_timing
 from service.routes import dialect
-from service.routes.detail_shape import detail_error
+from service.routes.detail_shape import ERRORS, detail_error
 from service.routes.dialect import Dialect, raw_scores, sigmoid
 from service.routes.json_body import JsonRoute
 from service.routes.seams import ServiceOf
@@ -31,10 +31,12 @@ class Rewards(BaseModel):
         description="From 0 to 1, for dynamic filtering: the sigmoid of the normalized score, or "
         "of the raw logit where the model has no calibration."
     )
-    extra_logs: dict[str, list[float]]
+    extra_logs: dict[str, list[float]] = Field(
+        {}, description="Empty: some versions fail on any entry that comes over HTTP."
+    )
 
 
-@router.post("/get_reward", summary="Rewards for OpenRLHF")
+@router.post("/get_reward", responses=ERRORS, summary="Rewards for OpenRLHF")
 async def get_reward(
     body: Queries, request: Request, response: Response, service: ServiceOf
 ) -> Rewards:
@@ -45,7 +47,6 @@ async def get_reward(
     return Rewards(
         rewards=raw_scores(scored),
         scores=[sigmoid(_centred(item)) for item in scored.items()],
-        extra_logs=_extra_logs(scored),
     )
 
 
@@ -53,12 +54,6 @@ def _centred(item: ItemScore) -> float:
     score = item.raw if item.normalized is None else item.normalized
     assert score is not None
     return score
-
-
-def _extra_logs(scored: Scored) -> dict[str, list[float]]:
-    normalized = [item.normalized for item in scored.items() if item.normalized is not None]
-    logs = {"reward_tokens": [float(item.tokens) for item in scored.items()]}
-    return logs | {"reward_normalized": normalized} if normalized else logs
 
 
 DIALECT = Dialect(router, detail_error)

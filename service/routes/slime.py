@@ -11,7 +11,7 @@ from service.ask import Ask, Input, Whole
 from service.errors import InvalidRequest
 from service.record import server_timing
 from service.routes import dialect
-from service.routes.detail_shape import detail_error
+from service.routes.detail_shape import ERRORS, detail_error
 from service.routes.dialect import Dialect, raw_scores
 from service.routes.json_body import JsonRoute
 from service.routes.seams import ServiceOf
@@ -47,7 +47,7 @@ class Sample(Tolerant):
         raise InvalidRequest("prompt is a list, and a rendered one is a text", param="prompt")
 
 
-@router.post("/slime", summary="Reward for slime")
+@router.post("/slime", responses=ERRORS, summary="Reward for slime")
 async def reward(
     body: Sample,
     request: Request,

@@ -18,6 +18,7 @@ from service.routes.json_body import JsonRoute
 from service.routes.seams import ServiceOf
 from service.routes.vllm_request import ItemsRequest, PairsRequest, TokenizeRequest
 from service.routes.vllm_response import (
+    ERRORS,
     Classified,
     Listed,
     Pair,
@@ -30,7 +31,7 @@ from service.routes.vllm_response import (
 router = APIRouter(route_class=JsonRoute, tags=["vLLM"])
 
 
-@router.post("/classify", summary="Scores as vLLM's classes")
+@router.post("/classify", responses=ERRORS, summary="Scores as vLLM's classes")
 async def classify(
     body: ItemsRequest, request: Request, response: Response, service: ServiceOf
 ) -> Listed[Classified]:
@@ -43,7 +44,7 @@ async def classify(
     return listed("classify", request, service, scored, rows)
 
 
-@router.post("/pooling", summary="Scores as vLLM's pooled outputs")
+@router.post("/pooling", responses=ERRORS, summary="Scores as vLLM's pooled outputs")
 async def pooling(
     body: ItemsRequest, request: Request, response: Response, service: ServiceOf
 ) -> Listed[Pooled]:
@@ -57,7 +58,7 @@ async def pooling(
 
 
 @router.post("/v1/score", include_in_schema=False)
-@router.post("/score", summary="Scores of documents for queries, as vLLM's")
+@router.post("/score", responses=ERRORS, summary="Scores of documents for queries, as vLLM's")
 async def score_pairs(
     body: PairsRequest, request: Request, response: Response, service: ServiceOf
 ) -> Listed[Pair]:
@@ -77,7 +78,7 @@ class Tokens(BaseModel):
     token_strs: None = None
 
 
-@router.post("/tokenize", summary="Token ids that would be scored")
+@router.post("/tokenize", responses=ERRORS, summary="Token ids that would be scored")
 async def tokenize(body: TokenizeRequest, service: ServiceOf) -> Tokens:
     refuse_other_model(body.model, service)
     encoded = await service.scorer.encode(body.to_subject())
@@ -107,7 +108,12 @@ async def software_version() -> Version:
 
 @router.post("/ping", include_in_schema=False)
 @router.get("/ping", include_in_schema=False)
-@router.get("/health", summary="200 when a request would be scored now", response_class=Response)
+@router.get(
+    "/health",
+    summary="200 when a request would be scored now",
+    response_class=Response,
+    responses={503: ERRORS[503]},
+)
 async def health(service: ServiceOf) -> Response:
     if reason := service.unready:
         raise NotReady(reason, retry_after=1)

@@ -12,6 +12,7 @@ from service.ask import Scored
 from service.errors import ServiceError
 from service.lifecycle import Service
 from service.record import record_of
+from service.routes.openai_shape import documented
 from service.routes.vllm_request import ItemsRequest
 
 Row = TypeVar("Row")
@@ -77,6 +78,18 @@ def vector(body: ItemsRequest, score: float) -> list[float] | str:
     return [score]
 
 
+class VllmErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: int
+
+
+class VllmError(BaseModel):
+    error: VllmErrorDetail
+
+
+ERRORS = documented(VllmError)
 _TYPES = {404: "NotFoundError", 503: "ServiceUnavailableError"}
 _SERVERS = 500
 
@@ -85,5 +98,5 @@ def vllm_error(error: ServiceError, status: int) -> object:
     """The JSON of an error; `code` is the HTTP status."""
     other = "BadRequestError" if status < _SERVERS else "InternalServerError"
     kind = _TYPES.get(status, other)
-    body = {"message": error.message, "type": kind, "param": error.param, "code": status}
-    return {"error": body}
+    detail = VllmErrorDetail(message=error.message, type=kind, param=error.param, code=status)
+    return VllmError(error=detail).model_dump()

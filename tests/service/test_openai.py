@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
-from openai import AsyncOpenAI, NotFoundError, UnprocessableEntityError
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, NotFoundError, UnprocessableEntityError
 
 from tests.checkpoints import make_checkpoint
 from tests.service.fakes import running
@@ -39,9 +38,10 @@ async def test_openai_s_own_client(tmp_path: Path) -> None:
         await service.ready()
         async with (
             service.client() as plain,
-            httpx.AsyncClient(trust_env=False) as http_client,
             AsyncOpenAI(
-                base_url=f"{service.url}/v1", api_key="any", http_client=http_client
+                base_url=f"{service.url}/v1",
+                api_key="any",
+                http_client=DefaultAsyncHttpxClient(trust_env=False),
             ) as client,
         ):
             (row,) = (await score(plain, "def f(): pass")).json()["results"][0]["scores"]

@@ -259,11 +259,12 @@ async def test_a_wrong_request_is_told_which_field_and_never_what_was_in_it(
     assert SECRET not in answer.text
 
 
-@pytest.mark.parametrize("item", ["", [256]])
-async def test_an_item_that_has_no_score_is_the_whole_answer(item: object) -> None:
+@pytest.mark.parametrize(("item", "code"), [("", "empty"), ([256], "unencodable")])
+async def test_an_item_that_has_no_score_is_the_whole_answer(item: object, code: str) -> None:
     async with running() as app:
-        answer = await app.client.post("/classify", json={"input": item and [item]})
+        answer = await app.client.post("/classify", json={"input": item})
     assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith(f"item 0 ({code}): ")
 
 
 async def test_priority_above_0_is_bulk() -> None:
