@@ -63,6 +63,11 @@ class Admission:
         return sum(place.tokens for place in self._places[priority])
 
     @property
+    def requests(self) -> int:
+        """Admitted and not answered yet."""
+        return sum(map(len, self._places.values()))
+
+    @property
     def idle(self) -> bool:
         """Whether every request that was admitted is answered."""
         return not any(self._places.values())

@@ -1,6 +1,6 @@
 """Puts the service together: routes, the error table, and what happens at start and end."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -36,7 +36,7 @@ from service.errors import (
 from service.lifecycle import Service
 from service.model import ModelOpener, open_model
 from service.record import record_of
-from service.routes import native, ops
+from service.routes import either_score, llamafactory, native, openai, openrlhf, ops, slime, vllm
 from service.routes.dialect import Dialect, ErrorBody, error_body_for
 from service.routes.invalid import explain
 from service.routes.openai_shape import openai_error
@@ -64,7 +64,14 @@ STATUS: dict[type[ServiceError], int] = {
 }
 """Overload is 503 and not 429: RLHF clients retry the one and give up on the other."""
 
-DIALECTS: dict[DialectName, Dialect] = {"native": native.DIALECT}
+DIALECTS: dict[DialectName, Dialect] = {
+    "native": native.DIALECT,
+    "vllm": vllm.DIALECT,
+    "openai": openai.DIALECT,
+    "openrlhf": openrlhf.DIALECT,
+    "slime": slime.DIALECT,
+    "llamafactory": llamafactory.DIALECT,
+}
 """Where two have a path in common, the first one's route is found."""
 
 
@@ -83,7 +90,7 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    dialects = [DIALECTS[name] for name in settings.dialects]
+    dialects = _dialects(settings.dialects)
     app.state.dialects = dialects
     for dialect in dialects:
         app.include_router(dialect.router)
@@ -102,6 +109,12 @@ def answer_errors(app: FastAPI) -> None:
     """Turn every exception into its response; the app's state names the dialects."""
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
+
+
+def _dialects(names: Collection[DialectName]) -> list[Dialect]:
+    chosen = [DIALECTS[name] for name in names]
+    both_score = {"native", "vllm"}.issubset(names)
+    return [either_score.DIALECT, *chosen] if both_score else chosen
 
 
 def answer(error: ServiceError, body_of: ErrorBody = openai_error) -> Response:

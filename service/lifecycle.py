@@ -145,6 +145,11 @@ class Service:
         self._admission.stop()
 
     @property
+    def requests(self) -> int:
+        """Requests that are being scored or wait for it."""
+        return self._admission.requests
+
+    @property
     def idle(self) -> bool:
         """Whether every request that was admitted is answered."""
         return self._admission.idle

@@ -85,6 +85,14 @@ class Scorer:
     def _admit(self, ask: Ask) -> AbstractContextManager[Place]:
         return self._admission.admit(ask.priority, ask.items, self._estimate(ask), ask.timeout)
 
+    async def encode(self, subject: Subject) -> tuple[int, ...] | ItemError:
+        """The token ids that would be scored, or why there are none."""
+        (encoded,) = await self._pool.encode([subject])
+        if isinstance(encoded, Encoded):
+            return encoded.sequence.ids
+        assert encoded.error is not None
+        return encoded.error
+
     def _estimate(self, ask: Ask) -> int:
         """New tokens, roughly, from the numbers of characters alone."""
         return sum(self._estimate_input(entry) for entry in ask.inputs)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from fastapi import APIRouter, Request
 from starlette.routing import Route
@@ -13,6 +14,7 @@ from service.ask import Ask, Scored
 from service.compose import Part, combined
 from service.errors import (
     InvalidRequest,
+    ItemError,
     ItemErrorCode,
     ItemFailed,
     ItemRefused,
@@ -143,6 +145,17 @@ def raw_scores(scored: Scored) -> list[float]:
     """
     for index, item in enumerate(scored.items()):
         if item.error:
-            kind = ItemRefused if item.error.code in _CLIENTS_FAULT else ItemFailed
-            raise kind(f"item {index} ({item.error.code}): {item.error.message}")
+            refuse_item(index, item.error)
     return [item.raw for item in scored.items() if item.raw is not None]
+
+
+def refuse_item(index: int, error: ItemError) -> NoReturn:
+    """Raises ItemRefused or ItemFailed, whoever's fault it is."""
+    kind = ItemRefused if error.code in _CLIENTS_FAULT else ItemFailed
+    raise kind(f"item {index} ({error.code}): {error.message}")
+
+
+def sigmoid(score: float) -> float:
+    """From 0 to 1, precise at both ends."""
+    small = math.exp(-abs(score))
+    return (1 if score >= 0 else small) / (1 + small)

@@ -7,7 +7,7 @@ from service.record import record_of, server_timing
 from service.routes import dialect
 from service.routes.dialect import Dialect
 from service.routes.json_body import JsonRoute
-from service.routes.openai_shape import ERRORS, openai_error
+from service.routes.openai_shape import ERRORS, ErrorBody, Responses, openai_error
 from service.routes.score_request import ScoreRequest
 from service.routes.score_response import ScoreResponse, to_response
 from service.routes.seams import ServiceOf
@@ -15,7 +15,10 @@ from service.routes.seams import ServiceOf
 router = APIRouter(route_class=JsonRoute, tags=["score"])
 
 
-@router.post("/v1/score", responses=ERRORS, summary="Score candidates")
+_LATE: Responses = {504: {"model": ErrorBody, "description": "`timeout_ms` passed."}}
+
+
+@router.post("/v1/score", responses=ERRORS | _LATE, summary="Score candidates")
 async def score(
     body: ScoreRequest, request: Request, response: Response, service: ServiceOf
 ) -> ScoreResponse:

@@ -1,4 +1,4 @@
-"""Errors of whole requests in OpenAI's shape, for the documentation of the routes that use it."""
+"""Errors of whole requests in OpenAI's shape, and how a route's errors are documented."""
 
 from typing import Literal
 
@@ -34,11 +34,18 @@ _MEANINGS = {
     404: "Another model is served here.",
     408: "The body did not come whole within a minute.",
     413: "The body is too large.",
-    422: "The JSON is not what this route takes; `param` names the field.",
+    422: "The JSON is not what this route takes; the message names the field.",
     500: "A fault of the server's; its log has it under the request's id.",
     503: "Not ready, full or shutting down: try again after `Retry-After` seconds.",
-    504: "`timeout_ms` passed.",
 }
-ERRORS: dict[int | str, dict[str, object]] = {
-    status: {"model": ErrorBody, "description": meaning} for status, meaning in _MEANINGS.items()
-}
+Responses = dict[int | str, dict[str, object]]
+
+
+def documented(model: type[BaseModel]) -> Responses:
+    """For a route's documentation: what it answers besides scores, in the shape of `model`."""
+    return {
+        status: {"model": model, "description": meaning} for status, meaning in _MEANINGS.items()
+    }
+
+
+ERRORS = documented(ErrorBody)

@@ -1,0 +1,59 @@
+"""OpenRLHF's remote reward model: rendered texts in, rewards out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from reward_model.encoding import Rendered
+from service.ask import Ask, ItemScore, Whole
+from service.record import server_timing
+from service.routes import dialect
+from service.routes.detail_shape import ERRORS, detail_error
+from service.routes.dialect import Dialect, raw_scores, sigmoid
+from service.routes.json_body import JsonRoute
+from service.routes.seams import ServiceOf
+from service.routes.tolerant import Tolerant
+from service.settings import MOST_CANDIDATES
+
+router = APIRouter(route_class=JsonRoute, tags=["OpenRLHF"])
+
+
+class Queries(Tolerant):
+    query: Annotated[list[str], Field(max_length=MOST_CANDIDATES, fail_fast=True)] = Field(
+        description="Prompts with their answers, as rendered: special tokens are tokens."
+    )
+
+
+class Rewards(BaseModel):
+    rewards: list[float] = Field(description="Raw logits.")
+    scores: list[float] = Field(
+        description="From 0 to 1, for dynamic filtering: the sigmoid of the normalized score, or "
+        "of the raw logit where the model has no calibration."
+    )
+    extra_logs: dict[str, list[float]] = Field(
+        {}, description="Empty: some versions fail on any entry that comes over HTTP."
+    )
+
+
+@router.post("/get_reward", responses=ERRORS, summary="Rewards for OpenRLHF")
+async def get_reward(
+    body: Queries, request: Request, response: Response, service: ServiceOf
+) -> Rewards:
+    """An empty `query` has empty lists: some versions send one to each of their servers."""
+    ask = Ask(tuple(Whole(Rendered(text)) for text in body.query))
+    scored = await dialect.score(request, service, ask, param="query")
+    response.headers["Server-Timing"] = server_timing(scored.timings)
+    return Rewards(
+        rewards=raw_scores(scored),
+        scores=[sigmoid(_centred(item)) for item in scored.items()],
+    )
+
+
+def _centred(item: ItemScore) -> float:
+    score = item.raw if item.normalized is None else item.normalized
+    assert score is not None
+    return score
+
+
+DIALECT = Dialect(router, detail_error)
