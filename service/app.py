@@ -33,7 +33,7 @@ from service.errors import (
 from service.lifecycle import Service
 from service.model import ModelOpener, open_model
 from service.record import record_of
-from service.routes import native, ops
+from service.routes import native, oip, ops, rerank, tei
 from service.routes.dialect import Dialect, ErrorBody, error_body_for
 from service.routes.invalid import explain
 from service.routes.openai_shape import openai_error
@@ -58,7 +58,12 @@ STATUS: dict[type[ServiceError], int] = {
 }
 """Overload is 503 and not 429: RLHF clients retry the one and give up on the other."""
 
-DIALECTS: dict[DialectName, Dialect] = {"native": native.DIALECT}
+DIALECTS: dict[DialectName, Dialect] = {
+    "native": native.DIALECT,
+    "rerank": rerank.DIALECT,
+    "tei": tei.DIALECT,
+    "oip": oip.DIALECT,
+}
 """Where two have a path in common, the first one's route is found."""
 
 

@@ -13,7 +13,7 @@ MOST_CANDIDATES = 16_384
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
 
 
-DialectName = Literal["native"]
+DialectName = Literal["native", "rerank", "tei", "oip"]
 DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
 
 

@@ -23,7 +23,12 @@ _WORDS = {
     "too_short": "must not be empty",
     "too_long": "has more entries than one request may have: split the request",
 }
-UNION_TAGS = frozenset({"<text>", "<list>", "<native>", "<pairs>"})
+UNION_TAGS = frozenset(
+    {
+        *("<text>", "<list>", "<native>", "<pairs>"),
+        *("<document>", "<documents>", "<texts>", "<pair>", "<batch>", "<flat>", "<rows>"),
+    }
+)
 """Which of several shapes a value was taken for: in a fault's path, and no field's name."""
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
@@ -40,7 +45,7 @@ def explain(error: RequestValidationError) -> InvalidRequest:
 
 
 def _fault(fault: _Fault) -> str:
-    if len(fault["loc"]) == 1 and fault["type"] != "value_error":
+    if fault["type"] != "value_error" and UNION_TAGS.issuperset(fault["loc"][1:]):
         return "must be a JSON object, sent with Content-Type: application/json"
     own_words = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return _WORDS.get(fault["type"], own_words[:1].lower() + own_words[1:])

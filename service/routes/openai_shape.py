@@ -42,3 +42,8 @@ _MEANINGS = {
 ERRORS: dict[int | str, dict[str, object]] = {
     status: {"model": ErrorBody, "description": meaning} for status, meaning in _MEANINGS.items()
 }
+
+
+def errors_as(shape: type[BaseModel]) -> dict[int | str, dict[str, object]]:
+    """The same for a dialect whose errors have another shape."""
+    return {status: error | {"model": shape} for status, error in ERRORS.items()}

@@ -1,0 +1,25 @@
+"""What rerankers make of a score: a number from 0 to 1, unless the client wants it raw."""
+
+import math
+
+from service.ask import ItemScore
+
+
+def relevance(item: ItemScore, *, raw: bool) -> float:
+    """Sigmoid of the calibrated score, or of the raw one where the model has no calibration.
+
+    Args:
+        item: has a score.
+        raw: the raw score itself is wanted.
+    """
+    assert item.raw is not None
+    if raw:
+        return item.raw
+    return _sigmoid(item.raw if item.normalized is None else item.normalized)
+
+
+def _sigmoid(x: float) -> float:
+    """Without overflow, however large `x` is."""
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    return math.exp(x) / (1 + math.exp(x))
