@@ -57,7 +57,11 @@ async def live() -> Live:
     return Live()
 
 
-@router.get("/v2/health/ready", summary="Would a request be scored now?")
+@router.get(
+    "/v2/health/ready",
+    responses={503: {"model": Ready, "description": "Not now."}},
+    summary="Would a request be scored now?",
+)
 async def ready(response: Response, service: ServiceOf) -> Ready:
     response.status_code = 503 if service.unready else 200
     return Ready(ready=service.unready is None)
@@ -70,7 +74,12 @@ async def index(service: ServiceOf) -> list[IndexEntry]:
     return [IndexEntry(name=service.model.name, state=state, reason=reason or "")]
 
 
-@router.get(_MODEL + "/ready", dependencies=_RIGHT_MODEL, summary="Would the model score now?")
+@router.get(
+    _MODEL + "/ready",
+    dependencies=_RIGHT_MODEL,
+    responses={503: {"model": ModelReady | OipError, "description": "Not now, or not loaded yet."}},
+    summary="Would the model score now?",
+)
 @router.get(_VERSION + "/ready", dependencies=_RIGHT_VERSION, include_in_schema=False)
 async def model_ready(response: Response, service: ServiceOf) -> ModelReady:
     response.status_code = 503 if service.unready else 200

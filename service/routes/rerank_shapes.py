@@ -45,7 +45,9 @@ class RerankBody(BaseModel):
     return_documents: bool | None = Field(
         None, description="Unset: yes for v1, where Jina's clients count on it, no for v2."
     )
-    rank_fields: list[Literal["text"]] | None = Field(None, description="Nothing else is scored.")
+    rank_fields: Annotated[list[Literal["text"]], Field(fail_fast=True)] | None = Field(
+        None, description="Nothing else of a document is scored."
+    )
     raw_scores: bool | None = Field(
         None, description="Raw logits instead of a sigmoid of the calibrated score."
     )

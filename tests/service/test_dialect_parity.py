@@ -80,6 +80,8 @@ async def test_rendered_texts_keep_their_control_tokens(checkpoint: Path) -> Non
         await app.service.started()
         expected = await native(app.client)
         sentences = await infer(app.client, sentences=texts)
-        alone = await app.client.post("/predict", json={"inputs": [[t] for t in texts], "raw_scores": True})
+        alone = await app.client.post(
+            "/predict", json={"inputs": [[t] for t in texts], "raw_scores": True}
+        )
     assert [sentences[index] == expected[index] for index in range(4)] == [True, True, False, True]
     assert [one["score"] for (one,) in alone.json()] == sentences

@@ -2,11 +2,14 @@
 
 import json
 import struct
+import threading
 from dataclasses import replace
 
 import httpx
 import pytest
 
+from service.model import Model
+from service.settings import Settings
 from tests.service.fakes import MAX_TOKENS, FakeEngine, Running, model, running, starting
 
 SECRET = "my secret text"
@@ -145,7 +148,7 @@ async def test_binary_data_that_is_not_what_was_announced(
     tail: bytes, length: str | None, reason: str
 ) -> None:
     size = min(len(tail), 5)
-    sentences = {"name": "sentences", "shape": [1], "datatype": "BYTES"}
+    sentences, _ = binary("sentences", "a")
     sentences |= {"parameters": {"binary_data_size": size}}
     async with running() as app:
         answer = await post_binary(app, {"inputs": [sentences]}, tail, length)
@@ -231,3 +234,30 @@ async def test_health() -> None:
     ]  # fmt: skip
     assert [answer.status_code for answer in draining] == [200, 503, 503]
     assert draining[2].json() == {"name": "fake-rm", "ready": False}
+
+
+async def test_a_model_that_is_loading_is_live_and_not_ready() -> None:
+    def loads_for_ever(_: Settings) -> Model:
+        assert may_end.wait(20)
+        return model()
+
+    may_end = threading.Event()
+    async with starting(loads_for_ever) as app:
+        paths = ["/v2/health/live", "/v2/health/ready", "/v2/models/fake-rm/ready"]
+        answers = [await app.client.get(path) for path in paths]
+        may_end.set()
+    assert [answer.status_code for answer in answers] == [200, 503, 503]
+    assert answers[2].json().keys() == {"error"}
+
+
+async def test_what_is_documented_are_the_protocol_s_paths() -> None:
+    async with running() as app:
+        documented = (await app.client.get("/openapi.json")).json()["paths"]
+    assert {path for path in documented if path.startswith("/v2/models")} == {
+        "/v2/models/{model}",
+        "/v2/models/{model}/config",
+        "/v2/models/{model}/infer",
+        "/v2/models/{model}/ready",
+    }
+    body = documented["/v2/models/{model}/infer"]["post"]["requestBody"]
+    assert "application/json" in body["content"]

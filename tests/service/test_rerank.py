@@ -96,6 +96,8 @@ async def test_what_reads_like_a_conversation_is_the_native_route_s() -> None:
         ({"query": SECRET, "documents": [SECRET], "top_n": -1}, "top_n"),
         ({"query": SECRET, "documents": [SECRET], "top_n": "2"}, "top_n"),
         ({"query": SECRET, "documents": [SECRET], "rank_fields": [SECRET]}, "rank_fields[0]"),
+        ({"query": SECRET, "documents": [SECRET], "rank_fields": [1] * 300_000}, "rank_fields[0]"),
+        ({"query": SECRET, "documents": [1] * 300_000}, "documents"),
         ({"query": SECRET, "documents": [SECRET] * 11}, "documents has 11"),
         ({"query": SECRET, "documents": [SECRET, ""]}, "item 1 (empty)"),
         ({"query": SECRET, "documents": [SECRET, "x" * MAX_TOKENS]}, "item 1 (too_long)"),
@@ -111,6 +113,7 @@ async def test_a_wrong_request_is_told_what_and_never_what_was_in_it(
     assert answer.status_code == 422
     error = answer.json()
     assert error["message"].startswith(field)
+    assert "more)" not in error["message"], "faults are not collected without end"
     assert path == "/rerank" or error.keys() == {"message"}
     assert SECRET not in answer.text + caplog.text
     assert unharmed.status_code == 200

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import cohere
 import httpx
 import numpy as np
 import pytest
+import pytest_asyncio
+from cohere.core.request_options import RequestOptions
 from tritonclient import http as triton
 from tritonclient.utils import InferenceServerException
 
@@ -17,11 +18,15 @@ from tests.service.test_process import Process, started
 PROMPT = "Write a function that adds two numbers."
 ANSWERS = ["def add(a, b): return a + b", "return a - b", "x"]
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Process]:
-    model = make_release(tmp_path / "model")
-    async with started(tmp_path, "service", "--model", str(model), "--device", "cpu") as process:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
+    """One for all: nothing that a test asks changes it."""
+    folder = tmp_path_factory.mktemp("service")
+    model = make_release(folder / "model")
+    async with started(folder, "service", "--model", str(model), "--device", "cpu") as process:
         await process.ready()
         yield process
 
@@ -49,7 +54,7 @@ async def test_cohere_s_sdk_reranks(service: Process) -> None:
         new = await asyncio.to_thread(
             v2.rerank, model="test-rm", query=PROMPT, documents=ANSWERS, top_n=2
         )
-        options = {"additional_body_parameters": {"raw_scores": True}}
+        options = RequestOptions(additional_body_parameters={"raw_scores": True})
         exact = await asyncio.to_thread(
             v2.rerank,
             model="test-rm",
@@ -58,9 +63,7 @@ async def test_cohere_s_sdk_reranks(service: Process) -> None:
             request_options=options,
         )
         with pytest.raises(cohere.NotFoundError) as unknown:
-            await asyncio.to_thread(
-                v2.rerank, model="rerank-v3.5", query=PROMPT, documents=ANSWERS
-            )
+            await asyncio.to_thread(v2.rerank, model="rerank-v3.5", query=PROMPT, documents=ANSWERS)
     assert [one.index for one in old.results] == ranking
     assert [one.document and one.document.text for one in old.results] == [
         ANSWERS[index] for index in ranking
@@ -104,7 +107,11 @@ async def test_triton_s_client_scores(service: Process, binary: bool) -> None:
         metadata = client.get_model_metadata("test-rm")
         client.close()
         assert asked.get_response()["id"] == "7"
-        return list(asked.as_numpy("rewards")[:, 0]), list(unasked.as_numpy("rewards")[:, 0]), metadata
+        return (
+            list(asked.as_numpy("rewards")[:, 0]),
+            list(unasked.as_numpy("rewards")[:, 0]),
+            metadata,
+        )
 
     asked, unasked, metadata = await asyncio.to_thread(ask)
     assert asked == unasked == raw
