@@ -74,19 +74,20 @@ class PredictBody(_Options):
     )
 
     @property
-    def batch(self) -> list[list[str]] | None:
-        """None where there is one input only, which is answered without a list around it."""
-        inputs = self.inputs
-        if isinstance(inputs, str):
-            return None
-        lists = [entry for entry in inputs if isinstance(entry, list)]
-        return lists or None
+    def is_batch(self) -> bool:
+        """One input alone is answered without a list around it."""
+        return isinstance(self.inputs, list) and isinstance(self.inputs[0], list)
+
+    @property
+    def entries(self) -> list[list[str]]:
+        """Each a text alone or a pair."""
+        if isinstance(self.inputs, str):
+            return [[self.inputs]]
+        lists = [entry for entry in self.inputs if isinstance(entry, list)]
+        return lists or [[text for text in self.inputs if isinstance(text, str)]]
 
     def to_ask(self) -> Ask:
-        inputs = [self.inputs] if isinstance(self.inputs, str) else self.inputs
-        alone = [entry for entry in inputs if isinstance(entry, str)]
-        subjects = tuple(_subject(texts) for texts in self.batch or [alone])
-        return Ask(subjects, over_length=self.over_length)
+        return Ask(tuple(map(_subject, self.entries)), over_length=self.over_length)
 
 
 def _subject(texts: list[str]) -> Input | Whole:
@@ -152,4 +153,4 @@ def predictions_of(body: PredictBody, scored: Scored) -> list[Prediction] | list
     predictions = [
         [Prediction(score=relevance(item, raw=bool(body.raw_scores)))] for item in scored.items()
     ]
-    return predictions[0] if body.batch is None else predictions
+    return predictions if body.is_batch else predictions[0]
