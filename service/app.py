@@ -36,7 +36,19 @@ from service.errors import (
 from service.lifecycle import Service
 from service.model import ModelOpener, open_model
 from service.record import record_of
-from service.routes import either_score, llamafactory, native, openai, openrlhf, ops, slime, vllm
+from service.routes import (
+    either_score,
+    llamafactory,
+    native,
+    oip,
+    openai,
+    openrlhf,
+    ops,
+    rerank,
+    slime,
+    tei,
+    vllm,
+)
 from service.routes.dialect import Dialect, ErrorBody, error_body_for
 from service.routes.invalid import explain
 from service.routes.openai_shape import openai_error
@@ -71,6 +83,9 @@ DIALECTS: dict[DialectName, Dialect] = {
     "openrlhf": openrlhf.DIALECT,
     "slime": slime.DIALECT,
     "llamafactory": llamafactory.DIALECT,
+    "rerank": rerank.DIALECT,
+    "tei": tei.DIALECT,
+    "oip": oip.DIALECT,
 }
 """Where two have a path in common, the first one's route is found."""
 

@@ -30,7 +30,12 @@ from service.record import Record
 _log = logging.getLogger("service.request")
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/health", "/ping", "/load"})
+_QUIET = frozenset(
+    {
+        *("/healthz", "/readyz", "/metrics", "/health", "/ping", "/load"),
+        *("/v2/health/live", "/v2/health/ready"),
+    }
+)
 """Asked for every few seconds by machines; logged at debug only."""
 
 

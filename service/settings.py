@@ -14,7 +14,17 @@ MOST_CANDIDATES = 16_384
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
 
 
-DialectName = Literal["native", "vllm", "openai", "openrlhf", "slime", "llamafactory"]
+DialectName = Literal[
+    "native",
+    "vllm",
+    "openai",
+    "openrlhf",
+    "slime",
+    "llamafactory",
+    "rerank",
+    "tei",
+    "oip",
+]
 DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
 
 

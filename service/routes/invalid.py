@@ -23,7 +23,12 @@ _WORDS = {
     "too_short": "must not be empty",
     "too_long": "has more entries than one request may have: split the request",
 }
-UNION_TAGS = frozenset({"<text>", "<list>", "<ids>", "<id lists>", "<native>", "<pairs>"})
+UNION_TAGS = frozenset(
+    {
+        *("<text>", "<list>", "<ids>", "<id lists>", "<native>", "<pairs>"),
+        *("<document>", "<documents>", "<texts>", "<pair>", "<batch>", "<flat>", "<rows>"),
+    }
+)
 """Which of several shapes a value was taken for: in a fault's path, and no field's name."""
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")

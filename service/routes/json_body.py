@@ -24,14 +24,18 @@ class JsonRoute(APIRoute):
 
 class _JsonRequest(Request):
     async def json(self) -> object:
-        try:
-            body = await self.body()
-            parsed = from_json(body)
-            json.loads(body, object_pairs_hook=_refuse_duplicates)
-        except ValueError as error:
-            # The parser's messages name a line and a column, and quote nothing.
-            raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
-        return parsed
+        return read_json(await self.body())
+
+
+def read_json(body: bytes) -> object:
+    """Raises MalformedBody for what is not JSON in UTF-8, or gives a field twice."""
+    try:
+        parsed = from_json(body)
+        json.loads(body, object_pairs_hook=_refuse_duplicates)
+    except ValueError as error:
+        # The parser's messages name a line and a column, and quote nothing.
+        raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
+    return parsed
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from reward_model.encoding import Rendered
-from service.ask import Ask, ItemScore, Whole
+from service.ask import Ask, Whole
 from service.record import server_timing
 from service.routes import dialect
 from service.routes.detail_shape import ERRORS, detail_error
-from service.routes.dialect import Dialect, raw_scores, sigmoid
+from service.routes.dialect import Dialect, raw_scores
 from service.routes.json_body import JsonRoute
+from service.routes.relevance import relevance
 from service.routes.seams import ServiceOf
 from service.routes.tolerant import Tolerant
 from service.settings import MOST_CANDIDATES
@@ -46,14 +47,8 @@ async def get_reward(
     response.headers["Server-Timing"] = server_timing(scored.timings)
     return Rewards(
         rewards=raw_scores(scored),
-        scores=[sigmoid(_centred(item)) for item in scored.items()],
+        scores=[relevance(item, raw=False) for item in scored.items()],
     )
-
-
-def _centred(item: ItemScore) -> float:
-    score = item.raw if item.normalized is None else item.normalized
-    assert score is not None
-    return score
 
 
 DIALECT = Dialect(router, detail_error)
