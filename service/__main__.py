@@ -10,7 +10,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from service.app import create_app
+from service.app import TracesUnavailable, create_app
 from service.logs import configure
 from service.model import ModelOpener, open_model
 from service.server import CannotListen, Server, listen
@@ -34,11 +34,11 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     configure(settings.log_level)
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)
-    app = create_app(settings, opener)
-    server = Server(app, settings, announce=lambda port: _announce(settings.host, port))
     try:
+        app = create_app(settings, opener)
+        server = Server(app, settings, announce=lambda port: _announce(settings.host, port))
         server.run(sockets=[listen(settings)])
-    except CannotListen as error:
+    except (TracesUnavailable, CannotListen) as error:
         sys.exit(str(error))
     if refusal := app.state.service.refusal:
         print(f"cannot serve {refusal}", file=sys.stderr)

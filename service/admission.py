@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.backlog import Priority
+from service.backlog import PRIORITIES, Priority
 from service.errors import Draining, QueueFull
 
 _LONGEST_RETRY = 60
@@ -58,6 +58,16 @@ class Admission:
     def tokens(self, priority: Priority) -> int:
         """New tokens admitted and not computed yet; estimated until they are encoded."""
         return sum(place.tokens for place in self._places[priority])
+
+    @property
+    def speed(self) -> float:
+        """New tokens computed in a second, lately; 0 until a batch ran."""
+        return self._speed
+
+    @property
+    def seconds_of_work(self) -> float:
+        """How long all that was admitted takes, as fast as measured; 0 until a batch ran."""
+        return sum(map(self.tokens, PRIORITIES)) / self._speed if self._speed else 0.0
 
     @property
     def idle(self) -> bool:

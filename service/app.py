@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -34,10 +35,13 @@ from service.lifecycle import Service
 from service.model import ModelOpener, open_model
 from service.record import record_of
 from service.routes import native, ops
-from service.routes.dialect import Dialect, ErrorBody, error_body_for
+from service.routes.dialect import Dialect, ErrorBody, error_body_for, names_by_route
 from service.routes.invalid import explain
 from service.routes.openai_shape import openai_error
 from service.settings import DialectName, Settings
+
+if TYPE_CHECKING:
+    from service.traces import Traces
 
 STATUS: dict[type[ServiceError], int] = {
     MalformedBody: 400,
@@ -62,12 +66,20 @@ DIALECTS: dict[DialectName, Dialect] = {"native": native.DIALECT}
 """Where two have a path in common, the first one's route is found."""
 
 
+class TracesUnavailable(Exception):
+    """Traces are asked for and cannot be made; the message says what to do."""
+
+
 def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
     """The app, with its `Service` as `app.state.service`. It loads its model when it is started.
 
     Args:
         opener: reads and loads what the settings name; runs on the engine's thread.
+
+    Raises:
+        TracesUnavailable: the settings ask for traces and OpenTelemetry is not installed.
     """
+    traces = _open_traces(settings)
     service = Service(settings, opener)
     app = FastAPIOffline(
         title="codepmp reward-model server",
@@ -77,7 +89,9 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    dialects = [DIALECTS[name] for name in settings.dialects]
+    app.state.traces = traces
+    named = {name: DIALECTS[name] for name in settings.dialects}
+    dialects = list(named.values())
     app.state.dialects = dialects
     for dialect in dialects:
         app.include_router(dialect.router)
@@ -89,6 +103,8 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
         answer=lambda error, path: answer(error, error_body_for(dialects, path, openai_error)),
+        dialects=names_by_route(named),
+        trace=traces.add if traces else None,
     )
     return app
 
@@ -108,11 +124,28 @@ def answer(error: ServiceError, body_of: ErrorBody = openai_error) -> Response:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    traces: Traces | None = app.state.traces
     service.start()
     try:
         yield
     finally:
         await service.close()
+        if traces:
+            await traces.close()
+
+
+def _open_traces(settings: Settings) -> "Traces | None":
+    """Imports OpenTelemetry only where it is wanted: it takes a while, and may not be there."""
+    if settings.otlp_endpoint is None:
+        return None
+    try:
+        from service.traces import Traces
+    except ModuleNotFoundError as error:
+        raise TracesUnavailable(
+            f"cannot send traces (--otlp-endpoint): {error.name} is not installed. "
+            "Run scripts/install otel, or leave the setting out"
+        ) from error
+    return Traces(str(settings.otlp_endpoint))
 
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:

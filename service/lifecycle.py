@@ -13,7 +13,7 @@ from service.engines import EngineUnavailable
 from service.errors import Draining, NotReady
 from service.golden import replay
 from service.logs import with_facts
-from service.metrics import Metrics
+from service.metrics import Metrics, State
 from service.model import Model, ModelOpener
 from service.result_cache import ResultCache
 from service.scorer import Scorer
@@ -56,7 +56,15 @@ class Service:
         self._fault: str | None = None
         self._draining = False
         self._starting: asyncio.Task[None]
-        self.metrics.watch(self._admission, lambda: self.unready is None)
+        self.metrics.watch(self._admission, lambda: self.state)
+
+    @property
+    def state(self) -> State:
+        if self._draining:
+            return "draining"
+        if self._scorer is not None:
+            return "ready"
+        return "failed" if self._fault else "loading"
 
     @property
     def unready(self) -> str | None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, HttpUrl
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MOST_CANDIDATES = 16_384
@@ -205,6 +205,15 @@ class Settings(BaseSettings):
             "No level logs a user's text."
         ),
     ] = "info"
+    otlp_endpoint: Annotated[
+        HttpUrl | None,
+        Field(
+            description="Base URL of an OpenTelemetry collector, such as http://collector:4318: "
+            "requests are sent there as traces, in batches, and what it does not take is dropped "
+            "(docs/observability.md). Where the packages are not installed (scripts/install otel) "
+            "the process exits with 1. Unset: no traces."
+        ),
+    ] = None
 
 
 def unknown_variables() -> list[str]:

@@ -1,6 +1,6 @@
 """A dialect: the routes that one family of clients calls, and the shape its errors have."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -18,6 +18,7 @@ from service.errors import (
 from service.lifecycle import Service
 from service.record import record_of
 from service.routes.seams import while_connected
+from service.settings import DialectName
 
 ErrorBody = Callable[[ServiceError, int], object]
 """Makes the JSON of a response of an error and its HTTP status."""
@@ -35,6 +36,16 @@ class Dialect:
     def owns(self, path: str) -> bool:
         routes = (route for route in self.router.routes if isinstance(route, Route))
         return any(route.path_regex.match(path) for route in routes)
+
+
+def names_by_route(dialects: Mapping[DialectName, Dialect]) -> dict[str, str]:
+    """A route's template -> the name of the first dialect that has it."""
+    return {
+        route.path: name
+        for name, dialect in reversed(list(dialects.items()))
+        for route in dialect.router.routes
+        if isinstance(route, Route)
+    }
 
 
 def error_body_for(dialects: Iterable[Dialect], path: str, default: ErrorBody) -> ErrorBody:

@@ -71,3 +71,12 @@ def test_after_stop_nothing_new_is_admitted_and_what_is_there_stays() -> None:
         with pytest.raises(Draining), room.admit("interactive", 1, 1):
             pass
         assert room.items("bulk") == 1
+
+
+def test_seconds_of_work_are_what_waits_over_what_is_computed_in_a_second() -> None:
+    room = admission()
+    with room.admit("interactive", 1, 30), room.admit("bulk", 1, 20):
+        assert (room.speed, room.seconds_of_work) == (0, 0)
+        room.note_speed(tokens=50, seconds=2.0)
+        assert (room.speed, room.seconds_of_work) == (25, 2)
+    assert room.seconds_of_work == 0
