@@ -65,6 +65,9 @@ STATUS: dict[type[ServiceError], int] = {
 DIALECTS: dict[DialectName, Dialect] = {"native": native.DIALECT}
 """Where two have a path in common, the first one's route is found."""
 
+_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would send paths and the messages of exceptions, which may be users' texts."""
+
 
 class TracesUnavailable(Exception):
     """Traces are asked for and cannot be made; the message says what to do."""
@@ -87,6 +90,7 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         description="Scores candidate answers with a reward model.",
         lifespan=_lifespan,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.service = service
     app.state.traces = traces
@@ -135,7 +139,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _open_traces(settings: Settings) -> "Traces | None":
-    """Imports OpenTelemetry only where it is wanted: it takes a while, and may not be there."""
+    """Imports OpenTelemetry's SDK only where it is wanted: it may not be there."""
     if settings.otlp_endpoint is None:
         return None
     try:
