@@ -164,8 +164,9 @@ class Metrics:
 
     def _observe_scores(self, scored: Scored) -> None:
         assert self._scores, "what is served is described before it scores"
-        answered = [(item.raw, item.tokens) for item in scored.items() if item.raw is not None]
-        self._scores.statistics.add([raw for raw, _ in answered], [n for _, n in answered])
+        self._scores.statistics.add(
+            (item.raw, item.tokens) for item in scored.items() if item.raw is not None
+        )
 
 
 def _is(state: Callable[[], State], one: State) -> bool:

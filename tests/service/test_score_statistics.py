@@ -58,17 +58,16 @@ def test_moments_of_nothing_and_of_what_does_not_vary() -> None:
 
 def test_old_scores_fade() -> None:
     statistics = ScoreStatistics(NORMAL)
-    statistics.add([0.0] * 10_000, [1] * 10_000)
-    statistics.add([1.0] * MEMORY, [1] * MEMORY)
+    statistics.add([(0.0, 1)] * 10_000)
+    statistics.add([(1.0, 1)] * MEMORY)
     assert statistics.mean == pytest.approx(1 - 1 / math.e, abs=1e-3)
 
 
 def test_correlation_with_length_is_told_once_enough_is_known() -> None:
     statistics = ScoreStatistics(None)
-    lengths = list(range(1, ENOUGH))
-    statistics.add([-2.0 * n for n in lengths], lengths)
+    statistics.add((-2.0 * n, n) for n in range(1, ENOUGH))
     assert math.isnan(statistics.length_correlation)
-    statistics.add([-2.0 * ENOUGH], [ENOUGH])
+    statistics.add([(-2.0 * ENOUGH, ENOUGH)])
     assert statistics.length_correlation == pytest.approx(-1)
 
 
@@ -93,8 +92,7 @@ def scores_like(reference: NormalDist, count: int = 2000) -> list[float]:
 
 def drift_of(scores: list[float], calibration: Calibration = NORMAL) -> float:
     statistics = ScoreStatistics(calibration)
-    for score in scores:
-        statistics.add([score], [1])
+    statistics.add((score, 1) for score in scores)
     return statistics.drift
 
 
@@ -121,7 +119,7 @@ def test_nothing_is_said_about_drift_too_early_or_without_calibration() -> None:
     assert math.isnan(drift_of([10.0] * (ENOUGH - 1)))
     assert not math.isnan(drift_of([10.0] * ENOUGH))
     bare = ScoreStatistics(None)
-    bare.add([10.0] * ENOUGH, [1] * ENOUGH)
+    bare.add([(10.0, 1)] * ENOUGH)
     assert math.isnan(bare.drift)
 
 
@@ -134,16 +132,31 @@ def test_shares_do_not_depend_on_how_the_values_come() -> None:
     assert at_once.stability_index() == pytest.approx(in_parts.stability_index())
 
 
+def test_statistics_do_not_depend_on_how_many_scores_come_at_once() -> None:
+    scores = [(score, index % 50) for index, score in enumerate(scores_like(EXPECTED))]
+    at_once, one_by_one = ScoreStatistics(NORMAL), ScoreStatistics(NORMAL)
+    at_once.add(scores)
+    for pair in scores:
+        one_by_one.add([pair])
+    assert one_by_one.counts.tolist() == at_once.counts.tolist()
+    for left, right in [
+        (one_by_one.mean, at_once.mean),
+        (one_by_one.length_correlation, at_once.length_correlation),
+        (one_by_one.drift, at_once.drift),
+    ]:
+        assert left == pytest.approx(right, abs=1e-9)
+
+
 def test_the_histogram_is_in_deviations_around_the_mean() -> None:
     statistics = ScoreStatistics(NORMAL)
     assert (statistics.bounds[0], statistics.bounds[-1]) == (2.0, 18.0)
-    statistics.add([2.0, 2.1, 10.0, 18.0, 18.1], [1] * 5)
+    statistics.add((score, 1) for score in (2.0, 2.1, 10.0, 18.0, 18.1))
     assert statistics.counts[[0, 1, 8, 16, 17]].tolist() == [1, 1, 1, 1, 1]
     assert all(left < right for left, right in pairwise(ScoreStatistics(None).bounds))
 
 
 def test_no_scores_change_nothing() -> None:
     statistics = ScoreStatistics(NORMAL)
-    statistics.add([], [])
+    statistics.add([])
     assert statistics.counts.sum() == 0
     assert math.isnan(statistics.mean)
