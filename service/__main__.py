@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.admin import create_admin_app
-from service.app import create_app
+from service.app import TracesUnavailable, create_app
 from service.lifecycle import Service
 from service.logs import configure
 from service.model import ModelOpener, open_model
@@ -37,8 +37,8 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     configure(settings.log_level)
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)
-    app = create_app(settings, opener)
     try:
+        app = create_app(settings, opener)
         server = Server(
             app,
             settings,
@@ -46,7 +46,7 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
             beside=_admin(app.state.service),
         )
         server.run(sockets=[listen(settings.host, settings.port)])
-    except CannotListen as error:
+    except (TracesUnavailable, CannotListen) as error:
         sys.exit(str(error))
     if refusal := app.state.service.refusal:
         print(f"cannot serve {refusal}", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.routing import Route
 
 from service.app import answer, answer_errors
 from service.edge import Edge
@@ -111,6 +112,7 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
         max_body_bytes=service.settings.max_body_bytes,
         metrics=service.metrics,
         answer=lambda error, _: answer(error),
+        dialects={route.path: "admin" for route in router.routes if isinstance(route, Route)},
     )
     return app
 

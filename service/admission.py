@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.backlog import Priority
+from service.backlog import PRIORITIES, Priority
 from service.errors import Draining, QueueFull
 
 _LONGEST_RETRY = 60
@@ -66,6 +66,16 @@ class Admission:
     def requests(self) -> int:
         """Admitted and not answered yet."""
         return sum(map(len, self._places.values()))
+
+    @property
+    def speed(self) -> float:
+        """New tokens computed in a second, lately; 0 until a batch ran."""
+        return self._speed
+
+    @property
+    def seconds_of_work(self) -> float:
+        """How long all that was admitted takes, as fast as measured; 0 until a batch ran."""
+        return sum(map(self.tokens, PRIORITIES)) / self._speed if self._speed else 0.0
 
     @property
     def idle(self) -> bool:

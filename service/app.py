@@ -1,7 +1,8 @@
 """Puts the service together: routes, the error table, and what happens at start and end."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -49,10 +50,13 @@ from service.routes import (
     tei,
     vllm,
 )
-from service.routes.dialect import Dialect, ErrorBody, error_body_for
+from service.routes.dialect import Dialect, ErrorBody, error_body_for, names_by_route
 from service.routes.invalid import explain
 from service.routes.openai_shape import openai_error
 from service.settings import DialectName, Settings
+
+if TYPE_CHECKING:
+    from service.traces import Traces
 
 STATUS: dict[type[ServiceError], int] = {
     MalformedBody: 400,
@@ -89,13 +93,24 @@ DIALECTS: dict[DialectName, Dialect] = {
 }
 """Where two have a path in common, the first one's route is found."""
 
+_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would send paths and the messages of exceptions, which may be users' texts."""
+
+
+class TracesUnavailable(Exception):
+    """Traces are asked for and cannot be made; the message says what to do."""
+
 
 def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
     """The app, with its `Service` as `app.state.service`. It loads its model when it is started.
 
     Args:
         opener: reads and loads what the settings name; runs on the engine's thread.
+
+    Raises:
+        TracesUnavailable: the settings ask for traces and OpenTelemetry is not installed.
     """
+    traces = _open_traces(settings)
     service = Service(settings, opener)
     app = FastAPIOffline(
         title="codepmp reward-model server",
@@ -103,9 +118,12 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         description="Scores candidate answers with a reward model.",
         lifespan=_lifespan,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.service = service
-    dialects = _dialects(settings.dialects)
+    app.state.traces = traces
+    named = {name: DIALECTS[name] for name in settings.dialects}
+    dialects = _mounted(named)
     app.state.dialects = dialects
     for dialect in dialects:
         app.include_router(dialect.router)
@@ -116,6 +134,8 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
         answer=lambda error, path: answer(error, error_body_for(dialects, path, openai_error)),
+        dialects=names_by_route(named),
+        trace=traces.add if traces else None,
     )
     return app
 
@@ -126,10 +146,10 @@ def answer_errors(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
-def _dialects(names: Collection[DialectName]) -> list[Dialect]:
-    chosen = [DIALECTS[name] for name in names]
-    both_score = {"native", "vllm"}.issubset(names)
-    return [either_score.DIALECT, *chosen] if both_score else chosen
+def _mounted(named: Mapping[DialectName, Dialect]) -> list[Dialect]:
+    """Where two have a path in common, the first one's route is found."""
+    both_score = {"native", "vllm"}.issubset(named)
+    return [*([either_score.DIALECT] if both_score else []), *named.values()]
 
 
 def answer(error: ServiceError, body_of: ErrorBody = openai_error) -> Response:
@@ -147,11 +167,28 @@ def answer(error: ServiceError, body_of: ErrorBody = openai_error) -> Response:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    traces: Traces | None = app.state.traces
     service.start()
     try:
         yield
     finally:
         await service.close()
+        if traces:
+            await traces.close()
+
+
+def _open_traces(settings: Settings) -> "Traces | None":
+    """Imports OpenTelemetry's SDK only where it is wanted: it may not be there."""
+    if settings.otlp_endpoint is None:
+        return None
+    try:
+        from service.traces import Traces
+    except ModuleNotFoundError as error:
+        raise TracesUnavailable(
+            f"cannot send traces (--otlp-endpoint): {error.name} is not installed. "
+            "Run scripts/install otel, or leave the setting out"
+        ) from error
+    return Traces(str(settings.otlp_endpoint))
 
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:

@@ -109,8 +109,12 @@ class ItemScore:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds. `queue` ends when the first job starts, `infer` when the last one ends."""
+    """Seconds, one after the other from `started`, a time on the scorer's clock.
 
+    `queue` ends when the first job starts, `infer` when the last one ends.
+    """
+
+    started: float
     admit: float
     encode: float
     queue: float

@@ -9,7 +9,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -25,9 +25,11 @@ from service.errors import (
 )
 from service.logs import with_facts
 from service.metrics import Metrics
-from service.record import Record
+from service.record import NO_DIALECT, Record
 
 _log = logging.getLogger("service.request")
+
+Trace = Callable[[Record, str | None], str]
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _QUIET = frozenset(
@@ -52,6 +54,8 @@ class Edge:
     Args:
         max_body_bytes: of one request; larger ones are answered without their routes.
         answer: turns an error into its response, given the path that was asked for.
+        dialects: a route's template -> whose it is.
+        trace: keeps a finished request's spans, given its `traceparent`; returns its trace's id.
     """
 
     def __init__(
@@ -61,28 +65,41 @@ class Edge:
         max_body_bytes: int,
         metrics: Metrics,
         answer: Callable[[ServiceError, str], Response],
+        dialects: Mapping[str, str],
+        trace: Trace | None = None,
     ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
         self._answer = answer
+        self._dialects = dialects
+        self._trace = trace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.monotonic()
-        record = Record(_request_id(Headers(scope=scope)), scope["method"])
+        headers = Headers(scope=scope)
+        record = Record(_request_id(headers), scope["method"])
         scope.setdefault("state", {})["record"] = record
         reply = _Reply(send, record)
         try:
             await self._handle(scope, receive, reply, record)
         finally:
-            record.seconds = time.monotonic() - started
+            record.seconds = time.monotonic() - record.started
             record.route = getattr(scope.get("route"), "path", record.route)
-            self._metrics.observe(record)
-            level = logging.DEBUG if record.route in _QUIET else logging.INFO
-            _log.log(level, "request", extra=with_facts(record.facts()))
+            if record.dialect == NO_DIALECT:
+                record.dialect = self._dialects.get(record.route, NO_DIALECT)
+            self._tell(record, headers.get("traceparent"))
+
+    def _tell(self, record: Record, traceparent: str | None) -> None:
+        """Metrics, trace and log line of a finished request."""
+        self._metrics.observe(record)
+        quiet = record.route in _QUIET
+        if self._trace and not quiet:
+            record.trace_id = self._trace(record, traceparent)
+        level = logging.DEBUG if quiet else logging.INFO
+        _log.log(level, "request", extra=with_facts(record.facts()))
 
     async def _handle(
         self, scope: Scope, receive: Receive, reply: "_Reply", record: Record

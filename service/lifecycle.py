@@ -12,7 +12,7 @@ from service.engines import EngineUnavailable
 from service.errors import CannotLoad, Conflict, Draining, NotReady
 from service.golden import GoldenMismatch
 from service.logs import with_facts
-from service.metrics import Metrics
+from service.metrics import Metrics, State
 from service.model import ModelOpener
 from service.models import Models
 from service.served import Served
@@ -67,8 +67,16 @@ class Service:
             settings.engine_timeout_seconds, lambda: self.models, self._revive
         )
         self._watching: asyncio.Task[None]
-        self.metrics.watch(self._admission, lambda: self.unready is None)
+        self.metrics.watch(self._admission, lambda: self.state)
         self.metrics.watch_caches(lambda: sum(served.cache_bytes for served in self.models))
+
+    @property
+    def state(self) -> State:
+        if self._draining:
+            return "draining"
+        if self._ready:
+            return "ready"
+        return "failed" if self._fault else "loading"
 
     @property
     def unready(self) -> str | None:

@@ -3,8 +3,10 @@
 A registry of its own for each app, so that two apps in one process do not meet.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
@@ -15,17 +17,25 @@ from service.backlog import PRIORITIES
 from service.batcher import BatchReport
 from service.model import Model
 from service.record import Record
+from service.score_collector import ScoreCollector
 from service.shadow import Differences
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _DIFFERENCES = (-10, -3, -1, -0.3, -0.1, -0.01, -1e-4, 1e-4, 0.01, 0.1, 0.3, 1, 3, 10)
 _SIZES = tuple(float(2**power) for power in range(0, 18))
+_FILLS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 2)
+
+State = Literal["loading", "ready", "draining", "failed"]
+_STATES: tuple[State, ...] = get_args(State)
 
 
 class Metrics:
     def __init__(self) -> None:
+        self._budget_tokens = math.inf
+        self._scores = ScoreCollector()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(self._scores)
         self._declare_counters()
         self._declare_histograms()
         self._declare_gauges()
@@ -34,7 +44,7 @@ class Metrics:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"reward_{name}", text, labels, registry=self.registry)
 
-        self._requests = counter("requests", "Requests answered.", "route", "outcome")
+        self._requests = counter("requests", "Requests answered.", "dialect", "route", "outcome")
         self._errors = counter("errors", "Errors of whole requests and of single items.", "code")
         self._items = counter("items", "Candidates answered.", "outcome")
         self._non_finite = counter("non_finite_scores", "Scores that were NaN or infinite.")
@@ -44,6 +54,8 @@ class Metrics:
         self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
         self._splits = counter("oom_splits", "Batches split because memory ran out.")
         self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
+        self._truncated = counter("truncated_items", "Candidates whose prompt was cut to fit.")
+        self._dropped = counter("dropped_tokens", "Tokens cut out of prompts.")
 
     def _declare_histograms(self) -> None:
         def seconds(name: str, text: str, *labels: str) -> Histogram:
@@ -67,6 +79,12 @@ class Metrics:
         self._batch = seconds("batch", "One batch on the engine.")
         self._batch_sequences = size("batch_sequences", "Sequences of one batch.")
         self._batch_tokens = size("batch_tokens", "Tokens computed in one batch.")
+        self._batch_fill = Histogram(
+            "reward_batch_fill_ratio",
+            "Tokens computed in one batch, over those it may hold.",
+            registry=self.registry,
+            buckets=_FILLS,
+        )
 
     def _declare_gauges(self) -> None:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -76,7 +94,10 @@ class Metrics:
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
         self._cache_bytes = gauge("cache_bytes", "Occupied by scores of earlier requests.")
         self._budget = gauge("batch_token_budget", "New tokens that one batch may hold.")
+        self._work = gauge("queue_work_seconds", "How long what was admitted takes to compute.")
+        self._speed = gauge("engine_tokens_per_second", "New tokens computed, of late.")
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
+        self._state = gauge("engine_state", "1 for the state it is in, else 0.", "state")
         self._shares = gauge(
             "shares_prefixes",
             "1 when a shared prefix is computed once, 0 when every text is computed whole. reason: "
@@ -85,28 +106,35 @@ class Metrics:
         )
         self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
 
-    def watch(self, admission: Admission, is_ready: Callable[[], bool]) -> None:
+    def watch(self, admission: Admission, state: Callable[[], State]) -> None:
         """Gauges that are read when they are asked for."""
-        self._ready.set_function(is_ready)
+        self._ready.set_function(lambda: state() == "ready")
+        for one in _STATES:
+            self._state.labels(one).set_function(partial(_is, state, one))
+        self._work.set_function(lambda: admission.seconds_of_work)
+        self._speed.set_function(lambda: admission.speed)
         for priority in PRIORITIES:
             items, tokens = self._queue_items.labels(priority), self._queue_tokens.labels(priority)
             items.set_function(partial(admission.items, priority))
             tokens.set_function(partial(admission.tokens, priority))
 
     def set_budget(self, tokens: int) -> None:
+        self._budget_tokens = tokens
         self._budget.set(tokens)
 
     def watch_caches(self, occupied: Callable[[], int]) -> None:
         self._cache_bytes.set_function(occupied)
 
     def describe(self, model: Model) -> None:
-        engine = model.engine
+        engine, release = model.engine, model.release
         self._shares.labels(engine.fallback_reason or "").set(engine.shares_prefixes)
-        self._release.labels(model.name, model.release.version, engine.dtype).set(1)
+        self._release.labels(model.name, release.version, engine.dtype).set(1)
+        self._scores.begin(model.name, release.version, release.calibration)
 
     def forget(self, model: Model) -> None:
         """It is not served any more."""
         self._release.remove(model.name, model.release.version, model.engine.dtype)
+        self._scores.end(model.name, model.release.version)
 
     def observe_shadow(self, differences: Differences) -> None:
         histogram = self._shadow.labels(differences.answered_by, differences.shadow)
@@ -117,11 +145,12 @@ class Metrics:
         self._batch.observe(report.seconds)
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
+        self._batch_fill.observe(report.tokens / self._budget_tokens)
         self._splits.inc(report.splits)
 
     def observe(self, record: Record) -> None:
         """Count one answered request."""
-        self._requests.labels(record.route, record.outcome).inc()
+        self._requests.labels(record.dialect, record.route, record.outcome).inc()
         self._request.labels(record.route).observe(record.seconds)
         if record.error:
             self._errors.labels(record.error).inc()
@@ -143,7 +172,14 @@ class Metrics:
         self._saved.inc(scored.saved_tokens)
         self._cache_hits.inc(scored.cached)
         self._cache_misses.inc(scored.computed)
+        self._truncated.inc(sum(item.dropped > 0 for item in scored.items()))
+        self._dropped.inc(sum(item.dropped for item in scored.items()))
+        self._scores.observe(scored)
         for code, count in scored.errors().items():
             self._errors.labels(code).inc(count)
             if code == "non_finite":
                 self._non_finite.inc(count)
+
+
+def _is(state: Callable[[], State], one: State) -> bool:
+    return state() == one

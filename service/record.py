@@ -1,7 +1,8 @@
 """One request's record. Its response headers, log line and metrics are three views of it."""
 
+import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -11,24 +12,36 @@ from service.logs import Facts
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Anything else in a method's place is a user's text."""
 
+NO_DIALECT = "none"
+"""Of probes, metrics, documentation, and of paths that are not there."""
+
 
 @dataclass(slots=True)
 class Record:
     """Filled while the request is answered; complete when its last byte is sent.
 
     `error` is the code of what the whole request was answered with, `scored` what it was answered
-    with otherwise. `route` is a route's template, so that it holds nothing a user chose.
+    with otherwise. `route` is a route's template, so that it holds nothing a user chose; `dialect`
+    is whose it is, set by a route itself only if it serves two.
+    `trace_id` is set where traces are sent. `started` is a time on the monotonic clock.
     """
 
     request_id: str
     method: str
     route: str = "unmatched"
+    dialect: str = NO_DIALECT
     status: int = 0
     seconds: float = 0.0
     body_bytes: int = 0
     error: str | None = None
     ask: Ask | None = None
     scored: Scored | None = None
+    trace_id: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def known_method(self) -> str:
+        return self.method if self.method in _METHODS else "other"
 
     @property
     def outcome(self) -> str:
@@ -45,13 +58,16 @@ class Record:
         """For the log."""
         facts: Facts = {
             "request_id": self.request_id,
-            "method": self.method if self.method in _METHODS else "other",
+            "method": self.known_method,
             "route": self.route,
+            "dialect": self.dialect,
             "status": self.status,
             "outcome": self.outcome,
             "ms": _ms(self.seconds),
             "body_bytes": self.body_bytes,
         }
+        if self.trace_id:
+            facts["trace_id"] = self.trace_id
         if self.ask:
             facts |= {"priority": self.ask.priority, "inputs": len(self.ask.inputs)}
         facts |= {f"items_{outcome}": n for outcome, n in sorted(self.item_outcomes().items())}

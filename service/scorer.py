@@ -206,6 +206,7 @@ def _timings(
     first = min((job.started_at for job in jobs), default=submitted)
     last = max((job.finished_at for job in jobs), default=submitted)
     return Timings(
+        started=started,
         admit=admitted - started,
         encode=submitted - admitted,
         queue=first - submitted,

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, HttpUrl, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MOST_CANDIDATES = 16_384
@@ -252,6 +252,15 @@ class Settings(BaseSettings):
             "No level logs a user's text."
         ),
     ] = "info"
+    otlp_endpoint: Annotated[
+        HttpUrl | None,
+        Field(
+            description="Base URL of an OpenTelemetry collector, such as http://collector:4318: "
+            "requests are sent there as traces, in batches, and what it does not take is dropped "
+            "(docs/observability.md). Where the packages are not installed (scripts/install otel) "
+            "the process exits with 1. Unset: no traces."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _admin_has_a_key(self) -> Self:

@@ -43,6 +43,7 @@ HEAVY = {
     "transformers": MODEL_FILES,
     "peft": {"reward_model/merging.py"},
     "vllm": {"service/engines/vllm_engine.py"},
+    "opentelemetry": {"service/traces.py"},
 }
 
 

@@ -38,9 +38,11 @@ def read(folder: Path) -> Calibration:
 
 def fit(scores: list[float]) -> Calibration:
     """Every candidate counts once, chosen and rejected alike."""
+    deciles = tuple(statistics.quantiles(scores, n=10, method="inclusive"))
     return Calibration(
         mean=statistics.fmean(scores),
         std=statistics.stdev(scores),
         n=len(scores),
         reference="chosen and rejected candidates of packages held out for calibration",
+        deciles=deciles if len(set(deciles)) == len(deciles) else None,
     )

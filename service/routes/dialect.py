@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -24,6 +24,7 @@ from service.lifecycle import Service
 from service.record import record_of
 from service.routes.seams import while_connected
 from service.served import Served
+from service.settings import DialectName
 
 ErrorBody = Callable[[ServiceError, int], object]
 """Makes the JSON of a response of an error and its HTTP status."""
@@ -41,6 +42,16 @@ class Dialect:
     def owns(self, path: str) -> bool:
         routes = (route for route in self.router.routes if isinstance(route, Route))
         return any(route.path_regex.match(path) for route in routes)
+
+
+def names_by_route(dialects: Mapping[DialectName, Dialect]) -> dict[str, str]:
+    """A route's template -> the name of the first dialect that has it."""
+    return {
+        route.path: name
+        for name, dialect in reversed(list(dialects.items()))
+        for route in dialect.router.routes
+        if isinstance(route, Route)
+    }
 
 
 def error_body_for(dialects: Iterable[Dialect], path: str, default: ErrorBody) -> ErrorBody:

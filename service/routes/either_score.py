@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import Discriminator, Tag
 
+from service.record import record_of
 from service.routes import native, vllm
 from service.routes.dialect import Dialect
 from service.routes.json_body import JsonRoute
@@ -40,6 +41,7 @@ Either = Annotated[
 async def score_either(
     body: Annotated[Either, Body()], request: Request, response: Response, service: ServiceOf
 ) -> ScoreResponse | Listed[Pair]:
+    record_of(request).dialect = "vllm" if isinstance(body, PairsRequest) else "native"
     if isinstance(body, PairsRequest):
         return await vllm.score_pairs(body, request, response, service)
     return await native.score(body, request, response, service)

@@ -86,3 +86,12 @@ def test_what_cannot_be_done_in_time_is_refused_before_it_costs_anything() -> No
             pass
         with admission.admit("interactive", 1, 1000):
             pass
+
+
+def test_seconds_of_work_are_what_waits_over_what_is_computed_in_a_second() -> None:
+    room = admission()
+    with room.admit("interactive", 1, 30), room.admit("bulk", 1, 20):
+        assert (room.speed, room.seconds_of_work) == (0, 0)
+        room.note_speed(tokens=50, seconds=2.0)
+        assert (room.speed, room.seconds_of_work) == (25, 2)
+    assert room.seconds_of_work == 0

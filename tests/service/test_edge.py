@@ -148,6 +148,7 @@ async def test_one_line_per_request_tells_everything_but_the_text(
         "level": "info",
         "method": "POST",
         "route": "/v1/score",
+        "dialect": "native",
         "status": 200,
         "outcome": "ok",
         "priority": "bulk",
@@ -160,7 +161,8 @@ async def test_one_line_per_request_tells_everything_but_the_text(
     }
     assert expected.items() <= score.items()
     assert {"ms", "encode_ms", "queue_ms", "infer_ms", "total_ms"} <= score.keys()
-    assert (stray["route"], stray["outcome"]) == ("unmatched", "not_found")
+    assert (stray["route"], stray["dialect"]) == ("unmatched", "none")
+    assert stray["outcome"] == "not_found"
     ours = [JsonLines().format(r) for r in caplog.records if not r.name.startswith("httpx")]
     assert "secret" not in "".join(ours)
 

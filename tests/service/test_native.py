@@ -245,4 +245,4 @@ async def test_the_work_of_a_client_that_left_is_skipped() -> None:
         metrics = (await app.client.get("/metrics")).text
     assert sent[0]["status"] == 499
     assert len(engine.batches) == 1
-    assert 'reward_requests_total{outcome="client_gone",route="/v1/score"} 1.0' in metrics
+    assert '{dialect="native",outcome="client_gone",route="/v1/score"} 1.0' in metrics

@@ -94,9 +94,9 @@ async def test_metrics_are_in_prometheus_text_and_each_app_has_its_own() -> None
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
-    assert samples["reward_requests_total", "ok", "/v1/score"] == 1
-    assert samples["reward_requests_total", "invalid_request", "/v1/score"] == 1
-    assert samples["reward_requests_total", "not_found", "unmatched"] == 1
+    assert samples["reward_requests_total", "native", "ok", "/v1/score"] == 1
+    assert samples["reward_requests_total", "native", "invalid_request", "/v1/score"] == 1
+    assert samples["reward_requests_total", "none", "not_found", "unmatched"] == 1
     assert samples["reward_items_total", "ok"] == 2
     assert samples["reward_errors_total", "not_found"] == 1
     assert samples["reward_tokens_total",] == samples["reward_computed_tokens_total",] == 15

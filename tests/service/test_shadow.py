@@ -62,6 +62,6 @@ async def test_a_version_is_no_shadow_of_itself() -> None:
         await app.service.started()
         shadow = Shadow(seen.append)
         shadow.cast(app.service.models.find(None), 1.0)
-        shadow.offer(Ask(()), Scored("fake-rm", "1", (), 0, 0, Timings(0, 0, 0, 0, 0)))
+        shadow.offer(Ask(()), Scored("fake-rm", "1", (), 0, 0, Timings(0, 0, 0, 0, 0, 0)))
         await shadow.settled()
     assert not seen
