@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-
 FIRST_SECONDS = 0.25
 """The longest pause before the second try; it doubles with every further one."""
 
