@@ -1,6 +1,7 @@
 """The two clients. They share all but sending, sleeping and running requests side by side."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from codepmp_client.errors import RewardError
 from codepmp_client.exchange import PATH, Exchange, Reply, Send, Step
 from codepmp_client.inputs import INTERACTIVE, Candidate, Input, Options, Prompt
 from codepmp_client.results import Result
@@ -90,6 +92,7 @@ class RewardClient(_Client):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._threads = ThreadPoolExecutor(self.concurrency, "codepmp-client")
+        self._closing = threading.Event()
         self._http = httpx.Client(
             base_url=self.url,
             headers=self._headers(),
@@ -139,7 +142,8 @@ class RewardClient(_Client):
 
     def _do(self, step: Step) -> Reply:
         if not isinstance(step, Send):
-            time.sleep(step.seconds)
+            if self._closing.wait(step.seconds):
+                raise RewardError("the client was closed before the next try")
             return None
         try:
             return self._http.post(
@@ -149,6 +153,8 @@ class RewardClient(_Client):
             return error
 
     def close(self) -> None:
+        """What is being sent is waited for, what would be tried again is not."""
+        self._closing.set()
         self._threads.shutdown(cancel_futures=True)
         self._http.close()
 

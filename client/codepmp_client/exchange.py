@@ -105,14 +105,15 @@ class Exchange:
     def _explain(self, reply: httpx.Response | httpx.TransportError) -> RewardError:
         if isinstance(reply, httpx.Response):
             return read_error(reply)
-        problem = str(reply) or type(reply).__name__
         if isinstance(reply, httpx.TimeoutException) and not isinstance(
             reply, httpx.ConnectTimeout
         ):
             return DeadlineExceeded("no answer came before the timeout", request_id=self.id)
         if isinstance(reply, _TRANSIENT):
+            problem = str(reply) or type(reply).__name__
             return Unavailable(f"the server cannot be reached: {problem}", request_id=self.id)
-        return RewardError(f"the request cannot be sent: {problem}", request_id=self.id)
+        # Its words may hold a header, and so the key.
+        return RewardError(f"the request cannot be sent: {type(reply).__name__}")
 
     def _pause(
         self, tries: int, reply: httpx.Response | httpx.TransportError, failure: RewardError

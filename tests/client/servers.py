@@ -44,6 +44,7 @@ class Faulty:
     app: ASGIApp
     faults: list[Fault]
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     under_way: int = 0
     most_under_way: int = 0
 
@@ -52,6 +53,7 @@ class Faulty:
             await self.app(scope, receive, send)
             return
         self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
+        self.arrived.release()
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:

@@ -18,6 +18,7 @@ from codepmp_client import (
     Refused,
     Result,
     RewardClient,
+    RewardError,
     StepScore,
     Unavailable,
 )
@@ -199,7 +200,18 @@ async def test_no_more_requests_are_under_way_than_allowed(ask: Ask) -> None:
         results = await ask(url, inputs, candidates_per_request=1, concurrency=2)
     assert raws(results) == [[1.0 + of] for of in range(1, 21)]
     assert len(served.headers) == 20
-    assert served.most_under_way == 2
+    assert served.most_under_way <= 2
+
+
+async def test_a_closed_client_tries_nothing_again() -> None:
+    with service(busy(retry_after="30"), busy(retry_after="30")) as (url, served):
+        client = RewardClient(url, candidates_per_request=1)
+        asking = asyncio.create_task(asyncio.to_thread(client.score_many, ONE * 2))
+        for _ in range(2):
+            assert await asyncio.to_thread(served.arrived.acquire, timeout=10)
+        await asyncio.to_thread(client.close)
+        with pytest.raises(RewardError, match="closed"):
+            await asking
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def logged(output: Path) -> list[Row]:
     return [row for file in files for row in pyarrow.parquet.read_table(file).to_pylist()]
 
 
-# TRL still says gradient_checkpointing where transformers has begun to say activation_checkpointing.
+# TRL says gradient_checkpointing where transformers now says activation_checkpointing.
 @pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 async def test_the_rewards_that_are_logged_are_the_services_scores(tmp_path: Path) -> None:
     model = make_checkpoint(tmp_path / "reward")

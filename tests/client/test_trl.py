@@ -48,7 +48,7 @@ async def test_the_normalised_score_is_there_for_who_asks() -> None:
 
 async def test_what_cannot_be_scored_is_none_and_costs_the_others_nothing() -> None:
     calls = assistant("", tool_calls=[{"name": "f"}])
-    tool = [{"role": "tool", "content": "42"}]
+    tool: list[dict[str, object]] = [{"role": "tool", "content": "42"}]
     rows: dict[str, list[dict[str, object]]] = {
         "fine": assistant("abc"),
         "too long": assistant("x" * MAX_TOKENS),
