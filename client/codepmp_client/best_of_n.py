@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codepmp_client.client import AsyncRewardClient, RewardClient
+from codepmp_client.async_client import AsyncRewardClient
+from codepmp_client.client import RewardClient
 from codepmp_client.errors import NoScore
 from codepmp_client.inputs import INTERACTIVE, Options, Prompt
 from codepmp_client.results import Result

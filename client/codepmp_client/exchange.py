@@ -32,7 +32,7 @@ _CONNECT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """POST this, and send back the response or the error of the transport."""
+    """POST this, and send back the response or httpx's error."""
 
     content: bytes
     headers: dict[str, str]
@@ -51,7 +51,7 @@ class Wait:
 
 
 Step = Send | Wait
-Reply = httpx.Response | httpx.TransportError | None
+Reply = httpx.Response | httpx.RequestError | None
 Steps = Generator[Step, Reply, Answer]
 
 
@@ -102,7 +102,7 @@ class Exchange:
                 "a text holds half a surrogate pair, which is no Unicode: replace it"
             ) from None
 
-    def _explain(self, reply: httpx.Response | httpx.TransportError) -> RewardError:
+    def _explain(self, reply: httpx.Response | httpx.RequestError) -> RewardError:
         if isinstance(reply, httpx.Response):
             return read_error(reply)
         if isinstance(reply, httpx.TimeoutException) and not isinstance(
@@ -113,10 +113,10 @@ class Exchange:
             problem = str(reply) or type(reply).__name__
             return Unavailable(f"the server cannot be reached: {problem}", request_id=self.id)
         # Its words may hold a header, and so the key.
-        return RewardError(f"the request cannot be sent: {type(reply).__name__}")
+        return RewardError(f"the request failed: {type(reply).__name__}", request_id=self.id)
 
     def _pause(
-        self, tries: int, reply: httpx.Response | httpx.TransportError, failure: RewardError
+        self, tries: int, reply: httpx.Response | httpx.RequestError, failure: RewardError
     ) -> Wait:
         if not isinstance(failure, Unavailable):
             raise failure

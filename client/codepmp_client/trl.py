@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from codepmp_client.client import AsyncRewardClient, client_of
+from codepmp_client.async_client import AsyncRewardClient, client_of
 from codepmp_client.inputs import BULK, Input, Message, Options
 
 TrlText = str | Sequence[Mapping[str, object]]

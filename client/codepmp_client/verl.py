@@ -3,7 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from codepmp_client.client import AsyncRewardClient, client_of
+from codepmp_client.async_client import AsyncRewardClient, client_of
 from codepmp_client.errors import NoScore
 from codepmp_client.inputs import BULK, Message, Options, Prompt
 from codepmp_client.results import Score
