@@ -17,6 +17,8 @@ MAY_IMPORT = {
     "trainer": {"reward_model"},
     "client": set[str](),
 }
+# What a room is imported as, where that is not its folder's name.
+PACKAGE = {"client": "codepmp_client"}
 MODEL_FILES = {
     "reward_model/attention.py",
     "reward_model/flex.py",
@@ -69,7 +71,14 @@ def test_the_reader_sees_imports_at_any_depth() -> None:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_rooms_import_only_downwards(room: str) -> None:
     for other in MAY_IMPORT.keys() - MAY_IMPORT[room] - {room}:
-        assert not files_that_import(other, room), f"{room} must not import {other}"
+        package = PACKAGE.get(other, other)
+        assert not files_that_import(package, room), f"{room} must not import {package}"
+
+
+def test_the_client_needs_httpx_alone() -> None:
+    sources = (ROOT / "client").rglob("*.py")
+    imported = {name for path in sources for name in imported_by(path.read_text("utf-8"))}
+    assert imported - set(sys.stdlib_module_names) == {"httpx", "codepmp_client"}
 
 
 @pytest.mark.parametrize("library", HEAVY)

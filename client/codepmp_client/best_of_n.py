@@ -1,0 +1,51 @@
+"""Best of N: the candidate that the reward model prefers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from codepmp_client.async_client import AsyncRewardClient
+from codepmp_client.client import RewardClient
+from codepmp_client.errors import NoScore
+from codepmp_client.inputs import INTERACTIVE, Options, Prompt
+from codepmp_client.results import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The winner, its place among the candidates, and everybody's scores."""
+
+    candidate: str
+    index: int
+    result: Result
+
+
+def best_of_n(
+    client: RewardClient,
+    prompt: Prompt,
+    candidates: Sequence[str],
+    options: Options = INTERACTIVE,
+) -> Best:
+    """Of equals the earlier one. Candidates without a score take no part.
+
+    Raises:
+        NoScore: none has one.
+    """
+    return _best(candidates, client.score(prompt, candidates, options))
+
+
+async def best_of_n_async(
+    client: AsyncRewardClient,
+    prompt: Prompt,
+    candidates: Sequence[str],
+    options: Options = INTERACTIVE,
+) -> Best:
+    """As `best_of_n`."""
+    return _best(candidates, await client.score(prompt, candidates, options))
+
+
+def _best(candidates: Sequence[str], result: Result) -> Best:
+    if result.best is not None:
+        return Best(candidates[result.best], result.best, result)
+    error = result.scores[0].error
+    assert error
+    raise NoScore(f"no candidate has a score; the first: {error.message}", code=error.code)
