@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.app import create_app
+from service.keys import KeyFileError
 from service.logs import configure
 from service.model import ModelOpener, open_model
 from service.server import CannotListen, Server, listen
@@ -34,7 +35,10 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     configure(settings.log_level)
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)
-    app = create_app(settings, opener)
+    try:
+        app = create_app(settings, opener)
+    except KeyFileError as error:
+        sys.exit(str(error))
     server = Server(app, settings, announce=lambda port: _announce(settings.host, port))
     try:
         server.run(sockets=[listen(settings)])

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from service.backlog import Priority
 from service.errors import Draining, QueueFull
 
-_LONGEST_RETRY = 60
+LONGEST_RETRY = 60
 """Seconds; clients that obey Retry-After give up on anything longer."""
 
 _SMOOTHING = 0.2
@@ -96,7 +96,7 @@ class Admission:
         if not self._speed:
             return 1
         ahead = self.tokens("interactive") + (self.tokens("bulk") if priority == "bulk" else 0)
-        return min(_LONGEST_RETRY, max(1, math.ceil(ahead / self._speed)))
+        return min(LONGEST_RETRY, max(1, math.ceil(ahead / self._speed)))
 
     def _refuse_if_closed(self, priority: Priority) -> None:
         retry_after = self.retry_after(priority)

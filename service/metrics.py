@@ -13,6 +13,7 @@ from service.admission import Admission
 from service.ask import Scored
 from service.backlog import PRIORITIES
 from service.batcher import BatchReport
+from service.keyring import Keyring
 from service.model import Model
 from service.record import Record
 from service.result_cache import ResultCache
@@ -42,6 +43,8 @@ class Metrics:
         self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
         self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
         self._splits = counter("oom_splits", "Batches split because memory ran out.")
+        self._key_requests = counter("key_requests", "Requests answered, by name of key.", "key")
+        self._key_tokens = counter("key_tokens", "Tokens computed, by name of key.", "key")
         self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
 
     def _declare_histograms(self) -> None:
@@ -88,6 +91,14 @@ class Metrics:
     def set_budget(self, tokens: int) -> None:
         self._budget.set(tokens)
 
+    def watch_keyring(self, keyring: Keyring) -> None:
+        stale = Gauge(
+            "reward_api_keys_stale",
+            "1 when the file of API keys was changed to something that cannot be used, else 0.",
+            registry=self.registry,
+        )
+        stale.set_function(lambda: keyring.stale)
+
     def watch_cache(self, cache: ResultCache) -> None:
         self._cache_bytes.set_function(lambda: cache.bytes)
 
@@ -108,6 +119,11 @@ class Metrics:
         self._request.labels(record.route).observe(record.seconds)
         if record.error:
             self._errors.labels(record.error).inc()
+        if record.caller:
+            self._key_requests.labels(record.caller.name).inc()
+            self._key_tokens.labels(record.caller.name).inc(
+                record.scored.computed_tokens if record.scored else 0
+            )
         for outcome, count in record.item_outcomes().items():
             self._items.labels(outcome).inc(count)
         if record.scored:

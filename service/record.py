@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from service.ask import Ask, Scored, Timings
+from service.caller import Caller
 from service.logs import Facts
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -17,7 +18,8 @@ class Record:
     """Filled while the request is answered; complete when its last byte is sent.
 
     `error` is the code of what the whole request was answered with, `scored` what it was answered
-    with otherwise. `route` is a route's template, so that it holds nothing a user chose.
+    with otherwise. `route` is a route's template, so that it holds nothing a user chose. `caller`
+    is who holds the request's key, where keys are needed.
     """
 
     request_id: str
@@ -27,6 +29,7 @@ class Record:
     seconds: float = 0.0
     body_bytes: int = 0
     error: str | None = None
+    caller: Caller | None = None
     ask: Ask | None = None
     scored: Scored | None = None
 
@@ -52,6 +55,8 @@ class Record:
             "ms": _ms(self.seconds),
             "body_bytes": self.body_bytes,
         }
+        if self.caller:
+            facts["key"] = self.caller.name
         if self.ask:
             facts |= {"priority": self.ask.priority, "inputs": len(self.ask.inputs)}
         facts |= {f"items_{outcome}": n for outcome, n in sorted(self.item_outcomes().items())}

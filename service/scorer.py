@@ -58,7 +58,7 @@ class Scorer:
         started = self._clock()
         try:
             async with asyncio.timeout(ask.timeout):
-                with self._admission.admit(ask.priority, ask.items, self._estimate(ask)) as place:
+                with self._admission.admit(ask.priority, ask.items, self.estimate(ask)) as place:
                     admitted = self._clock()
                     subjects = [one for entry in ask.inputs for one in entry.subjects()]
                     encoded = await self._pool.encode(subjects, ask.over_length)
@@ -79,7 +79,7 @@ class Scorer:
             timings=_timings(started, admitted, submitted, self._clock(), list(jobs.values())),
         )
 
-    def _estimate(self, ask: Ask) -> int:
+    def estimate(self, ask: Ask) -> int:
         """New tokens, roughly, from the numbers of characters alone."""
         return sum(self._estimate_input(entry) for entry in ask.inputs)
 

@@ -1,5 +1,6 @@
 """A dialect: the routes that one family of clients calls, and the shape its errors have."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.routing import Route
 
 from service.ask import Ask, Scored
+from service.caller import Caller, Limits
 from service.errors import (
     InvalidRequest,
     ItemErrorCode,
@@ -23,6 +25,9 @@ ErrorBody = Callable[[ServiceError, int], object]
 """Makes the JSON of a response of an error and its HTTP status."""
 
 _CLIENTS_FAULT: frozenset[ItemErrorCode] = frozenset({"empty", "too_long", "unencodable"})
+
+_ANYBODY = Caller("", Limits(), time.monotonic)
+"""Who needs no key has no limits."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ async def score(request: Request, service: Service, ask: Ask, *, param: str) -> 
 
     Raises:
         InvalidRequest: more items than one request may have.
+        QuotaExceeded: the minute's tokens of the request's key are used up.
         ClientGone, and what `Scorer.score` raises.
     """
     record = record_of(request)
@@ -61,7 +67,10 @@ async def score(request: Request, service: Service, ask: Ask, *, param: str) -> 
             "(--max-candidates): split the request",
             param=param,
         )
-    record.scored = await while_connected(request, service.scorer.score(ask))
+    scorer = service.scorer
+    with (record.caller or _ANYBODY).charged(scorer.estimate(ask)) as charge:
+        record.scored = await while_connected(request, scorer.score(ask))
+        charge.settle(record.scored.computed_tokens)
     return record.scored
 
 

@@ -58,7 +58,7 @@ async def test_a_body_that_grows_too_large_is_dropped_and_then_stopped() -> None
 
 
 async def test_a_body_that_stalls_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.edge._BODY_SECONDS", 0.01)
+    monkeypatch.setattr("service.body._BODY_SECONDS", 0.01)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"{"
