@@ -39,7 +39,7 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
         app = create_app(settings, opener)
     except KeyFileError as error:
         sys.exit(str(error))
-    server = Server(app, settings, announce=lambda port: _announce(settings.host, port))
+    server = Server(app, settings, announce=lambda port: _announce(settings, port))
     try:
         server.run(sockets=[listen(settings)])
     except CannotListen as error:
@@ -63,13 +63,16 @@ def _read_settings() -> Settings:
     sys.exit(_BAD_USAGE)
 
 
-def _announce(host: str, port: int) -> None:
-    """A line that can be pasted into a shell as it is."""
+def _announce(settings: Settings, port: int) -> None:
+    """A line that can be pasted into a shell as it is, where KEY is set if one is needed."""
+    host = settings.host
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound to
+    key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
     url = f"http://{reachable}:{port}"
     print(
         f"Ready. Documentation: {url}/docs  Try it:\n"
-        f"curl -s {url}/v1/score -H 'Content-Type: application/json' -d '{json.dumps(_TRY_IT)}'",
+        f"curl -s {url}/v1/score -H 'Content-Type: application/json'{key} "
+        f"-d '{json.dumps(_TRY_IT)}'",
         flush=True,
     )
 
