@@ -85,6 +85,21 @@ def test_a_file_that_is_gone_or_unreadable_changes_nothing(
     assert [file.holder(key) for key in ("one", "two")] == [None, "b"]
 
 
+def test_a_mounted_secret_that_kubernetes_replaces(tmp_path: Path) -> None:
+    """The file is a link through a link, and only the middle one changes."""
+    for version, key in enumerate(("one", "two")):
+        (tmp_path / f"..{version}").mkdir()
+        (tmp_path / f"..{version}" / "keys").write_text(line("a", key))
+    data, clock = tmp_path / "..data", Clock()
+    data.symlink_to("..0")
+    (tmp_path / "keys").symlink_to("..data/keys")
+    ring = Keyring(tmp_path / "keys", clock)
+    (tmp_path / "new").symlink_to("..1")
+    (tmp_path / "new").replace(data)
+    clock.now += 1
+    assert [ring.caller([key]) is not None for key in ("one", "two")] == [False, True]
+
+
 def test_holders_keep_their_accounts(tmp_path: Path) -> None:
     file = File(tmp_path, line("a", "one", "concurrency=1"))
     before = file.ring.caller(["one"])
