@@ -27,7 +27,7 @@ class Gate:
     keyring: without one no key is needed.
     """
 
-    def __init__(self, hosts: Iterable[str], keyring: Keyring | None) -> None:
+    def __init__(self, hosts: Iterable[str] = (), keyring: Keyring | None = None) -> None:
         self._hosts = tuple(host.lower() for host in hosts)
         self._keyring = keyring
 
