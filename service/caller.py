@@ -35,8 +35,10 @@ class Charge:
 
 
 class Caller:
-    """Attributes:
-    name: of the key in its file; in logs and metrics.
+    """One account, however many keys its holder has.
+
+    Attributes:
+        name: of the key in its file; in logs and metrics.
     """
 
     def __init__(self, name: str, limits: Limits, clock: Callable[[], float]) -> None:

@@ -21,10 +21,12 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
 
 class Gate:
-    """Args:
-    hosts: what a request may call this server; `*.example.com` is every name below
-        example.com. Empty: anything.
-    keyring: without one no key is needed.
+    """Stands before everything but probes.
+
+    Args:
+        hosts: what a request may call this server; `*.example.com` is every name below
+            example.com. Empty: anything.
+        keyring: without one no key is needed.
     """
 
     def __init__(self, hosts: Iterable[str] = (), keyring: Keyring | None = None) -> None:
