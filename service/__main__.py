@@ -13,6 +13,7 @@ from pydantic_settings import SettingsError
 
 from service.admin import create_admin_app
 from service.app import TracesUnavailable, create_app
+from service.keys import KeyFileError
 from service.lifecycle import Service
 from service.logs import configure
 from service.model import ModelOpener, open_model
@@ -42,11 +43,11 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
         server = Server(
             app,
             settings,
-            announce=lambda port: _announce(settings.host, port),
+            announce=lambda port: _announce(settings, port),
             beside=_admin(app.state.service),
         )
         server.run(sockets=[listen(settings.host, settings.port)])
-    except (TracesUnavailable, CannotListen) as error:
+    except (KeyFileError, TracesUnavailable, CannotListen) as error:
         sys.exit(str(error))
     if refusal := app.state.service.refusal:
         print(f"cannot serve {refusal}", file=sys.stderr)
@@ -75,13 +76,16 @@ def _read_settings() -> Settings:
     sys.exit(_BAD_USAGE)
 
 
-def _announce(host: str, port: int) -> None:
-    """A line that can be pasted into a shell as it is."""
+def _announce(settings: Settings, port: int) -> None:
+    """A line that can be pasted into a shell as it is, where KEY is set if one is needed."""
+    host = settings.host
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound to
+    key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
     url = f"http://{reachable}:{port}"
     print(
         f"Ready. Documentation: {url}/docs  Try it:\n"
-        f"curl -s {url}/v1/score -H 'Content-Type: application/json' -d '{json.dumps(_TRY_IT)}'",
+        f"curl -s {url}/v1/score -H 'Content-Type: application/json'{key} "
+        f"-d '{json.dumps(_TRY_IT)}'",
         flush=True,
     )
 

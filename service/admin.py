@@ -11,6 +11,7 @@ from starlette.routing import Route
 from service.app import answer, answer_errors
 from service.edge import Edge
 from service.errors import NotAllowed
+from service.gate import Gate
 from service.lifecycle import Service
 from service.routes.json_body import JsonRoute
 from service.routes.openai_shape import ERRORS
@@ -111,6 +112,7 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
         Edge,
         max_body_bytes=service.settings.max_body_bytes,
         metrics=service.metrics,
+        gate=Gate(),
         answer=lambda error, _: answer(error),
         dialects={route.path: "admin" for route in router.routes if isinstance(route, Route)},
     )

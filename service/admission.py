@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from service.backlog import PRIORITIES, Priority
 from service.errors import Draining, QueueFull
 
-_LONGEST_RETRY = 60
+LONGEST_RETRY = 60
 """Seconds; clients that obey Retry-After give up on anything longer."""
 
 _IN_TIME = 0.8
@@ -120,7 +120,7 @@ class Admission:
         """Whole seconds until what goes before a new request is worked off, as fast as measured."""
         if not self._speed:
             return 1
-        return min(_LONGEST_RETRY, max(1, math.ceil(self._seconds_ahead(priority))))
+        return min(LONGEST_RETRY, max(1, math.ceil(self._seconds_ahead(priority))))
 
     def _seconds_ahead(self, priority: Priority) -> float:
         """Of work that goes before a new request."""

@@ -1,5 +1,6 @@
 """Puts the service together: routes, the error table, and what happens at start and end."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from service.errors import (
     DeadlineExceeded,
     Draining,
     InternalError,
+    InvalidKey,
     InvalidRequest,
     ItemFailed,
     ItemRefused,
@@ -28,12 +30,17 @@ from service.errors import (
     NoSuchRoute,
     NotAllowed,
     NotReady,
+    Overload,
     QueueFull,
+    QuotaExceeded,
     ServiceError,
     Unavailable,
     UnknownModel,
+    UntrustedHost,
     WrongMethod,
 )
+from service.gate import Gate
+from service.keyring import Keyring
 from service.lifecycle import Service
 from service.model import ModelOpener, open_model
 from service.record import record_of
@@ -60,6 +67,8 @@ if TYPE_CHECKING:
 
 STATUS: dict[type[ServiceError], int] = {
     MalformedBody: 400,
+    UntrustedHost: 400,
+    InvalidKey: 401,
     InvalidRequest: 422,
     NoSuchRoute: 404,
     WrongMethod: 405,
@@ -76,9 +85,11 @@ STATUS: dict[type[ServiceError], int] = {
     NotReady: 503,
     Draining: 503,
     QueueFull: 503,
+    QuotaExceeded: 503,
     DeadlineExceeded: 504,
 }
-"""Overload is 503 and not 429: RLHF clients retry the one and give up on the other."""
+"""Overload is 503 and, unless a setting says so, not 429: RLHF clients retry the one and give up on
+the other."""
 
 DIALECTS: dict[DialectName, Dialect] = {
     "native": native.DIALECT,
@@ -101,14 +112,21 @@ class TracesUnavailable(Exception):
     """Traces are asked for and cannot be made; the message says what to do."""
 
 
-def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
+def create_app(
+    settings: Settings,
+    opener: ModelOpener = open_model,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> FastAPI:
     """The app, with its `Service` as `app.state.service`. It loads its model when it is started.
 
     Args:
         opener: reads and loads what the settings name; runs on the engine's thread.
+        clock: gives seconds, for API keys and their quotas.
 
     Raises:
         TracesUnavailable: the settings ask for traces and OpenTelemetry is not installed.
+        KeyFileError: the file of API keys that the settings name cannot be used.
     """
     traces = _open_traces(settings)
     service = Service(settings, opener)
@@ -133,7 +151,8 @@ def create_app(settings: Settings, opener: ModelOpener = open_model) -> FastAPI:
         Edge,
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
-        answer=lambda error, path: answer(error, error_body_for(dialects, path, openai_error)),
+        gate=_gate(service, clock),
+        answer=lambda error, path: _answer_at(app, error, path),
         dialects=names_by_route(named),
         trace=traces.add if traces else None,
     )
@@ -152,16 +171,35 @@ def _mounted(named: Mapping[DialectName, Dialect]) -> list[Dialect]:
     return [*([either_score.DIALECT] if both_score else []), *named.values()]
 
 
-def answer(error: ServiceError, body_of: ErrorBody = openai_error) -> Response:
+def answer(
+    error: ServiceError, body_of: ErrorBody = openai_error, *, overload_status: int = 503
+) -> Response:
     """The error's response; `body_of` says in which dialect."""
-    status = STATUS[type(error)]
+    status = overload_status if isinstance(error, Overload) else STATUS[type(error)]
     response = JSONResponse(body_of(error, status), status)
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, InvalidKey | NotAllowed):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Draining):
         # The next request should find another server, not this connection.
         response.headers["Connection"] = "close"
     return response
+
+
+def _gate(service: Service, clock: Callable[[], float]) -> Gate:
+    settings, keyring = service.settings, None
+    if settings.api_keys_file:
+        keyring = Keyring(settings.api_keys_file, clock)
+        service.metrics.watch_keyring(keyring)
+    return Gate(settings.trusted_hosts, keyring)
+
+
+def _answer_at(app: FastAPI, error: ServiceError, path: str) -> Response:
+    """In the dialect of a path."""
+    body_of = error_body_for(app.state.dialects, path, openai_error)
+    settings: Settings = app.state.service.settings
+    return answer(error, body_of, overload_status=int(settings.overload_status))
 
 
 @asynccontextmanager
@@ -194,8 +232,7 @@ def _open_traces(settings: Settings) -> "Traces | None":
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     record_of(request).error = error.code
-    dialects = request.app.state.dialects
-    return answer(error, error_body_for(dialects, request.url.path, openai_error))
+    return _answer_at(request.app, error, request.url.path)
 
 
 async def _answer_validation_error(request: Request, error: Exception) -> Response:

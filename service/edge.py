@@ -1,4 +1,4 @@
-"""The outermost layer of every HTTP request: its id, its body's limit, its record, its last resort.
+"""The outermost layer of every request: its id, the gate, its body, its record, its last resort.
 
 Pure ASGI. Reads the body whole before the routes see the request, so that bytes are counted
 whether they were announced or not.
@@ -15,14 +15,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
-    ClientGone,
-    Draining,
-    InternalError,
-    ServiceError,
-)
+from service.body import Body
+from service.errors import Draining, InternalError, ServiceError
+from service.gate import Gate
 from service.logs import with_facts
 from service.metrics import Metrics
 from service.record import NO_DIALECT, Record
@@ -41,18 +36,12 @@ _QUIET = frozenset(
 """Asked for every few seconds by machines; logged at debug only."""
 
 
-_BODY_SECONDS = 60
-"""For a body to arrive; one that stalls would hold its connection for ever."""
-
-_DROPPED_BODIES = 8
-"""Times the limit on a body that are read and dropped before the connection is."""
-
-
 class Edge:
     """Wraps the routes.
 
     Args:
         max_body_bytes: of one request; larger ones are answered without their routes.
+        gate: says who may come in, before a body is read.
         answer: turns an error into its response, given the path that was asked for.
         dialects: a route's template -> whose it is.
         trace: keeps a finished request's spans, given its `traceparent`; returns its trace's id.
@@ -64,6 +53,7 @@ class Edge:
         *,
         max_body_bytes: int,
         metrics: Metrics,
+        gate: Gate,
         answer: Callable[[ServiceError, str], Response],
         dialects: Mapping[str, str],
         trace: Trace | None = None,
@@ -71,6 +61,7 @@ class Edge:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
+        self._gate = gate
         self._answer = answer
         self._dialects = dialects
         self._trace = trace
@@ -82,9 +73,10 @@ class Edge:
         headers = Headers(scope=scope)
         record = Record(_request_id(headers), scope["method"])
         scope.setdefault("state", {})["record"] = record
-        reply = _Reply(send, record)
+        body = Body(scope, receive)
+        reply = _Reply(send, record, body)
         try:
-            await self._handle(scope, receive, reply, record)
+            await self._handle(scope, body, reply, record)
         finally:
             record.seconds = time.monotonic() - record.started
             record.route = getattr(scope.get("route"), "path", record.route)
@@ -101,14 +93,16 @@ class Edge:
         level = logging.DEBUG if quiet else logging.INFO
         _log.log(level, "request", extra=with_facts(record.facts()))
 
-    async def _handle(
-        self, scope: Scope, receive: Receive, reply: "_Reply", record: Record
-    ) -> None:
+    async def _handle(self, scope: Scope, body: Body, reply: "_Reply", record: Record) -> None:
+        receive = body.receive
         try:
-            body = await self._read_body(scope, receive)
-            record.body_bytes = len(body)
-            await self._app(scope, _replay(body, receive), reply)
+            with self._gate.enter(scope, record):
+                content = await body.read(self._max_body_bytes)
+                record.body_bytes = len(content)
+                await self._app(scope, _replay(content, receive), reply)
         except ServiceError as error:
+            if not body.begun:
+                await body.drop()
             await self._end(error, scope, receive, reply, record)
         except asyncio.CancelledError:
             # Only the server's own end cancels a request: the time to drain has passed.
@@ -127,57 +121,29 @@ class Edge:
         if not reply.started:
             await self._answer(error, scope["path"])(scope, receive, reply)
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                chunks = await self._read_chunks(_announced(scope), receive)
-        except TimeoutError:
-            raise BodyTooSlow(f"the body was not whole after {_BODY_SECONDS} seconds") from None
-        return b"".join(chunks)
-
-    async def _read_chunks(self, announced: int, receive: Receive) -> list[bytes]:
-        """What is over the limit is read on for a while and dropped: who is cut off while sending
-        sees a broken connection, and not the answer that says why.
-        """
-        limit = self._max_body_bytes
-        chunks: list[bytes] = []
-        size, more = 0, True
-        while more and max(size, announced) <= limit * _DROPPED_BODIES:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone("the client left before its request was whole")
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            more = message.get("more_body", False)
-            if max(size, announced) > limit:
-                chunks.clear()
-        if max(size, announced) > limit:
-            raise BodyTooLarge(
-                f"the body is larger than {limit} bytes, this server's limit (--max-body-bytes): "
-                "split the request"
-            )
-        return chunks
-
 
 class _Reply:
-    """`send` that notes the status and puts the request's id on the response."""
+    """`send` that notes the status and puts the request's id on the response.
 
-    def __init__(self, send: Send, record: Record) -> None:
+    An answer that comes before the body has ended is the connection's last: who sends without end
+    would keep it open.
+    """
+
+    def __init__(self, send: Send, record: Record, body: Body) -> None:
         self._send = send
         self._record = record
+        self._body = body
         self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self._record.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-Id"] = self._record.request_id
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._record.request_id
+            if not self._body.ended:
+                headers["Connection"] = "close"
         await self._send(message)
-
-
-def _announced(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "0")
-    return int(length[:18]) if length.isdecimal() else 0
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -30,6 +30,18 @@ class InvalidRequest(ServiceError):
     code = "invalid_request"
 
 
+class UntrustedHost(ServiceError):
+    """Sent to a name that is not this server's."""
+
+    code = "untrusted_host"
+
+
+class InvalidKey(ServiceError):
+    """No API key, or none that is known."""
+
+    code = "invalid_api_key"
+
+
 class NoSuchRoute(ServiceError):
     code = "not_found"
 
@@ -112,8 +124,18 @@ class Draining(Unavailable):
     code = "draining"
 
 
-class QueueFull(Unavailable):
+class Overload(Unavailable):
+    """More is asked for than there is room for. Its status is a setting."""
+
+
+class QueueFull(Overload):
     code = "queue_full"
+
+
+class QuotaExceeded(Overload):
+    """More than the holder of this key may have."""
+
+    code = "quota_exceeded"
 
 
 ItemErrorCode = Literal[

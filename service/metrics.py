@@ -15,6 +15,7 @@ from service.admission import Admission
 from service.ask import Scored
 from service.backlog import PRIORITIES
 from service.batcher import BatchReport
+from service.keyring import Keyring
 from service.model import Model
 from service.record import Record
 from service.score_collector import ScoreCollector
@@ -53,6 +54,8 @@ class Metrics:
         self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
         self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
         self._splits = counter("oom_splits", "Batches split because memory ran out.")
+        self._key_requests = counter("key_requests", "Requests answered, by name of key.", "key")
+        self._key_tokens = counter("key_tokens", "Tokens computed, by name of key.", "key")
         self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
         self._truncated = counter("truncated_items", "Candidates whose prompt was cut to fit.")
         self._dropped = counter("dropped_tokens", "Tokens cut out of prompts.")
@@ -122,6 +125,14 @@ class Metrics:
         self._budget_tokens = tokens
         self._budget.set(tokens)
 
+    def watch_keyring(self, keyring: Keyring) -> None:
+        stale = Gauge(
+            "reward_api_keys_stale",
+            "1 when the file of API keys was changed to something that cannot be used, else 0.",
+            registry=self.registry,
+        )
+        stale.set_function(lambda: keyring.stale)
+
     def watch_caches(self, occupied: Callable[[], int]) -> None:
         self._cache_bytes.set_function(occupied)
 
@@ -154,6 +165,11 @@ class Metrics:
         self._request.labels(record.route).observe(record.seconds)
         if record.error:
             self._errors.labels(record.error).inc()
+        if record.caller:
+            self._key_requests.labels(record.caller.name).inc()
+            self._key_tokens.labels(record.caller.name).inc(
+                record.scored.computed_tokens if record.scored else 0
+            )
         for outcome, count in record.item_outcomes().items():
             self._items.labels(outcome).inc(count)
         if record.scored:

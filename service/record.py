@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from service.ask import Ask, Scored, Timings
+from service.caller import Caller
 from service.logs import Facts
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -22,8 +23,9 @@ class Record:
 
     `error` is the code of what the whole request was answered with, `scored` what it was answered
     with otherwise. `route` is a route's template, so that it holds nothing a user chose; `dialect`
-    is whose it is, set by a route itself only if it serves two.
-    `trace_id` is set where traces are sent. `started` is a time on the monotonic clock.
+    is whose it is, set by a route itself only if it serves two. `caller` is who holds the request's
+    key, where keys are needed. `trace_id` is set where traces are sent. `started` is a time on the
+    monotonic clock.
     """
 
     request_id: str
@@ -34,6 +36,7 @@ class Record:
     seconds: float = 0.0
     body_bytes: int = 0
     error: str | None = None
+    caller: Caller | None = None
     ask: Ask | None = None
     scored: Scored | None = None
     trace_id: str | None = None
@@ -68,6 +71,8 @@ class Record:
         }
         if self.trace_id:
             facts["trace_id"] = self.trace_id
+        if self.caller:
+            facts["key"] = self.caller.name
         if self.ask:
             facts |= {"priority": self.ask.priority, "inputs": len(self.ask.inputs)}
         facts |= {f"items_{outcome}": n for outcome, n in sorted(self.item_outcomes().items())}

@@ -83,7 +83,7 @@ class Scorer:
         )
 
     def _admit(self, ask: Ask) -> AbstractContextManager[Place]:
-        return self._admission.admit(ask.priority, ask.items, self._estimate(ask), ask.timeout)
+        return self._admission.admit(ask.priority, ask.items, self.estimate(ask), ask.timeout)
 
     async def encode(self, subject: Subject) -> tuple[int, ...] | ItemError:
         """The token ids that would be scored, or why there are none."""
@@ -93,7 +93,7 @@ class Scorer:
         assert encoded.error is not None
         return encoded.error
 
-    def _estimate(self, ask: Ask) -> int:
+    def estimate(self, ask: Ask) -> int:
         """New tokens, roughly, from the numbers of characters alone."""
         return sum(self._estimate_input(entry) for entry in ask.inputs)
 

@@ -13,11 +13,15 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.connection import Connection
 from service.lifecycle import Service
 from service.settings import Settings
 
 _KEEP_ALIVE = 75
 """Seconds; longer than the pools of usual clients keep a connection, so that they close it."""
+
+_MOST_HEAD_BYTES = 16 * 1024
+"""Of a request's line and headers while they are not whole; more are answered 400."""
 
 _LAST_WORDS = 1
 """Seconds for the answers to requests that were not admitted, or that the drain did not finish."""
@@ -26,6 +30,9 @@ _LAST_WORDS = 1
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
+        h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,

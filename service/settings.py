@@ -14,6 +14,8 @@ MOST_CANDIDATES = 16_384
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
 
 
+HostName = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$")]
+
 DialectName = Literal[
     "native",
     "vllm",
@@ -115,6 +117,33 @@ class Settings(BaseSettings):
             "(docs/clients.md). What is left out is answered 404. Unset: all."
         ),
     ] = DIALECT_NAMES
+    trusted_hosts: Annotated[
+        tuple[HostName, ...],
+        NoDecode,
+        BeforeValidator(_split_names),
+        Field(
+            description="Names that requests may call this server by in their Host header, without "
+            "port, with commas between; *.example.com is every name below it. Requests with "
+            "another are answered 400, probes and /metrics excepted. Unset: any."
+        ),
+    ] = ()
+    api_keys_file: Annotated[
+        Path | None,
+        Field(
+            description="File of API keys and their quotas, made with python -m service.keys "
+            "(docs/security.md). Requests without one of the keys are answered 401, probes and "
+            "/metrics excepted. Read again when it changes; if it cannot be used then, the keys "
+            "known before go on to count, at the start the process exits with 1. Unset: no key is "
+            "needed."
+        ),
+    ] = None
+    overload_status: Annotated[
+        Literal["503", "429"],
+        Field(
+            description="Status of the answer, with Retry-After, when the queue is full or a key's "
+            "quota used up. 503 is tried again by RLHF clients, which give up on 429."
+        ),
+    ] = "503"
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         Field(description="Where the model runs; auto takes a GPU if there is one."),

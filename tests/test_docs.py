@@ -62,3 +62,11 @@ def test_every_error_code_is_documented() -> None:
     codes = set(re.findall(r'^    code(?:: ClassVar\[str\])? = "(\w+)"', source, re.M))
     unseen = {"client_gone"}  # nobody is there to read it
     assert sorted(code for code in codes - unseen if f"`{code}`" not in page) == []
+
+
+def test_every_test_that_security_md_names_is_there() -> None:
+    named = re.findall(r"`(test_\w+)::(test_\w+)`", (ROOT / "docs/security.md").read_text())
+    assert named
+    sources = {path.stem: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    missing = [f"{m}::{name}" for m, name in named if f"def {name}(" not in sources.get(m, "")]
+    assert missing == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.routing import Route
 
 from service.ask import Ask, Scored
+from service.caller import Caller, Limits
 from service.compose import Part, combined
 from service.errors import (
     InvalidRequest,
@@ -30,6 +32,9 @@ ErrorBody = Callable[[ServiceError, int], object]
 """Makes the JSON of a response of an error and its HTTP status."""
 
 _CLIENTS_FAULT: frozenset[ItemErrorCode] = frozenset({"empty", "too_long", "unencodable"})
+
+_ANYBODY = Caller("", Limits(), time.monotonic)
+"""Who needs no key has no limits."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,19 @@ async def score(
     Raises:
         UnknownModel: it is not loaded.
         InvalidRequest: more items than one request may have.
+        QuotaExceeded: the minute's tokens of the request's key are used up.
         ClientGone, and what `Scorer.score` raises.
     """
     record = record_of(request)
     record.ask = ask
     refuse_too_many(ask, service, param)
-    with service.find(model).used() as scorer:
-        work = scorer.score(_in_time(ask, request))
-        record.scored = await while_connected(request, work)
+    timely, caller = _in_time(ask, request), record.caller or _ANYBODY
+    with (
+        service.find(model).used() as scorer,
+        caller.charged(scorer.estimate(ask)) as charge,
+    ):
+        record.scored = await while_connected(request, scorer.score(timely))
+        charge.settle(record.scored.computed_tokens)
     service.shadow.offer(ask, record.scored)
     return record.scored
 
@@ -101,10 +111,13 @@ async def compose(
         raise InvalidRequest("names a version twice", param="models")
     with ExitStack() as held:
         scorers = [held.enter_context(served.used()) for served in models]
+        estimate = sum(scorer.estimate(ask) for scorer in scorers)
+        charge = held.enter_context((record.caller or _ANYBODY).charged(estimate))
         work = asyncio.gather(*(scorer.score(timely) for scorer in scorers))
         scored = await while_connected(request, work)
-    parts = [Part(*pair) for pair in zip(weights.values(), scored, strict=True)]
-    record.scored = combined(parts)
+        parts = [Part(*pair) for pair in zip(weights.values(), scored, strict=True)]
+        record.scored = combined(parts)
+        charge.settle(record.scored.computed_tokens)
     return parts
 
 

@@ -31,12 +31,14 @@ _SERVERS = 500
 
 _MEANINGS = {
     400: "The body is not JSON.",
+    401: "This server needs an API key.",
     404: "Another model is served here.",
     408: "The body did not come whole within a minute.",
     413: "The body is too large.",
     422: "The JSON is not what this route takes; the message names the field.",
+    429: "As 503, where the server's settings say so (--overload-status).",
     500: "A fault of the server's; its log has it under the request's id.",
-    503: "Not ready, full or shutting down: try again after `Retry-After` seconds.",
+    503: "Not ready, full, shutting down or over quota: try again after `Retry-After` seconds.",
 }
 Responses = dict[int | str, dict[str, object]]
 

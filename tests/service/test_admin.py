@@ -69,4 +69,5 @@ async def test_it_is_closed_without_the_key(headers: dict[str, str]) -> None:
         ]
         after = await admin.get("/models", headers=KEY)
     assert [answer.status_code for answer in answers] == [401, 401]
+    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
     assert len(after.json()["data"]) == 1

@@ -19,7 +19,9 @@ def test_the_table_has_every_error() -> None:
     assert len(set(codes)) == len(codes)
 
 
-@pytest.mark.parametrize("kind", [errors.QueueFull, errors.NotReady, errors.Draining])
+@pytest.mark.parametrize(
+    "kind", [errors.QueueFull, errors.QuotaExceeded, errors.NotReady, errors.Draining]
+)
 def test_what_is_only_unavailable_says_when_to_come_back(kind: type[errors.Unavailable]) -> None:
     response = answer(kind("later", retry_after=7))
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")

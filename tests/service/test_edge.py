@@ -58,7 +58,7 @@ async def test_a_body_that_grows_too_large_is_dropped_and_then_stopped() -> None
 
 
 async def test_a_body_that_stalls_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.edge._BODY_SECONDS", 0.01)
+    monkeypatch.setattr("service.body._BODY_SECONDS", 0.01)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"{"
@@ -67,6 +67,29 @@ async def test_a_body_that_stalls_is_not_awaited_for_ever(monkeypatch: pytest.Mo
     async with running() as app:
         answer = await app.client.post("/v1/score", content=stalled(), headers=JSON)
     assert (answer.status_code, answer.json()["error"]["code"]) == (408, "body_too_slow")
+
+
+async def test_a_body_that_trickles_is_given_up_and_holds_nothing_else_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.body._BODY_SECONDS", 0.2)
+    begun = asyncio.Event()
+
+    async def trickling() -> AsyncIterator[bytes]:
+        while True:
+            begun.set()
+            yield b" "
+            await asyncio.sleep(0.001)
+
+    async with running() as app:
+        slow = asyncio.create_task(app.client.post("/v1/score", content=trickling(), headers=JSON))
+        await begun.wait()
+        meanwhile = await app.score("prompt", "a")
+        assert not slow.done()
+        answer = await slow
+    assert meanwhile.status_code == 200
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "body_too_slow")
+    assert answer.headers["connection"] == "close", "or it would go on trickling"
 
 
 async def test_a_method_that_a_user_made_up_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

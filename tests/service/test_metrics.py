@@ -4,6 +4,7 @@ import asyncio
 import math
 import re
 from collections import defaultdict
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,17 +40,25 @@ def samples_of(text: str) -> dict[tuple[str, ...], float]:
     }
 
 
-async def exercised(engine: FakeEngine | None = None) -> str:
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    file = tmp_path / "keys"
+    file.write_text(f"somebody sha256:{sha256(b'sesame').hexdigest()}\n")
+    return file
+
+
+async def exercised(keys: Path, engine: FakeEngine | None = None) -> str:
     """A scrape in which every metric has a sample."""
-    async with running(engine) as app:
+    async with running(engine, api_keys_file=keys) as app:
+        app.client.headers["X-API-Key"] = "sesame"
         await app.score("prompt", "a", "bb", "x" * MAX_TOKENS)
         await app.client.post("/v1/score", json={})
         app.service.metrics.observe_shadow(Differences("fake-rm@1", "fake-rm@2", (0.5,)))
         return await scrape(app)
 
 
-async def test_every_metric_is_documented_and_none_is_invented() -> None:
-    text = await exercised()
+async def test_every_metric_is_documented_and_none_is_invented(keys: Path) -> None:
+    text = await exercised(keys)
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
     labels: dict[str, set[str]] = {name: set() for name in types}
     for family in text_string_to_metric_families(text):
@@ -73,8 +82,8 @@ async def test_every_metric_is_documented_and_none_is_invented() -> None:
 
 
 @pytest.mark.parametrize("engine", [None, Odd()], ids=["plain", "odd"])
-async def test_the_exposition_is_sound(engine: FakeEngine | None) -> None:
-    check_exposition(await exercised(engine))
+async def test_the_exposition_is_sound(engine: FakeEngine | None, keys: Path) -> None:
+    check_exposition(await exercised(keys, engine))
 
 
 async def test_the_exposition_is_sound_before_anything_is_served() -> None:

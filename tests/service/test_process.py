@@ -232,6 +232,54 @@ def test_a_taken_port_is_an_error_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
+def test_a_file_of_keys_that_is_wrong_is_refused_at_the_start(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("# ours\nSECRET\n")
+    run = command("--api-keys-file", str(keys), "--port", "0")
+    assert run.returncode == 1
+    assert f"{keys} cannot be used: line 2: " in run.stderr
+    assert "SECRET" not in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the line is for curl")
+async def test_with_keys_the_printed_curl_line_takes_one_and_a_new_one_counts(
+    tmp_path: Path,
+) -> None:
+    def made(name: str) -> str:
+        """A new key, appended to the file."""
+        new = [sys.executable, "-m", "service.keys", "new", name]
+        with keys.open("a") as file:
+            run = subprocess.run(new, stdout=file, stderr=subprocess.PIPE, check=True, text=True)
+        return run.stderr.split()[-1]
+
+    async def scores(key: str) -> bool:
+        curl = await asyncio.create_subprocess_shell(
+            service.ready_lines.splitlines()[1],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"KEY": key},
+        )
+        printed, _ = await asyncio.wait_for(curl.communicate(), PATIENCE)
+        return "results" in json.loads(printed)
+
+    keys = tmp_path / "keys"
+    first = made("team-a")
+    model = make_checkpoint(tmp_path / "model")
+    flags = ("--model", str(model), "--device", "cpu", "--api-keys-file", str(keys))
+    async with started(tmp_path, "service", *flags) as service:
+        await service.ready()
+        assert [await scores(key) for key in ("", first)] == [False, True]
+        second = made("team-b")
+        async with asyncio.timeout(PATIENCE):
+            while not await scores(second):
+                pass
+        assert await scores(first)
+        service.terminate()
+        assert await service.exit_code() == 0
+    assert not any(key in service.log.read_text() for key in (first, second))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to serve on")
 def test_a_device_that_is_not_there_is_refused_with_a_message(tmp_path: Path) -> None:
     model = make_checkpoint(tmp_path / "model")

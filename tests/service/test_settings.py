@@ -62,6 +62,19 @@ def test_bad_settings_exit_with_2_and_name_the_flag_and_the_variable() -> None:
     assert "Traceback" not in run.stderr
 
 
+def test_hosts_and_the_status_of_overload_are_read_from_flags() -> None:
+    flags = ["--trusted-hosts", "a.example.com, *.internal [::1]", "--overload-status", "429"]
+    settings = Settings(_cli_parse_args=flags)
+    assert settings.trusted_hosts == ("a.example.com", "*.internal", "[::1]")
+    assert settings.overload_status == "429"
+
+
+@pytest.mark.parametrize("host", ["https://a.example.com", "*", "*example.com", "a.*.com", "a:80"])
+def test_a_trusted_host_is_a_name_alone(host: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"trusted_hosts": host})
+
+
 def test_an_unknown_flag_exits_with_2() -> None:
     run = command("--batch-size", "3")
     assert run.returncode == 2

@@ -101,7 +101,7 @@ except OutOfMemory:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 def test_a_real_lack_of_memory_is_survived(tmp_path: Path) -> None:
-    model = make_checkpoint(tmp_path / "model", shape={"intermediate_size": 4096})
+    model = make_checkpoint(tmp_path / "model", shape={"intermediate_size": 65_536})
     run = subprocess.run(
         [sys.executable, "-c", _CRAMPED, str(model)],
         capture_output=True,
