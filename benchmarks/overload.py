@@ -162,8 +162,9 @@ def main() -> None:
     page = Page("overload", "Overload, and fairness")
     renderer = load_renderer(options.model)
     pool = make_pool(renderer.writer(options.data), _TOKENS)
-    with running(ours(str(options.model))) as server, watching(server.pid, every=1.0) as memory:
-        most, goodput, outcomes = asyncio.run(measure_overload(server, pool, options))
+    with running(ours(str(options.model))) as server:
+        with watching(server.pid, every=1.0) as memory:
+            most, goodput, outcomes = asyncio.run(measure_overload(server, pool, options))
         alone, beside = asyncio.run(measure_fairness(server, pool, options.deadline))
     page.say(
         f"{options.model.name}; {_CANDIDATES} candidates a request, deadline "

@@ -23,6 +23,11 @@ from service.settings import Settings, unknown_variables
 _log = logging.getLogger("service")
 
 _BAD_USAGE = 2
+
+_SWITCH_SECONDS = 0.0005
+"""For which a thread may keep the interpreter from others that want it. Python's own 5 ms would be
+paid by the engine after every kernel while texts are encoded, and multiply its time.
+"""
 _TRY_IT = {
     "inputs": [
         {
@@ -36,6 +41,7 @@ _TRY_IT = {
 def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     """Serve until a signal or a refusal, then exit: 0 when everything admitted was finished."""
     configure(settings.log_level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)
     try:

@@ -14,7 +14,7 @@ from service.errors import Draining, QueueFull
 LONGEST_RETRY = 60
 """Seconds; clients that obey Retry-After give up on anything longer."""
 
-_IN_TIME = 0.8
+_IN_TIME = 0.7
 """Of a request's time that is filled; speed varies, and what is late is lost."""
 
 _SMOOTHING = 0.2
@@ -50,7 +50,7 @@ class Admission:
     def __init__(self, *, max_items: int, max_tokens: int) -> None:
         self._max_items = max_items
         self._max_tokens = max_tokens
-        self._speed = 0.0
+        self._speed = self._drained = self._busy = 0.0
         self._draining = False
         self._places: dict[Priority, set[Place]] = {"interactive": set(), "bulk": set()}
 
@@ -111,10 +111,11 @@ class Admission:
         self._draining = True
 
     def note_speed(self, tokens: int, seconds: float) -> None:
-        """Learn from a batch that ran: `tokens` computed in `seconds`."""
+        """Learn how fast room is given back: `tokens` of it in `seconds` that there was work."""
         if tokens and seconds > 0:
-            weight = _SMOOTHING if self._speed else 1.0
-            self._speed += weight * (tokens / seconds - self._speed)
+            self._drained = (1 - _SMOOTHING) * self._drained + tokens
+            self._busy = (1 - _SMOOTHING) * self._busy + seconds
+            self._speed = self._drained / self._busy
 
     def retry_after(self, priority: Priority) -> int:
         """Whole seconds until what goes before a new request is worked off, as fast as measured."""

@@ -33,7 +33,8 @@ class Job:
     """One sequence to score, with its own clock (seconds; all times are on the batcher's clock).
 
     `answer` resolves to the raw scores at the read positions, or to why there are none. `computed`
-    is the number of tokens the engine worked through for this job, known once it ran.
+    is the number of tokens the engine worked through for this job, known once it ran; `held` is
+    what admission counts it for.
     """
 
     sequence: Sequence
@@ -41,6 +42,7 @@ class Job:
     answer: "asyncio.Future[Answer]"
     queued_at: float
     deadline: float = math.inf
+    held: int = 0
     started_at: float = field(default=math.nan, init=False)
     finished_at: float = field(default=math.nan, init=False)
     computed: int = field(default=0, init=False)

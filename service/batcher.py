@@ -37,6 +37,9 @@ class BatchReport:
     Attributes:
         sequences, tokens: texts of it, and tokens computed for them.
         seconds: how long the engine had it.
+        drained: tokens that admission held for it.
+        busy: seconds since the batch before ended, or since there was work again: what comes
+            between two batches takes time, too.
         splits: how often it was split to fit into memory.
         at_once: batches that the engine had when it ended, itself included.
     """
@@ -44,6 +47,8 @@ class BatchReport:
     sequences: int
     tokens: int
     seconds: float
+    drained: int = 0
+    busy: float = 0.0
     splits: int = 0
     at_once: int = 1
 
@@ -80,6 +85,7 @@ class Batcher:
         self._closing = False
         self._hung = False
         self._running: dict[int, tuple[float, list[Job]]] = {}
+        self._ended_at = -math.inf
         self._loop = asyncio.get_running_loop()
         self._workers = [
             self._loop.run_in_executor(threads, self._work) for _ in range(engine.batches_in_flight)
@@ -156,9 +162,19 @@ class Batcher:
         with self._changed:
             at_once = len(self._running)
             del self._running[id(batch)]
+            waited_since = max(self._ended_at, min(job.queued_at for job in batch))
+            self._ended_at = finished_at
             self._backlog.note_ran(batch, finished_at - started_at)
         seconds = finished_at - started_at
-        report = BatchReport(len(batch), sum(computed), seconds, splits, at_once)
+        report = BatchReport(
+            sequences=len(batch),
+            tokens=sum(computed),
+            seconds=seconds,
+            drained=sum(job.held for job in batch),
+            busy=finished_at - min(waited_since, started_at),
+            splits=splits,
+            at_once=at_once,
+        )
         self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
 
     def _score(self, sequences: list[Sequence]) -> tuple[Answers, int]:

@@ -236,8 +236,8 @@ class Service:
             self.stuck = True
 
     def _observe(self, report: BatchReport) -> None:
-        # Batches that ran beside it got about as much done meanwhile.
-        self._admission.note_speed(report.tokens * report.at_once, report.seconds)
+        # Side by side batches end one after the other, so the time between two ends is one's share.
+        self._admission.note_speed(report.drained, report.busy)
         self.metrics.observe_batch(report)
 
     def _give_up(self, reason: str) -> None:

@@ -12,8 +12,8 @@ _RECENT = 5.0
 _LEAST = 256
 """Tokens: smaller batches take hardly less time."""
 
-_SMOOTHING = 0.2
-"""Weight of the newest interactive batch in how long one takes."""
+_FALL, _RISE = 0.5, 0.02
+"""Weight of the newest interactive batch in how long one takes: what it takes undisturbed."""
 
 _LEAST_STEP, _MOST_STEP = 0.5, 1.25
 """By which what a batch may hold changes at a time."""
@@ -39,9 +39,10 @@ class Politeness:
 
     def interactive_ran(self, seconds: float) -> None:
         """A batch of interactive work alone took so long."""
-        weight = 1.0 if math.isnan(self._seconds) else _SMOOTHING
-        last = 0.0 if math.isnan(self._seconds) else self._seconds
-        self._seconds = last + weight * (seconds - last)
+        if math.isnan(self._seconds):
+            self._seconds = seconds
+        weight = _FALL if seconds < self._seconds else _RISE
+        self._seconds += weight * (seconds - self._seconds)
 
     def bulk_ran(self, tokens: int, seconds: float) -> None:
         """A batch with bulk work took so long; the next should take what interactive ones do."""

@@ -144,7 +144,8 @@ class Scorer:
         for index, tokens in plan.items():
             answer: asyncio.Future[Answer] = loop.create_future()
             answer.add_done_callback(partial(_give_back, place, tokens))
-            jobs[index] = Job(sequences[index], ask.priority, answer, now, deadline)
+            sequence = sequences[index]
+            jobs[index] = Job(sequence, ask.priority, answer, now, deadline, held=tokens)
         self._batcher.submit(list(jobs.values()))
         return jobs
 
