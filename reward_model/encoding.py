@@ -4,7 +4,7 @@ Text never becomes control tokens: special tokens count where the template wrote
 a user did. Text without any is encoded by the tokenizer in one go, exactly as the template's own.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -95,7 +95,7 @@ class Encoder:
         encoded = self._with_ends(conversation, text)
         sequence = self.checked(encoded.ids)
         start = self._start_of_answer(conversation, text)
-        steps = (bisect_left(encoded.ends, start + end) for end in step_ends)
+        steps = (_token_at(encoded.ends, start + end) for end in step_ends)
         return Sequence(sequence.ids, (*steps, *sequence.read_at))
 
     def encode_rendered(self, rendered: Rendered) -> Sequence:
@@ -196,6 +196,11 @@ class Encoder:
             return len(ids) - 1
         kept = (index for index in reversed(range(len(ids))) if ids[index] != self._pad_id)
         return next(kept, 0)
+
+
+def _token_at(ends: list[int], end: int) -> int:
+    """The token with which the character before `end` is whole: one may take several tokens."""
+    return max(bisect_left(ends, end), bisect_right(ends, end) - 1)
 
 
 def _bare_copy(tokenizer: Tokenizer) -> Tokenizer:

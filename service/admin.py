@@ -18,6 +18,9 @@ from service.routes.openai_shape import ERRORS
 from service.routes.seams import ServiceOf
 from service.served import Served
 
+_MOST_BODY_BYTES = 64 * 1024
+"""It is read before the key is looked at."""
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -90,7 +93,7 @@ async def make_current(body: Version, service: ServiceOf) -> Loaded:
 @router.post("/shadow", summary="Let a version score a sample, for the metrics alone")
 async def shadow(body: Cast, service: ServiceOf) -> Cast:
     """Answers are not touched; `reward_shadow_difference` has what it would have changed."""
-    served = None if body.model is None else service.models.find(body.model)
+    served = None if body.model is None else service.find(body.model)
     service.shadow.cast(served, body.share)
     return body
 
@@ -110,7 +113,7 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
     answer_errors(app)
     app.add_middleware(
         Edge,
-        max_body_bytes=service.settings.max_body_bytes,
+        max_body_bytes=_MOST_BODY_BYTES,
         metrics=service.metrics,
         gate=Gate(),
         answer=lambda error, _: answer(error),

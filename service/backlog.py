@@ -23,6 +23,9 @@ Priority = Literal["interactive", "bulk"]
 WINDOW = 256
 """Jobs among which relatives are looked for."""
 
+_WINDOW_BATCHES = 2
+"""Batches' worth of them at most: relatives that go first must not make others late."""
+
 Answer = tuple[float, ...] | ItemError
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
@@ -145,8 +148,10 @@ class Backlog:
     def _window(self, lane: deque[Job], now: float) -> list[Job]:
         """Takes the lane's first jobs that somebody still awaits; the others before them go."""
         window: list[Job] = []
-        while lane and len(window) < WINDOW:
+        held = 0
+        while lane and len(window) < WINDOW and held < _WINDOW_BATCHES * self._batch_tokens:
             job = self._pop(lane)
+            held += job.held
             if job.answer.done():
                 continue
             (self._expired if job.deadline <= now else window).append(job)

@@ -44,7 +44,8 @@ def _sum(parts: list[Part], column: tuple[ItemScore, ...]) -> ItemScore:
     for part, item in zip(parts, column, strict=True):
         assert item.normalized is not None, "only calibrated models are composed"
         total += part.weight * item.normalized
-    return ItemScore(tokens, total, total, dropped=dropped)
+    cached = all(item.cached for item in column)
+    return ItemScore(tokens, total, total, cached=cached, dropped=dropped)
 
 
 def _slowest(parts: list[Part]) -> Timings:

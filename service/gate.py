@@ -13,7 +13,7 @@ from service.record import Record
 
 _PROBES = re.compile(
     r"/(healthz|readyz|metrics|health|ping|v2/health/(live|ready)"
-    r"|v2/models/[^/]+(/versions/[^/]+)?/ready)"
+    r"|v2/models/.+/ready)"
 )
 """Asked for by machines that have no key and call a server by its address."""
 

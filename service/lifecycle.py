@@ -26,6 +26,12 @@ _RETRY_WHILE_STARTING = 2
 _UNFIT = (ReleaseError, EngineUnavailable)
 """What asks for another checkpoint or other settings, so that starting again would not help."""
 
+_ENGINE_GRACE = 2.0
+"""Seconds that loading, or a batch which nobody awaits any more, may hold up the end."""
+
+_LOADING_TIMES = 10
+"""Times a batch's limit that loading a model may take before it is given up."""
+
 _MOST_HANGS = 3
 """Of one process; after that a fresh one is more likely to help."""
 
@@ -57,6 +63,7 @@ class Service:
         )
         self._encode_threads = ThreadPoolExecutor(settings.encode_threads, "encode")
         self._loading: set[Served] = set()
+        self._leaving: set[Served] = set()
         self._ready = False
         self._fault: str | None = None
         self._draining = False
@@ -64,7 +71,9 @@ class Service:
         self._changing = asyncio.Lock()
         self._revivals = 0
         self._watchdog = Watchdog(
-            settings.engine_timeout_seconds, lambda: self.models, self._revive
+            settings.engine_timeout_seconds,
+            lambda: (*self.models, *self._leaving, *self._loading),
+            self._revive,
         )
         self._watching: asyncio.Task[None]
         self.metrics.watch(self._admission, lambda: self.state)
@@ -120,12 +129,15 @@ class Service:
             CannotLoad: it cannot be served; nothing has changed.
             Conflict: that very version is loaded, or another is being loaded or unloaded.
         """
+        if not self._ready:
+            raise NotReady(str(self.unready), retry_after=_RETRY_WHILE_STARTING)
         if self._changing.locked():
             raise Conflict("another model is being loaded or unloaded: try again when it is done")
         async with self._changing:
             served = self._serving(self._settings_for(source, name))
             try:
-                await self._add(served, current=current)
+                async with asyncio.timeout(_LOADING_TIMES * self.settings.engine_timeout_seconds):
+                    await self._add(served, current=current)
             except Conflict:
                 raise
             except Exception as error:
@@ -144,8 +156,10 @@ class Service:
             if served is self.shadow.served:
                 self.shadow.cast(None, 0.0)
             self.metrics.forget(served.model)
+            self._leaving.add(served)
             await served.unused()
-            await self._let_go(served)
+            await self._let_go(served, grace=self.settings.engine_timeout_seconds)
+            self._leaving.discard(served)
 
     def begin_drain(self) -> None:
         """Refuse new scoring requests from now on; those admitted are finished."""
@@ -167,7 +181,8 @@ class Service:
         self._starting.cancel()
         self._watching.cancel()
         await asyncio.wait({self._starting, self._watching})
-        await asyncio.gather(*map(self._let_go, {*self.models, *self._loading}))
+        held = {*self.models, *self._loading, *self._leaving}
+        await asyncio.gather(*map(self._let_go, held))
         self._encode_threads.shutdown(wait=False, cancel_futures=True)
 
     async def _become_ready(self) -> None:
@@ -212,27 +227,39 @@ class Service:
         self.metrics.set_budget(served.batch_tokens)
 
     async def _revive(self, hung: Served) -> None:
-        """Answer what a hung engine holds, and put the same model, loaded again, in its place."""
-        self._ready, self._fault = False, "the engine hung; the model is being loaded again"
+        """Answer what a hung engine holds, and put the same model, loaded again, in its place.
+
+        One that is on its way in or out is not missed.
+        """
         self.stuck = True
         hung.give_up()
+        if hung not in self.models:
+            return
+        self._ready, self._fault = False, "the engine hung; the model is being loaded again"
         self._revivals += 1
         if self._revivals == _MOST_HANGS:
             self._give_up(f"the engine hung {_MOST_HANGS} times")
             return
         fresh = self._serving(hung.settings)
         try:
-            await fresh.load()
+            async with asyncio.timeout(_LOADING_TIMES * self.settings.engine_timeout_seconds):
+                await fresh.load()
         except Exception as error:  # noqa: BLE001 - it is logged, and the process ends over it
             _log.error("not loaded again: %s", type(error).__name__, exc_info=error)
             self._give_up(f"the engine hung and cannot be loaded again: {type(error).__name__}")
             return
+        if fresh.key != hung.key:
+            self._give_up(f"{hung.key} hung, and where it was loaded from there is {fresh.key} now")
+            return
         self.models.replace(hung, fresh)
+        if self.shadow.served is hung:
+            self.shadow.cast(fresh, self.shadow.share)
+        self.metrics.set_budget(fresh.batch_tokens)
         self._ready = True
 
-    async def _let_go(self, served: Served) -> None:
+    async def _let_go(self, served: Served, *, grace: float = _ENGINE_GRACE) -> None:
         self._loading.discard(served)
-        if not await served.close():
+        if not await served.close(grace):
             self.stuck = True
 
     def _observe(self, report: BatchReport) -> None:

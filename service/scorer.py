@@ -87,7 +87,9 @@ class Scorer:
 
     async def encode(self, subject: Subject) -> tuple[int, ...] | ItemError:
         """The token ids that would be scored, or why there are none."""
-        (encoded,) = await self._pool.encode([subject])
+        ask = Ask((Whole(subject),))
+        with self._admit(ask):
+            (encoded,) = await self._pool.encode([subject])
         if isinstance(encoded, Encoded):
             return encoded.sequence.ids
         assert encoded.error is not None

@@ -18,8 +18,6 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_ENGINE_GRACE = 2
-"""Seconds that loading, or a batch which nobody awaits any more, may hold up the end."""
 _CLOSE_GRACE = 15
 """Seconds that an engine may take to end its own processes, where it has any."""
 
@@ -94,8 +92,11 @@ class Served:
         self._scorer = self._wire(model)
         await replay(model.release, self._scorer)
 
-    async def close(self) -> bool:
+    async def close(self, grace: float) -> bool:
         """Let the threads go, after the batch that may be running.
+
+        Args:
+            grace: seconds that loading or such a batch may take.
 
         Returns:
             Whether they went; one that did not would hold up the process's exit.
@@ -103,7 +104,7 @@ class Served:
         if self._hangs:
             return False
         try:
-            await self._let_engine_go()
+            await self._let_engine_go(grace)
         except TimeoutError:
             return False
         finally:
@@ -131,11 +132,13 @@ class Served:
     @property
     def running_for(self) -> float:
         """Seconds that the engine has had its oldest batch; 0 while it has none."""
-        return self._batcher.running_for if self._batcher else 0.0
+        return self._batcher.running_for if self._batcher and not self._hangs else 0.0
 
     def give_up(self) -> None:
         """The engine hangs: answer what it has, and leave it and its threads to themselves."""
         assert self._batcher is not None, "something runs"
+        if self._hangs:
+            return
         self._hangs = True
         self._batcher.give_up()
         for threads in (self._engine_thread, self._batch_threads):
@@ -168,9 +171,9 @@ class Served:
             _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)
         return budget
 
-    async def _let_engine_go(self) -> None:
+    async def _let_engine_go(self, grace: float) -> None:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(_ENGINE_GRACE):
+        async with asyncio.timeout(grace):
             if self._batcher:
                 await self._batcher.close()
             await loop.run_in_executor(self._engine_thread, _nothing)

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codepmp_client.async_client import AsyncRewardClient, client_of
+from codepmp_client.errors import NoScore
 from codepmp_client.inputs import BULK, Input, Message, Options
+from codepmp_client.results import Score
 
 TrlText = str | Sequence[Mapping[str, object]]
 """A prompt or a completion: plain, or messages of a conversation."""
@@ -46,11 +48,17 @@ def trl_reward(
         rewards: list[float | None] = [None] * len(prompts)
         for group, result in zip(groups.values(), results, strict=True):
             for (place, _answer), score in zip(group, result.scores, strict=True):
-                rewards[place] = score.normalized if normalized else score.raw
+                rewards[place] = _reward(score, normalized=normalized)
         return rewards
 
     reward.__name__ = name
     return reward
+
+
+def _reward(score: Score, *, normalized: bool) -> float | None:
+    if normalized and score.raw is not None and score.normalized is None:
+        raise NoScore("this model has no calibration: leave out normalized=True")
+    return score.normalized if normalized else score.raw
 
 
 _Turns = tuple[tuple[str, str], ...]

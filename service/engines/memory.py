@@ -25,7 +25,7 @@ def tokens_that_fit(device: torch.device, compute: Callable[[], None], probe: in
     taken = _taken_on_gpu if device.type == "cuda" else _taken_on_cpu
     free = free_bytes(device)
     peak = taken(compute)
-    if not peak or free is None:
+    if peak <= 0 or free is None:
         return None
     per_token = max(1, peak // probe)
     fit = max(1, int(_SHARE * free) // per_token)

@@ -3,8 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.routing import Route
 
 from service.ask import Ask, Scored
-from service.caller import Caller, Limits
+from service.caller import Caller, Charge, Limits
 from service.compose import Part, combined
 from service.errors import (
     InvalidRequest,
@@ -25,6 +25,7 @@ from service.errors import (
 from service.lifecycle import Service
 from service.record import record_of
 from service.routes.seams import while_connected
+from service.scorer import Scorer
 from service.served import Served
 from service.settings import DialectName
 
@@ -82,15 +83,18 @@ async def score(
     record = record_of(request)
     record.ask = ask
     refuse_too_many(ask, service, param)
-    timely, caller = _in_time(ask, request), record.caller or _ANYBODY
-    with (
-        service.find(model).used() as scorer,
-        caller.charged(scorer.estimate(ask)) as charge,
-    ):
+    timely = _in_time(ask, request)
+    with service.find(model).used() as scorer, charged(request, scorer, ask=ask) as charge:
         record.scored = await while_connected(request, scorer.score(timely))
         charge.settle(record.scored.computed_tokens)
     service.shadow.offer(ask, record.scored)
     return record.scored
+
+
+def charged(request: Request, *scorers: Scorer, ask: Ask) -> AbstractContextManager[Charge]:
+    """Charge whoever holds the request's key for what it may cost, until that is known."""
+    caller = record_of(request).caller or _ANYBODY
+    return caller.charged(sum(scorer.estimate(ask) for scorer in scorers))
 
 
 async def compose(
@@ -111,14 +115,22 @@ async def compose(
         raise InvalidRequest("names a version twice", param="models")
     with ExitStack() as held:
         scorers = [held.enter_context(served.used()) for served in models]
-        estimate = sum(scorer.estimate(ask) for scorer in scorers)
-        charge = held.enter_context((record.caller or _ANYBODY).charged(estimate))
-        work = asyncio.gather(*(scorer.score(timely) for scorer in scorers))
-        scored = await while_connected(request, work)
+        charge = held.enter_context(charged(request, *scorers, ask=ask))
+        scored = await while_connected(request, _all(scorer.score(timely) for scorer in scorers))
         parts = [Part(*pair) for pair in zip(weights.values(), scored, strict=True)]
         record.scored = combined(parts)
         charge.settle(record.scored.computed_tokens)
     return parts
+
+
+async def _all(scoring: Iterable[Coroutine[object, object, Scored]]) -> list[Scored]:
+    """Side by side; when one fails, or nobody waits any more, none goes on."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in scoring]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _calibrated(service: Service, name: str) -> Served:

@@ -9,13 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from service.ask import Scored
+from service.ask import Ask, Scored, Whole
 from service.errors import NotReady
 from service.record import server_timing
 from service.routes import dialect
-from service.routes.dialect import Dialect, raw_scores, refuse_item, sigmoid
+from service.routes.dialect import Dialect, charged, raw_scores, refuse_item, sigmoid
 from service.routes.json_body import JsonRoute
-from service.routes.seams import ServiceOf
+from service.routes.seams import ServiceOf, while_connected
 from service.routes.vllm_request import ItemsRequest, PairsRequest, TokenizeRequest
 from service.routes.vllm_response import (
     ERRORS,
@@ -80,9 +80,10 @@ class Tokens(BaseModel):
 
 
 @router.post("/tokenize", responses=ERRORS, summary="Token ids that would be scored")
-async def tokenize(body: TokenizeRequest, service: ServiceOf) -> Tokens:
-    served = service.find(body.model)
-    encoded = await served.scorer.encode(body.to_subject())
+async def tokenize(body: TokenizeRequest, request: Request, service: ServiceOf) -> Tokens:
+    served, subject = service.find(body.model), body.to_subject()
+    with served.used() as scorer, charged(request, scorer, ask=Ask((Whole(subject),))):
+        encoded = await while_connected(request, scorer.encode(subject))
     if not isinstance(encoded, tuple):
         refuse_item(0, encoded)
     limit = served.model.engine.max_tokens

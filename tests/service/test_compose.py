@@ -82,3 +82,16 @@ async def test_a_part_that_fails_fails_the_sum_and_names_the_reason() -> None:
     first = body["results"][0]["scores"][0]  # type: ignore[index] # JSON
     assert (first["score"], first["error"]["code"]) == (None, "engine_error")
     assert first["parts"]["fake-rm@1"]["score"] == 1007.0
+
+
+async def test_when_one_part_is_refused_no_other_goes_on() -> None:
+    """Otherwise its work would be done for nobody, and again for the client's next try."""
+    releases = Releases()
+    async with starting(releases, model="1", also_serve="other-2", max_queue_items=3) as app:
+        await app.service.started()
+        answer = await app.score("prompt", "a", "b", "c", models={"fake-rm": 1.0, "other": 1.0})
+        metrics = (await app.client.get("/metrics")).text
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "queue_full"
+    assert 'reward_queue_items{priority="interactive"} 0.0' in metrics
+    assert 'reward_errors_total{code="queue_full"} 1.0' in metrics

@@ -8,7 +8,7 @@ from service.model import Model
 from service.settings import Settings
 from tests.service.fakes import FakeEngine, Running, model, starting
 
-TIMEOUT = {"engine_timeout_seconds": 0.05}
+TIMEOUT = {"engine_timeout_seconds": 0.2}
 
 
 class Hanging(FakeEngine):
