@@ -69,7 +69,7 @@ class Admission:
 
     @property
     def speed(self) -> float:
-        """New tokens computed in a second, lately; 0 until a batch ran."""
+        """Tokens of room given back in a second of work, lately; 0 until a batch ran."""
         return self._speed
 
     @property

@@ -98,7 +98,10 @@ class Metrics:
         self._cache_bytes = gauge("cache_bytes", "Occupied by scores of earlier requests.")
         self._budget = gauge("batch_token_budget", "New tokens that one batch may hold.")
         self._work = gauge("queue_work_seconds", "How long what was admitted takes to compute.")
-        self._speed = gauge("engine_tokens_per_second", "New tokens computed, of late.")
+        self._speed = gauge(
+            "engine_tokens_per_second",
+            "Tokens that admission held, worked off in a second, of late.",
+        )
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._state = gauge("engine_state", "1 for the state it is in, else 0.", "state")
         self._shares = gauge(
