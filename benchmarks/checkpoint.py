@@ -4,6 +4,7 @@ Speed does not depend on what weights were trained for, and a checkpoint that an
 needs no download.
 """
 
+import argparse
 from pathlib import Path
 
 import torch
@@ -43,3 +44,10 @@ def make_checkpoint(folder: Path, hidden: int = 512, layers: int = 8) -> Path:
     assert tokenizer.pad_token_id == config.pad_token_id
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
+    """Which checkpoint is measured, and how large the random one is."""
+    parser.add_argument("--model", type=Path, help="a checkpoint to use instead of a random one")
+    parser.add_argument("--hidden", type=int, default=512, help="of the random one")
+    parser.add_argument("--layers", type=int, default=8, help="of the random one")

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from matplotlib.figure import Figure
 from transformers.utils import logging as transformers_logging
 
-from benchmarks.checkpoint import make_checkpoint
+from benchmarks.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.page import Cell, Page, add_output_options
 from benchmarks.stats import Fit, fit
 from benchmarks.texts import Renderer, Texts, load_renderer
@@ -169,9 +169,7 @@ def plot(points: list[Point], found: Fit) -> Figure:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with candidates/")
-    parser.add_argument("--model", type=Path, help="a checkpoint to use instead of a random one")
-    parser.add_argument("--hidden", type=int, default=512, help="of the random one")
-    parser.add_argument("--layers", type=int, default=8, help="of the random one")
+    add_checkpoint_options(parser)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--prompts", nargs="+", type=int, default=list(_PROMPTS), metavar="P")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from transformers.utils import logging as transformers_logging
 
 from benchmarks import servers
-from benchmarks.checkpoint import make_checkpoint
+from benchmarks.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.dialects import DIALECTS
 from benchmarks.load import Replay, replay
 from benchmarks.page import Cell, Page, add_output_options, verdict
@@ -154,9 +154,7 @@ def plot(turns: list[Turn]) -> Figure:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with candidates/")
-    parser.add_argument("--model", type=Path, help="a checkpoint to use instead of a random one")
-    parser.add_argument("--hidden", type=int, default=512, help="of the random one")
-    parser.add_argument("--layers", type=int, default=8, help="of the random one")
+    add_checkpoint_options(parser)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=sorted(_TOLERANCE), default="float32")
     parser.add_argument("--traces", nargs="+", choices=list(_TRACES), default=list(_TRACES))

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from transformers.utils import logging as transformers_logging
 
 from benchmarks import servers
-from benchmarks.checkpoint import make_checkpoint
+from benchmarks.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.comparison import OURS, Comparison, Measured, compare
 from benchmarks.dialects import DIALECTS, Dialect
 from benchmarks.load import replay
@@ -163,9 +163,7 @@ def parse_url(argument: str) -> Server:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with candidates/")
-    parser.add_argument("--model", type=Path, help="a checkpoint to use instead of a random one")
-    parser.add_argument("--hidden", type=int, default=512, help="of the random one")
-    parser.add_argument("--layers", type=int, default=8, help="of the random one")
+    add_checkpoint_options(parser)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--vllm-python", type=Path, help="interpreter of a venv with vLLM")

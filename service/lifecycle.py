@@ -240,6 +240,15 @@ class Service:
         if self._revivals == _MOST_HANGS:
             self._give_up(f"the engine hung {_MOST_HANGS} times")
             return
+        if fresh := await self._loaded_again(hung):
+            self.models.replace(hung, fresh)
+            if self.shadow.served is hung:
+                self.shadow.cast(fresh, self.shadow.share)
+            self.metrics.set_budget(fresh.batch_tokens)
+            self._ready = True
+
+    async def _loaded_again(self, hung: Served) -> Served | None:
+        """The same version from the same place; None, and the service ends, if there is none."""
         fresh = self._serving(hung.settings)
         try:
             async with asyncio.timeout(_LOADING_TIMES * self.settings.engine_timeout_seconds):
@@ -247,15 +256,11 @@ class Service:
         except Exception as error:  # noqa: BLE001 - it is logged, and the process ends over it
             _log.error("not loaded again: %s", type(error).__name__, exc_info=error)
             self._give_up(f"the engine hung and cannot be loaded again: {type(error).__name__}")
-            return
+            return None
         if fresh.key != hung.key:
             self._give_up(f"{hung.key} hung, and where it was loaded from there is {fresh.key} now")
-            return
-        self.models.replace(hung, fresh)
-        if self.shadow.served is hung:
-            self.shadow.cast(fresh, self.shadow.share)
-        self.metrics.set_budget(fresh.batch_tokens)
-        self._ready = True
+            return None
+        return fresh
 
     async def _let_go(self, served: Served, *, grace: float = _ENGINE_GRACE) -> None:
         self._loading.discard(served)
