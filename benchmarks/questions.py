@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.mbpp import Problem, normalise, passes
-from trainer.mutants import mutants
+from trainer.pairs.mutants import mutants
 
 CANDIDATES = 8
 REFERENCE, MUTANT, STRANGER = "reference", "mutant", "other problem"

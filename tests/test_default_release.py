@@ -9,7 +9,7 @@ from reward_model.network import RewardNetwork
 from reward_model.release import Release, file_names, open_release
 from service.settings import DEFAULT_MODEL
 from tests.service.fakes import unready
-from trainer.evaluate import Report, read
+from trainer.evaluation.evaluate import Report, read
 
 MOST_BYTES = 16 * 1024 * 1024
 

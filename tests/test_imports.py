@@ -33,11 +33,8 @@ MODEL_FILES = {
     "reward_model/selfcheck.py",
     "reward_model/texts.py",
     "service/engines/*.py",
-    "trainer/base.py",
-    "trainer/loop.py",
-    "trainer/loss.py",
-    "trainer/pretrain.py",
-    "trainer/publish.py",
+    "trainer/training/*.py",
+    "trainer/publishing/publish.py",
 }
 # Everything else starts in milliseconds and is tested with a fake engine.
 HEAVY = {

@@ -6,17 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reward_model.release import ReleaseError, open_release
-from trainer import base, calibrate, corpus, evaluate, pairs, pretrain, publish
+from trainer.corpus import gather
+from trainer.evaluation import evaluate
+from trainer.pairs import make
+from trainer.publishing import calibrate, publish
 from trainer.recipes import RECIPES, Recipe
 from trainer.stage import StageError
+from trainer.training import base, pretrain
 
 STAGES: dict[str, Callable[..., None]] = {
-    "corpus": corpus.run,
-    "pairs": pairs.run,
+    "corpus": gather.run,
+    "pairs": make.run,
     "base": base.run,
     "warmup": pretrain.run,
     "pretrain": pretrain.run,
-    "hard_pairs": pairs.run,
+    "hard_pairs": make.run,
     "harden": pretrain.run,
     "calibrate": calibrate.run,
     "evaluate": evaluate.run,

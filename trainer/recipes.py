@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, replace
 
-from trainer.base import BaseConfig
-from trainer.calibrate import CalibrateConfig
-from trainer.corpus import CorpusConfig
-from trainer.evaluate import EvaluateConfig
-from trainer.generate import GenerateConfig
-from trainer.loss import LossWeights
-from trainer.pairs import PairsConfig
-from trainer.pretrain import PretrainConfig, warm_up
-from trainer.publish import PublishConfig
+from trainer.corpus.gather import CorpusConfig
+from trainer.evaluation.evaluate import EvaluateConfig
+from trainer.pairs.embedded import GenerateConfig
+from trainer.pairs.make import PairsConfig
+from trainer.publishing.calibrate import CalibrateConfig
+from trainer.publishing.publish import PublishConfig
+from trainer.training.base import BaseConfig
+from trainer.training.loss import LossWeights
+from trainer.training.pretrain import PretrainConfig, warm_up
 
 _HARD_PAIRS = PairsConfig(
     seed=2,

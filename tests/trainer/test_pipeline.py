@@ -14,13 +14,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from reward_model.release import open_release
 from tests.service.fakes import unready
-from trainer import pairs
 from trainer.__main__ import STAGES, run_stage
-from trainer.base import BaseConfig
-from trainer.corpus import CorpusConfig
-from trainer.pairs import PairsConfig
+from trainer.corpus.gather import CorpusConfig
+from trainer.pairs.make import PairsConfig
+from trainer.pairs.row import SPLITS, read_pairs
 from trainer.recipes import Recipe, cpu_tiny
 from trainer.stage import StageError, read_manifest
+from trainer.training.base import BaseConfig
 
 MODULES = ("statistics", "textwrap", "heapq", "bisect", "fractions", "difflib", "random", "shlex")
 
@@ -74,7 +74,7 @@ async def test_the_service_becomes_ready_with_the_release(work: Path) -> None:
 
 
 def test_no_package_is_on_both_sides(work: Path) -> None:
-    splits = [{row.package for row in pairs.read(work / "pairs", split)} for split in pairs.SPLITS]
+    splits = [{row.group for row in read_pairs(work / "pairs", split)} for split in SPLITS]
     assert all(splits)
     assert sum(map(len, splits)) == len(set.union(*splits))
 

@@ -1,0 +1,1 @@
+"""What a checkpoint is worth: on pairs held out, and on other people's tasks."""

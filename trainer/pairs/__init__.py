@@ -1,0 +1,1 @@
+"""Preference pairs made of source code: requests, with chosen and rejected answers."""

@@ -1,0 +1,1 @@
+"""A checkpoint becomes a release: calibrated, described, signed by its hashes."""
