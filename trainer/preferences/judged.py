@@ -1,4 +1,4 @@
-"""What every format is brought to: one request, and answers of which some are known to be better."""
+"""What every format is brought to: one request, and answers some of which are known as better."""
 
 import hashlib
 import unicodedata

@@ -44,11 +44,14 @@ class MathShepherd:
 
 def _marks(steps: list[str], label: str) -> str:
     """The `+` and `-` of a label that is the input but for its tags."""
-    pattern = "([+-])".join(re.escape(step) for step in steps)
-    found = re.fullmatch(pattern, label)
-    if len(steps) < 2 or not found:
+    marks, position = "", 0
+    for step in steps[:-1]:
+        position += len(step) + 1
+        marks += label[position - 1 : position]
+    marked = (step + mark for step, mark in zip(steps, [*marks, ""], strict=False))
+    if not marks or not set(marks) <= {"+", "-"} or "".join(marked) != label:
         raise Unusable("the label is not the input with + or - for each step tag")
-    return "".join(found.groups())
+    return marks
 
 
 def _rating(marks: str) -> float:

@@ -13,6 +13,13 @@ def messages_of(value: object, column: str) -> Conversation:
     return tuple(Message(text_of(turn, "role"), text_of(turn, "content")) for turn in turns)
 
 
+def turns_of(prompt: object, column: str) -> Conversation:
+    """A prompt that is a user's text, or messages."""
+    if isinstance(prompt, str):
+        return (Message("user", prompt),)
+    return messages_of(prompt, column)
+
+
 def request_of(turns: Conversation) -> Request:
     """One message of a user as plain text, like everywhere in the trainer; else all turns."""
     if not turns or turns[-1].role == "assistant":

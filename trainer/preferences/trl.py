@@ -3,14 +3,13 @@
 Also what the binarized UltraFeedback has: whole conversations beside the prompt, and two scores.
 """
 
-import os
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from reward_model.chat import Conversation, Message
+from reward_model.chat import Conversation
 from trainer.pairs.row import Request
 from trainer.preferences.judged import Answer, Judged, group_of
-from trainer.preferences.messages import messages_of, parted, request_of
+from trainer.preferences.messages import messages_of, parted, request_of, turns_of
 from trainer.preferences.record import Record, Unusable, number_of
 
 
@@ -23,7 +22,6 @@ class Trl:
             common beginning is the prompt.
         margin: by how much chosen is better, where a row has it.
         chosen_score, rejected_score: or the two ratings of which the margin is the difference.
-        group: column that names the unit of hold-out; without, it is the opening request.
     """
 
     kind: Literal["trl"] = "trl"
@@ -33,20 +31,18 @@ class Trl:
     margin: str = "margin"
     chosen_score: str = "score_chosen"
     rejected_score: str = "score_rejected"
-    group: str = ""
 
     merges: ClassVar[bool] = False
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.chosen, self.rejected, *filter(None, [self.group])
+        return self.chosen, self.rejected
 
     def judge(self, record: Record) -> Judged:
         prompt, chosen, rejected = self._parted(record)
         margin = self._margin(record)
         answers = (Answer(chosen, margin or 1.0), Answer(rejected, 0.0))
-        group = str(record[self.group]) if self.group else group_of(prompt)
-        return Judged(prompt, answers, group, rated=bool(margin))
+        return Judged(prompt, answers, group_of(prompt), rated=bool(margin))
 
     def _parted(self, record: Record) -> tuple[Request, str, str]:
         prompt = record.get(self.prompt)
@@ -54,8 +50,8 @@ class Trl:
         if isinstance(chosen, str) and isinstance(rejected, str):
             if prompt is None:
                 return _parted_texts(chosen, rejected)
-            return request_of(_turns(prompt, self.prompt)), chosen, rejected
-        before = () if prompt is None else _turns(prompt, self.prompt)
+            return request_of(turns_of(prompt, self.prompt)), chosen, rejected
+        before = () if prompt is None else turns_of(prompt, self.prompt)
         return parted(
             _whole(before, messages_of(chosen, self.chosen)),
             _whole(before, messages_of(rejected, self.rejected)),
@@ -79,17 +75,13 @@ def _parted_texts(chosen: str, rejected: str) -> tuple[Request, str, str]:
     """As TRL parts them: at the first letter that differs, a space before it with the answers."""
     if chosen.lstrip().startswith("Human:"):
         raise Unusable("a transcript of Human and Assistant: read it with the hh format")
-    prompt = os.path.commonprefix([chosen, rejected])
-    prompt = prompt.removesuffix(" ")
+    both = zip(chosen, rejected, strict=False)
+    shortest = min(len(chosen), len(rejected))
+    length = next((n for n, (a, b) in enumerate(both) if a != b), shortest)
+    prompt = chosen[:length].removesuffix(" ")
     if not prompt.strip():
         raise Unusable("no prompt, and no common beginning that could be one")
     return prompt, chosen[len(prompt) :], rejected[len(prompt) :]
-
-
-def _turns(prompt: object, column: str) -> Conversation:
-    if isinstance(prompt, str):
-        return (Message("user", prompt),)
-    return messages_of(prompt, column)
 
 
 def _whole(before: Conversation, turns: Conversation) -> Conversation:

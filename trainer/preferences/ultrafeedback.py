@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from trainer.preferences.judged import Answer, Judged, group_of
-from trainer.preferences.messages import messages_of, request_of
+from trainer.preferences.messages import request_of, turns_of
 from trainer.preferences.record import Record, Unusable, list_of, number_of, record_of, text_of
 
 
@@ -34,13 +34,7 @@ class UltraFeedback:
         return self.prompt, self.completions, *filter(None, [self.ratings])
 
     def judge(self, record: Record) -> Judged:
-        prompt = record.get(self.prompt)
-        if isinstance(prompt, str):
-            if not prompt.strip():
-                raise Unusable("the prompt is empty")
-            request = prompt
-        else:
-            request = request_of(messages_of(prompt, self.prompt))
+        request = request_of(turns_of(record.get(self.prompt), self.prompt))
         answers = tuple(self._answer(completion) for completion in self._completions(record))
         return Judged(request, answers, group_of(request), rated=True)
 
