@@ -86,14 +86,14 @@ def _alike(answers: Sequence[Answer]) -> bool:
 def _distinct(answers: Iterable[Answer], counts: Counter[str]) -> list[Answer]:
     """Each text once, and none that is empty or was judged in two ways."""
     ratings: dict[str, set[float]] = defaultdict(set)
-    first: dict[tuple[str, str], Answer] = {}
+    first: dict[str, Answer] = {}
     for answer in answers:
         text = squeezed(answer.text)
         ratings[text].add(answer.rating)
-        if first.setdefault((text, answer.model), answer) is not answer:
+        if first.setdefault(text, answer) is not answer:
             counts["answers twice"] += 1
     kept = []
-    for (text, _), answer in first.items():
+    for text, answer in first.items():
         fate = _fate(text, ratings[text])
         counts[f"answers {fate}"] += 1
         if fate == "kept":
