@@ -141,11 +141,11 @@ def _same(measured: list[Measured]) -> Finding:
 
 def _length_bias(measured: list[Measured]) -> Finding:
     """Prompts are shared, so the longer conversation has the longer answer."""
-    signs = [np.sign(each.chosen - tokens) for each in measured for tokens in each.rejected]
-    unequal = [sign for sign in signs if sign]
+    more = [each.chosen - tokens for each in measured for tokens in each.rejected]
+    unequal = [tokens for tokens in more if tokens]
     if not unequal:
         return Finding("length bias", "fine", "chosen and rejected are equally long")
-    longer = sum(sign > 0 for sign in unequal)
+    longer = sum(tokens > 0 for tokens in unequal)
     share = longer / len(unequal)
     message = f"the chosen answer is the longer one in {share:.0%} of {len(unequal)} pairs"
     if 1 - _ONE_SIDED < share < _ONE_SIDED:

@@ -84,7 +84,10 @@ def test_a_margin_is_the_difference_of_ratings(scores: Record) -> None:
         ({"prompt": "  "}, "prompt is empty"),
         ({"chosen": 3}, "chosen is neither text nor messages"),
         ({"chosen": []}, "chosen is neither text nor messages"),
-        ({"prompt": None, "chosen": [USER], "rejected": [USER]}, "last turn is not the assistant's"),
+        (
+            {"prompt": None, "chosen": [USER], "rejected": [USER]},
+            "last turn is not the assistant's",
+        ),
         ({"chosen": [{"role": "assistant"}]}, "content is not text"),
         ({"prompt": "other", "chosen": [USER, BLUE], "rejected": [USER, GREEN]}, "not part of"),
         ({"prompt": None, "chosen": [BLUE], "rejected": [GREEN]}, "no question before"),
