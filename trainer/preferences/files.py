@@ -36,7 +36,7 @@ class Dataset:
     revision: str | None = None
 
     def read(self) -> Iterator[Found]:
-        # Its import takes a second or two, and few sources need it.
+        # Its import takes seconds, and few sources need it.
         from datasets import load_dataset
 
         try:
