@@ -1,6 +1,5 @@
 """Snippets -> prompts, each with a chosen and several rejected answers, held out by package."""
 
-import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from trainer.pairs.embedded import GenerateConfig, rejected
 from trainer.pairs.filter import usable
 from trainer.pairs.prompts import Prompt, describe
 from trainer.pairs.row import SPLITS, Pairs, write_pairs
+from trainer.pairs.split import split_of
 from trainer.stage import writing_stage
 
 
@@ -62,16 +62,6 @@ def run(config: PairsConfig, inputs: Path, output: Path) -> None:
             counts[f"{split}: packages"] = len({row.group for row in rows})
             write_pairs(draft.path, split, rows, config.rows_per_shard)
         draft.facts["counts"] = dict(sorted(counts.items()))
-
-
-def split_of(package: str, config: PairsConfig) -> str:
-    """Where a package belongs: decided by its name alone, so that it never changes sides."""
-    point = int(hashlib.sha256(package.encode()).hexdigest()[:8], 16) / 16**8
-    if point < config.evaluation_share:
-        return "evaluation"
-    if point < config.evaluation_share + config.calibration_share:
-        return "calibration"
-    return "train"
 
 
 def _pairs(

@@ -9,8 +9,9 @@ from trainer.corpus.gather import CorpusConfig
 from trainer.corpus.snippet import Snippet
 from trainer.pairs import make
 from trainer.pairs.embedded import GenerateConfig
-from trainer.pairs.make import PairsConfig, split_of
+from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import Pairs, read_pairs
+from trainer.pairs.split import split_of
 from trainer.stage import read_manifest, write_rows, writing_stage
 
 TRAIN_ONLY = PairsConfig(

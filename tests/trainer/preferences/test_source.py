@@ -1,0 +1,130 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.pairs.row import Pairs
+from trainer.preferences.labelled import Labelled
+from trainer.preferences.math_shepherd import MathShepherd
+from trainer.preferences.multiple_choice import MultipleChoice
+from trainer.preferences.record import Record
+from trainer.preferences.source import Account, Source, convert
+from trainer.preferences.trl import Trl
+from trainer.stage import StageError
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
+"""Beside the checkout; absent in most places."""
+
+PAIR: Record = {"prompt": "p", "chosen": "a", "rejected": "b"}
+
+
+def file_of(folder: Path, rows: list[Record]) -> Path:
+    file = folder / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def converted(folder: Path, rows: list[Record], source: Source) -> tuple[list[Pairs], Account]:
+    file_of(folder, rows)
+    account = Account()
+    return convert(source, folder, 1, account), account
+
+
+TRL = Source("s", Trl(), ("rows.jsonl",))
+values = st.sampled_from(["", "a", "b", "c", None, 1, [], [{"role": "user", "content": "x"}]])
+records = st.fixed_dictionaries(dict.fromkeys(("prompt", "chosen", "rejected"), values))
+
+
+@given(st.lists(records, max_size=8))
+def test_every_row_read_ends_in_exactly_one_count(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Record]
+) -> None:
+    folder = tmp_path_factory.mktemp("source")
+    made, account = converted(folder, [PAIR, *rows], TRL)
+    assert sum(account.read.values()) == 1 + len(rows)
+    assert account.read["used"] == len(made)
+    assert account.first.keys() == account.read.keys() - {"used"}
+
+
+def test_a_reason_says_where_it_was_met_first(tmp_path: Path) -> None:
+    _, account = converted(tmp_path, [PAIR, {"prompt": "p"}, PAIR | {"chosen": "b"}, {}], TRL)
+    assert account.read == {
+        "used": 1,
+        "no column chosen": 2,
+        "the answers are empty or the same text": 1,
+    }
+    assert account.first["no column chosen"] == "rows.jsonl:2"
+    assert account.first["the answers are empty or the same text"] == "rows.jsonl:3"
+
+
+def test_solutions_of_one_problem_are_gathered_from_all_rows(tmp_path: Path) -> None:
+    solutions = [("1 + 1", "+"), ("3", "-"), ("2", "+"), ("4", "-")]
+    rows: list[Record] = [
+        {"input": f"Two? Step 1: {text} ки", "label": f"Two? Step 1: {text} {mark}"}
+        for text, mark in solutions
+    ]
+    alone: Record = {"input": "Three? Step 1: 3 ки", "label": "Three? Step 1: 3 +"}
+    source = Source("s", MathShepherd(), ("rows.jsonl",))
+    made, account = converted(tmp_path, [*rows, alone], source)
+    assert {row.chosen for row in made} == {"Step 1: 1 + 1", "Step 1: 2"}
+    assert all({r.text for r in row.rejected} == {"Step 1: 3", "Step 1: 4"} for row in made)
+    assert account.read == {"used": 4, "no answer is better than another": 1}
+
+
+def test_another_shape_says_what_was_expected_and_seen_and_quotes_no_text(tmp_path: Path) -> None:
+    row: Record = {"question": "secret", "label": 1, "x" * 99: 1}
+    with pytest.raises(StageError) as refusal:
+        converted(tmp_path, [row], TRL)
+    message = str(refusal.value)
+    assert "trl expects the columns chosen, rejected" in message
+    assert "first row has question, label, x" in message
+    assert "secret" not in message
+    assert "x" * 41 not in message
+
+
+def test_a_source_that_yields_nothing_says_why(tmp_path: Path) -> None:
+    rows = [PAIR | {"chosen": "secret", "rejected": "secret"}] * 2
+    with pytest.raises(StageError, match=r"same text \(2, first at rows\.jsonl:1\)") as refusal:
+        converted(tmp_path, rows, TRL)
+    assert "secret" not in str(refusal.value)
+    with pytest.raises(StageError, match="no rows"):
+        converted(tmp_path, [], TRL)
+
+
+def test_a_column_may_name_the_group(tmp_path: Path) -> None:
+    source = Source("s", Trl(), ("rows.jsonl",), group="repository", weight=0.5)
+    made, _ = converted(tmp_path, [PAIR | {"repository": "r"}], source)
+    assert [(row.group, row.weight, row.source) for row in made] == [("s/r", 0.5, "s")]
+    with pytest.raises(StageError, match="chosen, rejected, repository"):
+        converted(tmp_path, [PAIR], source)
+
+
+LOGIC = MultipleChoice(options="options", answer="answer")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the open data beside the checkout")
+@pytest.mark.parametrize(
+    ("path", "how", "least"),
+    [
+        ("candidates/cruxeval_output_n10.jsonl.gz", Labelled(), 0.1),
+        ("candidates/gsm8k_test_first660.jsonl.gz", Labelled(family="[^/]+"), 0.9),
+        ("logic_llm/AR-LSAT_dev.json.gz", LOGIC, 1),
+        ("logic_llm/FOLIO_dev.json", LOGIC, 1),
+        ("logic_llm/ProntoQA_dev.json.gz", LOGIC, 1),
+        (
+            "logiqa2/dev.txt.gz",
+            MultipleChoice("multiple_choice", "text", "question", "options", "answer"),
+            0.99,
+        ),
+    ],
+)
+def test_open_data_is_read_nearly_whole(
+    path: str, how: Labelled | MultipleChoice, least: float
+) -> None:
+    """Cruxeval's problems are mostly solved by all samples, or by none."""
+    account = Account()
+    rows = convert(Source("s", how, (path,)), DATA, 1, account)
+    assert rows
+    assert account.read["used"] >= least * sum(account.read.values())

@@ -1,0 +1,1 @@
+"""Preference data of other makers -> pairs; and what is wrong with pairs before training starts."""

@@ -1,0 +1,76 @@
+"""What every format is brought to: one request, and answers some of which are known as better."""
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from trainer.pairs.row import Request
+from trainer.preferences.record import Record
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, and how good it is.
+
+    Attributes:
+        rating: the higher the better; compared with those of the same request alone.
+        kind: what it is called where it is the rejected one.
+        model: who wrote it, where that is known.
+    """
+
+    text: str
+    rating: float
+    kind: str = "rejected"
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A request with its answers.
+
+    Attributes:
+        group: unit of hold-out.
+        rated: whether differences of ratings say by how much an answer is better.
+    """
+
+    prompt: Request
+    answers: tuple[Answer, ...]
+    group: str
+    rated: bool = False
+
+
+class Format(Protocol):
+    """How rows of one shape are read. `merges`: rows of the same request belong together."""
+
+    merges: ClassVar[bool]
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What every row must have."""
+
+    def judge(self, record: Record) -> Judged:
+        """Raises Unusable with the reason."""
+
+
+def group_of(prompt: Request) -> str:
+    """Requests that open alike are one group: conversations go on from each other, and a turn
+    later is no new problem. Case and white space make none, either."""
+    opening = prompt
+    if not isinstance(prompt, str):
+        opening = next((turn.content for turn in prompt if turn.role == "user"), "")
+    assert isinstance(opening, str)
+    return hashlib.sha256(normalised(opening).encode()).hexdigest()[:16]
+
+
+def normalised(text: str) -> str:
+    """Equal for texts that differ in case, white space or the width of letters alone."""
+    return squeezed(unicodedata.normalize("NFKC", text).casefold())
+
+
+def squeezed(text: str) -> str:
+    """Equal for texts that differ in white space alone."""
+    return " ".join(text.split())
