@@ -34,8 +34,8 @@ _GENERATED = re.compile(
 _HEADER_LINES = 5
 _MINIFIED = re.compile(r"[.-](min|bundle)\.\w+$")
 _ENCODED = re.compile(
-    r"[a-zA-Z0-9+/=\n]{64,}"  # base64
-    r"|(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,|\b\s*)){8,}"
+    r"(?:[a-zA-Z0-9+/=]{32,}\n?){2,}"  # base64, in lines or not
+    r"|(?:\b(?:0x)?[0-9a-fA-F]{2}\b[,\s]*|\\x[0-9a-fA-F]{2}){8,}"
     r"|(?:\\u[0-9a-fA-F]{4}){8,}"
 )
 

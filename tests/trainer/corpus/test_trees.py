@@ -30,7 +30,10 @@ EXAMPLES = {
         "/// Pick one of two.\n#[inline]\npub fn pick(a: i32, b: i32) -> i32 {\n"
         "    if a > b {\n        return a * 2 + b;\n    }\n    b - a * 3\n}\n"
     ),
-    "c": f"int x; // not about it\n// Pick one of two.\nstatic int *pick(int a, int b) {{\n  {BODY}\n}}\n",
+    "c": (
+        "int x; // not about it\n// Pick one of two.\n"
+        f"static int *pick(int a, int b) {{\n  {BODY}\n}}\n"
+    ),
     "cpp": f"// Pick one of two.\ntemplate <class T>\nT &pick(T a, T b) {{\n  {BODY}\n}}\n",
 }
 SIGNATURES = {

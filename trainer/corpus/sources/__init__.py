@@ -6,3 +6,5 @@ from trainer.corpus.sources.json_lines import JsonLinesSource
 from trainer.corpus.sources.parquet import ParquetSource
 
 AnySource = FolderSource | JsonLinesSource | ParquetSource | DatasetSource
+
+__all__ = ["AnySource", "DatasetSource", "FolderSource", "JsonLinesSource", "ParquetSource"]
