@@ -142,7 +142,8 @@ class Gate:
 
     def refuses(self, file: SourceFile) -> str | None:
         """The first reason."""
-        language, licence = language_of(file.language, file.path), file.licence or UNKNOWN
+        language = language_of(file.language, file.path, file.text)
+        licence = file.licence or UNKNOWN
         if language not in self._languages:
             return f"language: {language or 'unknown'}"
         if not self._licences.permits(licence):
@@ -154,7 +155,7 @@ def snippets(
     file: SourceFile, config: CorpusConfig, protected: Protected, tally: Tally
 ) -> Iterator[Snippet]:
     """What is worth learning from; `tally` says why the rest was left out."""
-    language = language_of(file.language, file.path)
+    language = language_of(file.language, file.path, file.text)
     for piece in _cut(file, language, tally):
         snippet = _snippet(piece, file, language)
         if len(piece.source) > config.most_characters:

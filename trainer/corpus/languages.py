@@ -1,5 +1,6 @@
 """Languages: names and suffixes by which they go, and what functions are in their syntax trees."""
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -96,11 +97,19 @@ _NAMES = {name: known.name for known in _KNOWN for name in (known.name, *known.a
 _SUFFIXES = {suffix: known.name for known in _KNOWN for suffix in known.suffixes}
 
 
-def language_of(stated: str, path: str) -> str:
-    """As stated, or else by the path's suffix; empty where neither tells."""
+_ONLY_CPP = re.compile(r"^\s*(namespace|template\s*<|class\s+\w|using\s|(public|private):)", re.M)
+
+
+def language_of(stated: str, path: str, text: str = "") -> str:
+    """As stated, or else by the path's suffix; empty where neither tells.
+
+    Args:
+        text: tells whether a header is of C or of C++, which share a suffix.
+    """
     by_suffix = _SUFFIXES.get(PurePosixPath(path).suffix.lower(), "")
     if not stated:
-        return by_suffix
+        is_cpp = path.endswith(".h") and _ONLY_CPP.search(text)
+        return "cpp" if is_cpp else by_suffix
     name = _NAMES.get(stated.lower(), stated.lower())
     # Datasets call both TypeScript, but each has a grammar of its own.
     return "tsx" if (name, by_suffix) == ("typescript", "tsx") else name

@@ -1,10 +1,15 @@
 """Which licences allow a file's use: an allow-list of SPDX identifiers, applied to expressions."""
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from boolean import Expression
-from license_expression import ExpressionError, LicenseWithExceptionSymbol, get_spdx_licensing
+from license_expression import (
+    ExpressionError,
+    LicenseWithExceptionSymbol,
+    Licensing,
+    get_spdx_licensing,
+)
 
 UNKNOWN = "unknown"
 PERMISSIVE = (
@@ -32,7 +37,7 @@ class AllowList:
     """Of `A OR B` one is enough, of `A AND B` both are needed; `WITH` only adds permissions."""
 
     def __init__(self, licences: Iterable[str]) -> None:
-        self._licensing = get_spdx_licensing()
+        self._licensing = _spdx()
         self._allowed = {licence.lower() for licence in licences}
         self.permits = lru_cache(maxsize=10_000)(self._permits)
 
@@ -54,3 +59,9 @@ class AllowList:
         if isinstance(expression, LicenseWithExceptionSymbol):
             expression = expression.license_symbol
         return expression.key.lower() in self._allowed
+
+
+@cache
+def _spdx() -> Licensing:
+    """Its list of identifiers takes a while to read."""
+    return get_spdx_licensing()

@@ -96,13 +96,14 @@ def _name(node: Node) -> str:
     named = node.child_by_field_name("name")
     if named is not None:
         return _text(named).decode()
-    declared = node.child_by_field_name("declarator")
+    declared, is_function = node.child_by_field_name("declarator"), False
     while declared is not None:
+        is_function = is_function or declared.type == "function_declarator"
         inner = declared.child_by_field_name("declarator")
         if inner is None and declared.type.endswith("_declarator") and declared.named_children:
             inner = declared.named_children[-1]  # C++ has no field for that of a reference
         if inner is None:
-            return _text(declared).decode()
+            return _text(declared).decode() if is_function else ""
         declared = inner
     return ""
 

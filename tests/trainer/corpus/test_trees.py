@@ -100,6 +100,12 @@ def test_a_comment_further_above_is_about_something_else() -> None:
     assert piece.docstring == ""
 
 
+def test_what_c_takes_for_a_function_of_another_language_is_none() -> None:
+    counts: Counter[str] = Counter()
+    assert cut("c", f"namespace pick {{\n{EXAMPLES['c']}\n}}\n", counts) == []
+    assert counts == {"does not parse": 1}
+
+
 def test_declarations_without_a_body_are_no_functions() -> None:
     assert cut("c", "int pick(int a, int b);\n") == []
     assert cut("java", "interface A { int pick(int a, int b); }") == []
