@@ -23,7 +23,7 @@ def worthless(name: str, nodes: int, least: int, counts: Counter[str]) -> bool:
     """
     if name.startswith("__"):
         counts["dunder"] += 1
-    elif name.lower().startswith("test"):
+    elif name.startswith("test"):
         counts["test"] += 1
     elif nodes < least:
         counts["too small"] += 1

@@ -54,12 +54,15 @@ def functions(text: str, language: Language, counts: Counter[str]) -> Iterator[P
 
 
 def _functions(root: Node, types: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-    """The node that names a function and the one that has its body: mostly the same."""
+    """The node that names a function and the one that has its body: mostly the same.
+
+    What has no name is no function: C takes a class behind a macro for one.
+    """
     waiting = [root]
     while waiting:
         node = waiting.pop()
         function = _with_body(node) if node.type in types else None
-        if function is not None:
+        if function is not None and _name(node):
             yield node, function
         else:
             waiting.extend(reversed(node.named_children))
@@ -75,7 +78,7 @@ def _piece(node: Node, function: Node, source: bytes, counts: Counter[str]) -> P
     body = function.child_by_field_name("body")
     assert body is not None, "_functions yields none without"
     whole, name = _whole(node), _name(node)
-    if node.has_error or not name:
+    if node.has_error:
         counts["does not parse"] += 1
         return None
     if worthless(name, body.descendant_count, _LEAST_NODES, counts):
@@ -98,6 +101,8 @@ def _name(node: Node) -> str:
         return _text(named).decode()
     declared, is_function = node.child_by_field_name("declarator"), False
     while declared is not None:
+        if declared.type == "operator_cast":  # operator bool() const
+            return _text(declared).decode().partition("(")[0].strip()
         is_function = is_function or declared.type == "function_declarator"
         inner = declared.child_by_field_name("declarator")
         if inner is None and declared.type.endswith("_declarator") and declared.named_children:

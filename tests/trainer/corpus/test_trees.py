@@ -100,10 +100,17 @@ def test_a_comment_further_above_is_about_something_else() -> None:
     assert piece.docstring == ""
 
 
-def test_what_c_takes_for_a_function_of_another_language_is_none() -> None:
-    counts: Counter[str] = Counter()
-    assert cut("c", f"namespace pick {{\n{EXAMPLES['c']}\n}}\n", counts) == []
-    assert counts == {"does not parse": 1}
+@pytest.mark.parametrize("language", ["c", "cpp"])
+@pytest.mark.parametrize("around", ["namespace a", "class A_MACRO B : public C"])
+def test_what_c_takes_for_a_function_is_looked_into(language: str, around: str) -> None:
+    inside = EXAMPLES["c"].replace("static ", "")
+    (piece,) = cut(language, f"{around} {{\n{inside}\n}};\n")
+    assert piece.name == "pick"
+
+
+def test_conversions_of_cpp_have_a_name() -> None:
+    (piece,) = cut("cpp", f"struct S {{\n  explicit operator bool() const {{ {BODY} }}\n}};\n")
+    assert (piece.name, piece.signature) == ("operator bool", "explicit operator bool() const")
 
 
 def test_declarations_without_a_body_are_no_functions() -> None:
