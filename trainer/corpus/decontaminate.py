@@ -42,8 +42,8 @@ class Protected:
     """
 
     def __init__(self, words: int, least: int) -> None:
-        assert 0 < least <= words
-        self._words, self._least = words, least
+        assert words > 0, "a run has a word"
+        self._words, self._least = words, min(least, words)
         self._sets: dict[int, dict[str, str]] = {}
         self.facts: dict[str, dict[str, int]] = {}
 

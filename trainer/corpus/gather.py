@@ -47,7 +47,8 @@ class CorpusConfig:
         quality: which files of the sources are left out unread.
         evaluation_sets: what no snippet may share a run of words with.
         run_words: length of such a run.
-        least_run_words: length of the shortest text of an evaluation set that is looked for.
+        least_run_words: length of the shortest text of an evaluation set that is looked for;
+            never more than `run_words`.
         rows_per_shard: snippets in one file.
     """
 
