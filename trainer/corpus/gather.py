@@ -103,8 +103,8 @@ def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
     protected = protect(config.evaluation_sets, config.run_words, config.least_run_words, inputs)
     with Spool() as spool, writing_stage(config, output) as draft:
         for file in tqdm(_files(config, inputs, tally.files), desc="files", unit=" files"):
-            for snippet in snippets(file, config, protected, tally):
-                spool.add(snippet, file.rank)
+            for place, snippet in enumerate(snippets(file, config, protected, tally)):
+                spool.add(snippet, file.rank, place)
         found = tqdm(spool.in_order(), desc="near duplicates", total=len(spool))
         write_snippets(draft.path, _kept(found, config, tally), config.rows_per_shard)
         draft.facts |= tally.facts() | {"evaluation_sets": protected.facts}

@@ -20,7 +20,10 @@ class Spool:
     def __init__(self) -> None:
         # SQLite keeps a database without a name in a temporary file, and removes it.
         self._rows = sqlite3.connect("", isolation_level=None)
-        self._rows.execute("CREATE TABLE snippets (package TEXT, id TEXT, rank INT, row TEXT)")
+        self._rows.execute(
+            "CREATE TABLE snippets"
+            " (package TEXT, id TEXT, rank INT, path TEXT, sha256 TEXT, place INT, row TEXT)"
+        )
         self._rows.execute("BEGIN")
 
     def __enter__(self) -> Self:
@@ -39,13 +42,21 @@ class Spool:
         assert isinstance(found, int)
         return found
 
-    def add(self, snippet: Snippet, rank: int) -> None:
-        """Of equal snippets in one package, the one of the lowest rank comes first."""
+    def add(self, snippet: Snippet, rank: int, place: int) -> None:
+        """Of equal snippets in one package that of the lowest rank comes first.
+
+        Args:
+            rank: of its file; files of one rank come by path and content.
+            place: in its file.
+        """
         row = json.dumps(dataclasses.asdict(snippet))
-        values = (snippet.package, snippet.id, rank, row)
-        self._rows.execute("INSERT INTO snippets VALUES (?, ?, ?, ?)", values)
+        file = (rank, snippet.path, snippet.sha256)
+        values = (snippet.package, snippet.id, *file, place, row)
+        self._rows.execute("INSERT INTO snippets VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def in_order(self) -> Iterator[Snippet]:
-        found = self._rows.execute("SELECT row FROM snippets ORDER BY package, id, rank, row")
+        found = self._rows.execute(
+            "SELECT row FROM snippets ORDER BY package, id, rank, path, sha256, place, row"
+        )
         for (row,) in found:
             yield Snippet(**json.loads(row))

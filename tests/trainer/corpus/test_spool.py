@@ -17,7 +17,7 @@ FOUND = st.lists(
 def through(found: list[tuple[Snippet, int]]) -> list[Snippet]:
     with Spool() as spool:
         for each, rank in found:
-            spool.add(each, rank)
+            spool.add(each, rank, 0)
         assert len(spool) == len(found)
         return list(spool.in_order())
 
@@ -29,6 +29,14 @@ def test_the_order_does_not_depend_on_when_a_snippet_came(
     once = through(found)
     rng.shuffle(found)
     assert through(found) == once
+
+
+def test_of_equal_functions_in_a_file_the_first_comes_first() -> None:
+    found = [snippet("same", docstring=text) for text in ("second", "first")]
+    with Spool() as spool:
+        for place, each in enumerate(found):
+            spool.add(each, 0, place)
+        assert list(spool.in_order()) == found
 
 
 @given(FOUND)
