@@ -1,35 +1,30 @@
-"""Folders of Python files -> Snippets: functions with their docstrings, provenance kept."""
+"""Source files -> snippets: permissively licensed, worth learning from, each once, and of no
+evaluation set.
 
-import ast
+A package or repository is the unit of hold-out. Every file that is read ends in exactly one count
+of `files`, and every piece that is cut from one in exactly one of `counts`.
+"""
+
 import hashlib
-import re
-import sys
-import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
-from datasketch import MinHash, MinHashLSH
 from tqdm import tqdm
 
-from trainer.corpus.snippet import SNIPPETS, Snippet
-from trainer.stage import StageError, write_rows, writing_stage
-
-_PERMISSIVE = re.compile(
-    r"\b(mit|isc|psf|0?bsd|apache|python software foundation|(the )?unlicense)(?![a-z])", re.I
-)
-_RESTRICTED = re.compile(
-    r"gpl|mozilla|\bmpl|\beupl|\bcddl|\bsspl|\bbusl|business source|commons clause"
-    r"|non-?commercial|proprietary",
-    re.I,
-)
-"""Copyleft, and licences that look open and are not."""
-
-_SKIPPED_FOLDERS = frozenset(
-    {"test", "tests", "testing", "_vendor", "vendor", "_vendored", "idlelib", "lib2to3", "examples"}
-)
+from trainer.corpus import packages, python, trees
+from trainer.corpus.decontaminate import EvaluationSet, Protected, protect
+from trainer.corpus.distinct import distinct, limited
+from trainer.corpus.languages import LANGUAGES, language_of
+from trainer.corpus.licences import PERMISSIVE, UNKNOWN, AllowList
+from trainer.corpus.piece import Piece
+from trainer.corpus.quality import QualityConfig, unfit
+from trainer.corpus.snippet import Snippet, write_snippets
+from trainer.corpus.sources import AnySource
+from trainer.corpus.sources.source import SourceFile
+from trainer.corpus.spool import Spool
+from trainer.stage import StageError, writing_stage
 
 
 @dataclass(frozen=True)
@@ -37,13 +32,24 @@ class CorpusConfig:
     """What to read and what to keep.
 
     Attributes:
-        folders: folders of Python files, relative to the work folder; where `pip install --target`
-            filled one, each distribution is a package, otherwise each of its subfolders is.
+        folders: folders of Python packages, relative to the work folder; where `pip install
+            --target` filled one, each distribution is a package, otherwise each of its subfolders
+            is. `languages`, `licences` and `quality` are for `sources` alone.
         standard_library: whether the running interpreter's own is read as well.
         installed: whether the packages installed beside it are.
         most_per_package: functions kept of one package, so that no single style dominates.
-        most_characters: longer functions are left out.
+        most_characters: longer functions, and files that are kept whole, are left out.
         near_duplicate: Jaccard similarity of word sets from which one of two is dropped.
+        permutations: of MinHash; more of them miss fewer near duplicates and take longer.
+        sources: repositories of files of any language, beside the packages.
+        languages: only these; none for all that are known. One that is not is kept whole.
+        licences: SPDX identifiers that allow a file's use, and "unknown" for files without any.
+        quality: which files of the sources are left out unread.
+        evaluation_sets: what no snippet may share a run of words with.
+        run_words: length of such a run.
+        least_run_words: length of the shortest text of an evaluation set that is looked for;
+            never more than `run_words`.
+        rows_per_shard: snippets in one file.
     """
 
     folders: tuple[str, ...] = ()
@@ -52,168 +58,149 @@ class CorpusConfig:
     most_per_package: int = 1500
     most_characters: int = 900
     near_duplicate: float = 0.8
+    permutations: int = 64
+    sources: tuple[AnySource, ...] = ()
+    languages: tuple[str, ...] = ()
+    licences: tuple[str, ...] = PERMISSIVE
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    evaluation_sets: tuple[EvaluationSet, ...] = ()
+    run_words: int = 13
+    least_run_words: int = 8
+    rows_per_shard: int = 100_000
 
 
-@dataclass(frozen=True)
-class Package:
-    """A unit of hold-out: all its files are training data, or all are evaluation data."""
+@dataclass
+class Tally:
+    """Where everything went: files, the pieces they were cut into, and what was kept of those."""
 
-    name: str
-    licence: str
-    files: tuple[Path, ...]
+    files: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    packages: Counter[str] = field(default_factory=Counter)
+
+    def keep(self, snippet: Snippet) -> None:
+        self.counts["kept"] += 1
+        self.licences[snippet.licence] += 1
+        self.languages[snippet.language] += 1
+        self.packages[snippet.package] += 1
+
+    def facts(self) -> dict[str, object]:
+        """For the manifest."""
+        named = {
+            "files": self.files,
+            "counts": self.counts,
+            "licences": self.licences,
+            "languages": self.languages,
+        }
+        sorted_counts = {name: dict(sorted(counts.items())) for name, counts in named.items()}
+        return {**sorted_counts, "packages": len(self.packages)}
 
 
 def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
-    """Read `config.folders` below `inputs`; write `snippets.jsonl`."""
-    counts: Counter[str] = Counter()
-    found = [
-        snippet
-        for package in tqdm(packages(config, inputs), desc="packages")
-        for snippet in _sample(snippets(package, config, counts), config.most_per_package)
-    ]
-    kept = list(_distinct(found, config.near_duplicate, counts))
-    counts["kept"] = len(kept)
-    with writing_stage(config, output) as draft:
-        write_rows(draft.path / SNIPPETS, kept)
-        draft.facts["counts"] = dict(sorted(counts.items()))
-        draft.facts["licences"] = dict(sorted(Counter(s.licence for s in kept).items()))
-        draft.facts["packages"] = len({s.package for s in kept})
+    """Read all sources, relative to `inputs`; write shards of snippets."""
+    tally = Tally()
+    protected = protect(config.evaluation_sets, config.run_words, config.least_run_words, inputs)
+    with Spool() as spool, writing_stage(config, output) as draft:
+        for file in tqdm(_files(config, inputs, tally.files), desc="files", unit=" files"):
+            for place, snippet in enumerate(snippets(file, config, protected, tally)):
+                spool.add(snippet, file.rank, place)
+        found = tqdm(spool.in_order(), desc="near duplicates", total=len(spool))
+        write_snippets(draft.path, _kept(found, config, tally), config.rows_per_shard)
+        draft.facts |= tally.facts() | {"evaluation_sets": protected.facts}
+        if not tally.counts["kept"]:
+            raise StageError(
+                f"nothing was kept. Files: {_told(tally.files)}; functions: "
+                f"{_told(tally.counts)}. docs/corpus.md says what each count means"
+            )
 
 
-def packages(config: CorpusConfig, work: Path) -> list[Package]:
-    """Permissively licensed packages of all sources, by name; the first source wins."""
-    sources: list[Iterable[Package]] = [_folder_packages(work / f) for f in config.folders]
-    if config.standard_library:
-        sources.append(_standard_library())
-    if config.installed:
-        sources.append(_installed(sysconfig.get_path("purelib")))
-    named = {package.name: package for source in reversed(sources) for package in source}
-    return [named[name] for name in sorted(named)]
-
-
-def snippets(package: Package, config: CorpusConfig, counts: Counter[str]) -> Iterator[Snippet]:
-    """Functions worth learning from; `counts` says why others were left out."""
-    for file in package.files:
-        for function in _functions(file, counts):
-            reason, snippet = _snippet(function, file, package, config)
-            counts[reason] += 1
-            if snippet:
-                yield snippet
-
-
-def _folder_packages(folder: Path) -> Iterator[Package]:
-    """A folder with installed distributions, or else one package for each of its subfolders."""
-    if not folder.is_dir():
-        raise StageError(f"no corpus folder {folder}; the scripts in runs/ show how to fill it")
-    if any(folder.glob("*.dist-info")):
-        yield from _installed(str(folder))
-        return
-    for child in sorted(folder.iterdir()):
-        yield Package(child.stem, "unknown", _python_files([child], folder))
-
-
-def _standard_library() -> Iterator[Package]:
-    """Each top-level module is a package of its own, so that some can be held out."""
-    root = Path(sysconfig.get_path("stdlib"))
-    for child in sorted(root.iterdir()):
-        if child.stem in sys.stdlib_module_names and child.name not in _SKIPPED_FOLDERS:
-            yield Package(f"stdlib.{child.stem}", "PSF-2.0", _python_files([child], root))
-
-
-def _installed(folder: str) -> Iterator[Package]:
-    for distribution in metadata.distributions(path=[folder]):
-        licence = _licence(distribution)
-        if licence:
-            files = [Path(str(file.locate())) for file in distribution.files or ()]
-            yield Package(distribution.name.lower(), licence, _python_files(files, Path(folder)))
-
-
-def _licence(distribution: metadata.Distribution) -> str | None:
-    """The licence as stated, when it is permissive and nothing beside it is not."""
-    facts = distribution.metadata
-    classifiers = [c for c in facts.get_all("Classifier") or () if c.startswith("License ::")]
-    stated = _fact(facts, "License-Expression") or " ".join(
-        c.split(" :: ")[-1] for c in classifiers
+def _files(config: CorpusConfig, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
+    yield from packages.files(
+        packages.packages(
+            [work / folder for folder in config.folders],
+            standard_library=config.standard_library,
+            installed=config.installed,
+        ),
+        counts,
     )
-    stated = stated or _fact(facts, "License").strip().split("\n")[0][:80]
-    permissive = _PERMISSIVE.search(stated) and not _RESTRICTED.search(stated)
-    return stated if permissive else None
+    gate = Gate(config)
+    for source in config.sources:
+        for file in source.files(work, counts):
+            if reason := gate.refuses(file):
+                counts[reason] += 1
+            else:
+                yield file
 
 
-def _fact(facts: metadata.PackageMetadata, name: str) -> str:
-    return str(facts[name]) if name in set(facts) else ""
+class Gate:
+    """Which files of the sources are cut at all."""
+
+    def __init__(self, config: CorpusConfig) -> None:
+        self._languages = {language_of(name, "") for name in config.languages} or set(LANGUAGES)
+        self._licences = AllowList(config.licences)
+        self._quality = config.quality
+
+    def refuses(self, file: SourceFile) -> str | None:
+        """The first reason."""
+        language = language_of(file.language, file.path, file.text)
+        licence = file.licence or UNKNOWN
+        if language not in self._languages:
+            return f"language: {language or 'unknown'}"
+        if not self._licences.permits(licence):
+            return f"licence: {licence}"
+        return unfit(file, self._quality)
 
 
-def _python_files(paths: Iterable[Path], root: Path) -> tuple[Path, ...]:
-    """By name: installers list a distribution's files in orders of their own."""
-    found: list[Path] = []
-    for path in paths:
-        found += path.rglob("*.py") if path.is_dir() else [path]
-    return tuple(f for f in sorted(found) if f.suffix == ".py" and not _skipped(f, root))
+def snippets(
+    file: SourceFile, config: CorpusConfig, protected: Protected, tally: Tally
+) -> Iterator[Snippet]:
+    """What is worth learning from; `tally` says why the rest was left out."""
+    language = language_of(file.language, file.path, file.text)
+    for piece in _cut(file, language, tally):
+        snippet = _snippet(piece, file, language)
+        if len(piece.source) > config.most_characters:
+            tally.counts["too long"] += 1
+        elif (hit := protected.hit(snippet)) is not None:
+            tally.counts[f"in evaluation set: {hit}"] += 1
+        else:
+            yield snippet
 
 
-def _skipped(file: Path, root: Path) -> bool:
-    folders = set(file.relative_to(root).parts[:-1]) & _SKIPPED_FOLDERS
-    return bool(folders) or file.name.startswith(("test_", "conftest"))
+def _cut(file: SourceFile, language: str, tally: Tally) -> Iterable[Piece]:
+    known = LANGUAGES.get(language)
+    if language == "python":
+        pieces = python.functions(file.text, tally.counts)
+        tally.files["does not parse" if pieces is None else "cut into functions"] += 1
+        return pieces or ()
+    if known is not None and trees.parser_of(known) is not None:
+        tally.files["cut into functions"] += 1
+        return trees.functions(file.text, known, tally.counts)
+    tally.files[f"kept whole: {language}"] += 1
+    return [Piece(PurePosixPath(file.path).stem, file.path, "", file.text.strip("\n"))]
 
 
-def _functions(file: Path, counts: Counter[str]) -> list[ast.FunctionDef]:
-    """Functions of a module and methods of its classes; nested functions stay where they are."""
-    try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError, RecursionError, OSError):
-        counts["file unreadable"] += 1
-        return []
-    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
-    return [node for body in bodies for node in body if isinstance(node, ast.FunctionDef)]
-
-
-def _snippet(
-    function: ast.FunctionDef, file: Path, package: Package, config: CorpusConfig
-) -> tuple[str, Snippet | None]:
-    docstring = ast.get_docstring(function) or ""
-    if docstring:
-        function.body = function.body[1:]
-    function.decorator_list = []
-    if reason := _worthless(function):
-        return reason, None
-    source = ast.unparse(function)
-    if len(source) > config.most_characters:
-        return "too long", None
-    head = f"{function.name}({ast.unparse(function.args)})"
-    identity = hashlib.sha256(source.encode()).hexdigest()[:16]
-    path = "/".join(file.parts[-3:])
-    return "function", Snippet(
-        identity, package.name, package.licence, path, function.name, head, docstring, source
+def _snippet(piece: Piece, file: SourceFile, language: str) -> Snippet:
+    return Snippet(
+        hashlib.sha256(piece.source.encode()).hexdigest()[:16],
+        file.repository,
+        file.licence or UNKNOWN,
+        file.path,
+        piece.name,
+        piece.signature,
+        piece.docstring,
+        piece.source,
+        language,
+        file.sha256,
     )
 
 
-def _worthless(function: ast.FunctionDef) -> str | None:
-    """Stubs, boiler-plate and one-liners teach nothing about right and wrong."""
-    if function.name.startswith("__"):
-        return "dunder"
-    if function.name.startswith("test"):
-        return "test"
-    nodes = sum(1 for statement in function.body for _ in ast.walk(statement))
-    return "too small" if nodes < 15 else None
-
-
-def _sample(found: Iterable[Snippet], most: int) -> list[Snippet]:
-    """The same ones every time: identities are hashes, so their order is arbitrary but fixed."""
-    return sorted(found, key=lambda snippet: snippet.id)[:most]
-
-
-def _distinct(found: list[Snippet], threshold: float, counts: Counter[str]) -> Iterator[Snippet]:
-    """Drop exact and near duplicates over all packages, so that none spans the hold-out."""
-    index = MinHashLSH(threshold=threshold, num_perm=64)
-    for snippet in tqdm(found, desc="near duplicates"):
-        if snippet.id in index:
-            counts["duplicate"] += 1
-            continue
-        sketch = MinHash(num_perm=64)
-        sketch.update_batch([word.encode() for word in set(snippet.source.split())])
-        if index.query(sketch):
-            counts["near duplicate"] += 1
-            continue
-        index.insert(snippet.id, sketch)
+def _kept(found: Iterable[Snippet], config: CorpusConfig, tally: Tally) -> Iterator[Snippet]:
+    few = limited(found, config.most_per_package, tally.counts)
+    for snippet in distinct(few, config.near_duplicate, config.permutations, tally.counts):
+        tally.keep(snippet)
         yield snippet
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in counts.most_common(5)) or "none"

@@ -1,9 +1,9 @@
 """Snippet -> Candidates: the real function as chosen, and rejected answers made from source alone.
 
-The embedded maker needs no language model. Each kind of rejected answer is wrong in a way of its
-own, and is reported apart: `mutant` (one behaviour-bearing node changed), `truncated` (the end is
-missing), `repeated` (degenerate repetition), `other_function` (a real function, but of another
-request) and `other_body` (this signature over another function's body).
+The embedded maker needs no language model, and knows Python alone. Each kind of rejected answer is
+wrong in a way of its own, and is reported apart: `mutant` (one behaviour-bearing node changed),
+`truncated` (the end is missing), `repeated` (degenerate repetition), `other_function` (a real
+function, but of another request) and `other_body` (this signature over another function's body).
 """
 
 import ast
@@ -26,6 +26,11 @@ class GenerateConfig:
     repeated: int = 1
     other_functions: int = 1
     other_bodies: int = 1
+
+
+def can_mutate(snippet: Snippet) -> bool:
+    """Whether it is a language that the embedded maker can take apart."""
+    return snippet.language == "python"
 
 
 def rejected(

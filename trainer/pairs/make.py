@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trainer.corpus.snippet import Snippet, read_snippets
-from trainer.pairs.embedded import GenerateConfig, rejected
+from trainer.pairs.embedded import GenerateConfig, can_mutate, rejected
 from trainer.pairs.filter import usable
 from trainer.pairs.prompts import Prompt, describe
 from trainer.pairs.row import SPLITS, Pairs, write_pairs
@@ -52,9 +52,12 @@ class PairsConfig:
 def run(config: PairsConfig, inputs: Path, output: Path) -> None:
     """Read `corpus`; write shards of each split and the counts of everything left out."""
     by_split: dict[str, list[Snippet]] = {split: [] for split in SPLITS}
-    for snippet in read_snippets(inputs / "corpus"):
-        by_split[split_of(snippet.package, config)].append(snippet)
     counts: Counter[str] = Counter()
+    for snippet in read_snippets(inputs / "corpus"):
+        if can_mutate(snippet):
+            by_split[split_of(snippet.package, config)].append(snippet)
+        else:
+            counts[f"prompt: not Python but {snippet.language}"] += 1
     with writing_stage(config, output, reads=[inputs / "corpus"]) as draft:
         for split, snippets in by_split.items():
             rows = list(_pairs(snippets, split, config, counts))

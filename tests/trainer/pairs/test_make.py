@@ -58,6 +58,14 @@ def test_every_function_becomes_a_prompt_or_is_counted_under_a_reason(tmp_path: 
     assert reasons == {"prompt: undescribed": 1, "prompt: method": 1, "prompt: too long": 1}
 
 
+def test_snippets_of_other_languages_are_counted_and_lend_nothing(tmp_path: Path) -> None:
+    foreign = replace(snippet("pears", "go"), id="go", source="func f() {}", language="go")
+    rows = made(tmp_path, [*SNIPPETS, foreign], TRAIN_ONLY)
+    assert {row.id for row in rows} == {each.id for each in SNIPPETS}
+    assert counts(tmp_path)["prompt: not Python but go"] == 1
+    assert not any("func f" in rival.text for row in rows for rival in row.rejected)
+
+
 def test_no_text_is_longer_than_the_limit(tmp_path: Path) -> None:
     rows = made(tmp_path, SNIPPETS, replace(TRAIN_ONLY, most_characters=100))
     texts = [text for row in rows for text in (row.chosen, *(r.text for r in row.rejected))]

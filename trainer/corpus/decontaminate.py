@@ -1,0 +1,113 @@
+"""Nothing of the evaluation sets is trained on: no snippet shares a run of words with them.
+
+Words are runs of letters, digits and underscores in small letters, so that neither layout nor
+punctuation hides a copy. GPT-3's report decontaminates by runs of 13 words; so do we by default.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.corpus.snippet import Snippet
+from trainer.corpus.sources.json_lines import read_objects
+from trainer.corpus.sources.places import open_files
+from trainer.stage import StageError
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Texts that must not be trained on.
+
+    Attributes:
+        name: under which hits are counted.
+        path: a file or a pattern, relative to the work folder; `.gz` and the like are unpacked.
+        columns: of JSON Lines: those that hold text, or lists of it, at any depth; none where each
+            file is one plain text.
+    """
+
+    name: str
+    path: str
+    columns: tuple[str, ...] = ()
+
+
+class Protected:
+    """All runs of `words` words of all evaluation sets.
+
+    A text of fewer words is protected as one run when it has at least `least` of them, and is
+    counted as too short otherwise: "return the sum of a list" is nobody's secret.
+    """
+
+    def __init__(self, words: int, least: int) -> None:
+        assert words > 0, "a run has a word"
+        self._words, self._least = words, min(least, words)
+        self._sets: dict[int, dict[str, str]] = {}
+        self.facts: dict[str, dict[str, int]] = {}
+
+    def add(self, name: str, texts: Iterable[str]) -> None:
+        """A run that two sets have is the first one's."""
+        counts: Counter[str] = Counter(texts=0, too_short=0)
+        for text in texts:
+            counts["texts"] += 1
+            words = _words(text)
+            if len(words) < self._least:
+                counts["too_short"] += 1
+                continue
+            length = min(len(words), self._words)
+            runs = self._sets.setdefault(length, {})
+            for run in _runs(words, length):
+                runs.setdefault(run, name)
+        self.facts[name] = dict(counts)
+
+    def hit(self, snippet: Snippet) -> str | None:
+        """The set that the snippet's code or docstring shares a run with."""
+        for words in map(_words, (snippet.source, snippet.docstring)):
+            for length, runs in self._sets.items():
+                for run in _runs(words, length):
+                    if run in runs:
+                        return runs[run]
+        return None
+
+
+def protect(sets: Iterable[EvaluationSet], words: int, least: int, work: Path) -> Protected:
+    """Raises StageError where a set's files or columns are not there."""
+    protected = Protected(words, least)
+    for each in sets:
+        texts = list(_texts(each, work))
+        if not texts:
+            raise StageError(f"evaluation set {each.name}: no text in columns {each.columns}")
+        protected.add(each.name, texts)
+    return protected
+
+
+def _texts(evaluation: EvaluationSet, work: Path) -> Iterator[str]:
+    if evaluation.columns:
+        broken: Counter[str] = Counter()
+        for row in read_objects(evaluation.path, work, broken):
+            yield from (t for column in evaluation.columns for t in _strings(row.get(column)))
+        if broken:
+            raise StageError(f"evaluation set {evaluation.name}: {broken.total()} broken lines")
+        return
+    for file in open_files(evaluation.path, work, compression="infer"):
+        with file as stream:
+            yield stream.read().decode(errors="replace")
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _runs(words: list[str], length: int) -> Iterator[str]:
+    for start in range(len(words) - length + 1):
+        yield " ".join(words[start : start + length])

@@ -1,0 +1,66 @@
+"""Hugging Face datasets, streamed: from the hub, a local copy, or files in a format they read."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from trainer.corpus.sources.places import absolute
+from trainer.corpus.sources.source import Columns, SourceFile
+from trainer.stage import StageError
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """Rows of source files.
+
+    Attributes:
+        name: of the dataset on the hub, or of a format ("json", "parquet", "csv") of `data_files`.
+        subset: the dataset's configuration; The Stack has `data_dir` instead ("data/go").
+        revision: a commit, so that a later run reads the same.
+        data_files: paths or patterns, relative to the work folder, or URLs.
+        most_rows: read no further than this; None for all.
+        licence: of rows that state none; without it they are of unknown licence.
+    """
+
+    name: str
+    subset: str | None = None
+    data_dir: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    data_files: tuple[str, ...] = ()
+    most_rows: int | None = None
+    columns: Columns = field(default_factory=Columns)
+    licence: str = ""
+    kind: Literal["dataset"] = "dataset"
+
+    def files(self, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
+        rows = self._open(work)
+        if self.most_rows is not None:
+            rows = rows.take(self.most_rows)
+        for number, row in enumerate(rows):
+            if number == 0:
+                self.columns.check(row, self.name)
+            if file := self.columns.file(row, self.licence, counts):
+                yield file
+
+    def _open(self, work: Path) -> "IterableDataset":
+        from datasets import load_dataset  # takes a second, and few runs need it
+
+        files = [absolute(place, work) for place in self.data_files] or None
+        try:
+            return load_dataset(
+                self.name,
+                self.subset,
+                data_dir=self.data_dir,
+                data_files=files,
+                split=self.split,
+                revision=self.revision,
+                streaming=True,
+            )
+        except (OSError, ValueError) as error:  # not there, no such subset or split, no access
+            raise StageError(f"dataset {self.name} cannot be opened: {error}") from error
