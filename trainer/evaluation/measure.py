@@ -58,7 +58,7 @@ def measure(loaded: Loaded, scorer: Scorer, by: Measuring) -> TaskReport:
         what=_WHAT[task.kind],
         questions=len(judged),
         groups=sorted({item.question.group for item in judged}),
-        tables=_tables(loaded, judged, by),
+        tables=[table.measured() for table in _tables(loaded, judged, by)],
         left_out={reason: count for reason, count in counts.items() if count},
     )
 

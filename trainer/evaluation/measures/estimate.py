@@ -1,12 +1,13 @@
 """A figure and how far it can be trusted: percentile bootstrap over groups."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 Sums = NDArray[np.float64]
 Statistic = Callable[[Sums], Sums]
@@ -87,16 +88,19 @@ def _by_group(groups: Sequence[str], columns: Sums) -> Sums:
 
 
 def _interval(sums: Sums, statistic: Statistic, how: Resampling) -> tuple[float, float]:
-    drawn = bootstrap(
-        (np.arange(len(sums)),),
-        lambda index, axis: statistic(sums[index].sum(axis=axis - 1)),
-        vectorized=True,
-        batch=_RESAMPLES_AT_ONCE,
-        n_resamples=how.resamples,
-        method="percentile",
-        rng=np.random.default_rng(how.seed),
-    ).bootstrap_distribution
-    kept = drawn[~np.isnan(drawn)]  # a resample may hold none of what is counted
+    with warnings.catch_warnings():
+        # NaN where a resample holds none of what is counted; those are passed over below.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        drawn = bootstrap(
+            (np.arange(len(sums)),),
+            lambda index, axis: statistic(sums[index].sum(axis=axis - 1)),
+            vectorized=True,
+            batch=_RESAMPLES_AT_ONCE,
+            n_resamples=how.resamples,
+            method="percentile",
+            rng=np.random.default_rng(how.seed),
+        ).bootstrap_distribution
+    kept = drawn[~np.isnan(drawn)]
     if not kept.size:
         return math.nan, math.nan
     low, high = np.percentile(kept, [2.5, 97.5])

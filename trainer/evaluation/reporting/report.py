@@ -1,9 +1,10 @@
 """`report.json`: what was measured, on what, beside what. Older versions are read as well."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import TypeAdapter
 
@@ -33,6 +34,11 @@ class Table:
     what: str
     rows: dict[str, Row]
     plot: Plot = "none"
+
+    def measured(self) -> Self:
+        """Without rows that have no model's figure, for want of anything to count."""
+        rows = {name: row for name, row in self.rows.items() if math.isfinite(row["model"].value)}
+        return replace(self, rows=rows)
 
 
 @dataclass(frozen=True)
