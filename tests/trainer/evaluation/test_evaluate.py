@@ -16,6 +16,7 @@ from trainer.evaluation.tasks import (
     ProcessBenchTask,
     RewardBench2Task,
     RewardBenchTask,
+    Task,
 )
 from trainer.pairs.row import Candidate, Pairs, write_pairs
 from trainer.stage import StageError, read_manifest, writing_stage
@@ -132,12 +133,17 @@ def test_a_checkpoint_of_another_run_is_evaluated_with_a_note(work: Path, tmp_pa
     assert "what it was trained on is not known" in note
 
 
-def test_without_rows_there_is_nothing_to_say(work: Path, tmp_path: Path) -> None:
-    for tasks, message in [
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
         ((PairsTask(split="calibration"),), "the calibration split is empty"),
         ((ChoiceTask(("none.jsonl",)),), "no file is named"),
         ((), "no task to run"),
-    ]:
-        with pytest.raises(StageError, match=message):
-            run(replace(CONFIG, tasks=tasks), work, tmp_path / "out")
+    ],
+)
+def test_without_rows_there_is_nothing_to_say(
+    work: Path, tmp_path: Path, tasks: tuple[Task, ...], message: str
+) -> None:
+    with pytest.raises(StageError, match=message):
+        run(replace(CONFIG, tasks=tasks), work, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -49,9 +49,9 @@ def test_majority_is_the_mean_over_all_draws(classes: Classes, data: st.DataObje
 def test_weighted_majority_adds_up_what_scores_stand_for(
     classes: Classes, data: st.DataObject
 ) -> None:
-    several = {"min_size": len(classes), "max_size": len(classes)}
-    correct = data.draw(st.lists(st.booleans(), **several))
-    scores = data.draw(st.lists(st.sampled_from([-1.0, 0.0, 0.25, 2.0]), **several))
+    score = st.sampled_from([-1.0, 0.0, 0.25, 2.0])
+    drawn = data.draw(st.tuples(*(st.tuples(st.booleans(), score) for _ in classes)))
+    correct, scores = [right for right, _ in drawn], [score for _, score in drawn]
     n = data.draw(st.integers(1, len(classes)))
     expected = by_hand(classes, correct, [exp(score) for score in scores], n)
     assert weighted(classes, scores, correct, n) == pytest.approx(expected)

@@ -7,7 +7,8 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.service_process import own_service
+from benchmarks.processes import running
+from benchmarks.servers import ours
 from reward_model.chat import Message
 from tests.checkpoints import make_checkpoint
 from trainer.evaluation.question import Question
@@ -36,13 +37,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_service_gives_the_numbers_of_the_network(checkpoint: Path) -> None:
     here = list(NetworkScorer(checkpoint).score(QUESTIONS))
-    with own_service(str(checkpoint)) as service:
-        scorer = HttpScorer(ServiceConfig(str(service.client.base_url), connections=2))
+    with running(ours(str(checkpoint), device="cpu", dtype="float32")) as service:
+        scorer = HttpScorer(ServiceConfig(service.url, connections=2))
         there = list(scorer.score(QUESTIONS))
         scorer.close()
-    for ours, theirs in zip(here, there, strict=True):
-        assert [reading.error for reading in ours] == [reading.error for reading in theirs]
-        for one, other in zip(ours, theirs, strict=True):
+    for near, far in zip(here, there, strict=True):
+        assert [reading.error for reading in near] == [reading.error for reading in far]
+        for one, other in zip(near, far, strict=True):
             assert one.scores == pytest.approx(other.scores, abs=1e-5)
     errors = [[reading.error for reading in row] for row in here]
     assert errors[:2] == [["", "", "", "empty"], ["too_long", ""]]
