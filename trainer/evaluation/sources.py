@@ -67,7 +67,7 @@ def _choice(row: _Choice, file: Path) -> Question:
         prompt=f"{row.context}\n\n{row.question}",
         answers=tuple(_bare(option, place) for place, option in enumerate(row.options)),
         correct=tuple(place == key for place in range(len(row.options))),
-        source=source_name(file),
+        source=f"{file.parent.name}/{source_name(file)}",
     )
 
 

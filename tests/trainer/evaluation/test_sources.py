@@ -27,7 +27,7 @@ def test_options_lose_their_letters_and_the_key_its_name(tmp_path: Path) -> None
     assert question.prompt == "All cats sleep.\n\nWhat follows?"
     assert question.answers == ("Tom sleeps.", "Nothing.")
     assert question.correct == (False, True)
-    assert question.source == "logic_dev"
+    assert question.source == f"{tmp_path.name}/logic_dev"
 
 
 def test_other_names_of_the_same_columns_are_known(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def accuracy(found: list[Outcome], how: Resampling) -> Estimate:
 def by_kind(judged: list[Judged], how: Resampling) -> Table:
     """A row for all pairs, and one for each kind of wrong answer."""
     return Table(
-        "by kind of wrong answer",
+        "pairwise accuracy by kind of wrong answer",
         "share of pairs whose right answer scores higher; ties count half",
         {"overall": _row(judged, how)} | _rows(judged, lambda outcome: outcome.kind, how),
         plot="bars",
@@ -49,7 +49,8 @@ def by_kind(judged: list[Judged], how: Resampling) -> Table:
 def by_source(judged: list[Judged], how: Resampling) -> Table:
     """A row for each data set that the pairs are from."""
     rows = _rows(judged, lambda outcome: outcome.source, how)
-    return Table("by source", "the same pairs, by the data set they are from", rows, plot="bars")
+    what = "share of pairs whose right answer scores higher, by the data set they are from"
+    return Table("pairwise accuracy by source", what, rows, plot="bars")
 
 
 def _outcomes(judged: Judged, scores: tuple[float, ...]) -> Iterable[Outcome]:

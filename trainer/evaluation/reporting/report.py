@@ -153,7 +153,7 @@ class _First:
             kind: {name: _estimate(of[kind]) for name, of in contenders.items()}
             for kind in self.model
         }
-        table = Table("by kind of wrong answer", self.what, rows, plot="bars")
+        table = Table("pairwise accuracy by kind of wrong answer", self.what, rows, plot="bars")
         task = TaskReport("pairs", "pairs", self.what, self.prompts, self.packages, [table])
         return Report(1, "", "", [task])
 
