@@ -54,7 +54,7 @@ def _bars(axes: Axes, table: Table) -> None:
         axes.plot([v for _, v in there], [p for p, _ in there], next(marks), label=label(name))
     axes.set(xlim=(min(0.0, *values), 1), xlabel=f"{table.title}, 95 % interval")
     axes.invert_yaxis()
-    axes.legend(loc="best", fontsize="small")
+    _legend(axes)
 
 
 def _curve(axes: Axes, table: Table) -> None:
@@ -67,7 +67,7 @@ def _curve(axes: Axes, table: Table) -> None:
     axes.fill_between(sizes, [f.low for f in model], [f.high for f in model], alpha=0.2)
     axes.set_xscale("log", base=2)
     axes.set(xlabel="N", ylabel="share right", xticks=sizes, xticklabels=[str(n) for n in sizes])
-    axes.legend(loc="best", fontsize="small")
+    _legend(axes)
 
 
 def _reliability(axes: Axes, table: Table) -> None:
@@ -77,7 +77,14 @@ def _reliability(axes: Axes, table: Table) -> None:
     axes.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", label="calibrated")
     axes.errorbar(confidence, values, yerr=errors, color=_MODEL, marker="o", label="model")
     axes.set(xlim=(0.5, 1.01), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
-    axes.legend(loc="best", fontsize="small")
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Above the picture, where it covers nothing."""
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=3, fontsize="small"
+    )
 
 
 def _with_errors(figures: list[Estimate]) -> tuple[list[float], list[list[float]]]:
