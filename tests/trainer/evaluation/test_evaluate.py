@@ -1,59 +1,149 @@
-"""The evaluator itself is tested with scorers whose accuracy is known."""
+"""The whole stage, on a random checkpoint and a few rows of every kind."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from trainer.evaluation.evaluate import (
-    EvaluateConfig,
-    accuracy,
-    by_kind,
-    length_scores,
-    model_scores,
-    outcomes,
-    random_scores,
+from tests.checkpoints import make_checkpoint
+from trainer.evaluation.evaluate import EvaluateConfig, Report, read, run
+from trainer.evaluation.reporting.report import Table
+from trainer.evaluation.tasks import (
+    CandidatesTask,
+    ChoiceTask,
+    PairsTask,
+    ProcessBenchTask,
+    RewardBench2Task,
+    RewardBenchTask,
+    Task,
 )
-from trainer.evaluation.scored import Scored
-from trainer.pairs.row import Candidate, Pairs
+from trainer.pairs.row import Candidate, Pairs, write_pairs
+from trainer.stage import StageError, read_manifest, writing_stage
 
-CONFIG = EvaluateConfig(resamples=200)
-
-
-def scored(package: str, chosen: float, *rejected: float) -> Scored:
-    candidates = tuple(Candidate("mutant", "xx" * (i + 1)) for i in range(len(rejected)))
-    return Scored(Pairs("1", package, "p", "xx", candidates), chosen, rejected)
-
-
-def test_right_wrong_and_tied_pairs_get_their_credit() -> None:
-    found = outcomes([scored("a", 1.0, 0.0, 2.0, 1.0)], model_scores)
-    assert [outcome.credit for outcome in found] == [1.0, 0.0, 0.5]
-    assert accuracy(found, CONFIG).accuracy == 0.5
-
-
-def test_the_interval_is_over_packages() -> None:
-    same = [scored(package, 1.0, 0.0, 0.0, 2.0) for package in "abcdefgh"]
-    uniform = accuracy(outcomes(same, model_scores), CONFIG)
-    assert uniform.low == pytest.approx(uniform.accuracy) == pytest.approx(uniform.high)
-    mixed = [scored(p, 1.0, 0.0 if p < "e" else 2.0) for p in "abcdefgh"]
-    split = accuracy(outcomes(mixed, model_scores), CONFIG)
-    assert split.low < 0.5 == split.accuracy < split.high
+CONFIG = EvaluateConfig(
+    checkpoint="model",
+    resamples=30,
+    tasks=(
+        PairsTask(),
+        CandidatesTask(("candidates.jsonl",), answers="text"),
+        ChoiceTask(("choice.jsonl",), most=3),
+        RewardBenchTask(("bench.jsonl",)),
+        RewardBench2Task(("bench2.jsonl",)),
+        ProcessBenchTask(("gsm8k.jsonl",)),
+    ),
+)
 
 
-def test_length_prefers_the_longer_text() -> None:
-    assert [o.credit for o in outcomes([scored("a", 0.0, 9.0, 9.0)], length_scores)] == [0.5, 0.0]
+def jsonl(file: Path, rows: list[dict[str, object]]) -> None:
+    file.write_text("\n".join(map(json.dumps, rows)))
 
 
-def test_random_is_near_one_half() -> None:
-    rows = [scored(f"p{i}", 0.0, *[0.0] * 10) for i in range(100)]
-    assert accuracy(outcomes(rows, random_scores(1)), CONFIG).accuracy == pytest.approx(
-        0.5, abs=0.1
+def write_data(work: Path) -> None:
+    pairs = [
+        Pairs(f"{n}", f"package {n}", f"Write {n}.", "x" * (n + 1), (Candidate("mutant", "yy"),))
+        for n in range(4)
+    ]
+    with writing_stage(PairsTask(), work / "pairs") as draft:
+        write_pairs(draft.path, "evaluation", pairs, 10)
+    several = [{"text": str(n % 2), "correct": n % 2 == 0, "model": "m"} for n in range(4)]
+    each = range(4)
+    jsonl(
+        work / "candidates.jsonl",
+        [{"id": f"c{n}", "prompt": f"Ask {n}", "candidates": several} for n in each],
     )
+    choice = {"question": "q", "options": ["s", "tt"], "answer": "B"}
+    jsonl(work / "choice.jsonl", [{"id": n, "context": f"passage {n}"} | choice for n in each])
+    bench = {"chosen": "yes", "rejected": "no", "subset": "hep-go"}
+    jsonl(work / "bench.jsonl", [{"id": n, "prompt": f"b {n}"} | bench for n in each])
+    four = {"chosen": ["yes"], "rejected": ["no", "nay", "never"], "subset": "Math"}
+    jsonl(work / "bench2.jsonl", [{"id": n, "prompt": f"f {n}"} | four for n in each])
+    steps: list[dict[str, object]] = [
+        {"id": f"p{n}", "problem": f"p {n}", "steps": ["One.", f"Two {n}."], "label": n % 3 - 1}
+        for n in each
+    ]
+    jsonl(work / "gsm8k.jsonl", steps)
 
 
-def test_kinds_are_reported_apart_with_the_overall_first() -> None:
-    report = by_kind(outcomes([scored("a", 1.0, 0.0), scored("b", 1.0, 2.0)], model_scores), CONFIG)
-    assert list(report) == ["overall", "mutant"]
-    assert report["overall"].pairs == 2
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    write_data(folder)
+    with writing_stage(PairsTask(), folder / "model", reads=[folder / "pairs"]) as draft:
+        make_checkpoint(draft.path / ".." / "made")
+        for file in (draft.path / ".." / "made").iterdir():
+            file.rename(draft.path / file.name)
+    run(CONFIG, folder, folder / "evaluate")
+    return folder
 
 
-def test_one_package_says_nothing_about_others() -> None:
-    alone = accuracy(outcomes([scored("a", 1.0, 0.0)], model_scores), CONFIG)
-    assert (alone.accuracy, alone.low, alone.high) == (1.0, 0.0, 1.0)
+@pytest.fixture(scope="module")
+def report(work: Path) -> Report:
+    return read(work / "evaluate")
+
+
+def test_every_task_is_measured(report: Report) -> None:
+    kinds = [task.kind for task in report.tasks]
+    assert kinds == [task.kind for task in CONFIG.tasks]
+    assert [task.questions for task in report.tasks] == [4, 4, 3, 4, 4, 4]
+    assert report.tasks[2].left_out == {"not in the sample": 1}
+    assert report.notes == []
+
+
+def test_every_accuracy_stands_beside_length_and_guessing(report: Report) -> None:
+    beside_others = {"calibration error", "reliability", "correlation with length"}
+    tables: list[Table] = [table for task in report.tasks for table in task.tables]
+    for table in tables:
+        for row in table.rows.values():
+            if table.title not in beside_others:
+                assert {"model", "length_only", "random"} <= row.keys()
+            assert len(row) > 1
+
+
+def test_votes_and_the_oracle_are_on_the_curve(report: Report) -> None:
+    curve = report.tasks[1].table("best of N").rows
+    assert list(curve) == ["1", "2", "4"]
+    assert curve["4"]["oracle"].value == 1.0
+    assert curve["4"]["majority"].value == 0.5  # two against two
+    assert curve["4"]["random"].value == 0.5
+
+
+def test_the_stage_writes_what_is_published_and_read(work: Path) -> None:
+    names = {file.name for file in (work / "evaluate").iterdir()}
+    assert names == {"report.json", "report.html", "accuracy.svg", "manifest.json"}
+    manifest = read_manifest(work / "evaluate")
+    assert manifest["inputs"].keys() == {"pairs", "model"}
+    assert len(manifest["data"]["RewardBench"]["bench.jsonl"]) == 64
+    assert manifest["config"]["tasks"][1]["kind"] == "candidates"
+
+
+def test_the_same_evaluation_writes_the_same_files(work: Path) -> None:
+    alone = replace(CONFIG, tasks=CONFIG.tasks[:1])
+    run(alone, work, work / "again")
+    first = {f.name: f.read_bytes() for f in (work / "again").iterdir()}
+    run(alone, work, work / "again")
+    assert {f.name: f.read_bytes() for f in (work / "again").iterdir()} == first
+
+
+def test_a_checkpoint_of_another_run_is_evaluated_with_a_note(work: Path, tmp_path: Path) -> None:
+    foreign = make_checkpoint(tmp_path / "foreign")
+    config = replace(CONFIG, checkpoint=str(foreign), tasks=CONFIG.tasks[:1])
+    run(config, work, tmp_path / "out")
+    (note,) = read(tmp_path / "out").notes
+    assert "what it was trained on is not known" in note
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ((PairsTask(split="calibration"),), "the calibration split is empty"),
+        ((ChoiceTask(("none.jsonl",)),), "no file is named"),
+        ((), "no task to run"),
+    ],
+)
+def test_without_rows_there_is_nothing_to_say(
+    work: Path, tmp_path: Path, tasks: tuple[Task, ...], message: str
+) -> None:
+    with pytest.raises(StageError, match=message):
+        run(replace(CONFIG, tasks=tasks), work, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

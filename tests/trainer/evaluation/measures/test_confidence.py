@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from tests.trainer.evaluation.made import HOW, pair
+from trainer.evaluation.measures.confidence import (
+    Margins,
+    error_table,
+    expected_error,
+    margins,
+    reliability,
+)
+
+
+def simulated(temperature: float) -> Margins:
+    """Pairs that are right as often as sigmoid(margin / temperature) says."""
+    rng = np.random.default_rng(0)
+    size = rng.exponential(2.0, 20_000)
+    right = rng.random(len(size)) < expit(size / temperature)
+    return Margins([str(n) for n in range(len(size))], np.where(right, size, -size))
+
+
+def test_a_calibrated_model_has_hardly_any_error_at_its_temperature() -> None:
+    of = simulated(3.0)
+    assert expected_error(of, 3.0, HOW).value < 0.015
+    assert expected_error(of, 1.0, HOW).value > 0.1
+
+
+def test_claiming_nothing_or_everything_costs_what_it_must() -> None:
+    of = Margins(["a", "b", "c", "d"], np.array([3.0, 1.0, 2.0, -1.0]))
+    row = error_table(of, 1.0, HOW).rows["expected calibration error"]
+    assert row["coin"].value == pytest.approx(0.0)  # half sure, and a tie is half right
+    assert row["certain"].value == pytest.approx(0.25)
+
+
+def test_margins_are_of_every_pair() -> None:
+    of = margins([pair(2.0, 0.5), pair(1.0, 1.0, group="b")])
+    assert (of.groups, of.values.tolist()) == (["a", "b"], [1.5, 0.0])
+
+
+def test_the_reliability_of_a_calibrated_model_is_its_confidence() -> None:
+    for row in reliability(simulated(1.0), 1.0, HOW).rows.values():
+        assert row["model"].value == pytest.approx(row["confidence"].value, abs=0.06)

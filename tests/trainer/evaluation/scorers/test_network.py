@@ -1,0 +1,33 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import make_checkpoint
+from trainer.evaluation.question import Question
+from trainer.evaluation.scored import question_of, score_rows
+from trainer.evaluation.scorers.network import NetworkScorer
+from trainer.pairs.row import Candidate, Pairs
+
+
+def test_company_never_changes_a_score_and_order_is_kept(tmp_path: Path) -> None:
+    scorer = NetworkScorer(make_checkpoint(tmp_path))
+    texts = tuple(f"for item in {'items ' * n}" for n in range(1, 60))
+    question = Question("1", "a", "Write a loop.", texts, (True,) * len(texts))
+    (together,) = scorer.score([question])
+    for text, reading in list(zip(texts, together, strict=True))[::20]:
+        ((alone,),) = scorer.score([Question("2", "a", "Write a loop.", (text,), (True,))])
+        assert alone.scores == pytest.approx(reading.scores, abs=1e-5)
+
+
+def test_pairs_without_scores_are_counted(tmp_path: Path) -> None:
+    checkpoint, counts = make_checkpoint(tmp_path), Counter[str]()
+    long = "word " * 2000
+    rows = [
+        Pairs("1", "a", "p", "x", (Candidate("mutant", long), Candidate("mutant", "y"))),
+        Pairs("2", "a", "p", long, (Candidate("mutant", "y"),)),
+    ]
+    (scored,) = score_rows(checkpoint, rows, counts)
+    assert len(scored.rejected) == len(scored.row.rejected) == 1
+    assert counts == {"mutant: too long": 1, "chosen: too long": 1}
+    assert question_of(rows[0]).correct == (True, False, False)

@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer.evaluation.sources import read_candidates, read_choices
+from trainer.stage import StageError
+
+DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
+
+
+def choices(folder: Path, **changes: object) -> Path:
+    file = folder / "logic_dev.json"
+    row = {
+        "id": "1",
+        "context": "All cats sleep.",
+        "question": "What follows?",
+        "options": ["A) Tom sleeps.", "B) Nothing."],
+        "answer": "B",
+    }
+    file.write_text(json.dumps([row | changes]))
+    return file
+
+
+def test_options_lose_their_letters_and_the_key_its_name(tmp_path: Path) -> None:
+    (question,) = read_choices(choices(tmp_path))
+    assert question.prompt == "All cats sleep.\n\nWhat follows?"
+    assert question.answers == ("Tom sleeps.", "Nothing.")
+    assert question.correct == (False, True)
+    assert question.source == f"{tmp_path.name}/logic_dev"
+
+
+def test_other_names_of_the_same_columns_are_known(tmp_path: Path) -> None:
+    reclor = {"id_string": "x", "context": "c", "question": "q", "answers": ["s", "t"], "label": 0}
+    logiqa = {"id": 7, "text": "c", "question": "q", "options": ["s", "t"], "answer": 0}
+    (tmp_path / "all.jsonl").write_text("\n".join(map(json.dumps, [reclor, logiqa])))
+    first, second = read_choices(tmp_path / "all.jsonl")
+    assert first.correct == second.correct == (True, False)
+    assert first.group == second.group  # one passage
+
+
+def test_a_key_that_is_no_option_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="'E' is none of its options"):
+        read_choices(choices(tmp_path, answer="E"))
+
+
+def test_candidates_keep_who_wrote_them(tmp_path: Path) -> None:
+    row = {
+        "id": "g-0",
+        "task": "math",
+        "prompt": "How many?",
+        "reference": "3",
+        "candidates": [{"model": "m/cot", "text": "3", "correct": True}],
+    }
+    (tmp_path / "set.jsonl").write_text(json.dumps(row))
+    (question,) = read_candidates(tmp_path / "set.jsonl")
+    assert (question.answers, question.correct, question.kinds) == (("3",), (True,), ("m/cot",))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data sets")
+def test_the_real_files_are_read() -> None:
+    assert len(read_candidates(DATA / "candidates" / "gsm8k_test_first660.jsonl.gz")) == 660
+    assert len(read_choices(DATA / "logiqa2" / "dev.txt.gz")) > 1500
+    questions = read_choices(DATA / "logic_llm" / "AR-LSAT_dev.json.gz")
+    assert all(sum(question.correct) == 1 for question in questions)

@@ -1,0 +1,1 @@
+"""Other people's benchmarks, read from a local copy of their files."""

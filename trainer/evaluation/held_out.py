@@ -1,0 +1,81 @@
+"""Nothing that a checkpoint was trained on may evaluate it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from trainer.evaluation.question import Question
+from trainer.pairs.row import Pairs, Request, read_pairs
+from trainer.stage import MANIFEST, StageError, read_manifest
+
+_WORD = re.compile(r"\w+")
+
+_NAMED_AT_MOST = 5
+
+
+def require_held_out(
+    questions: Iterable[Question], inputs: Path, checkpoint: str, *, by_request: bool
+) -> None:
+    """No group of `questions` may have been trained on, in any stage that led to the checkpoint.
+
+    Args:
+        by_request: the request itself must be new as well: for problems, which other data sets may
+            hold under other names. Not for functions of different packages that ask for the same.
+
+    Raises:
+        StageError: one was.
+    """
+    asked = list(questions)
+    for stage in training_pairs(inputs, checkpoint):
+        rows = read_pairs(inputs / stage, "train")
+        both = _groups(asked, rows) | (_requests(asked, rows) if by_request else set())
+        if both:
+            raise StageError(
+                f"{checkpoint} was trained on {_some(both)} ({stage}), which are to evaluate "
+                "it: give both stages of pairs the same shares, or take the problems out of what "
+                "it is trained on, and run them again"
+            )
+
+
+def training_pairs(inputs: Path, checkpoint: str) -> list[str]:
+    """The stages of pairs that a checkpoint and those it started from were trained on."""
+    return sorted({name for name in _lineage(inputs, checkpoint) if _is_pairs(inputs / name)})
+
+
+def is_known(inputs: Path, checkpoint: str) -> bool:
+    """Whether a checkpoint is of a stage here, so that its training rows can be told."""
+    return (inputs / checkpoint / MANIFEST).is_file()
+
+
+def _lineage(inputs: Path, stage: str) -> Iterator[str]:
+    """Stages that a stage was made from; a base model of somebody else's is not one."""
+    for name in read_manifest(inputs / stage)["inputs"]:
+        if is_known(inputs, name):
+            yield name
+            yield from _lineage(inputs, name)
+
+
+def _is_pairs(folder: Path) -> bool:
+    return next(folder.glob("train-*.jsonl"), None) is not None
+
+
+def _groups(questions: list[Question], rows: list[Pairs]) -> set[str]:
+    """Whatever the source: a package or problem is the same one in another data set."""
+    return {question.group for question in questions} & {row.group for row in rows}
+
+
+def _requests(questions: list[Question], rows: list[Pairs]) -> set[str]:
+    seen = {_words(row.prompt) for row in rows}
+    return {question.id for question in questions if _words(question.prompt) in seen}
+
+
+def _words(request: Request) -> str:
+    """Without what another data set would write otherwise: case, spaces, punctuation."""
+    text = request if isinstance(request, str) else " ".join(turn.content for turn in request)
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def _some(names: set[str]) -> str:
+    first = ", ".join(sorted(names)[:_NAMED_AT_MOST])
+    more = len(names) - _NAMED_AT_MOST
+    return f"{first} and {more} more" if more > 0 else first

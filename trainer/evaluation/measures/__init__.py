@@ -1,0 +1,1 @@
+"""Scores -> figures with intervals, beside what they must beat."""

@@ -1,0 +1,94 @@
+"""Questions with scores, and the same questions as those without a model would score them."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tqdm import tqdm
+
+from trainer.evaluation.question import Question, Reading, text_of
+from trainer.evaluation.scored import left_out
+from trainer.evaluation.scorers.scorer import Scorer
+
+Need = Literal["all", "both", "one"]
+"""What a question must keep to be counted: a score for every answer, for a right and a wrong one,
+or for any."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A question whose answers all have raw scores.
+
+    Attributes:
+        steps: of each answer in steps, the scores at their ends.
+    """
+
+    question: Question
+    scores: tuple[float, ...]
+    steps: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """Characters of each answer."""
+        return tuple(float(len(text_of(answer))) for answer in self.question.answers)
+
+
+Contender = Callable[[Judged], tuple[float, ...]]
+
+CONTENDERS: dict[str, Contender] = {
+    "model": lambda judged: judged.scores,
+    "length_only": lambda judged: judged.lengths,
+    # All alike: every measure shares ties, which is what guessing comes to on average.
+    "random": lambda judged: (0.0,) * len(judged.scores),
+}
+"""Who ranks the answers. A figure stands beside what the longest answer and a guess would get."""
+
+
+def judge(
+    questions: Sequence[Question],
+    scorer: Scorer,
+    need: Need,
+    counts: Counter[str],
+    desc: str = "scoring",
+) -> list[Judged]:
+    """Score every answer; `counts` says what was left out, and why."""
+    progress = tqdm(
+        zip(questions, scorer.score(questions), strict=True), total=len(questions), desc=desc
+    )
+    found = [_judged(question, readings, need, counts) for question, readings in progress]
+    return [judged for judged in found if judged]
+
+
+def _judged(
+    question: Question, readings: list[Reading], need: Need, counts: Counter[str]
+) -> Judged | None:
+    kept = [index for index, reading in enumerate(readings) if not reading.error]
+    for index, reading in enumerate(readings):
+        if reading.error:
+            counts[left_out(question.kind(index), reading)] += 1
+    if not _is_enough([question.correct[index] for index in kept], len(readings), need):
+        counts["question left with too few answers"] += 1
+        return None
+    read = [readings[index].scores for index in kept]
+    steps = tuple(scores[:-1] for scores in read) if question.stepped else ()
+    return Judged(_only(question, kept), tuple(scores[-1] for scores in read), steps)
+
+
+def _is_enough(correct: list[bool], answers: int, need: Need) -> bool:
+    match need:
+        case "all":
+            return len(correct) == answers > 0
+        case "both":
+            return any(correct) and not all(correct)
+        case "one":
+            return bool(correct)
+
+
+def _only(question: Question, kept: list[int]) -> Question:
+    return replace(
+        question,
+        answers=tuple(question.answers[index] for index in kept),
+        correct=tuple(question.correct[index] for index in kept),
+        kinds=tuple(question.kinds[index] for index in kept) if question.kinds else (),
+    )

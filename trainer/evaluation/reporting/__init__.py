@@ -1,0 +1,1 @@
+"""Figures -> `report.json` and a page with pictures."""

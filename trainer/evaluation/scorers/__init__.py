@@ -1,0 +1,1 @@
+"""Questions in, raw scores out: a network in this process, or a service behind HTTP."""
