@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
         description=_overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND", help="above")
+    commands = found.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", help="above", prog="python -m trainer"
+    )
     for stage, what in STAGES.items():
         command = commands.add_parser(stage, description=f"Run one stage: {what}.")
         _add_recipe(command)

@@ -97,9 +97,10 @@ def _bar(name: str) -> TqdmCallback:
 @contextmanager
 def _told(place: FilePlace) -> Iterator[None]:
     """What a store's client raises, as a message; botocore's errors are no OSErrors."""
+    failures: tuple[type[Exception], ...] = (OSError, *_client_errors(place.files))
     try:
         yield
-    except (OSError, *_client_errors(place.files)) as error:
+    except failures as error:
         raise StageError(
             f"{place.url}: {type(error).__name__}: {error}; check the address, the credentials and "
             "what they allow"

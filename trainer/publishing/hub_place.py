@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from huggingface_hub import (
     CommitOperation,
@@ -44,9 +45,11 @@ class HubPlace:
         return set(found)
 
     def read(self, name: str) -> bytes:
-        with _told(self):
-            file = self.api.hf_hub_download(self.repository, name, revision=self.revision)
-        return Path(file).read_bytes()
+        with _told(self), TemporaryDirectory() as folder:
+            file = self.api.hf_hub_download(
+                self.repository, name, revision=self.revision, local_dir=folder
+            )
+            return Path(file).read_bytes()
 
     def put(self, folder: Path, names: list[str], manifest: str, stale: set[str]) -> None:
         files = [*names, manifest]
