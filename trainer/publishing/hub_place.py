@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+# The hub's own client lets this one's errors through.
+from httpx2 import HTTPError
 from huggingface_hub import (
     CommitOperation,
     CommitOperationAdd,
@@ -15,7 +17,7 @@ from huggingface_hub import (
     HfApi,
     snapshot_download,
 )
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from reward_model.release import sha256
@@ -108,7 +110,7 @@ def _git_hash(file: Path) -> str:
 def _told(place: HubPlace) -> Iterator[None]:
     try:
         yield
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise StageError(
             f"{place.url}: {type(error).__name__}: {first}; check the name, the network, and that "

@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = json.loads(body)
             name = f"{wanted['organization']}/{wanted['name']}"
             self.server.repositories.setdefault(name, {".gitattributes": b"* text\n"})
-            self.server.private.setdefault(name, wanted["private"])
+            self.server.private.setdefault(name, wanted["visibility"] == "private")
             self._json({"url": f"{self.server.url}/{name}"})
             return
         files = self.server.repositories["/".join(parts[2:4])]
@@ -87,16 +87,18 @@ class _Handler(BaseHTTPRequestHandler):
             names = json.loads(body)["paths"]
             self._json([_entry(path, files[path]) for path in names if path in files])
         else:
-            self._commit(files, [json.loads(line) for line in body.splitlines()])
+            self._commit("/".join(parts[2:4]), [json.loads(line) for line in body.splitlines()])
 
-    def _commit(self, files: dict[str, bytes], lines: list[dict[str, dict[str, str]]]) -> None:
+    def _commit(self, name: str, lines: list[dict[str, dict[str, str]]]) -> None:
+        files = self.server.repositories[name]
         for line in lines:
             if str(line["key"]) == "file":
                 files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
             elif str(line["key"]) == "deletedFile":
                 del files[line["value"]["path"]]
         self.server.commits += 1
-        self._json({"success": True, "commitUrl": f"{self.server.url}/c", "commitOid": COMMIT})
+        url = f"{self.server.url}/{name}/commit/{COMMIT}"
+        self._json({"success": True, "commitUrl": url, "commitOid": COMMIT})
 
     def _json(self, value: object) -> None:
         self._answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
