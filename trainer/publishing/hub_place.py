@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ class HubPlace:
                 endpoint=self.api.endpoint,
                 ignore_patterns=[".gitattributes"],
             )
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes, in no release
 
 
 def open_repository(name: str) -> HubPlace:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "0" * 40
 
@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
                 }
             )
         elif parts[4] == "paths-info":
-            names = json.loads(body)["paths"]
+            names = parse_qs(body.decode())["paths"]
             self._json([_entry(path, files[path]) for path in names if path in files])
         else:
             self._commit("/".join(parts[2:4]), [json.loads(line) for line in body.splitlines()])
