@@ -75,7 +75,6 @@ def describe(margins: list[float], temperature: float | None) -> dict[str, float
     """What the temperature does, on the very pairs it was fitted to."""
     facts: dict[str, float | int | None] = {"pairs": len(margins), "nll_of_a_coin": log(2)}
     for name, value in (("raw", 1.0), ("fitted", temperature)):
-        known = value is not None
-        facts[f"nll_{name}"] = negative_log_likelihood(margins, value) if known else None
-        facts[f"ece_{name}"] = expected_calibration_error(margins, value) if known else None
+        facts[f"nll_{name}"] = value and negative_log_likelihood(margins, value)
+        facts[f"ece_{name}"] = value and expected_calibration_error(margins, value)
     return facts

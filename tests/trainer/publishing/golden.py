@@ -24,11 +24,9 @@ def known_scores() -> list[Known]:
     tokenizer = AutoTokenizer.from_pretrained(RELEASE)
     rows = [json.loads(line) for line in (RELEASE / "golden.jsonl").read_text().splitlines()]
     plain = [row for row in rows if "<|" not in row["messages"][-1]["content"]]
-    return [
-        Known(
-            row["messages"],
-            tokenizer.apply_chat_template(row["messages"], return_dict=False),
-            row["score"],
-        )
-        for row in plain
-    ]
+    found = []
+    for row in plain:
+        ids = tokenizer.apply_chat_template(row["messages"], return_dict=False)
+        assert isinstance(ids, list)
+        found.append(Known(row["messages"], [i for i in ids if isinstance(i, int)], row["score"]))
+    return found

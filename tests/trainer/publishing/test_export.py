@@ -50,7 +50,7 @@ def test_trl_loads_it_by_name_and_scores_padded_batches(known: list[Known], tmp_
     model.eval()
     (batch,) = trainer.get_eval_dataloader()
     with torch.inference_mode():
-        _, outputs = trainer.compute_loss(model, batch, return_outputs=True)
+        _, outputs = trainer.compute_loss(model, batch, return_outputs=True)  # type: ignore[no-untyped-call]
     expected = [one.score for one, _ in pairs] + [two.score for _, two in pairs]
     assert outputs.logits[:, 0].tolist() == pytest.approx(expected, abs=TOLERANCE)
 
