@@ -29,6 +29,10 @@ class Calibration(BaseModel):
     `deciles` are that set's own. None in releases of before they were kept, and where scores are
     equal so often that there are none; then they are left out of what is written, so that the seal
     of an older release still holds.
+
+    `temperature` turns a difference of two raw scores of one prompt into a probability:
+    `sigmoid((a - b) / temperature)` that the first answer is the better one. None, and left out
+    likewise, in releases of before it was fitted, and where the reference pairs have no best one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +42,9 @@ class Calibration(BaseModel):
     n: Annotated[int, Field(ge=2)]
     reference: str
     deciles: Deciles | None = Field(None, exclude_if=lambda deciles: deciles is None)
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, exclude_if=lambda temperature: temperature is None
+    )
 
     def apply(self, raw: float) -> float:
         """Standard score: reference standard deviations above the reference mean."""

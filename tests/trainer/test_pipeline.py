@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from reward_model.release import open_release
 from tests.service.fakes import unready
-from trainer.__main__ import STAGES, run_stage
 from trainer.corpus.gather import CorpusConfig
 from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import SPLITS, read_pairs
-from trainer.recipes import Recipe, cpu_tiny
+from trainer.recipes import open_recipe
+from trainer.recipes.recipe import Recipe
+from trainer.running import run_recipe, run_stage
 from trainer.stage import StageError, read_manifest
 from trainer.training.base import BaseConfig
 
@@ -26,19 +26,29 @@ MODULES = ("statistics", "textwrap", "heapq", "bisect", "fractions", "difflib", 
 
 
 def small_recipe() -> Recipe:
-    tiny = cpu_tiny()
-    return replace(
-        tiny,
-        corpus=CorpusConfig(folders=("src",), standard_library=False, installed=False),
-        pairs=PairsConfig(evaluation_share=0.25, calibration_share=0.25, most_held_out=12),
-        base=BaseConfig(vocabulary=400, hidden=32, layers=2, feed_forward=64),
-        warmup=replace(tiny.warmup, steps=3, prompts_per_step=4),
-        pretrain=replace(tiny.pretrain, steps=3, prompts_per_step=2),
-        hard_pairs=PairsConfig(
-            named=False, neighbours=True, methods=0.5, evaluation_share=0.25, calibration_share=0.25
-        ),
-        harden=replace(tiny.harden, steps=3, prompts_per_step=2),
-        evaluate=replace(tiny.evaluate, resamples=50),
+    return (
+        open_recipe("cpu_tiny")
+        .with_config(
+            "corpus", CorpusConfig(folders=("src",), standard_library=False, installed=False)
+        )
+        .with_config(
+            "pairs", PairsConfig(evaluation_share=0.25, calibration_share=0.25, most_held_out=12)
+        )
+        .with_config("base", BaseConfig(vocabulary=400, hidden=32, layers=2, feed_forward=64))
+        .changed("warmup", steps=3, prompts_per_step=4)
+        .changed("pretrain", steps=3, prompts_per_step=2)
+        .with_config(
+            "hard_pairs",
+            PairsConfig(
+                named=False,
+                neighbours=True,
+                methods=0.5,
+                evaluation_share=0.25,
+                calibration_share=0.25,
+            ),
+        )
+        .changed("harden", steps=3, prompts_per_step=2)
+        .changed("evaluate", resamples=50)
     )
 
 
@@ -49,8 +59,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = folder / "src" / module
         target.mkdir(parents=True)
         shutil.copy(Path(sysconfig.get_path("stdlib")) / f"{module}.py", target)
-    for stage in STAGES:
-        run_stage(stage, small_recipe(), folder)
+    run_recipe(small_recipe(), folder, None, None)
     return folder
 
 
@@ -91,13 +100,13 @@ def test_the_log_holds_every_term_of_the_loss(work: Path) -> None:
     assert {"loss_rank", "loss_lm", "loss_tokens", "accuracy"} <= log[-1].keys()
 
 
-def test_a_package_that_was_trained_on_evaluates_nothing(work: Path, tmp_path: Path) -> None:
+def test_a_package_that_was_trained_on_proves_nothing(work: Path, tmp_path: Path) -> None:
     mixed = copy_of(work, tmp_path)
-    recipe = small_recipe()
-    careless = replace(recipe.hard_pairs, evaluation_share=0.0, calibration_share=0.0)
-    run_stage("hard_pairs", replace(recipe, hard_pairs=careless), mixed)
-    with pytest.raises(StageError, match="harden was trained on"):
-        run_stage("evaluate", recipe, mixed)
+    recipe = small_recipe().changed("hard_pairs", evaluation_share=0.0, calibration_share=0.0)
+    run_recipe(recipe, mixed, "hard_pairs", "harden")
+    for stage in ("evaluate", "calibrate"):
+        with pytest.raises(StageError, match="harden was trained on"):
+            run_stage(stage, recipe, mixed)
 
 
 def test_what_was_made_from_another_output_is_not_published(work: Path, tmp_path: Path) -> None:
@@ -106,9 +115,39 @@ def test_what_was_made_from_another_output_is_not_published(work: Path, tmp_path
     manifest.write_text(manifest.read_text() + "\n")
     with pytest.raises(StageError, match="run calibrate again"):
         run_stage("publish", small_recipe(), stale)
-    other = replace(small_recipe().publish, checkpoint="pretrain")
+    other = small_recipe().changed("publish", checkpoint="pretrain")
     with pytest.raises(StageError, match="calibrate read harden and pretrain is published"):
-        run_stage("publish", replace(small_recipe(), publish=other), work)
+        run_stage("publish", other, work)
+
+
+def test_only_what_is_not_up_to_date_runs(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = copy_of(work, tmp_path)
+    run_recipe(small_recipe(), again, None, None)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [f"{stage}: skipped, it is up to date" for stage in small_recipe().stages]
+
+    other = small_recipe().changed("publish", version="2")
+    run_recipe(other, again, "evaluate", None)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "evaluate: skipped, it is up to date"
+    assert printed[1] == 'publish: runs, because its config is another: version "1" -> "2"'
+    assert open_release(again / "release").version == "2"
+
+
+def test_the_release_names_every_stage_that_led_to_it(work: Path) -> None:
+    training = json.loads((work / "release" / "release.json").read_text())["training"]
+    assert set(training["stages"]) == set(small_recipe().stages) - {"publish"}
+    assert training["publish"]["inputs"].keys() == {"pairs", "harden", "calibrate", "evaluate"}
+    assert list(training["stages"]).index("base") < list(training["stages"]).index("warmup")
+
+
+def test_the_calibration_says_what_its_temperature_does(work: Path) -> None:
+    facts = read_manifest(work / "calibrate")["pairs"]
+    assert facts["pairs"] > 0
+    temperature = open_release(work / "release").calibration.temperature  # type: ignore[union-attr]
+    assert (temperature is None) == (facts["nll_fitted"] is None)
 
 
 def copy_of(work: Path, folder: Path) -> Path:

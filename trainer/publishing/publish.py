@@ -2,10 +2,12 @@
 
 import platform
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import JsonValue
@@ -17,29 +19,22 @@ from reward_model.encoding import Encoder
 from reward_model.manifest import EncodingFacts, Golden, Manifest, Turn
 from reward_model.release import Release
 from trainer.evaluation import evaluate
+from trainer.lineage import lineage
 from trainer.pairs.row import Pairs, conversation, read_pairs
 from trainer.publishing import calibrate
 from trainer.publishing.card import card
-from trainer.stage import StageError, commit, manifest_hash, read_manifest
+from trainer.stage import StageError, commit, config_hash, manifest_hash, read_manifest
 
-_STAGES = (
-    "corpus",
-    "pairs",
-    "base",
-    "warmup",
-    "pretrain",
-    "hard_pairs",
-    "harden",
-    "calibrate",
-    "evaluate",
-)
 _CHECKPOINT = (
     "config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json",
+    "model*.safetensors",  # one file, or shards
+    "model.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
     "chat_template.jinja",
 )
+"""Patterns. What is not there is not needed; what else a stage left there is not the model."""
+_REPORT = ("report.*", "*.svg")
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,8 @@ class PublishConfig:
         command: the exact command that made it.
         golden_prompts: held-out prompts whose answers become golden scores.
         tolerance: largest difference a server may show from a golden score, in float32.
+        pairs: stage of pairs whose held-out prompts these are.
+        calibration, evaluation: stages that calibrated and evaluated the checkpoint.
     """
 
     name: str
@@ -58,43 +55,53 @@ class PublishConfig:
     checkpoint: str = "pretrain"
     golden_prompts: int = 6
     tolerance: float = 1e-3
+    pairs: str = "pairs"
+    calibration: str = "calibrate"
+    evaluation: str = "evaluate"
 
 
 def run(config: PublishConfig, inputs: Path, output: Path) -> None:
     """Read every stage below `inputs`; write the release. Nothing readable is left if it fails.
 
     Raises:
-        StageError: a stage was made from another output of an earlier one than is there now.
+        StageError: the stages do not make one line, or one has not finished.
     """
-    require_one_line(inputs, config.checkpoint)
+    stages = one_line(config, inputs)
     with release.writing(output) as draft:
-        for name in _CHECKPOINT:
-            shutil.copy(inputs / config.checkpoint / name, draft / name)
-        for name in ("report.json", "accuracy.svg"):
-            shutil.copy(inputs / "evaluate" / name, draft / name)
-        report = evaluate.read(inputs / "evaluate")
+        _copy(inputs / config.checkpoint, _CHECKPOINT, draft)
+        _copy(inputs / config.evaluation, _REPORT, draft)
+        report = evaluate.read(inputs / config.evaluation)
         (draft / "README.md").write_text(card(config.name, config.version, config.command, report))
         checkpoint = release.open_release(inputs / config.checkpoint)
         tokenizer = load_tokenizer(checkpoint)
         _write_golden(config, inputs, draft / release.GOLDEN, checkpoint, tokenizer)
-        manifest = _manifest(config, inputs, draft, tokenizer)
+        manifest = _manifest(config, inputs, draft, tokenizer, stages)
         release.write_manifest(draft, manifest)
     release.open_release(output)
 
 
-def require_one_line(inputs: Path, checkpoint: str) -> None:
-    """Every stage was made from what is there now; calibration and report are the checkpoint's."""
-    for stage in _STAGES:
-        manifest = read_manifest(inputs / stage)
-        for name, expected in manifest["inputs"].items():
-            if manifest_hash(inputs / name) != expected:
-                raise StageError(f"{name} has changed since {stage} read it: run {stage} again")
-    for stage in ("calibrate", "evaluate"):
+def one_line(config: PublishConfig, inputs: Path) -> dict[str, dict[str, Any]]:
+    """Manifests of all stages that led here, each made from what is there now.
+
+    Raises:
+        StageError: one was not, or calibration or report are of another checkpoint.
+    """
+    for stage in (config.calibration, config.evaluation):
         read = read_manifest(inputs / stage)["config"]["checkpoint"]
-        if read != checkpoint:
+        if read != config.checkpoint:
             raise StageError(
-                f"{stage} read {read} and {checkpoint} is published: run {stage} on it"
+                f"{stage} read {read} and {config.checkpoint} is published: run {stage} on it"
             )
+    return lineage(inputs, list(_reads(config)))
+
+
+def _reads(config: PublishConfig) -> tuple[str, ...]:
+    return (config.pairs, config.checkpoint, config.calibration, config.evaluation)
+
+
+def _copy(source: Path, patterns: Iterable[str], target: Path) -> None:
+    for file in sorted({file for pattern in patterns for file in source.glob(pattern)}):
+        shutil.copy(file, target / file.name)
 
 
 def _write_golden(
@@ -105,7 +112,7 @@ def _write_golden(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     """Scores of the plain forward, one text at a time: what any other loader would get."""
-    rows = read_pairs(inputs / "pairs", "evaluation")[: config.golden_prompts]
+    rows = read_pairs(inputs / config.pairs, "evaluation")[: config.golden_prompts]
     model = load_model(checkpoint).eval()
     encoder = Encoder(tokenizer, max_tokens=tokenizer.model_max_length, pad_id=None)
     with output.open("w") as stream:
@@ -135,7 +142,11 @@ def _plain_score(model: PreTrainedModel, encoder: Encoder, messages: tuple[Turn,
 
 
 def _manifest(
-    config: PublishConfig, inputs: Path, draft: Path, tokenizer: PreTrainedTokenizerBase
+    config: PublishConfig,
+    inputs: Path,
+    draft: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    stages: dict[str, dict[str, Any]],
 ) -> Manifest:
     return Manifest(
         name=config.name,
@@ -143,9 +154,9 @@ def _manifest(
         files={name: release.sha256(draft / name) for name in release.file_names(draft)},
         encoding=_encoding(tokenizer),
         dtype="float32",
-        calibration=calibrate.read(inputs / "calibrate"),
+        calibration=calibrate.read(inputs / config.calibration),
         golden_tolerance=config.tolerance,
-        training=_training(config, inputs),
+        training=_training(config, inputs, stages),
     )
 
 
@@ -162,17 +173,30 @@ def _encoding(tokenizer: PreTrainedTokenizerBase) -> EncodingFacts:
     )
 
 
-def _training(config: PublishConfig, inputs: Path) -> dict[str, JsonValue]:
-    """Everything each stage recorded but its training log, and what it ran on."""
-    stages = {stage: read_manifest(inputs / stage) for stage in _STAGES}
-    for manifest in stages.values():
-        manifest.pop("log", None)
+def _training(
+    config: PublishConfig, inputs: Path, stages: dict[str, dict[str, Any]]
+) -> dict[str, JsonValue]:
+    """Everything each stage recorded but its training log, and what this one ran on."""
     facts: dict[str, JsonValue] = {
         name: version(name) for name in ("torch", "transformers", "tokenizers")
+    }
+    recorded = {
+        stage: {name: fact for name, fact in manifest.items() if name != "log"}
+        for stage, manifest in stages.items()
     }
     return facts | {
         "command": config.command,
         "published_at_commit": commit(),
         "python": platform.python_version(),
-        "stages": dict(stages),
+        "publish": _own_record(config, inputs),
+        "stages": dict(recorded),
+    }
+
+
+def _own_record(config: PublishConfig, inputs: Path) -> dict[str, JsonValue]:
+    """What other stages write into their manifests: by it a release is known to be up to date."""
+    return {
+        "config": asdict(config),
+        "config_sha256": config_hash(config),
+        "inputs": {name: manifest_hash(inputs / name) for name in _reads(config)},
     }

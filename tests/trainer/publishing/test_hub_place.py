@@ -1,0 +1,78 @@
+"""A push to the hub is one commit. The server is ours, the client and the protocol its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+from huggingface_hub import HfApi
+
+from reward_model.release import open_release
+from tests.releases import make_release
+from tests.trainer.publishing.hub import Hub, running
+from trainer.publishing.hub_place import HubPlace, open_repository
+from trainer.publishing.push import push
+from trainer.stage import StageError
+
+
+@pytest.fixture(autouse=True)
+def _online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' environment says offline; this hub is on this machine."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with running() as server:
+        yield server
+
+
+def place_on(hub: Hub) -> HubPlace:
+    return HubPlace("owner/tiny", api=HfApi(endpoint=hub.url, token="hf_test"))
+
+
+def test_pushed_in_one_commit_and_read_back(hub: Hub, tmp_path: Path) -> None:
+    release, place = make_release(tmp_path / "release"), place_on(hub)
+    assert "pushed test-rm 1 to hf://owner/tiny" in push(release, place)
+    assert (hub.commits, hub.private) == (1, {"owner/tiny": True})
+    (tmp_path / "copy").mkdir()
+    place.download(tmp_path / "copy")
+    assert open_release(tmp_path / "copy").version == "1"
+    assert "nothing was pushed" in push(release, place)
+    assert hub.commits == 1
+
+
+def test_another_release_is_replaced_only_by_force(hub: Hub, tmp_path: Path) -> None:
+    release, place = make_release(tmp_path / "release"), place_on(hub)
+    other = make_release(tmp_path / "other", golden_error=1.0)
+    push(release, place)
+    with pytest.raises(StageError, match="replace it with --force"):
+        push(other, place)
+    push(other, place, force=True)
+    assert place.differing(other, ["golden.jsonl", "release.json"]) == []
+
+
+def test_what_is_damaged_there_is_seen_and_mended(hub: Hub, tmp_path: Path) -> None:
+    release, place = make_release(tmp_path / "release"), place_on(hub)
+    push(release, place)
+    hub.repositories["owner/tiny"]["golden.jsonl"] = b"{}"
+    assert place.differing(release, ["config.json", "golden.jsonl"]) == ["golden.jsonl"]
+    push(release, place)
+    assert place.differing(release, ["golden.jsonl"]) == []
+
+
+def test_a_hub_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with running() as server:
+        place = place_on(server)
+    with pytest.raises(StageError, match="check the name, the network"):
+        push(make_release(tmp_path / "release"), place)
+
+
+@pytest.mark.parametrize("name", ["owner", "owner/name/more", "../x", ""])
+def test_a_name_that_is_none(name: str) -> None:
+    with pytest.raises(StageError, match="write hf://owner/name"):
+        open_repository(name)
+
+
+def test_a_revision_may_be_named() -> None:
+    assert open_repository("owner/name@v1").url == "hf://owner/name@v1"

@@ -1,0 +1,86 @@
+"""What a person at the command line sees."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.releases import make_release
+from trainer.cli import main
+from trainer.recipes import RECIPES
+from trainer.stages import STAGES
+
+
+def test_help_names_every_stage_tool_and_recipe_and_costs_no_torch() -> None:
+    script = "import sys; from trainer.cli import parser; print(parser().format_help())\n"
+    script += "print(sorted(sys.modules.keys() & {'torch', 'transformers', 'scipy'}))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    words = run.stdout.split()
+    assert {*STAGES, *RECIPES, "run", "plan", "show", "verify", "push"} <= set(words)
+    assert words[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", [["pretrain"], ["run"], ["plan"], ["show"], ["push"]])
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    assert f"trainer {command[0]}" in capsys.readouterr().out
+
+
+def test_a_plan_in_place_of_a_run_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["--recipe", "codepmp_qwen2_7b", "--work", str(tmp_path), "--gpus", "64", "--dry-run"]
+    assert main(["run", *run]) == 0
+    assert main(["pretrain", *run]) == 0
+    printed = capsys.readouterr().out
+    assert "N = 7,615,616,512" in printed
+    assert "64 x H200" in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_is_a_line_and_a_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["--recipe", "cpu_tiny", "--work", str(tmp_path)]
+    assert main(["pairs", *run]) == 1
+    assert "run `python -m trainer corpus` first" in capsys.readouterr().err
+    assert main(["pairs", *run, "--set", "pairs.seed=x"]) == 1
+    assert capsys.readouterr().err.startswith("trainer pairs: --set pairs.seed=x: ")
+    assert main(["hard_pairs", "--recipe", "codepmp_qwen2_7b", "--work", str(tmp_path)]) == 1
+    assert "has no stage hard_pairs" in capsys.readouterr().err
+
+
+def test_what_is_shown_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "--recipe", "cpu_tiny", "--set", "pretrain.steps=50"]) == 0
+    assert "pretrain.steps=50" in capsys.readouterr().out.splitlines()
+
+
+def test_a_missing_package_names_the_command_that_installs_it(tmp_path: Path) -> None:
+    """Seen by an interpreter that has hidden it."""
+    script = "import sys; sys.modules['datasketch'] = None\n"
+    script += "from trainer.cli import main\n"
+    script += f"sys.exit(main(['corpus', '--recipe', 'cpu_tiny', '--work', {str(tmp_path)!r}]))"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert run.stderr == (
+        "trainer corpus: datasketch is not installed: run scripts/install trainer\n"
+    )
+
+
+def test_a_release_is_verified_and_pushed_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release, target = make_release(tmp_path / "release"), str(tmp_path / "models" / "tiny")
+    assert main(["push", str(release), target]) == 0
+    assert capsys.readouterr().out.startswith("pushed test-rm 1 to ")
+    assert main(["verify", target]) == 0
+    assert "test-rm 1: every file" in capsys.readouterr().out
+    shutil.rmtree(release)
+    assert main(["push", str(release), target]) == 1
+    assert "no such directory" in capsys.readouterr().err

@@ -1,0 +1,42 @@
+"""What devices can do, by their makers' data sheets, and how many of them there are."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Dense bfloat16 products at the most, and memory in bytes; None is not looked at."""
+
+    name: str
+    flops: float
+    memory: float | None
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Equal devices that share a model's training (full sharding).
+
+    Attributes:
+        mfu: share of the peak that is reached; what is computed twice counts twice.
+    """
+
+    gpu: Gpu
+    count: int
+    mfu: float
+
+    @property
+    def flops(self) -> float:
+        return self.gpu.flops * self.count * self.mfu
+
+
+GPUS = {
+    "a100": Gpu("A100 80 GB", 312e12, 80e9),
+    "h100": Gpu("H100 SXM 80 GB", 989e12, 80e9),
+    "h200": Gpu("H200 141 GB", 989e12, 141e9),
+    "b200": Gpu("B200 180 GB", 2250e12, 180e9),
+    "l4": Gpu("L4 24 GB", 121e12, 24e9),
+    "l40s": Gpu("L40S 48 GB", 362e12, 48e9),
+    "rtx4090": Gpu("RTX 4090 24 GB", 165e12, 24e9),
+    # No data sheet: two AVX-512 cores reach some 0.2e12 in float32, see docs/architecture.md.
+    "cpu": Gpu("two cores with AVX-512", 0.3e12, None),
+}

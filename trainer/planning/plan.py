@@ -1,0 +1,165 @@
+"""A recipe, devices and perhaps data -> what each stage will take."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.planning.cost import (
+    Memory,
+    Tokens,
+    checkpoint_bytes,
+    forward_flops,
+    training_flops,
+    training_memory,
+)
+from trainer.planning.gpus import Fleet
+from trainer.planning.lengths import Lengths, assumed, measured
+from trainer.planning.run import Run, run_of
+from trainer.planning.shape import KNOWN, Shape, read_shape
+from trainer.recipes.recipe import Recipe
+from trainer.stage import StageError
+
+_HELD_OUT = 1500
+"""Rows of a held-out split while nobody knows."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What a stage will take, nothing if it runs no model; `notes` say what that rests on."""
+
+    stage: str
+    notes: tuple[str, ...]
+    tokens: float = 0.0
+    flops: float = 0.0
+    memory: Memory | None = None
+    seconds: float = 0.0
+    disk: float = 0.0
+
+
+def plan(recipe: Recipe, stages: list[str], fleet: Fleet, work: Path | None) -> list[StagePlan]:
+    """One for each stage; `work` is where data and checkpoints may already be.
+
+    Raises:
+        StageError: a model's shape is not known.
+    """
+    planner = _Planner(recipe, fleet, work)
+    return [planner.stage(stage) for stage in stages]
+
+
+@dataclass(frozen=True)
+class _Planner:
+    recipe: Recipe
+    fleet: Fleet
+    work: Path | None
+
+    def stage(self, stage: str) -> StagePlan:
+        config = self.recipe[stage].config
+        if run := run_of(config):
+            return self._training(stage, run)
+        fields = dataclasses.asdict(config)
+        checkpoint = fields.get("checkpoint")
+        if stage == "publish" or "layers" in fields:
+            shape = self.shape(checkpoint or stage)
+            return StagePlan(stage, ("writes a checkpoint",), disk=checkpoint_bytes(shape))
+        if checkpoint:
+            return self._scoring(stage, checkpoint, fields.get("pairs", "pairs"))
+        return StagePlan(stage, ("runs no model",))
+
+    def _training(self, stage: str, run: Run) -> StagePlan:
+        shape, lengths = self.shape(run.start), self.lengths(run.pairs, run.start, run.most_tokens)
+        steps = _steps(run, lengths)
+        step = _step_tokens(run, lengths)
+        tokens = Tokens(*(steps * value for value in dataclasses.astuple(step)))
+        flops = training_flops(shape, tokens, recompute=run.recompute)
+        memory = training_memory(shape, run, step.computed, self.fleet.count)
+        return StagePlan(
+            stage,
+            (
+                f"{steps:,} steps of {run.prompts_per_step:,} prompts, N = {shape.parameters:,}",
+                lengths.source,
+                *_warnings(memory, self.fleet, run),
+            ),
+            tokens=tokens.computed,
+            flops=flops,
+            memory=memory,
+            seconds=flops / self.fleet.flops,
+            disk=checkpoint_bytes(shape, run),
+        )
+
+    def _scoring(self, stage: str, checkpoint: str, pairs: str) -> StagePlan:
+        shape, lengths = self.shape(checkpoint), self.lengths(pairs, checkpoint, None)
+        tokens = lengths.held_out * lengths.computed()
+        flops = forward_flops(shape, tokens, lengths.held_out * lengths.seen())
+        memory = Memory(4.0 * (shape.parameters + shape.hidden), 0.0, 0.0, 0.0)
+        notes = (f"scores {lengths.held_out:,} held-out rows", lengths.source)
+        seconds = flops / self.fleet.flops
+        return StagePlan(stage, notes, tokens, flops, memory, seconds)
+
+    def shape(self, start: str) -> Shape:
+        """Of a stage's checkpoint, or of a model that is named by directory or hub id."""
+        if start not in self.recipe.stages:
+            return KNOWN[start] if start in KNOWN else read_shape(Path(start))
+        config = self.recipe[start].config
+        if run := run_of(config):
+            return self.shape(run.start)
+        fields = dataclasses.asdict(config)
+        if "layers" not in fields:
+            raise StageError(f"{start} makes no model: a plan cannot follow what starts from it")
+        return Shape(
+            layers=fields["layers"],
+            hidden=fields["hidden"],
+            heads=fields["heads"],
+            key_value_heads=fields["key_value_heads"],
+            head_width=fields["hidden"] // fields["heads"],
+            feed_forward=fields["feed_forward"],
+            vocabulary=fields["vocabulary"],
+            tied=True,
+        )
+
+    def lengths(self, pairs: str, start: str, most_tokens: int | None) -> Lengths:
+        fields = (
+            dataclasses.asdict(self.recipe[pairs].config) if pairs in self.recipe.stages else {}
+        )
+        if self.work and (found := measured(self.work / pairs, self._tokenizer(start))):
+            return found
+        kinds = fields.get("generate")
+        rivals = float(sum(kinds.values())) if isinstance(kinds, dict) else 1.0
+        return assumed(rivals, fields.get("most_held_out") or _HELD_OUT, most_tokens)
+
+    def _tokenizer(self, start: str) -> Path | None:
+        """The first that is there, going back from where a stage starts."""
+        folder = Path(start) if start not in self.recipe.stages else (self.work or Path()) / start
+        if (folder / "tokenizer.json").is_file() or start not in self.recipe.stages:
+            return folder / "tokenizer.json"
+        run = run_of(self.recipe[start].config)
+        return self._tokenizer(run.start) if run else None
+
+
+def _steps(run: Run, lengths: Lengths) -> int:
+    if run.steps is not None:
+        return run.steps
+    if lengths.rows is None:
+        raise StageError("a plan by epochs needs the pairs: name a --work that has them, or steps")
+    return max(1, round(run.epochs * lengths.rows / run.prompts_per_step))
+
+
+def _step_tokens(run: Run, lengths: Lengths) -> Tokens:
+    prompts, rejected = run.prompts_per_step, run.with_rejected
+    predicted = lengths.answer + (lengths.prompt if run.lm_on_prompt else 0.0)
+    return Tokens(
+        computed=prompts * lengths.computed(with_rejected=rejected),
+        predicted=prompts * predicted if run.weights.lm else 0.0,
+        seen=prompts * lengths.seen(with_rejected=rejected),
+    )
+
+
+def _warnings(memory: Memory, fleet: Fleet, run: Run) -> tuple[str, ...]:
+    room = fleet.gpu.memory
+    if room is None or memory.total < 0.9 * room:
+        return ()
+    unused = {"recompute": not run.recompute, "accumulate": True, "LoRA": not run.lora}
+    remedies = ", ".join(name for name, free in unused.items() if free)
+    return (
+        f"DOES NOT FIT: {memory.total / 1e9:.0f} GB of {room / 1e9:.0f} GB; try {remedies}, or "
+        "more devices",
+    )

@@ -1,0 +1,54 @@
+"""What a plan needs to know of a training stage: fields of its config, as its manifest has them."""
+
+import dataclasses
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from trainer.stage import Row
+
+
+class Weights(BaseModel):
+    """Of the losses; a loss without weight costs nothing."""
+
+    rank: float = 1.0
+    lm: float = 1.0
+
+
+class Lora(BaseModel):
+    """Of adapters."""
+
+    rank: int
+    quantised: bool = False
+
+
+class Run(BaseModel):
+    """See `trainer.training`. A field that a stage's config has not is at what it does without."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    start: str
+    prompts_per_step: int
+    steps: int | None = None
+    epochs: float = 1.0
+    accumulate: int = 1
+    pairs: str = "pairs"
+    weights: Weights = Weights()
+    with_rejected: bool = True
+    lm_on_prompt: bool = False
+    optimiser: Literal["muon", "adamw"] = "muon"
+    most_tokens: int | None = None
+    recompute: bool = False
+    lora: Lora | None = None
+    save_every: int = 0
+    keep: int = 2
+
+
+def run_of(config: Row) -> Run | None:
+    """None when the stage does not train."""
+    fields = dataclasses.asdict(config)
+    if not {"start", "prompts_per_step"} <= fields.keys():
+        return None
+    if mixture := fields.get("mixture"):
+        fields["pairs"] = mixture[0]["stage"]
+    return Run.model_validate(fields)

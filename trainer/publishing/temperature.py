@@ -1,0 +1,45 @@
+"""Temperature scaling (arXiv 1706.04599) of score differences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
+
+
+def fit_temperature(margins: Sequence[float]) -> float | None:
+    """T that minimises the mean of -log sigmoid(margin / T) over pairs, chosen less rejected score.
+
+    None where there is no such T: without a single pair ranked wrong, ever smaller ones are ever
+    better; where margins are not positive on average, ever larger ones are.
+    """
+    margins_P = np.asarray(margins, dtype=np.float64)
+    if not len(margins_P) or margins_P.min() >= 0 or margins_P.mean() <= 0:
+        return None
+    scale = float(np.abs(margins_P).mean())
+    # The loss is convex in 1/T, which the logarithm keeps unimodal and free of units.
+    found = minimize_scalar(
+        lambda log_t: negative_log_likelihood(margins_P, scale * float(np.exp(log_t))),
+        bracket=(-2.0, 2.0),
+    )
+    return scale * float(np.exp(found.x))
+
+
+def negative_log_likelihood(margins: Sequence[float] | np.ndarray, temperature: float) -> float:
+    """Mean over pairs, in nats; a coin has log 2."""
+    return float(np.logaddexp(0.0, -np.asarray(margins) / temperature).mean())
+
+
+def expected_calibration_error(
+    margins: Sequence[float], temperature: float, bins: int = 10
+) -> float:
+    """Mean gap between the probability said and the share right, over bins of equal probability.
+
+    Of the side that is preferred, whose probability is 0.5 to 1; ties count half.
+    """
+    margins_P = np.asarray(margins, dtype=np.float64)
+    said = expit(np.abs(margins_P) / temperature)
+    right = np.where(margins_P == 0, 0.5, margins_P > 0)
+    place = np.minimum(((said - 0.5) * 2 * bins).astype(int), bins - 1)
+    gaps = [abs(said[place == b].sum() - right[place == b].sum()) for b in range(bins)]
+    return float(sum(gaps) / len(margins_P))

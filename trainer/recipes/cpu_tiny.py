@@ -1,0 +1,82 @@
+"""The whole thread in minutes on two cores, from what is installed anyway."""
+
+from trainer.corpus import gather
+from trainer.corpus.gather import CorpusConfig
+from trainer.evaluation import evaluate
+from trainer.evaluation.evaluate import EvaluateConfig
+from trainer.pairs import make
+from trainer.pairs.embedded import GenerateConfig
+from trainer.pairs.make import PairsConfig
+from trainer.publishing import calibrate, publish
+from trainer.publishing.calibrate import CalibrateConfig
+from trainer.publishing.publish import PublishConfig
+from trainer.recipes.recipe import Recipe, Stage
+from trainer.training import base, pretrain
+from trainer.training.base import BaseConfig
+from trainer.training.loss import LossWeights
+from trainer.training.pretrain import PretrainConfig, warm_up
+
+
+def recipe() -> Recipe:
+    return Recipe(
+        "cpu_tiny",
+        {
+            "corpus": Stage(gather.run, CorpusConfig(most_per_package=400)),
+            "pairs": Stage(make.run, PairsConfig(most_held_out=300)),
+            "base": Stage(base.run, BaseConfig()),
+            "warmup": Stage(
+                pretrain.run,
+                warm_up(start="base", steps=120, prompts_per_step=24, learning_rate=4e-3),
+            ),
+            "pretrain": Stage(
+                pretrain.run,
+                PretrainConfig(
+                    start="warmup",
+                    steps=120,
+                    prompts_per_step=8,
+                    learning_rate=2e-3,
+                    weights=LossWeights(tokens=1.0),
+                ),
+            ),
+            "hard_pairs": Stage(make.run, hard_pairs()),
+            "harden": Stage(
+                pretrain.run,
+                PretrainConfig(
+                    start="pretrain",
+                    pairs="hard_pairs",
+                    steps=40,
+                    prompts_per_step=8,
+                    learning_rate=1.5e-3,
+                    weights=LossWeights(lm=0.3, tokens=1.0),
+                    decay=0.6,
+                ),
+            ),
+            "calibrate": Stage(calibrate.run, CalibrateConfig(checkpoint="harden")),
+            "evaluate": Stage(evaluate.run, EvaluateConfig(checkpoint="harden")),
+            "publish": Stage(
+                publish.run,
+                PublishConfig(
+                    name="cpu-tiny", version="1", command="runs/tiny.sh", checkpoint="harden"
+                ),
+            ),
+        },
+    )
+
+
+def hard_pairs() -> PairsConfig:
+    """What a first round of training leaves to be learnt: single slips, relevance without names.
+
+    Short functions show more of both for each token.
+    """
+    return PairsConfig(
+        seed=2,
+        named=False,
+        undescribed=0.0,
+        methods=0.4,
+        neighbours=True,
+        most_characters=500,
+        most_held_out=0,
+        generate=GenerateConfig(
+            mutants=6, truncated=1, repeated=1, other_functions=2, other_bodies=1
+        ),
+    )

@@ -1,0 +1,25 @@
+"""The embedded default: `cpu_tiny` with more packages and steps; three hours on two cores."""
+
+from dataclasses import replace
+
+from trainer.corpus.gather import CorpusConfig
+from trainer.pairs.make import PairsConfig
+from trainer.recipes import cpu_tiny
+from trainer.recipes.recipe import Recipe
+
+
+def recipe() -> Recipe:
+    return (
+        replace(cpu_tiny.recipe(), name="tiny_code_rm")
+        .with_config("corpus", CorpusConfig(folders=("packages",), installed=False))
+        .with_config("pairs", PairsConfig())
+        .changed("warmup", steps=1300, decay=0.2)
+        .changed("pretrain", steps=1250)
+        .changed("harden", steps=2400, prompts_per_step=12)
+        .changed(
+            "publish",
+            name="tiny-code-rm",
+            version="2026-11-21.3",
+            command="runs/tiny_code_rm.sh",
+        )
+    )
