@@ -1,0 +1,39 @@
+"""One run in several processes: FSDP2 through accelerate, started by torchrun.
+
+    torchrun --nproc-per-node 8 -m trainer pretrain --recipe NAME --work DIR
+
+There is nothing to set: torchrun's environment says how many processes there are.
+"""
+
+import os
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+
+def count() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this process writes what all of them made."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def shard_on_cpu(accelerator: Accelerator, plugin: FullyShardedDataParallelPlugin) -> None:
+    """accelerate 1.15 takes FSDP for devices alone; gloo does as well, and tests need no GPU."""
+    accelerator.state.distributed_type = DistributedType.FSDP
+    accelerator.state.fsdp_plugin = plugin
+
+
+def whole_state(model: nn.Module) -> dict[str, Tensor]:
+    """All weights, on CPU, gathered from all processes; only the main one gets them."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    return dict(get_model_state_dict(model, options=options))
+
+
+def device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
