@@ -42,7 +42,7 @@ def arguments(
         dataloader_pin_memory=False,
         seed=config.seed,
         data_seed=config.seed,
-        **_sharding(model),
+        **_sharding(config, model),
     )
 
 
@@ -74,10 +74,12 @@ def _report_to(config: TrainConfig) -> str:
     return "wandb"
 
 
-def _sharding(model: PreTrainedModel) -> dict[str, object]:
+def _sharding(config: TrainConfig, model: PreTrainedModel) -> dict[str, object]:
     """Each layer is a unit that FSDP2 gathers and frees; sharded checkpoints, resumed the same."""
     if processes.count() == 1:
         return {}
+    if config.optimiser == "muon":
+        raise StageError('Muon looks at whole matrices, and processes have parts: set "adamw"')
     return {
         "fsdp": True,
         "fsdp_config": {

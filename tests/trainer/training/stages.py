@@ -69,7 +69,13 @@ def weights(stage: Path) -> dict[str, Tensor]:
 
 def command(config: PretrainConfig, work: Path, name: str) -> list[str]:
     """What runs a stage in a process of its own, after an interpreter and its options."""
-    return ["-m", "tests.trainer.training.stage_process", json.dumps(asdict(config)), str(work), name]
+    return [
+        "-m",
+        "tests.trainer.training.stage_process",
+        json.dumps(asdict(config)),
+        str(work),
+        name,
+    ]
 
 
 def environment() -> dict[str, str]:

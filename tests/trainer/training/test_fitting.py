@@ -18,7 +18,9 @@ def encoder(limit: int) -> Encoder:
 
 
 def longest(pairs: list[Pairs]) -> int:
-    texts = [(row.prompt, t) for row in pairs for t in (row.chosen, *(c.text for c in row.rejected))]
+    texts = [
+        (row.prompt, t) for row in pairs for t in (row.chosen, *(c.text for c in row.rejected))
+    ]
     return max(encoder(10_000).count(conversation(*text)) for text in texts)
 
 

@@ -1,4 +1,4 @@
-"""Whole runs on a tiny model, in float32: one way of running is another one, to the bit or nearly."""
+"""Whole runs on a tiny model, in float32: one way of running is as good as another."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -99,9 +99,14 @@ def test_adapters_are_merged_into_a_checkpoint_that_loads_plainly(work: Path) ->
     tuned = run(config, work, "tuned")
     before, after = weights(work / "base"), weights(tuned)
     assert before.keys() == after.keys()
-    changed = {name for name in after if not torch.equal(before[name].bfloat16(), after[name].bfloat16())}
+    changed = {
+        name for name in after if not torch.equal(before[name].bfloat16(), after[name].bfloat16())
+    }
     assert "score.weight" in changed
-    assert {"model.layers.0.self_attn.q_proj.weight", "model.layers.1.mlp.up_proj.weight"} <= changed
+    assert {
+        "model.layers.0.self_attn.q_proj.weight",
+        "model.layers.1.mlp.up_proj.weight",
+    } <= changed
     assert "model.embed_tokens.weight" not in changed
     model = AutoModelForSequenceClassification.from_pretrained(tuned)
     ids = AutoTokenizer.from_pretrained(tuned)("def add(a, b)", return_tensors="pt")["input_ids"]
@@ -129,7 +134,9 @@ def test_adapters_learn_what_the_merged_checkpoint_has(work: Path) -> None:
 
 
 def test_recomputing_activations_changes_nothing(work: Path) -> None:
-    assert gap(run(CONFIG, work, "kept"), run(replace(CONFIG, recompute=True), work, "again")) < 1e-6
+    assert (
+        gap(run(CONFIG, work, "kept"), run(replace(CONFIG, recompute=True), work, "again")) < 1e-6
+    )
 
 
 def test_four_bits_need_a_gpu_and_say_so(work: Path) -> None:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ def test_branch_points_are_in_the_stable_phase_and_grow_as_the_paper_has_them(
     points = schedule.branch_points
     assert all(schedule.warmup <= p <= total - schedule.decay for p in points)
     assert pytest.approx(1.1892, abs=1e-4) == GROWTH
-    assert all(later <= (earlier + 1) * GROWTH + 1 for earlier, later in zip(points, points[1:]))  # noqa: B905
+    assert all(later <= (earlier + 1) * GROWTH + 1 for earlier, later in pairwise(points))
     if points:
         assert points[-1] * GROWTH + 1 > total - schedule.decay
 
