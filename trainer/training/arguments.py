@@ -2,10 +2,11 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from trainer.stage import StageError
 from trainer.training import processes
@@ -74,7 +75,7 @@ def _report_to(config: TrainConfig) -> str:
     return "wandb"
 
 
-def _sharding(config: TrainConfig, model: PreTrainedModel) -> dict[str, object]:
+def _sharding(config: TrainConfig, model: PreTrainedModel) -> dict[str, Any]:
     """Each layer is a unit that FSDP2 gathers and frees; sharded checkpoints, resumed the same."""
     if processes.count() == 1:
         return {}

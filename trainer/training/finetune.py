@@ -6,13 +6,19 @@ has learnt (arXiv 2410.02229). A base without one gets a fresh head.
 
 import random
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from reward_model.encoding import Encoder
 from trainer.pairs.row import Pairs, read_pairs
+from trainer.training import processes
 from trainer.training.config import TrainConfig
+from trainer.training.joint import JointModel
 from trainer.training.loss import LossWeights
 from trainer.training.run import Data, train
+from trainer.training.start import Start
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,28 @@ def run(config: FinetuneConfig, inputs: Path, output: Path) -> None:
         held_out=[row for mix in config.mixture for row in _rows(mix, inputs, "evaluation")],
         stages=[inputs / mix.stage for mix in config.mixture],
     )
-    train(config, data, inputs, output)
+    train(config, data, inputs, output, _examine)
+
+
+def _examine(data: Data, encoder: Encoder, start: Start, model: JointModel) -> dict[str, object]:
+    """What the doctor finds, shown and for the manifest.
+
+    Raises:
+        StageError: training would be worthless, or its figures wrong.
+    """
+    if find_spec("trainer.preferences") is None:
+        return {}
+    doctor = import_module("trainer.preferences.doctor")
+    facts = doctor.ModelFacts(
+        tokenizer=start.tokenizer,
+        head_trainable=all(weight.requires_grad for weight in model.head.parameters()),
+        pad_id=start.model.config.pad_token_id,
+    )
+    findings = doctor.examine(data.rows, data.held_out, encoder, facts)
+    if processes.is_main():
+        print(doctor.report(findings))
+    findings.refuse()
+    return {"doctor": findings.facts()}
 
 
 def _rows(mix: Mix, inputs: Path, split: str, seed: int | None = None) -> list[Pairs]:

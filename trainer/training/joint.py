@@ -5,6 +5,7 @@ is where FSDP has gathered them.
 """
 
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 from transformers import PreTrainedModel
 
 from reward_model.attention import grow
@@ -16,7 +17,6 @@ from trainer.training.loss import (
     centring_sum,
     like,
     lm_sum,
-    logsigmoid,
     ranking_sum,
     token_shares,
 )

@@ -17,6 +17,7 @@ from trainer.training.batches import Batch, Totals
 from trainer.training.config import TrainConfig
 from trainer.training.held_out import HeldOut
 from trainer.training.joint import JointModel
+from trainer.training.loss import JointLoss
 from trainer.training.meter import Meter
 from trainer.training.optimisers import optimiser_of
 
@@ -68,7 +69,7 @@ class PackedTrainer(Trainer):
         assert isinstance(num_items_in_batch, Totals)
         device = self.args.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self._config.bf16):
-            terms = model(batch, num_items_in_batch)
+            terms: JointLoss = model(batch, num_items_in_batch)
         self._meter.add(terms)
         return terms.total(self._config.weights) * self.args.world_size
 
@@ -85,6 +86,9 @@ class PackedTrainer(Trainer):
         found = self._held_out.measure(self.model_wrapped, self.accelerator)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
         return metrics
 
     def log(self, logs: dict[str, float], *rest: Any) -> None:

@@ -1,5 +1,7 @@
 """Adapters on a network's linear layers, by PEFT, and a plain network again at the end."""
 
+import warnings
+
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -22,7 +24,9 @@ def add_adapters(model: PreTrainedModel, lora: Lora) -> PeftModel:
         exclude_modules=["score"],
         modules_to_save=["score"],
     )
-    adapted = get_peft_model(model, config)
+    with warnings.catch_warnings():  # PEFT 0.21 asks by a name that transformers 5.23 deprecates
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        adapted = get_peft_model(model, config)
     assert isinstance(adapted, PeftModel)
     return adapted
 

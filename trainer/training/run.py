@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from reward_model.encoding import Encoder
 from trainer.pairs.row import Pairs
-from trainer.stage import Draft, StageError, manifest_hash, writing_stage
+from trainer.stage import MANIFEST, Draft, StageError, manifest_hash, writing_stage
 from trainer.training import checkpoints, processes
 from trainer.training.arguments import arguments, log_writers
 from trainer.training.batches import Collator
@@ -45,7 +45,7 @@ class Data:
     lm_on_prompt: bool = False
 
 
-Examine = Callable[[Data, Encoder, Start], dict[str, object]]
+Examine = Callable[[Data, Encoder, Start, JointModel], dict[str, object]]
 """Looks at everything before the first step; what it returns goes into the manifest."""
 
 
@@ -60,7 +60,7 @@ def train(
         StageError: config, rows, start and processes do not go together.
     """
     folder = find(config.start, inputs)
-    reads = [*data.stages, *([folder] if folder.parent == inputs else [])]
+    reads = [*data.stages, *([folder] if (folder / MANIFEST).is_file() else [])]
     with _stage(config, output, reads) as draft:
         start = load_start(
             folder,
@@ -68,12 +68,14 @@ def train(
             with_lm=config.weights.lm > 0,
             quantised=bool(config.lora and config.lora.quantised),
         )
+        model = _model(config, start)
         encoder = _encoder(config, start.tokenizer)
-        facts = examine(data, encoder, start) if examine else {}
+        facts = examine(data, encoder, start, model) if examine else {}
         counts: Counter[str] = Counter()
         data = _fitting(config, data, encoder, counts)
         schedule = schedule_of(config, len(data.rows))
-        run = _Run(config, data, start, encoder, schedule, inputs, output)
+        identity = Identity.of(config, {read.name: manifest_hash(read) for read in reads})
+        run = _Run(config, data, model, encoder, schedule, identity, inputs, output)
         checkpoint = run.checkpoint()
         trainer = run.trainer(checkpoint)
         trainer.train(str(checkpoint) if checkpoint else None)
@@ -93,29 +95,27 @@ class _Run:
 
     config: TrainConfig
     data: Data
-    start: Start
+    model: JointModel
     encoder: Encoder
     schedule: Schedule
+    identity: Identity
     inputs: Path
     output: Path
 
     def trainer(self, checkpoint: Path | None) -> PackedTrainer:
-        config, model = self.config, self.start.model
+        config = self.config
         collator = Collator(self.encoder, self.data.with_rejected, self.data.lm_on_prompt)
-        if config.lora:
-            add_adapters(model, config.lora)
-        if config.recompute:
-            model.activation_checkpointing_enable({"use_reentrant": False})
+        folder = checkpoints.folder_of(self.output)
         return PackedTrainer(
             config=config,
-            model=JointModel(model, config.weights, self.start.output),
-            args=arguments(config, self.schedule, checkpoints.folder_of(self.output), model),
+            model=self.model,
+            args=arguments(config, self.schedule, folder, self.model.network),
             train_dataset=self.data.rows,
             eval_dataset=self.data.held_out or None,
             data_collator=collator,
             held_out=self._held_out(collator),
             callbacks=[
-                Keeper(config, self.schedule, self._identity()),
+                Keeper(config, self.schedule, self.identity),
                 *log_writers(config, self.output, checkpoints.step_of(checkpoint)),
             ],
         )
@@ -123,14 +123,10 @@ class _Run:
     def checkpoint(self) -> Path | None:
         """Of this stage if it was interrupted, or of the one it branches from."""
         branch = self.config.branch_from
-        found = checkpoints.to_resume(self.output, self._identity())
+        found = checkpoints.to_resume(self.output, self.identity)
         if found or branch is None:
             return found
-        return checkpoints.to_branch(branch, self.inputs, self._identity())
-
-    def _identity(self) -> Identity:
-        hashes = {folder.name: manifest_hash(folder) for folder in self.data.stages}
-        return Identity.of(self.config, hashes)
+        return checkpoints.to_branch(branch, self.inputs, self.identity)
 
     def _held_out(self, collator: Collator) -> HeldOut | None:
         if not self.data.held_out:
@@ -146,6 +142,14 @@ def _stage(
     if not processes.is_main():
         return nullcontext()
     return writing_stage(config, output, reads=reads)
+
+
+def _model(config: TrainConfig, start: Start) -> JointModel:
+    if config.lora:
+        add_adapters(start.model, config.lora)
+    if config.recompute:
+        start.model.activation_checkpointing_enable({"use_reentrant": False})
+    return JointModel(start.model, config.weights, start.output)
 
 
 def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> Encoder:

@@ -159,7 +159,7 @@ def _weight_files(folder: Path) -> list[Path]:
 def _four_bits() -> dict[str, object]:
     """How transformers loads linear layers in NF4, as arXiv 2305.14314 does; the head stays."""
     from transformers import BitsAndBytesConfig
-    from transformers.utils import is_bitsandbytes_available
+    from transformers.utils.import_utils import is_bitsandbytes_available
 
     if not torch.cuda.is_available() or not is_bitsandbytes_available():
         raise StageError(

@@ -56,10 +56,10 @@ def make_base(folder: Path, architecture: str = "llama", **changes: object) -> N
         make_checkpoint(draft.path, architecture, **shape)  # type: ignore[arg-type]  # config entries
 
 
-def make_work(folder: Path, count: int = 20, **changes: object) -> Path:
+def make_work(folder: Path, count: int = 20) -> Path:
     """A folder with stages `pairs` and `base`."""
     make_pairs(folder / "pairs", rows(count), rows(6, "held-out"))
-    make_base(folder / "base", **changes)
+    make_base(folder / "base")
     return folder
 
 

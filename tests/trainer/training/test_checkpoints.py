@@ -26,6 +26,7 @@ from trainer.training import checkpoints, pretrain
 from trainer.training.checkpoints import Identity, folder_of
 from trainer.training.config import TrainConfig
 from trainer.training.pretrain import PretrainConfig
+from trainer.training.schedule import Schedule
 
 CONFIG = PretrainConfig(
     start="base",
@@ -91,7 +92,7 @@ def interrupted(work: Path, config: TrainConfig, step: int) -> Path:
     """A whole checkpoint, as far as what is asked of it here goes."""
     checkpoint = folder_of(work / "stage") / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
-    keeper = checkpoints.Keeper(config, checkpoints.Schedule(60, 1, 10), identity(config))
+    keeper = checkpoints.Keeper(config, Schedule(60, 1, 10), identity(config))
     keeper._mark(checkpoint)
     return checkpoint
 

@@ -152,7 +152,7 @@ def test_a_margin_is_what_a_pair_must_clear(checkpoint: Path) -> None:
 
 def test_an_output_embedding_of_its_own_is_used_and_trained(checkpoint: Path) -> None:
     model, encoder = load(checkpoint)
-    output = nn.Parameter(torch.randn_like(model.get_input_embeddings().weight))
+    output = nn.Parameter(torch.randn(model.config.vocab_size, model.config.hidden_size))
     batch = Collator(encoder).batch(ROWS)
     loss = JointModel(model, LossWeights(rank=0.0), output)(batch)
     loss.lm.backward()

@@ -177,8 +177,9 @@ def test_a_fresh_head_depends_on_the_seed_alone(tmp_path: Path) -> None:
     )
     causal.save_pretrained(tmp_path / "causal")
     make_tokenizer().save_pretrained(tmp_path / "causal")
-    heads = [load_start(tmp_path / "causal", seed=s, with_lm=False).model.score for s in (1, 1, 2)]
-    same, again, other = (head.weight for head in heads)
+    starts = [load_start(tmp_path / "causal", seed=seed, with_lm=False) for seed in (1, 1, 2)]
+    same, again, other = (s.model.get_parameter("score.weight") for s in starts)
+    assert all(start.fresh_head for start in starts)
     assert torch.equal(same, again)
     assert not torch.equal(same, other)
 

@@ -58,8 +58,9 @@ def theirs(
         train_dataset=as_trl_has_it(given, margins=bool(weights.margin)),
         processing_class=load_start(checkpoint, seed=1, with_lm=False).tokenizer,
     )
+    assert isinstance(trainer.train_dataset, Dataset)
     batch = trainer.data_collator(list(trainer.train_dataset))
-    loss = trainer.compute_loss(model, batch)
+    loss: object = trainer.compute_loss(model, batch)  # type: ignore[no-untyped-call]  # TRL's
     assert isinstance(loss, Tensor)
     return loss, model
 
