@@ -113,14 +113,22 @@ class Keeper(TrainerCallback):
         self._identity = identity
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self,
+        args: TrainingArguments,  # noqa: ARG002 - the signature is theirs
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
     ) -> None:
         """A checkpoint of the last step would be resumed with one step too many."""
         control.should_save |= state.global_step in self._branch_points
         control.should_save &= state.global_step < state.max_steps
 
     def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: Any,
     ) -> None:
         if torch.distributed.is_initialized():
             torch.distributed.barrier()  # until then, another process may not have written its part

@@ -32,7 +32,8 @@ def shard_on_cpu(accelerator: Accelerator, plugin: FullyShardedDataParallelPlugi
 def whole_state(model: nn.Module) -> dict[str, Tensor]:
     """All weights, on CPU, gathered from all processes; only the main one gets them."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    return dict(get_model_state_dict(model, options=options))
+    state = get_model_state_dict(model, options=options)
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def device() -> str:
