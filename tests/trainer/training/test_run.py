@@ -113,7 +113,9 @@ def test_adapters_are_merged_into_a_checkpoint_that_loads_plainly(work: Path) ->
     served = RewardNetwork.load(open_release(tuned), device="cpu", dtype="float32")
     encoder = Encoder(served.tokenizer, max_tokens=512, pad_id=None)
     sequence = encoder.checked(ids[0].tolist())
-    assert served.score([sequence])[0][0] == pytest.approx(float(model(ids).logits), abs=1e-5)
+    with torch.inference_mode():
+        score = float(model(ids).logits)
+    assert served.score([sequence])[0][0] == pytest.approx(score, abs=1e-5)
 
 
 def test_adapters_learn_what_the_merged_checkpoint_has(work: Path) -> None:
