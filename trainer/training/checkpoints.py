@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch.distributed
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.stage import Row, StageError
@@ -130,8 +129,7 @@ class Keeper(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002
         **_: Any,
     ) -> None:
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()  # until then, another process may not have written its part
+        processes.wait()  # until then, another may not have written its part
         if processes.is_main():
             assert args.output_dir
             self._mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")

@@ -5,12 +5,13 @@
 There is nothing to set: torchrun's environment says how many processes there are.
 """
 
+import atexit
 import os
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 
@@ -21,6 +22,19 @@ def count() -> int:
 def is_main() -> bool:
     """Whether this process writes what all of them made."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def wait() -> None:
+    """Until all processes are here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+@atexit.register
+def _leave() -> None:
+    """gloo's threads abort a process that ends with its group."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def shard_on_cpu(accelerator: Accelerator, plugin: FullyShardedDataParallelPlugin) -> None:

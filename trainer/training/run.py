@@ -87,6 +87,7 @@ def train(
             draft.facts["log"] = trainer.state.log_history
     if draft:
         checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
+    processes.wait()
 
 
 @dataclass(frozen=True)
