@@ -32,7 +32,7 @@ def rows(count: int, name: str = "row", weight: float = 1.0) -> list[Pairs]:
         Pairs(
             f"{name}-{number}",
             f"{name}-{number}",
-            f"{_VERBS[number % 8]} {number} numbers",
+            f"{name}: {_VERBS[number % 8]} {number} numbers",
             f"def {_VERBS[number % 8]}(a, b): return a + {number}",
             (
                 Candidate("mutant", f"def {_VERBS[number % 8]}(a, b): return a - {number}", 0.5),
