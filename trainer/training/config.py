@@ -36,6 +36,8 @@ class TrainConfig:
     Attributes:
         start: stage whose checkpoint it starts from, or a directory or hub id of a causal language
             model or of a sequence classifier.
+        end_token: what ends a text, where the start's tokenizer says that its pad does; one of its
+            vocabulary, as <|im_end|> is for Qwen2.
         steps: optimiser steps; None follows from `epochs`.
         epochs: passes over the rows, when `steps` is None. In a pass, no row comes twice.
         prompts_per_step: each with its chosen and all its rejected answers; over all processes.
@@ -69,6 +71,7 @@ class TrainConfig:
     start: str
     prompts_per_step: int
     learning_rate: float
+    end_token: str | None = None
     steps: int | None = None
     epochs: float = 1.0
     accumulate: int = 1

@@ -49,8 +49,8 @@ class PackedTrainer(Trainer):
         self._meter.begin_step()
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         own = [sample["batch"].totals for sample in samples]
-        sums = torch.tensor([[t.pairs, t.lm] for t in own], dtype=torch.float64).sum(0)
-        pairs, lm = self.accelerator.reduce(sums.float().to(device)).tolist()
+        sums = torch.tensor([sum(t.pairs for t in own), sum(t.lm for t in own)], device=device)
+        pairs, lm = self.accelerator.reduce(sums).tolist()
         return samples, Totals(pairs, lm)
 
     def compute_loss(

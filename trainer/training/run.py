@@ -67,6 +67,7 @@ def train(
             seed=config.seed,
             with_lm=config.weights.lm > 0,
             quantised=bool(config.lora and config.lora.quantised),
+            end_token=config.end_token,
         )
         model = _model(config, start)
         encoder = _encoder(config, start.tokenizer)

@@ -61,20 +61,29 @@ def find(start: str, inputs: Path) -> Path:
         raise StageError(f"no stage {start} below {inputs} has finished; {error}") from error
 
 
-def load_start(folder: Path, *, seed: int, with_lm: bool, quantised: bool = False) -> Start:
+def load_start(
+    folder: Path,
+    *,
+    seed: int,
+    with_lm: bool,
+    quantised: bool = False,
+    end_token: str | None = None,
+) -> Start:
     """Load what training starts from.
 
     Args:
         seed: of a fresh score head.
         with_lm: whether there will be a language-model loss, which needs an output embedding.
         quantised: load linear layers in 4 bits (QLoRA).
+        end_token: ends a text in place of the tokenizer's own.
 
     Raises:
         StageError: the checkpoint could be trained, and served wrongly or not at all.
     """
-    tokenizer = _load_tokenizer(folder)
+    tokenizer = _load_tokenizer(folder, end_token)
     model, fresh = _load_model(folder, seed, quantised=quantised)
     model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.eos_token_id = tokenizer.eos_token_id
     output = None
     if with_lm and not model.config.tie_word_embeddings:
         output = nn.Parameter(_output_embedding(folder).float())
@@ -86,13 +95,17 @@ def save_output(output: Tensor, folder: Path) -> None:
     save_file({_NAMES[0]: output.to(torch.bfloat16).contiguous()}, folder / OUTPUT)
 
 
-def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def _load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if end_token is not None:
+        if end_token not in tokenizer.get_vocab():
+            raise StageError(f"{folder}: end_token {end_token} is not in its vocabulary")
+        tokenizer.eos_token = end_token
     if tokenizer.pad_token in (None, tokenizer.eos_token):
         raise StageError(
             f"{folder}: its tokenizer pads with {tokenizer.pad_token!r}, which loaders take for "
-            "the end of a text: give it a pad token of its own"
+            "the end of a text: give it a pad token of its own, or set end_token"
         )
     if not tokenizer.chat_template:
         raise StageError(f"{folder}: its tokenizer has no chat template: save it with one")

@@ -30,7 +30,7 @@ from trainer.training.schedule import Schedule
 
 CONFIG = PretrainConfig(
     start="base",
-    steps=60,
+    steps=40,
     prompts_per_step=4,
     learning_rate=1e-3,
     bf16=False,

@@ -186,6 +186,18 @@ def test_a_fresh_head_depends_on_the_seed_alone(tmp_path: Path) -> None:
     assert not torch.equal(same, other)
 
 
+def test_an_end_token_parts_the_end_of_a_text_from_its_pad(tmp_path: Path) -> None:
+    make_base(tmp_path / "base", pad_is_eos=True)
+    with pytest.raises(StageError, match="set end_token"):
+        load_start(tmp_path / "base", seed=1, with_lm=False)
+    with pytest.raises(StageError, match="not in its vocabulary"):
+        load_start(tmp_path / "base", seed=1, with_lm=False, end_token="<|nothing|>")
+    start = load_start(tmp_path / "base", seed=1, with_lm=False, end_token="<|end|>")
+    assert start.tokenizer.eos_token == "<|end|>"
+    assert start.model.config.eos_token_id == start.tokenizer.eos_token_id
+    assert start.model.config.pad_token_id == start.tokenizer.pad_token_id
+
+
 def test_a_step_that_cannot_be_shared_says_by_what_to_divide(work: Path) -> None:
     with pytest.raises(StageError, match="make it a multiple of 3"):
         run(replace(CONFIG, accumulate=3), work, "odd")
