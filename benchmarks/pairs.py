@@ -25,25 +25,29 @@ class _Problem(TypedDict):
     candidates: list[_Solution]
 
 
-def read_pairs(folder: Path, rivals: int, seed: int = 0) -> list[Pairs]:
-    """A row for each right solution that has `rivals` wrong ones of the same family of models.
+def read_pairs(
+    folder: Path, rivals: int, *, same_family: bool = True, seed: int = 0
+) -> list[Pairs]:
+    """A row for each right solution that has `rivals` wrong ones, of the same family of models.
 
     From `candidates/` of the data folder, or from the folder itself.
-    Within a family, because across families the longer solution is usually the better model's.
+    Within a family, because across families the longer solution is usually the better model's; for
+    speed alone that does not matter, and few families have many wrong ones.
     """
     rng = random.Random(seed)
     nested = folder / "candidates" / FILE
     with gzip.open(nested if nested.exists() else folder / FILE, "rt", encoding="utf-8") as stream:
         problems: list[_Problem] = [json.loads(line) for line in stream]
-    rows = [row for problem in problems for row in _rows(problem, rivals, rng)]
+    rows = [row for problem in problems for row in _rows(problem, rivals, rng, same_family)]
     rng.shuffle(rows)
     return rows
 
 
-def _rows(problem: _Problem, rivals: int, rng: random.Random) -> Iterator[Pairs]:
+def _rows(problem: _Problem, rivals: int, rng: random.Random, same_family: bool) -> Iterator[Pairs]:
     families: defaultdict[str, list[_Solution]] = defaultdict(list)
     for solution in problem["candidates"]:
-        families[solution["model"].partition("/")[0]].append(solution)
+        family = solution["model"].partition("/")[0] if same_family else "any"
+        families[family].append(solution)
     for family, solutions in families.items():
         wrong = [s for s in solutions if not s["correct"]]
         for number, right in enumerate(s for s in solutions if s["correct"]):

@@ -149,7 +149,12 @@ def main() -> None:
 def _works(options: argparse.Namespace) -> list[Work]:
     names = {1: "one right and one wrong", 4: "one right and four wrong"}
     return [
-        Work(name, read_pairs(options.data, rivals), options.pairs // rivals, rivals)
+        Work(
+            name,
+            read_pairs(options.data, rivals, same_family=rivals == 1),
+            options.pairs // rivals,
+            rivals,
+        )
         for rivals, name in names.items()
     ]
 
@@ -209,8 +214,8 @@ def _introduction(model: Path, options: argparse.Namespace) -> str:
     return (
         f"{parameters / 1e6:.1f} M parameters, {options.dtype}, {options.pairs} pairs a step, "
         f"{options.steps} steps a turn after one that does not count, {options.repeats} turns. "
-        "GSM8K problems with right and wrong solutions of one family of models. TRL gets its pairs "
-        "tokenised; ours are tokenised while the clock runs. Neither recomputes activations."
+        "GSM8K problems with right and wrong solutions, of one family of models where there is one "
+        "of each. TRL gets its pairs tokenised; ours are tokenised while the clock runs. Neither recomputes activations."
     )
 
 
@@ -229,9 +234,7 @@ def _as_pairs(rows: list[Pairs]) -> Dataset:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument(
-        "--candidates", type=Path, required=True, help="labelled solutions, gzipped"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with candidates/")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--pairs", type=int, default=16, help="a step; a multiple of 4")
     parser.add_argument("--steps", type=int, default=4, help="of a turn")

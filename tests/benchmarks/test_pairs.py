@@ -25,5 +25,6 @@ def test_a_right_solution_meets_wrong_ones_of_its_own_family(tmp_path: Path) -> 
     assert found.keys() == {"2", "two"}
     assert found["two"] == {"five"}
     assert found["2"] < {"3", "4"}
+    assert len(read_pairs(tmp_path, rivals=3, same_family=False)) == 2
     (row,) = read_pairs(tmp_path, rivals=2)
     assert {c.text for c in row.rejected} == {"3", "4"}
