@@ -147,16 +147,14 @@ def main() -> None:
 
 
 def _works(options: argparse.Namespace) -> list[Work]:
+    """As many rows as a turn takes, so that all arms see the same."""
     names = {1: "one right and one wrong", 4: "one right and four wrong"}
-    return [
-        Work(
-            name,
-            read_pairs(options.data, rivals, same_family=rivals == 1),
-            options.pairs // rivals,
-            rivals,
-        )
-        for rivals, name in names.items()
-    ]
+    works = []
+    for rivals, name in names.items():
+        rows = read_pairs(options.data, rivals, same_family=rivals == 1)
+        each = options.pairs // rivals
+        works.append(Work(name, rows[: each * (options.steps + 1)], each, rivals))
+    return works
 
 
 def _measure(
@@ -215,7 +213,8 @@ def _introduction(model: Path, options: argparse.Namespace) -> str:
         f"{parameters / 1e6:.1f} M parameters, {options.dtype}, {options.pairs} pairs a step, "
         f"{options.steps} steps a turn after one that does not count, {options.repeats} turns. "
         "GSM8K problems with right and wrong solutions, of one family of models where there is one "
-        "of each. TRL gets its pairs tokenised; ours are tokenised while the clock runs. Neither recomputes activations."
+        "of each. TRL gets its pairs tokenised; ours are tokenised while the clock runs. Neither "
+        "recomputes activations."
     )
 
 
