@@ -71,7 +71,8 @@ class PackedTrainer(Trainer):
         with torch.autocast(device, torch.bfloat16, enabled=self._config.bf16):
             terms: JointLoss = model(batch, num_items_in_batch)
         self._meter.add(terms)
-        return terms.total(self._config.weights) * self.args.world_size
+        world: int = self.args.world_size
+        return terms.total(self._config.weights) * world
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         network = model or self.model
