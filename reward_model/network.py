@@ -123,7 +123,7 @@ class RewardNetwork:
     @torch.inference_mode()
     def _try_packing(self) -> str | None:
         """Switch packed attention on if it is exact here; otherwise return the reason."""
-        if reason := _unpackable(self.model):
+        if reason := unpackable(self.model):
             return reason
         usual = self.model.config._attn_implementation
         reason = self._check_packing()
@@ -154,20 +154,21 @@ def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
     return hidden_1TD[0]
 
 
-def scores_at(model: PreTrainedModel, hidden: Tensor, indices: list[int]) -> Tensor:
-    """Scalar head [len(indices)] in float32, applied to the tokens read and to no others."""
-    return scores_of(model, hidden[torch.tensor(indices, device=hidden.device)])
-
-
 def scores_of(model: PreTrainedModel, rows: Tensor) -> Tensor:
     """Scalar head [len(rows)] in float32, of last hidden states [len(rows), hidden]."""
     head = model.score
     assert isinstance(head, nn.Linear)
+    return head_scores(head, rows)
+
+
+def head_scores(head: nn.Linear, rows: Tensor) -> Tensor:
+    """The same of a head by itself, as training has it."""
     with torch.autocast(rows.device.type, enabled=False):
         return nn.functional.linear(rows.float(), head.weight.float()).squeeze(-1)
 
 
-def _unpackable(model: PreTrainedModel) -> str | None:
+def unpackable(model: PreTrainedModel) -> str | None:
+    """Why a model's texts cannot be packed; None when they can."""
     config = model.config
     if config.model_type not in _PACKABLE:
         return f"architecture {config.model_type!r} is not packed yet"

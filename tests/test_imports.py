@@ -40,7 +40,7 @@ MODEL_FILES = {
 HEAVY = {
     "torch": MODEL_FILES,
     "transformers": MODEL_FILES,
-    "peft": {"reward_model/merging.py"},
+    "peft": {"reward_model/merging.py", "trainer/training/lora.py"},
     "vllm": {"service/engines/vllm_engine.py"},
     "opentelemetry": {"service/traces.py"},
 }

@@ -1,36 +1,55 @@
 """Pairs -> a packed batch with what the losses need to find in it."""
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from reward_model.encoding import Encoder, TooLong
+from reward_model.encoding import Encoder
 from reward_model.packing import Packed, Sequence, pack, shared_prefix
 from trainer.pairs.row import Pairs, Request, conversation
-from trainer.stage import StageError
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What sums over an optimiser step are divided by, all its micro-batches and processes counted.
+
+    Attributes:
+        pairs: weights of all pairs.
+        lm: weights of all tokens that the language-model loss predicts.
+    """
+
+    pairs: float
+    lm: float
 
 
 @dataclass(frozen=True)
 class Batch:
     """A packed batch. Scores are in the order of `score_at`, flat indices of read tokens.
 
-    Pair i compares scores `chosen[i]` and `rejected[i]`. The hidden state at `lm_at[i]` predicts
-    token `lm_targets[i]`; all of these belong to chosen answers. `tokens[i]` compares pair i token
-    by token from where its texts part: flat indices in the chosen and in the rejected answer.
+    Pair i compares scores `chosen[i]` and `rejected[i]`, weighs `weights[i]`, and is known to be
+    `margins[i]` apart. The hidden state at `lm_at[i]` predicts token `lm_targets[i]`, which weighs
+    `lm_weights[i]`; all of these belong to chosen answers. `tokens[i]` compares pair i token by
+    token from where its texts part: flat indices in the chosen and in the rejected answer.
     """
 
     packed: Packed
     score_at: list[int]
     chosen: list[int]
     rejected: list[int]
+    weights: list[float]
+    margins: list[float]
     lm_at: list[int]
     lm_targets: list[int]
+    lm_weights: list[float]
     tokens: list[tuple[list[int], list[int]]]
 
+    @property
+    def totals(self) -> Totals:
+        return Totals(sum(self.weights), sum(self.lm_weights))
 
-@dataclass
+
+@dataclass(frozen=True)
 class Collator:
-    """Encodes and packs rows. Too long texts are left out, and counted by kind in `counts`.
+    """Encodes and packs rows that fit, as `trainer.training.fitting` leaves them.
 
     Attributes:
         with_rejected: whether rejected answers come along; a language-model warm-up has none.
@@ -40,48 +59,34 @@ class Collator:
     encoder: Encoder
     with_rejected: bool = True
     lm_on_prompt: bool = False
-    counts: Counter[str] = field(default_factory=Counter)
 
     def __call__(self, rows: list[Pairs]) -> dict[str, Batch]:
         return {"batch": self.batch(rows)}
 
     def batch(self, rows: Iterable[Pairs]) -> Batch:
-        sequences: list[Sequence] = []
-        chosen: list[int] = []
-        rejected: list[int] = []
-        for row in rows:
-            first = len(sequences)
-            sequences += self._sequences(row)
-            rivals = range(first + 1, len(sequences))
-            chosen += [first] * len(rivals)
-            rejected += rivals
-        if not sequences:
-            limit = self.encoder.max_tokens
-            raise StageError(f"no row of a batch fits into {limit} tokens: filter the pairs")
-        return _packed(sequences, chosen, rejected)
+        return _packed([_Family(row, self._sequences(row)) for row in rows])
 
     def _sequences(self, row: Pairs) -> list[Sequence]:
-        """The chosen answer first, reading every token that predicts; none when it is too long."""
-        answer = self._encode("chosen", row.prompt, row.chosen)
-        if answer is None:
-            return []
+        """The chosen answer first, reading every token that predicts."""
+        answer = self.encoder.encode(conversation(row.prompt, row.chosen))
         rivals = row.rejected if self.with_rejected else ()
-        encoded = [self._encode(rival.kind, row.prompt, rival.text) for rival in rivals]
+        encoded = [self.encoder.encode(conversation(row.prompt, rival.text)) for rival in rivals]
         start = 0 if self.lm_on_prompt else self._prompt_length(row.prompt, answer) - 1
         reading = Sequence(answer.ids, tuple(range(start, len(answer.ids))))
-        return [reading, *(_read_from_parting(answer, rival) for rival in encoded if rival)]
-
-    def _encode(self, kind: str, prompt: Request, answer: str) -> Sequence | None:
-        try:
-            return self.encoder.encode(conversation(prompt, answer))
-        except TooLong:
-            self.counts[f"{kind}: too long"] += 1
-            return None
+        return [reading, *(_read_from_parting(answer, rival) for rival in encoded)]
 
     def _prompt_length(self, prompt: Request, answer: Sequence) -> int:
         """Tokens before the answer: those it shares with an answer that says nothing."""
         empty = self.encoder.encode(conversation(prompt, ""))
         return shared_prefix(empty.ids, answer.ids)
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A row and its sequences, the chosen answer's first."""
+
+    row: Pairs
+    sequences: list[Sequence]
 
 
 def _read_from_parting(answer: Sequence, rival: Sequence) -> Sequence:
@@ -90,22 +95,34 @@ def _read_from_parting(answer: Sequence, rival: Sequence) -> Sequence:
     return Sequence(rival.ids, tuple(range(parting, len(rival.ids))))
 
 
-def _packed(sequences: list[Sequence], chosen: list[int], rejected: list[int]) -> Batch:
+def _packed(families: list[_Family]) -> Batch:
     """A sequence's last read is its score's; a chosen one's others predict the next tokens."""
-    packed = pack(sequences)
-    answers = sorted(set(range(len(sequences))) - set(rejected))
-    return Batch(
-        packed=packed,
-        score_at=[reads[-1] for reads in packed.reads],
-        chosen=chosen,
-        rejected=rejected,
-        lm_at=[index for i in answers for index in packed.reads[i][:-1]],
-        lm_targets=[sequences[i].ids[p + 1] for i in answers for p in sequences[i].read_at[:-1]],
-        tokens=[
-            _aligned(sequences[c], sequences[r], packed.reads[c], packed.reads[r])
-            for c, r in zip(chosen, rejected, strict=True)
-        ],
-    )
+    packed = pack([sequence for family in families for sequence in family.sequences])
+    batch = Batch(packed, [reads[-1] for reads in packed.reads], [], [], [], [], [], [], [], [])
+    first = 0
+    for family in families:
+        _add_answer(batch, family, packed.reads[first])
+        _add_pairs(batch, family, first)
+        first += len(family.sequences)
+    return batch
+
+
+def _add_answer(batch: Batch, family: _Family, reads: list[int]) -> None:
+    chosen = family.sequences[0]
+    batch.lm_at.extend(reads[:-1])
+    batch.lm_targets.extend(chosen.ids[position + 1] for position in chosen.read_at[:-1])
+    batch.lm_weights.extend([family.row.weight] * (len(reads) - 1))
+
+
+def _add_pairs(batch: Batch, family: _Family, first: int) -> None:
+    chosen, *rivals = family.sequences
+    reads = batch.packed.reads
+    for place, rival in enumerate(rivals):
+        batch.chosen.append(first)
+        batch.rejected.append(first + 1 + place)
+        batch.weights.append(family.row.weight)
+        batch.margins.append(family.row.rejected[place].margin)
+        batch.tokens.append(_aligned(chosen, rival, reads[first], reads[first + 1 + place]))
 
 
 def _aligned(

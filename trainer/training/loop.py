@@ -1,101 +1,112 @@
-"""transformers' Trainer over packed batches: ours are the loss and the choice of optimiser."""
+"""transformers' Trainer over packed batches: ours are the loss, its totals, and the optimiser."""
 
-from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import FullyShardedDataParallelPlugin
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon, Optimizer
-from transformers import PreTrainedModel, Trainer
+from torch.optim import Optimizer
+from transformers import Trainer
+from transformers.utils import SAFE_WEIGHTS_NAME
 
-from trainer.training.batches import Batch
-from trainer.training.loss import LossWeights, joint_loss
+from trainer.training import processes
+from trainer.training.batches import Batch, Totals
+from trainer.training.config import TrainConfig
+from trainer.training.held_out import HeldOut
+from trainer.training.joint import JointModel
+from trainer.training.loss import JointLoss
+from trainer.training.meter import Meter
+from trainer.training.optimisers import optimiser_of
 
 
 class PackedTrainer(Trainer):
-    """Trains on `Batch`es with the joint loss, and logs its terms and the accuracy."""
+    """Trains a `JointModel` on `Batch`es; logs the loss's terms and the accuracy."""
 
-    def __init__(self, *, weights: LossWeights, autocast: bool, **rest: Any) -> None:
-        super().__init__(**rest)
-        self._weights = weights
-        self._autocast = autocast
-        self._seen: defaultdict[str, list[Tensor]] = defaultdict(list)
+    loss_is_scaled_for_ga = True  # by the totals of the whole step
+
+    def __init__(
+        self, *, config: TrainConfig, model: JointModel, held_out: HeldOut | None, **rest: Any
+    ) -> None:
+        super().__init__(model=model, **rest)
+        self._config = config
+        self._held_out = held_out
+        self._meter = Meter()
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp_plugin_args and processes.device() == "cpu":
+            plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
+            processes.shard_on_cpu(self.accelerator, plugin)
+            self.is_fsdp_enabled = True
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The micro-batches of a step, and the `Totals` of all processes."""
+        self._meter.begin_step()
+        samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        own = [sample["batch"].totals for sample in samples]
+        sums = torch.tensor([sum(t.pairs for t in own), sum(t.lm for t in own)], device=device)
+        pairs, lm = self.accelerator.reduce(sums).tolist()
+        return samples, Totals(pairs, lm)
 
     def compute_loss(
         self,
         model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002 - the signature is theirs
+        num_items_in_batch: Any = None,
     ) -> Tensor:
-        """`weights.rank * L_RM + weights.lm * L_LM` of one packed batch."""
-        assert isinstance(model, PreTrainedModel)
+        """This micro-batch's part of the step's loss.
+
+        Times the processes: what each of them computes is averaged, and the parts are to be added.
+        """
         assert not return_outputs, "a packed batch has no outputs per example"
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=self._autocast):
-            batch: Batch = inputs["batch"]
-            loss = joint_loss(model, batch)
-        self._note("loss_rank", loss.rank)
-        self._note("loss_lm", loss.lm)
-        self._note("loss_tokens", loss.tokens)
-        if len(loss.margins):
-            self._note("accuracy", loss.accuracy)
-        return loss.total(self._weights)
+        batch: Batch = inputs["batch"]
+        assert isinstance(num_items_in_batch, Totals)
+        device = self.args.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self._config.bf16):
+            terms: JointLoss = model(batch, num_items_in_batch)
+        self._meter.add(terms)
+        world: int = self.args.world_size
+        return terms.total(self._config.weights) * world
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
-        """Muon for the matrices of the layers, AdamW for embeddings, norms and the head."""
         network = model or self.model
         assert network is not None
-        self.optimizer = muon_and_adamw(network, self.args.learning_rate, self.args.weight_decay)
+        self.optimizer = optimiser_of(self._config, network)
         return self.optimizer
 
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Accuracy on held-out pairs, over all and by source."""
+        assert self._held_out
+        assert self.model_wrapped is not None
+        found = self._held_out.measure(self.model_wrapped, self.accelerator)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
     def log(self, logs: dict[str, float], *rest: Any) -> None:
-        means = {name: float(torch.stack(values).mean()) for name, values in self._seen.items()}
-        self._seen.clear()
-        super().log({**logs, **means}, *rest)
+        evaluated = any(name.startswith("eval_") for name in logs)
+        terms = {} if evaluated else self._meter.take()
+        super().log({**logs, **terms}, *rest)
 
-    def _note(self, name: str, value: Tensor) -> None:
-        self._seen[name].append(value.detach().float())
-
-
-def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> "Both":
-    """Both at one learning rate: Muon's updates are scaled to the size of AdamW's."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        inside = parameter.ndim == 2 and ".layers." in name
-        (matrices if inside else others).append(parameter)
-    muon = Muon(
-        matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
-    adamw = AdamW(others, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
-    return Both(muon, adamw)
-
-
-class Both(Optimizer):
-    """Two optimisers that a scheduler and a checkpoint see as one."""
-
-    def __init__(self, *parts: Optimizer) -> None:
-        self.parts = parts
-        super().__init__([group for part in parts for group in part.param_groups], {})
-        self._share_groups(self.param_groups)
-
-    def _share_groups(self, groups: list[dict[str, Any]]) -> None:
-        """One dict for both sides, so that a scheduler's learning rate reaches the parts."""
-        self.param_groups = groups
-        rest = iter(groups)
-        for part in self.parts:
-            part.param_groups = [next(rest) for _ in part.param_groups]
-
-    def step(self, closure: Any = None) -> Any:
-        assert closure is None, "no line search here"
-        for part in self.parts:
-            part.step()
-        return None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"parts": [part.state_dict() for part in self.parts]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self._share_groups([group for part in self.parts for group in part.param_groups])
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        """Of adapters, what is trained: the rest is the start's, and quantised maybe."""
+        if self._config.lora is None:
+            super()._save(output_dir, state_dict)
+            return
+        assert output_dir
+        assert self.model is not None
+        trained = {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}
+        if self.args.should_save:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            save_file(trained, Path(output_dir) / SAFE_WEIGHTS_NAME)

@@ -1,6 +1,7 @@
 """One packed forward trains as separate forwards would: same terms, same gradients."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from reward_model.encoding import Encoder
 from tests.checkpoints import make_checkpoint
 from trainer.pairs.row import Candidate, Pairs, Request, conversation
-from trainer.stage import StageError
-from trainer.training.batches import Collator
-from trainer.training.loss import JointLoss, LossWeights, joint_loss, ranking_loss
-from trainer.training.pretrain import load_checkpoint
+from trainer.training.batches import Collator, Totals
+from trainer.training.joint import JointModel
+from trainer.training.loss import LossWeights, accuracy
+from trainer.training.start import load_start
 
 ROWS = [
     Pairs(
@@ -33,6 +34,11 @@ ROWS = [
 @pytest.fixture(params=["qwen2", "llama"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return make_checkpoint(tmp_path, request.param, tie_word_embeddings=True)
+
+
+def load(checkpoint: Path) -> tuple[PreTrainedModel, Encoder]:
+    start = load_start(checkpoint, seed=1, with_lm=True)
+    return start.model, Encoder(start.tokenizer, max_tokens=512, pad_id=None)
 
 
 def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
@@ -79,9 +85,8 @@ def _token_losses(model: PreTrainedModel, encoder: Encoder, row: Pairs) -> Itera
 def test_terms_and_gradients_equal_separate_forwards(
     checkpoint: Path, weights: LossWeights
 ) -> None:
-    packed, tokenizer = load_checkpoint(checkpoint)
-    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
-    loss = joint_loss(packed, Collator(encoder).batch(ROWS))
+    packed, encoder = load(checkpoint)
+    loss = JointModel(packed, weights)(Collator(encoder).batch(ROWS))
     loss.total(weights).backward()
 
     plain = AutoModelForSequenceClassification.from_pretrained(checkpoint)
@@ -90,17 +95,75 @@ def test_terms_and_gradients_equal_separate_forwards(
 
     torch.testing.assert_close(loss.rank, rank, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(loss.lm, lm, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(loss.tokens, tokens, rtol=1e-5, atol=1e-6)
-    expected = gradients(plain)
+    if weights.tokens:
+        torch.testing.assert_close(loss.tokens, tokens, rtol=1e-5, atol=1e-6)
+    assert_same_gradients(gradients(packed), gradients(plain))
+
+
+def assert_same_gradients(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Within float32's rounding at the scale of the largest."""
+    assert found.keys() == expected.keys()
     scale = max(float(gradient.abs().max()) for gradient in expected.values())
-    for name, gradient in gradients(packed).items():
+    for name, gradient in found.items():
         torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-5 * scale)
-    assert gradients(packed).keys() == expected.keys()
+
+
+def test_recomputed_activations_give_the_same_gradients(checkpoint: Path) -> None:
+    weights = LossWeights(tokens=1.0)
+    kept, encoder = load(checkpoint)
+    again, _ = load(checkpoint)
+    again.activation_checkpointing_enable({"use_reentrant": False})
+    batch = Collator(encoder).batch(ROWS)
+    for model in (kept, again):
+        JointModel(model, weights).train()(batch).total(weights).backward()
+    assert_same_gradients(gradients(again), gradients(kept))
+
+
+def test_parts_of_a_step_add_up_to_the_whole(checkpoint: Path) -> None:
+    """Though they have other numbers of pairs and tokens."""
+    weights = LossWeights(tokens=0.5, centring=0.1, margin=1.0)
+    whole, encoder = load(checkpoint)
+    parts, _ = load(checkpoint)
+    collator = Collator(encoder)
+    rows = [replace(row, weight=weight) for row, weight in zip(ROWS, (1.0, 0.25, 2.0), strict=True)]
+    batch = collator.batch(rows)
+    JointModel(whole, weights)(batch).total(weights).backward()
+    for part in (rows[:1], rows[1:]):
+        JointModel(parts, weights)(collator.batch(part), batch.totals).total(weights).backward()
+    assert_same_gradients(gradients(parts), gradients(whole))
+
+
+def test_a_pair_weighs_as_often_as_its_weight_says(checkpoint: Path) -> None:
+    weights = LossWeights(tokens=1.0, centring=0.1)
+    model, encoder = load(checkpoint)
+    joint, collator = JointModel(model, weights), Collator(encoder)
+    heavy = joint(collator.batch([replace(ROWS[0], weight=3.0), *ROWS[1:]])).total(weights)
+    often = joint(collator.batch([ROWS[0], ROWS[0], ROWS[0], *ROWS[1:]])).total(weights)
+    torch.testing.assert_close(heavy, often)
+
+
+def test_a_margin_is_what_a_pair_must_clear(checkpoint: Path) -> None:
+    model, encoder = load(checkpoint)
+    rival = replace(ROWS[1].rejected[0], margin=0.75)
+    batch = Collator(encoder).batch([replace(ROWS[1], rejected=(rival,))])
+    loss = JointModel(model, LossWeights(margin=2.0))(batch)
+    torch.testing.assert_close(loss.rank, -logsigmoid(loss.differences[0] - 1.5))
+
+
+def test_an_output_embedding_of_its_own_is_used_and_trained(checkpoint: Path) -> None:
+    model, encoder = load(checkpoint)
+    output = nn.Parameter(torch.randn(model.config.vocab_size, model.config.hidden_size))
+    batch = Collator(encoder).batch(ROWS)
+    loss = JointModel(model, LossWeights(rank=0.0), output)(batch)
+    loss.lm.backward()
+    assert output.grad is not None
+    assert output.grad.abs().sum() > 0
+    tied = JointModel(model, LossWeights(rank=0.0))(batch)
+    assert tied.lm != loss.lm
 
 
 def test_shared_prefixes_are_computed_once(checkpoint: Path) -> None:
-    _, tokenizer = load_checkpoint(checkpoint)
-    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    _, encoder = load(checkpoint)
     batch = Collator(encoder).batch(ROWS)
     texts = [
         encoder.encode(conversation(row.prompt, text)).ids
@@ -112,59 +175,47 @@ def test_shared_prefixes_are_computed_once(checkpoint: Path) -> None:
 
 
 def test_a_warm_up_has_no_pairs_and_no_ranking_loss(checkpoint: Path) -> None:
-    model, tokenizer = load_checkpoint(checkpoint)
-    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    model, encoder = load(checkpoint)
     batch = Collator(encoder, with_rejected=False, lm_on_prompt=True).batch(ROWS)
-    loss = joint_loss(model, batch)
-    assert len(loss.margins) == 0
+    loss = JointModel(model, LossWeights(rank=0.0))(batch)
+    assert len(loss.differences) == 0
     assert loss.rank == 0
-    chosen = [encoder.encode(conversation(row.prompt, row.chosen)).ids for row in ROWS]
+    chosen = [_ids(encoder, row) for row in ROWS]
     assert batch.lm_targets == [token for ids in chosen for token in ids[1:]]
 
 
 def test_the_head_and_the_backbone_both_learn(checkpoint: Path) -> None:
-    model, tokenizer = load_checkpoint(checkpoint)
-    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
-    joint_loss(model, Collator(encoder).batch(ROWS)).total(LossWeights(lm=0.0)).backward()
+    model, encoder = load(checkpoint)
+    weights = LossWeights(lm=0.0)
+    JointModel(model, weights)(Collator(encoder).batch(ROWS)).total(weights).backward()
     assert all(gradient.abs().sum() > 0 for gradient in gradients(model).values())
 
 
-def test_ties_count_half_and_cost_log_two() -> None:
-    assert ranking_loss(torch.zeros(3)).item() == pytest.approx(0.6931, abs=1e-4)
-    none = torch.tensor(0.0)
-    loss = JointLoss(rank=none, lm=none, tokens=none, margins=torch.tensor([1.0, 0.0, -1.0, 0.0]))
-    assert loss.accuracy.item() == 0.5
+def test_ties_count_half() -> None:
+    assert accuracy([1.0, 0.0, -1.0, 0.0]) == 0.5
 
 
-def test_texts_over_the_limit_are_left_out_and_counted(checkpoint: Path) -> None:
-    _, tokenizer = load_checkpoint(checkpoint)
-    encoder = Encoder(tokenizer, max_tokens=4096, pad_id=None)
-    shortest = len(encoder.encode(conversation(ROWS[2].prompt, ROWS[2].chosen)).ids)
-    collator = Collator(Encoder(tokenizer, max_tokens=shortest, pad_id=None))
-    batch = collator.batch(ROWS)
-    assert collator.counts == {"chosen: too long": 2, "repeated: too long": 1}
-    assert (len(batch.score_at), batch.chosen) == (1, [])
-
-
-def test_a_batch_of_which_nothing_fits_says_what_to_do(checkpoint: Path) -> None:
-    _, tokenizer = load_checkpoint(checkpoint)
-    collator = Collator(Encoder(tokenizer, max_tokens=3, pad_id=None))
-    with pytest.raises(StageError, match="3 tokens"):
-        collator.batch(ROWS)
+def test_totals_count_pairs_and_predicted_tokens(checkpoint: Path) -> None:
+    _, encoder = load(checkpoint)
+    batch = Collator(encoder).batch([replace(row, weight=0.5) for row in ROWS])
+    assert batch.totals == Totals(pairs=2.0, lm=0.5 * len(batch.lm_at))
 
 
 def test_tokens_are_compared_from_where_the_texts_part(checkpoint: Path) -> None:
-    _, tokenizer = load_checkpoint(checkpoint)
-    encoder = Encoder(tokenizer, max_tokens=512, pad_id=None)
+    _, encoder = load(checkpoint)
     row = ROWS[0]
     batch = Collator(encoder).batch([row])
-    chosen = encoder.encode(conversation(row.prompt, row.chosen)).ids
+    chosen = _ids(encoder, row)
     for (left, right), rival in zip(batch.tokens, row.rejected, strict=True):
         other = encoder.encode(conversation(row.prompt, rival.text)).ids
         parting = next(i for i, (a, b) in enumerate(zip(chosen, other, strict=False)) if a != b)
         count = min(len(chosen), len(other)) - parting
         assert [batch.packed.ids[index] for index in left] == list(chosen[parting:][:count])
         assert [batch.packed.ids[index] for index in right] == list(other[parting:][:count])
+
+
+def _ids(encoder: Encoder, row: Pairs) -> tuple[int, ...]:
+    return encoder.encode(conversation(row.prompt, row.chosen)).ids
 
 
 def _token_scores(model: PreTrainedModel, ids: tuple[int, ...]) -> Tensor:

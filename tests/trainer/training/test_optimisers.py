@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from trainer.training.loop import Both, muon_and_adamw
+from trainer.training.optimisers import Both, muon_and_adamw
 
 
 class Tiny(nn.Module):

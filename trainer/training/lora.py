@@ -1,0 +1,54 @@
+"""Adapters on a network's linear layers, by PEFT, and a plain network again at the end."""
+
+import warnings
+
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from trainer.training.config import Lora
+
+
+def add_adapters(model: PreTrainedModel, lora: Lora) -> PeftModel:
+    """Put adapters into `model`, in place: they and a copy of the score head are what is trained.
+
+    Without `modules_to_save` the head would stay as it is, which costs nothing but the result.
+    """
+    if lora.quantised:
+        prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        exclude_modules=["score"],
+        modules_to_save=["score"],
+    )
+    with warnings.catch_warnings():  # PEFT 0.21 asks by a name that transformers 5.23 deprecates
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        adapted = get_peft_model(model, config)
+    assert isinstance(adapted, PeftModel)
+    return adapted
+
+
+def merged(
+    model: PreTrainedModel, lora: Lora, state: dict[str, Tensor], prefix: str
+) -> PreTrainedModel:
+    """`model`, the start's own weights, with trained adapters and head merged into it.
+
+    Args:
+        state: weights of the trained network, of which the adapters and the head are taken.
+        prefix: of the network's names in `state`.
+    """
+    adapted = add_adapters(model, Lora(lora.rank, lora.alpha, lora.dropout))
+    trained = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if "lora_" in name or ".modules_to_save." in name
+    }
+    wanted = {n for n, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained.keys() == wanted, "the trained network is another one"
+    model.load_state_dict(trained, strict=False)
+    plain = adapted.merge_and_unload(safe_merge=True)
+    assert isinstance(plain, PreTrainedModel)
+    return plain

@@ -1,0 +1,67 @@
+"""AdamW as the papers use it, or Muon for the layers' matrices with AdamW for the rest."""
+
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from trainer.training.config import TrainConfig
+
+_BETAS = (0.9, 0.95)
+
+
+def optimiser_of(config: TrainConfig, model: nn.Module) -> Optimizer:
+    """Over the parameters that are trained."""
+    if config.optimiser == "muon":
+        return muon_and_adamw(model, config.learning_rate, config.weight_decay)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return AdamW([group for group in groups if group["params"]], config.learning_rate, _BETAS)
+
+
+def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> "Both":
+    """Both at one learning rate: Muon's updates are scaled to the size of AdamW's."""
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            inside = parameter.ndim == 2 and ".layers." in name
+            (matrices if inside else others).append(parameter)
+    muon = Muon(
+        matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    adamw = AdamW(others, lr=learning_rate, weight_decay=0.0, betas=_BETAS)
+    return Both(muon, adamw)
+
+
+class Both(Optimizer):
+    """Two optimisers that a scheduler and a checkpoint see as one."""
+
+    def __init__(self, *parts: Optimizer) -> None:
+        self.parts = parts
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self._share_groups(self.param_groups)
+
+    def _share_groups(self, groups: list[dict[str, Any]]) -> None:
+        """One dict for both sides, so that a scheduler's learning rate reaches the parts."""
+        self.param_groups = groups
+        rest = iter(groups)
+        for part in self.parts:
+            part.param_groups = [next(rest) for _ in part.param_groups]
+
+    def step(self, closure: Any = None) -> Any:
+        assert closure is None, "no line search here"
+        for part in self.parts:
+            part.step()
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups([group for part in self.parts for group in part.param_groups])

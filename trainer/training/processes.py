@@ -1,0 +1,54 @@
+"""One run in several processes: FSDP2 through accelerate, started by torchrun.
+
+    torchrun --nproc-per-node 8 -m trainer pretrain --recipe NAME --work DIR
+
+There is nothing to set: torchrun's environment says how many processes there are.
+"""
+
+import atexit
+import os
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from torch import Tensor, distributed, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+
+def count() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this process writes what all of them made."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def wait() -> None:
+    """Until all processes are here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+@atexit.register
+def _leave() -> None:
+    """gloo's threads abort a process that ends with its group."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def shard_on_cpu(accelerator: Accelerator, plugin: FullyShardedDataParallelPlugin) -> None:
+    """accelerate 1.15 takes FSDP for devices alone; gloo does as well, and tests need no GPU."""
+    accelerator.state.distributed_type = DistributedType.FSDP
+    accelerator.state.fsdp_plugin = plugin
+
+
+def whole_state(model: nn.Module) -> dict[str, Tensor]:
+    """All weights, on CPU, gathered from all processes; only the main one gets them."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state = get_model_state_dict(model, options=options)
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,181 @@
+"""A training stage from its config and rows to its checkpoint, be it pretraining or finetuning."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from reward_model.encoding import Encoder
+from trainer.pairs.row import Pairs
+from trainer.stage import MANIFEST, Draft, StageError, manifest_hash, writing_stage
+from trainer.training import checkpoints, processes
+from trainer.training.arguments import arguments, log_writers
+from trainer.training.batches import Collator
+from trainer.training.checkpoints import Identity, Keeper
+from trainer.training.config import TrainConfig
+from trainer.training.export import export
+from trainer.training.fitting import fitting
+from trainer.training.held_out import HeldOut
+from trainer.training.joint import JointModel
+from trainer.training.loop import PackedTrainer
+from trainer.training.lora import add_adapters
+from trainer.training.schedule import Schedule, schedule_of
+from trainer.training.start import Start, find, load_start
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a stage trains on.
+
+    Attributes:
+        rows: to train on.
+        held_out: to rank in between, none of them among `rows`.
+        stages: folders of the stages they are from.
+        with_rejected, lm_on_prompt: as of `Collator`.
+    """
+
+    rows: list[Pairs]
+    held_out: list[Pairs]
+    stages: list[Path]
+    with_rejected: bool = True
+    lm_on_prompt: bool = False
+
+
+Examine = Callable[[Data, Encoder, Start, JointModel], dict[str, object]]
+"""Looks at everything before the first step; what it returns goes into the manifest."""
+
+
+def train(
+    config: TrainConfig, data: Data, inputs: Path, output: Path, examine: Examine | None = None
+) -> None:
+    """Train, and write a checkpoint with its log; interrupted, it goes on where it was.
+
+    In a distributed run every process calls this, and the main one writes.
+
+    Raises:
+        StageError: config, rows, start and processes do not go together.
+    """
+    folder = find(config.start, inputs)
+    reads = [*data.stages, *([folder] if (folder / MANIFEST).is_file() else [])]
+    with _stage(config, output, reads) as draft:
+        start = load_start(
+            folder,
+            seed=config.seed,
+            with_lm=config.weights.lm > 0,
+            quantised=bool(config.lora and config.lora.quantised),
+            end_token=config.end_token,
+        )
+        model = _model(config, start)
+        encoder = _encoder(config, start.tokenizer)
+        facts = examine(data, encoder, start, model) if examine else {}
+        counts: Counter[str] = Counter()
+        data = _fitting(config, data, encoder, counts)
+        schedule = schedule_of(config, len(data.rows))
+        identity = Identity.of(config, {read.name: manifest_hash(read) for read in reads})
+        run = _Run(config, data, model, encoder, schedule, identity, inputs, output)
+        checkpoint = run.checkpoint()
+        trainer = run.trainer(checkpoint)
+        trainer.train(str(checkpoint) if checkpoint else None)
+        assert trainer.model is not None
+        state = processes.whole_state(trainer.model)
+        if draft:
+            export(config, folder, start, state, draft.path)
+            draft.facts |= facts | {"left_out": dict(counts), "steps": schedule.total}
+            draft.facts["log"] = trainer.state.log_history
+    if draft:
+        checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
+    processes.wait()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """All that a trainer is made of."""
+
+    config: TrainConfig
+    data: Data
+    model: JointModel
+    encoder: Encoder
+    schedule: Schedule
+    identity: Identity
+    inputs: Path
+    output: Path
+
+    def trainer(self, checkpoint: Path | None) -> PackedTrainer:
+        config = self.config
+        collator = Collator(self.encoder, self.data.with_rejected, self.data.lm_on_prompt)
+        folder = checkpoints.folder_of(self.output)
+        return PackedTrainer(
+            config=config,
+            model=self.model,
+            args=arguments(config, self.schedule, folder, self.model.network),
+            train_dataset=self.data.rows,
+            eval_dataset=self.data.held_out or None,
+            data_collator=collator,
+            held_out=self._held_out(collator),
+            callbacks=[
+                Keeper(config, self.schedule, self.identity),
+                *log_writers(config, self.output, checkpoints.step_of(checkpoint)),
+            ],
+        )
+
+    def checkpoint(self) -> Path | None:
+        """Of this stage if it was interrupted, or of the one it branches from."""
+        branch = self.config.branch_from
+        found = checkpoints.to_resume(self.output, self.identity)
+        if found or branch is None:
+            return found
+        return checkpoints.to_branch(branch, self.inputs, self.identity)
+
+    def _held_out(self, collator: Collator) -> HeldOut | None:
+        if not self.data.held_out:
+            return None
+        ranked = replace(collator, with_rejected=True, lm_on_prompt=False)
+        at_once = min(16, self.config.prompts_per_step)
+        return HeldOut(self.data.held_out, ranked, at_once, self.config.bf16)
+
+
+def _stage(
+    config: TrainConfig, output: Path, reads: list[Path]
+) -> AbstractContextManager[Draft | None]:
+    if not processes.is_main():
+        return nullcontext()
+    return writing_stage(config, output, reads=reads)
+
+
+def _model(config: TrainConfig, start: Start) -> JointModel:
+    if config.lora:
+        add_adapters(start.model, config.lora)
+    if config.recompute:
+        start.model.activation_checkpointing_enable({"use_reentrant": False})
+    return JointModel(start.model, config.weights, start.output)
+
+
+def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> Encoder:
+    limit = tokenizer.model_max_length
+    return Encoder(tokenizer, max_tokens=min(config.most_tokens or limit, limit), pad_id=None)
+
+
+def _fitting(config: TrainConfig, data: Data, encoder: Encoder, counts: Counter[str]) -> Data:
+    """Rows that fit, and of those held out as many as are looked at.
+
+    Raises:
+        StageError: there are none to train on, or none to evaluate on though that is asked for.
+    """
+    if not data.rows:
+        raise StageError("there are no rows to train on: the training split of the pairs is empty")
+    pairs_only = data.with_rejected and not config.weights.lm
+    rows = data.rows
+    if not data.with_rejected:
+        rows = [replace(row, rejected=()) for row in rows]
+    rows = fitting(rows, encoder, counts, pairs_only=pairs_only, desc="training rows")
+    if not config.evaluate_every:
+        return replace(data, rows=rows, held_out=[])
+    if not data.held_out:
+        raise StageError("evaluate_every is set and nothing is held out: set it to 0, or hold out")
+    count = min(config.most_evaluated, len(data.held_out))
+    drawn = random.Random(config.seed).sample(data.held_out, count)
+    return replace(data, rows=rows, held_out=fitting(drawn, encoder, Counter(), pairs_only=True))
