@@ -37,17 +37,17 @@ def ask(
     address: str,
 ) -> None:
     """As the asyncio engine's; `record` runs here, where the ledger is."""
+    rows = [{"question": _QUESTION.dump_json(question)} for question in questions]
+    # Small batches: what a batch holds is asked again when the run ends before the batch does.
+    size = 4 * endpoint.concurrency
+    blocks = max(1, -(-len(rows) // size))
     with _cluster(workers, address) as ray:
         ray.data.DataContext.get_current().enable_progress_bars = False
-        rows = [{"question": _QUESTION.dump_json(question)} for question in questions]
-        # Small batches: what a batch holds is asked again when the run ends before the batch does.
-        size = 4 * endpoint.concurrency
-        blocks = max(1, -(-len(rows) // size))
         asked = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             Asker,
             fn_constructor_args=(endpoint,),
             batch_size=size,
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
         )
         for row in asked.iter_rows():
             record(_OUTCOME.validate_json(row["outcome"]))

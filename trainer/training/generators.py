@@ -45,14 +45,14 @@ class GeneratorConfig:
 
 def run(config: GeneratorConfig, inputs: Path, output: Path) -> None:
     """Read the training split of `config.pairs`; write a causal model and its tokenizer."""
-    rows = _tasks(read_pairs(inputs / config.pairs, "train"), config)
+    rows = tasks(read_pairs(inputs / config.pairs, "train"), config)
     with (
         writing_stage(config, output, reads=[inputs / config.pairs]) as draft,
         TemporaryDirectory() as folder,
     ):
         work = Path(folder)
         with writing_stage(config, work / "pairs") as made:
-            write_pairs(made.path, "train", rows, len(rows))
+            write_pairs(made.path, "train", rows, 10_000)
         base.run(config.shape, work, work / "base")
         pretrain.run(config.training, work, work / "trained")
         draft.facts["parameters"] = _export(work / "trained", draft.path)
@@ -60,17 +60,17 @@ def run(config: GeneratorConfig, inputs: Path, output: Path) -> None:
         draft.facts |= {name: trained[name] for name in ("log", "left_out")}
 
 
-def _tasks(rows: list[Pairs], config: GeneratorConfig) -> list[Pairs]:
+def tasks(rows: list[Pairs], config: GeneratorConfig) -> list[Pairs]:
     """What the stages of synthesis will ask, with the answers they hope for."""
-    tasks: list[Pairs] = []
+    made: list[Pairs] = []
     for row in rows:
         assert isinstance(row.prompt, str), "requests made from snippets have one turn"
         write = fill(config.answer_wording, request=row.prompt, language="python")
-        tasks.append(Pairs(f"{row.id}-write", row.group, write, row.chosen, ()))
+        made.append(Pairs(f"{row.id}-write", row.group, write, row.chosen, ()))
         if config.describes:
             read = fill(config.describe_wording, code=row.chosen, language="python")
-            tasks.append(Pairs(f"{row.id}-describe", row.group, read, row.prompt, ()))
-    return tasks
+            made.append(Pairs(f"{row.id}-describe", row.group, read, row.prompt, ()))
+    return made
 
 
 def _export(checkpoint: Path, folder: Path) -> int:

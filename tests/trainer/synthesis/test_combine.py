@@ -20,7 +20,7 @@ from trainer.synthesis.respond import RespondConfig, Response, read_responses
 ASKED = Description("d", "package", "python", "Add two numbers.")
 STRONG = "```python\ndef add(a, b):\n    return a + b\n```"
 WEAK = "def add(numbers):\n    total = 0\n    return total"
-BROKEN = "def add(a, b:\n    return a +"
+BROKEN = "def plus(left, right:\n    while left:\n        left -= 1\n    return (right +"
 PROSE = "It adds them both and returns."
 
 
