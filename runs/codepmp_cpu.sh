@@ -32,7 +32,7 @@ free_port() { .venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("
 # serve NAME PORT: vLLM with $work/NAME_lm, its log beside it.
 serve() {
     setsid .venv-vllm/bin/python -m vllm.entrypoints.openai.api_server --model "$work/$1_lm" --served-model-name "$1" \
-        --dtype float32 --max-model-len 1024 --max-num-seqs 64 --host 127.0.0.1 --port "$2" >"$work/$1_lm.log" 2>&1 &
+        --dtype float32 --max-model-len 1024 --max-num-seqs 64 --enforce-eager --host 127.0.0.1 --port "$2" >"$work/$1_lm.log" 2>&1 &
     servers+=($!)
 }
 

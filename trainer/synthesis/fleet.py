@@ -66,7 +66,7 @@ def _cluster(workers: int, address: str) -> Iterator[Any]:
     else:
         # Questions and answers are small; by default the store would take 30 % of the memory.
         store = 100_000_000
-        ray.init(num_cpus=workers, object_store_memory=store, include_dashboard=False)
+        ray.init("local", num_cpus=workers, object_store_memory=store, include_dashboard=False)
     try:
         yield ray
     finally:
