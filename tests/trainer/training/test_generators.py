@@ -59,7 +59,7 @@ def test_it_ends_its_turn_where_the_template_does(work: Path) -> None:
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
     text = tokenizer.apply_chat_template(task("a", "b"), tokenize=False)
-    assert text.endswith(tokenizer.eos_token)
+    assert str(text).endswith(tokenizer.eos_token)
 
 
 def test_the_manifest_tells_its_size_and_training(work: Path) -> None:
