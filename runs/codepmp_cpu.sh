@@ -29,10 +29,12 @@ trap 'exit 130' INT TERM
 
 free_port() { .venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# serve NAME PORT: vLLM with $work/NAME_lm, its log beside it.
+# serve NAME PORT: vLLM with $work/NAME_lm, its log beside it. Prompts are read whole, because vLLM 0.32 on a CPU dies of one
+# that is read in parts if its request has a seed.
 serve() {
     setsid .venv-vllm/bin/python -m vllm.entrypoints.openai.api_server --model "$work/$1_lm" --served-model-name "$1" \
-        --dtype float32 --max-model-len 1024 --max-num-seqs 64 --enforce-eager --host 127.0.0.1 --port "$2" >"$work/$1_lm.log" 2>&1 &
+        --dtype float32 --max-model-len 1024 --max-num-seqs 64 --enforce-eager --no-enable-chunked-prefill \
+        --host 127.0.0.1 --port "$2" >"$work/$1_lm.log" 2>&1 &
     servers+=($!)
 }
 
