@@ -43,6 +43,8 @@ HEAVY = {
     "peft": {"reward_model/merging.py", "trainer/training/lora.py"},
     "vllm": {"service/engines/vllm_engine.py"},
     "opentelemetry": {"service/traces.py"},
+    "openai": {"trainer/synthesis/endpoint.py"},
+    "ray": {"trainer/synthesis/fleet.py"},
 }
 
 

@@ -1,0 +1,98 @@
+"""Asking a language model many questions, in as many runs as it takes.
+
+This piece is the same for descriptions and for both sides of the pairs, and knows nothing of them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from trainer.stage import StageError
+from trainer.synthesis import concurrently, fleet
+from trainer.synthesis.endpoint import EndpointConfig
+from trainer.synthesis.ledger import Ledger
+from trainer.synthesis.progress import Progress
+from trainer.synthesis.question import Answer, Question, Sampling, questions
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What asks.
+
+    Attributes:
+        kind: `asyncio` in this process, or `ray` on a cluster.
+        workers: of Ray; each has `concurrency` requests under way.
+        address: of a running Ray cluster; empty for one on this machine, while the stage runs.
+    """
+
+    kind: Literal["asyncio", "ray"] = "asyncio"
+    workers: int = 2
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class AskConfig:
+    """Whom to ask, how it is to sample, and what does the asking."""
+
+    endpoint: EndpointConfig
+    sampling: Sampling = field(default_factory=Sampling)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+
+@dataclass(frozen=True)
+class Replies:
+    """All there is, of this run and of earlier ones: answers by question id."""
+
+    answers: dict[str, Answer]
+    failures: Counter[str]
+    facts: dict[str, object]
+
+
+def ask_all(prompts: Iterable[str], config: AskConfig, ledger: Path) -> Replies:
+    """Ask what `ledger` does not answer yet; afterwards it answers all but `failures`.
+
+    Raises:
+        StageError: the endpoint answers nobody; what it answered before is kept.
+    """
+    asked = config.endpoint.asked
+    wanted = {q.id: q for prompt in prompts for q in questions(prompt, asked, config.sampling)}
+    with Ledger(ledger) as kept:
+        missing = [question for id_, question in wanted.items() if id_ not in kept.answers]
+        done = len(wanted) - len(missing)
+        with Progress(kept, config.endpoint, done, len(wanted)) as progress:
+            if missing:
+                _ask(missing, config, progress)
+        answers = {id_: kept.answers[id_] for id_ in wanted if id_ in kept.answers}
+    if not answers:
+        raise StageError(f"none of {len(wanted)} questions has an answer: {progress.failures}")
+    facts = _facts(config.endpoint, list(answers.values()), progress.failures)
+    return Replies(answers, progress.failures, facts)
+
+
+def _ask(missing: list[Question], config: AskConfig, progress: Progress) -> None:
+    engine, endpoint = config.engine, config.endpoint
+    match engine.kind:
+        case "asyncio":
+            concurrently.ask(missing, endpoint, progress.record)
+        case "ray":
+            workers, address = engine.workers, engine.address
+            fleet.ask(missing, endpoint, progress.record, workers=workers, address=address)
+
+
+def _facts(
+    endpoint: EndpointConfig, answers: list[Answer], failures: Counter[str]
+) -> dict[str, object]:
+    """For the manifest: the same in whatever number of runs the answers came."""
+    read = sum(answer.prompt_tokens for answer in answers)
+    written = sum(answer.completion_tokens for answer in answers)
+    return {
+        "answered": len(answers),
+        "left_for_the_next_run": dict(sorted(failures.items())),
+        "usage": {
+            "prompt_tokens": read,
+            "completion_tokens": written,
+            "cost": endpoint.cost(read, written),
+        },
+    }

@@ -1,0 +1,100 @@
+"""Snippets -> descriptions: what a language model would have asked for to get each of them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.corpus.snippet import Snippet, read_snippets
+from trainer.stage import writing_stage
+from trainer.synthesis.ask import AskConfig, Replies, ask_all
+from trainer.synthesis.filters import Limits, unfit_description
+from trainer.synthesis.question import questions
+from trainer.synthesis.shards import read_shards, write_shards
+from trainer.synthesis.wording import DESCRIBE, fill, require
+
+_STEM = "descriptions"
+
+
+@dataclass(frozen=True)
+class DescribeConfig:
+    """Who describes which snippets, and how.
+
+    Attributes:
+        wording: names `{code}`, and `{language}` if it likes.
+        most_snippets: of the corpus, drawn by their hashes: the same ones every time, and more of
+            the same when more are asked for. None takes all.
+    """
+
+    ask: AskConfig
+    wording: str = DESCRIBE
+    most_snippets: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    rows_per_shard: int = 10_000
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a snippet is for, as a request; `id` is the snippet's, and a sample's number."""
+
+    id: str
+    package: str
+    language: str
+    text: str
+
+
+def run(config: DescribeConfig, inputs: Path, output: Path) -> None:
+    """Read `corpus`; write descriptions by id. Answers are kept in `<output>-answers` as well."""
+    require(config.wording, "code")
+    found = sorted(read_snippets(inputs / "corpus"), key=lambda snippet: snippet.id)
+    snippets = found[: config.most_snippets]
+    prompts = {snippet.id: _prompt(snippet, config) for snippet in snippets}
+    replies = ask_all(prompts.values(), config.ask, output.with_name(f"{output.name}-answers"))
+    counts: Counter[str] = Counter(snippets=len(found), asked=len(snippets))
+    kept = [row for s in snippets for row in _described(s, prompts[s.id], replies, config, counts)]
+    with writing_stage(config, output, reads=[inputs / "corpus"]) as draft:
+        rows = list(_distinct(kept, counts))
+        write_shards(draft.path, _STEM, rows, config.rows_per_shard)
+        draft.facts["counts"] = dict(sorted(counts.items()))
+        draft.facts.update(replies.facts)
+
+
+def read_descriptions(folder: Path) -> list[Description]:
+    return read_shards(folder, _STEM, Description)
+
+
+def _prompt(snippet: Snippet, config: DescribeConfig) -> str:
+    return fill(config.wording, code=snippet.source, language=_language(snippet))
+
+
+def _language(snippet: Snippet) -> str:
+    return str(getattr(snippet, "language", "python")).lower()
+
+
+def _described(
+    snippet: Snippet, prompt: str, replies: Replies, config: DescribeConfig, counts: Counter[str]
+) -> Iterator[Description]:
+    """Every sample ends in exactly one count."""
+    asked = questions(prompt, config.ask.endpoint.asked, config.ask.sampling)
+    for number, question in enumerate(asked):
+        answer = replies.answers.get(question.id)
+        if answer is None:
+            counts["description: not answered yet"] += 1
+            continue
+        text = answer.text.strip()
+        reason = unfit_description(text, answer.finish_reason, config.limits)
+        counts[f"description: {reason or 'fit'}"] += 1
+        if reason is None:
+            identity = f"{snippet.id}-{number}"
+            yield Description(identity, snippet.package, _language(snippet), text)
+
+
+def _distinct(rows: list[Description], counts: Counter[str]) -> Iterator[Description]:
+    """Each request once: a second one could meet the first across the hold-out."""
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        key = (row.language, " ".join(row.text.lower().split()))
+        counts["kept" if key not in seen else "same request as another"] += 1
+        if key not in seen:
+            seen.add(key)
+            yield row

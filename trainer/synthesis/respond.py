@@ -1,0 +1,70 @@
+"""Descriptions -> responses: one model's code for each, be it the strong or the weak one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.stage import writing_stage
+from trainer.synthesis.ask import AskConfig, Replies, ask_all
+from trainer.synthesis.describe import Description, read_descriptions
+from trainer.synthesis.question import questions
+from trainer.synthesis.shards import read_shards, write_shards
+from trainer.synthesis.wording import ANSWER, fill, require
+
+_STEM = "responses"
+
+
+@dataclass(frozen=True)
+class RespondConfig:
+    """Who answers, and how; `ask.sampling.samples` is how many candidates each request gets.
+
+    Attributes:
+        wording: names `{request}`, and `{language}` if it likes.
+    """
+
+    ask: AskConfig
+    wording: str = ANSWER
+    rows_per_shard: int = 10_000
+
+
+@dataclass(frozen=True)
+class Response:
+    """A model's whole answer to the description with this id, fences and all; nothing filtered."""
+
+    id: str
+    sample: int
+    text: str
+    finish_reason: str
+
+
+def run(config: RespondConfig, inputs: Path, output: Path) -> None:
+    """Read `describe`; write responses by id. Answers are kept in `<output>-answers` as well."""
+    require(config.wording, "request")
+    descriptions = read_descriptions(inputs / "describe")
+    prompts = {row.id: _prompt(row, config) for row in descriptions}
+    replies = ask_all(prompts.values(), config.ask, output.with_name(f"{output.name}-answers"))
+    with writing_stage(config, output, reads=[inputs / "describe"]) as draft:
+        rows = [
+            r for row in descriptions for r in _responses(row, prompts[row.id], replies, config)
+        ]
+        write_shards(draft.path, _STEM, rows, config.rows_per_shard)
+        wanted = len(descriptions) * config.ask.sampling.samples
+        draft.facts["counts"] = {"responses": len(rows), "not answered yet": wanted - len(rows)}
+        draft.facts.update(replies.facts)
+
+
+def read_responses(folder: Path) -> list[Response]:
+    return read_shards(folder, _STEM, Response)
+
+
+def _prompt(row: Description, config: RespondConfig) -> str:
+    return fill(config.wording, request=row.text, language=row.language)
+
+
+def _responses(
+    row: Description, prompt: str, replies: Replies, config: RespondConfig
+) -> Iterator[Response]:
+    asked = questions(prompt, config.ask.endpoint.asked, config.ask.sampling)
+    for sample, question in enumerate(asked):
+        if answer := replies.answers.get(question.id):
+            yield Response(row.id, sample, answer.text, answer.finish_reason)
