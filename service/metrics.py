@@ -53,6 +53,7 @@ class Metrics:
         self._computed = counter("computed_tokens", "Tokens that went through the engine.")
         self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
         self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
+        self._busy = counter("engine_busy_seconds", "Seconds that the engine had work.")
         self._splits = counter("oom_splits", "Batches split because memory ran out.")
         self._key_requests = counter("key_requests", "Requests answered, by name of key.", "key")
         self._key_tokens = counter("key_tokens", "Tokens computed, by name of key.", "key")
@@ -157,6 +158,7 @@ class Metrics:
 
     def observe_batch(self, report: BatchReport) -> None:
         self._batch.observe(report.seconds)
+        self._busy.inc(report.busy / report.at_once)  # each of those side by side has its share
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
         self._batch_fill.observe(report.tokens / self._budget_tokens)

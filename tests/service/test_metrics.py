@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import time
 from collections import defaultdict
 from hashlib import sha256
 from itertools import pairwise
@@ -160,6 +161,17 @@ async def test_how_full_batches_are() -> None:
     assert samples["reward_batch_fill_ratio_bucket", "0.5"] == 0
     assert samples["reward_batch_fill_ratio_bucket", "0.75"] == 1
     assert samples["reward_batch_fill_ratio_sum",] == 0.7 + 1.5
+
+
+async def test_an_engine_is_busy_no_longer_than_time_goes_by() -> None:
+    began = time.monotonic()
+    async with running() as app:
+        idle = samples_of(await scrape(app))
+        for _ in range(3):
+            await app.score("prompt", "a", "b")
+        samples = samples_of(await scrape(app))
+    assert idle["reward_engine_busy_seconds_total",] == 0
+    assert 0 < samples["reward_engine_busy_seconds_total",] < time.monotonic() - began
 
 
 async def test_scores_and_what_is_known_of_their_distribution() -> None:
