@@ -49,6 +49,7 @@ class Metrics:
         self._errors = counter("errors", "Errors of whole requests and of single items.", "code")
         self._items = counter("items", "Candidates answered.", "outcome")
         self._non_finite = counter("non_finite_scores", "Scores that were NaN or infinite.")
+        self._golden = counter("golden_mismatches", "Models that did not give their golden scores.")
         self._tokens = counter("tokens", "Tokens of all candidates' conversations.")
         self._computed = counter("computed_tokens", "Tokens that went through the engine.")
         self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
@@ -150,6 +151,9 @@ class Metrics:
         """It is not served any more."""
         self._release.remove(model.name, model.release.version, model.engine.dtype)
         self._scores.end(model.name, model.release.version)
+
+    def note_golden_mismatch(self) -> None:
+        self._golden.inc()
 
     def observe_shadow(self, differences: Differences) -> None:
         histogram = self._shadow.labels(differences.answered_by, differences.shadow)

@@ -200,6 +200,15 @@ async def test_the_state_it_is_in() -> None:
         assert draining["reward_engine_state", state] == (state == "draining")
 
 
+async def test_golden_scores_that_are_not_reproduced() -> None:
+    turns = (Turn(role="user", content="prompt"), Turn(role="assistant", content="a"))
+    wrong = Golden(messages=turns, score=-1.0)
+    async with running(None, wrong) as app:
+        samples = samples_of(await scrape(app))
+    assert samples["reward_golden_mismatches_total",] == 1
+    assert samples["reward_engine_state", "failed"] == 1
+
+
 async def test_the_work_that_waits_in_seconds() -> None:
     engine = GatedEngine()
     async with running(engine) as app:
