@@ -41,15 +41,10 @@ def under_way(history: History) -> float:
 
 
 def busy(history: History) -> float:
-    """`sum(rate(reward_engine_busy_seconds_total[2m]))`"""
-    first = _seconds_ago(history, 120.0)
-    return (history[-1].busy - first.busy) / max(SYNC, history[-1].at - first.at)
+    """`sum(rate(reward_engine_busy_seconds_total[1m]))`
 
-
-def cpu(history: History) -> float:
-    """Cores in use over those of a replica; where a CPU computes, that is its engine's busy time.
-
-    Over a minute, as the metrics server has it.
+    Where a CPU computes, this is also the cores in use over those of a replica, as the metrics
+    server has them.
     """
     first = _seconds_ago(history, 60.0)
     return (history[-1].busy - first.busy) / max(SYNC, history[-1].at - first.at)
