@@ -24,7 +24,9 @@ def tool(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed: scripts/install-tools says how")
+        pytest.skip(
+            f"{name} is not installed: scripts/install dev and scripts/install-tools bring it"
+        )
     return found
 
 

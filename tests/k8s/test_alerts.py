@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.k8s.exported import names_of_metrics, without_text
-from tests.k8s.rendering import K8S, ROOT, items_at, labels_at, rendered, text_at, tool
+from tests.k8s.rendering import K8S, ROOT, items_at, labels_at, of_kind, rendered, text_at, tool
 
 RULES = yaml.safe_load((K8S / "components/monitoring/prometheusrule.yaml").read_text())["spec"]
 CASES = Path(__file__).parent / "alerts"
@@ -73,3 +73,22 @@ async def test_the_autoscalers_ask_for_metrics_that_the_service_exports() -> Non
     for trigger in items_at(scaled, "spec", "triggers"):
         query = without_text(text_at(trigger, "metadata", "query"))
         assert set(re.findall(r"\breward_\w+", query)) <= exported
+
+
+def test_the_adapter_serves_what_the_autoscaler_names() -> None:
+    rules = yaml.safe_load((K8S / "adapter/rules.yaml").read_text())["rules"]["custom"]
+    served = {
+        text_at(rule, "name", "as") if "as" in rule["name"] else text_at(rule, "name", "matches")
+        for rule in rules
+    }
+    (scaler,) = of_kind(rendered("overlays/cpu"), "HorizontalPodAutoscaler")
+    metrics = items_at(scaler, "spec", "metrics")
+    assert {text_at(one, "pods", "metric", "name") for one in metrics} == {
+        name.strip("^$") for name in served
+    }
+
+
+async def test_the_adapter_asks_for_metrics_that_the_service_exports() -> None:
+    exported = await names_of_metrics()
+    for rule in yaml.safe_load((K8S / "adapter/rules.yaml").read_text())["rules"]["custom"]:
+        assert text_at(rule, "seriesQuery").partition("{")[0] in exported

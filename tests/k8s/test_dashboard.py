@@ -2,9 +2,14 @@
 
 import json
 import re
+import subprocess
+from pathlib import Path
+
+import yaml
 
 from scripts.dashboard import FILE, ROWS, expressions, render
 from tests.k8s.exported import names_of_metrics, without_text
+from tests.k8s.rendering import tool
 
 
 def test_the_file_is_what_the_code_makes() -> None:
@@ -27,3 +32,13 @@ async def test_queries_ask_for_metrics_that_the_service_exports() -> None:
         asked = set(re.findall(r"\b(?:reward|process)_\w+", without_text(expression)))
         assert asked
         assert asked <= exported, asked - exported
+
+
+def test_every_query_is_promql(tmp_path: Path) -> None:
+    """As rules of a file, which promtool parses."""
+    rules = [{"record": f"query:{n}", "expr": one} for n, one in enumerate(expressions())]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    command = [tool("promtool"), "check", "rules", str(file)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from reward_model.manifest import Golden, Turn
 from reward_model.packing import Sequence
 from service.shadow import Differences
 from tests.service.fakes import MAX_TOKENS, FakeEngine, GatedEngine, Running, running, starting
