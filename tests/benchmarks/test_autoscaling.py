@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from benchmarks.arrivals import Arrival, read_arrivals, write_arrivals
 from benchmarks.autoscaling import policies, simulate
 from benchmarks.cluster import Cluster, Observation, multiply
+from benchmarks.corpus import Writer
+from benchmarks.record_arrivals import Day
 from benchmarks.scaling import SYNC, Autoscaler, Signal, busy, request_rate, work
 
 STEADY = [Arrival(float(second), 70) for second in range(3600)]
@@ -130,3 +132,15 @@ def test_a_log_without_requests_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"time": "2026-01-01T00:00:01+00:00"}\n')
     with pytest.raises(ValueError, match="log-level info"):
         read_arrivals(tmp_path / "log.jsonl")
+
+
+def test_a_day_has_its_three_kinds_of_clients() -> None:
+    writer = Writer(CORPUS, make_tokenizer().backend_tokenizer)
+    day = Day(writer, random.Random(1), seconds=60.0)
+    assert {len(request.candidates) for _, request in day.people()} == {1}
+    for at, request in day.reranking():
+        assert len(request.candidates) == (48 if at > 0.7 * 60 else 16)
+    steps = [at for at, _ in day.reinforcement()]
+    assert len(set(steps)) == 12
+    assert len(steps) == 48
+    assert 0.45 * 60 <= min(steps) < max(steps) < 0.65 * 60
