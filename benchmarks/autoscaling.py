@@ -31,7 +31,7 @@ from benchmarks.scaling import (
 from benchmarks.stats import percentile
 
 _LOG = RESULTS / "2026-11-21-arrivals.jsonl.gz"
-_WORK_SECONDS, _BUSY = 30.0, 0.7
+WORK_SECONDS, BUSY = 30.0, 0.7
 _LATE = 10.0
 """Seconds; a request that takes longer is counted as late."""
 _STRICTER = (0.7, 1.0, 1.4)
@@ -69,11 +69,11 @@ def policies(arrivals: Sequence[Arrival], speed: float) -> list[Policy]:
     early = arrivals[: len(arrivals) // 4]
     seconds_each = statistics.mean(arrival.tokens for arrival in early) / speed
     return [
-        Policy("CPU, where that is what computes", (Signal(busy, _BUSY),)),
-        Policy("requests a second", (Signal(request_rate, _BUSY / seconds_each),)),
-        Policy("requests under way", (Signal(under_way, _WORK_SECONDS / seconds_each),)),
-        Policy("work alone", (Signal(work, _WORK_SECONDS),)),
-        Policy("work and busy", (Signal(work, _WORK_SECONDS), Signal(busy, _BUSY))),
+        Policy("CPU, where that is what computes", (Signal(busy, BUSY),)),
+        Policy("requests a second", (Signal(request_rate, BUSY / seconds_each),)),
+        Policy("requests under way", (Signal(under_way, WORK_SECONDS / seconds_each),)),
+        Policy("work alone", (Signal(work, WORK_SECONDS),)),
+        Policy("work and busy", (Signal(work, WORK_SECONDS), Signal(busy, BUSY))),
     ]
 
 

@@ -14,6 +14,8 @@ from benchmarks.cluster import Cluster, Observation, multiply
 from benchmarks.corpus import Writer
 from benchmarks.record_arrivals import Day
 from benchmarks.scaling import SYNC, Autoscaler, Signal, busy, request_rate, work
+from tests.benchmarks.corpora import CORPUS
+from tests.checkpoints import make_tokenizer
 
 STEADY = [Arrival(float(second), 70) for second in range(3600)]
 """At 100 tokens a second: 0.7 of one replica, for an hour."""

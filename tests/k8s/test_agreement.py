@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from benchmarks.autoscaling import BUSY, WORK_SECONDS
 from service.app import create_app
 from service.settings import Settings
 from tests.k8s.rendering import (
@@ -178,6 +179,21 @@ def test_one_autoscaler_at_a_time() -> None:
         deployment = one_of_kind(rendered(folder), "Deployment")
         assert target == text_at(deployment, "metadata", "name")
         assert at(deployment, "spec", "replicas") is None
+
+
+def test_both_autoscalers_have_the_targets_that_were_simulated() -> None:
+    hpa = one_of_kind(rendered("overlays/cpu"), "HorizontalPodAutoscaler")
+    work, busy = (
+        text_at(one, "pods", "target", "averageValue") for one in items_at(hpa, "spec", "metrics")
+    )
+    assert (float(work), float(busy.removesuffix("m")) / 1000) == (WORK_SECONDS, BUSY)
+    scaled = one_of_kind(rendered("overlays/production"), "ScaledObject")
+    thresholds = [
+        float(text_at(one, "metadata", "threshold")) for one in items_at(scaled, "spec", "triggers")
+    ]
+    assert thresholds == [WORK_SECONDS, BUSY]
+    path = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior")
+    assert at(scaled, *path) == at(hpa, "spec", "behavior")
 
 
 def test_routes_lead_to_the_service() -> None:
