@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
@@ -52,15 +52,18 @@ class Running:
 
 
 @contextmanager
-def running(launch: Launch) -> Iterator[Running]:
+def running(launch: Launch, keep: IO[bytes] | None = None) -> Iterator[Running]:
     """The server, ready; it and its children are gone afterwards, also when we are terminated.
+
+    Args:
+        keep: a file, open for reading and writing, that gets what the server writes.
 
     Raises:
         RuntimeError: it ended, or was not ready in time; with the end of what it wrote.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    with terminable(), TemporaryFile() as log:
+    with terminable(), nullcontext(keep) if keep else TemporaryFile() as log:
         started = time.perf_counter()
         process = subprocess.Popen(
             [*launch.command, "--port", str(port)],

@@ -220,7 +220,11 @@ class Service:
 
     async def _add(self, served: Served, *, current: bool) -> None:
         self._loading.add(served)
-        await served.load()
+        try:
+            await served.load()
+        except GoldenMismatch:
+            self.metrics.note_golden_mismatch()
+            raise
         self.models.add(served, current=current)
         self._loading.remove(served)
         self.metrics.describe(served.model)

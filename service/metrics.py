@@ -49,10 +49,12 @@ class Metrics:
         self._errors = counter("errors", "Errors of whole requests and of single items.", "code")
         self._items = counter("items", "Candidates answered.", "outcome")
         self._non_finite = counter("non_finite_scores", "Scores that were NaN or infinite.")
+        self._golden = counter("golden_mismatches", "Models that did not give their golden scores.")
         self._tokens = counter("tokens", "Tokens of all candidates' conversations.")
         self._computed = counter("computed_tokens", "Tokens that went through the engine.")
         self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
         self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
+        self._busy = counter("engine_busy_seconds", "Seconds that the engine had work.")
         self._splits = counter("oom_splits", "Batches split because memory ran out.")
         self._key_requests = counter("key_requests", "Requests answered, by name of key.", "key")
         self._key_tokens = counter("key_tokens", "Tokens computed, by name of key.", "key")
@@ -150,6 +152,9 @@ class Metrics:
         self._release.remove(model.name, model.release.version, model.engine.dtype)
         self._scores.end(model.name, model.release.version)
 
+    def note_golden_mismatch(self) -> None:
+        self._golden.inc()
+
     def observe_shadow(self, differences: Differences) -> None:
         histogram = self._shadow.labels(differences.answered_by, differences.shadow)
         for value in differences.values:
@@ -157,6 +162,7 @@ class Metrics:
 
     def observe_batch(self, report: BatchReport) -> None:
         self._batch.observe(report.seconds)
+        self._busy.inc(report.busy / report.at_once)  # each of those side by side has its share
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
         self._batch_fill.observe(report.tokens / self._budget_tokens)

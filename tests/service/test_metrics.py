@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import time
 from collections import defaultdict
 from hashlib import sha256
 from itertools import pairwise
@@ -12,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from reward_model.manifest import Golden, Turn
 from reward_model.packing import Sequence
 from service.shadow import Differences
 from tests.service.fakes import MAX_TOKENS, FakeEngine, GatedEngine, Running, running, starting
@@ -162,6 +164,17 @@ async def test_how_full_batches_are() -> None:
     assert samples["reward_batch_fill_ratio_sum",] == 0.7 + 1.5
 
 
+async def test_an_engine_is_busy_no_longer_than_time_goes_by() -> None:
+    began = time.monotonic()
+    async with running() as app:
+        idle = samples_of(await scrape(app))
+        for _ in range(3):
+            await app.score("prompt", "a", "b")
+        samples = samples_of(await scrape(app))
+    assert idle["reward_engine_busy_seconds_total",] == 0
+    assert 0 < samples["reward_engine_busy_seconds_total",] < time.monotonic() - began
+
+
 async def test_scores_and_what_is_known_of_their_distribution() -> None:
     """The fake's score is the number of tokens, so they correlate; 10 is the reference's mean."""
     async with running() as app:
@@ -186,6 +199,15 @@ async def test_the_state_it_is_in() -> None:
     for state in ("loading", "ready", "draining", "failed"):
         assert ready["reward_engine_state", state] == (state == "ready")
         assert draining["reward_engine_state", state] == (state == "draining")
+
+
+async def test_golden_scores_that_are_not_reproduced() -> None:
+    turns = (Turn(role="user", content="prompt"), Turn(role="assistant", content="a"))
+    wrong = Golden(messages=turns, score=-1.0)
+    async with running(None, wrong) as app:
+        samples = samples_of(await scrape(app))
+    assert samples["reward_golden_mismatches_total",] == 1
+    assert samples["reward_engine_state", "failed"] == 1
 
 
 async def test_the_work_that_waits_in_seconds() -> None:
