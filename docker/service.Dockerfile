@@ -1,0 +1,81 @@
+# The scoring service, as targets cpu, cuda and vllm. See docs/containers.md.
+#
+#   docker build -f docker/service.Dockerfile --target cpu --build-arg TORCH_PIP_ARGS="--index-url URL" -t codepmp-service .
+#
+# BASE            an image of Debian with Python 3.11 or newer and venv; any mirror's.
+# TORCH_PIP_ARGS  where torch comes from. PyPI has CUDA builds: for the cpu target, name PyTorch's own index of CPU builds.
+# VERSION, REVISION, CREATED  of the software, for the labels.
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom
+COPY pyproject.toml constraints.txt constraints-vllm.txt LICENSE README.md ./
+# Dependencies come before sources, so that a change of ours downloads nothing again.
+RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
+
+FROM dependencies AS torch-build
+ARG TORCH_PIP_ARGS=
+# Apart, because it is the largest layer and seldom changes.
+RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
+RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[otel]" \
+    && /opt/venv/bin/pip uninstall --yes codepmp \
+    && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
+# What only a compiler, an installer or torch's own tests would read.
+RUN cd /opt/venv/lib/python3*/site-packages \
+    && rm -rf torch/test torch/include torch/share torch/bin/*test* torch/bin/protoc* \
+              pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth \
+    && rm -f /opt/venv/bin/pip*
+
+FROM dependencies AS vllm-build
+RUN /opt/venv/bin/pip install -c constraints-vllm.txt setuptools torch
+RUN /opt/venv/bin/pip install -c constraints-vllm.txt --no-build-isolation ".[otel]" vllm \
+    && /opt/venv/bin/pip uninstall --yes codepmp \
+    && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
+
+FROM ${BASE} AS runtime
+RUN command -v tini || (apt-get update && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*)
+WORKDIR /app
+COPY reward_model reward_model
+COPY service service
+COPY releases releases
+# The root file system is read-only at run time: bytecode is compiled now, and what is written goes to /tmp.
+RUN python3 -m compileall -q reward_model service
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
+    OMP_WAIT_POLICY=PASSIVE REWARD_HOST=0.0.0.0 REWARD_PORT=8000
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/healthz' % os.environ['REWARD_PORT'], timeout=4)"]
+ENTRYPOINT ["tini", "--", "python", "-m", "service"]
+ARG VERSION=0 REVISION=unknown CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="codepmp-service" \
+      org.opencontainers.image.description="Scores candidate solutions with a reward model" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+
+FROM runtime AS cuda
+USER 0
+# Triton compiles the launcher of each kernel where it runs: the one target that needs a compiler.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
+COPY --from=torch-build /opt/venv /opt/venv
+ENV REWARD_DEVICE=cuda TRITON_CACHE_DIR=/tmp/triton
+
+FROM runtime AS vllm
+USER 0
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
+COPY --from=vllm-build /opt/venv /opt/venv
+ENV REWARD_ENGINE=vllm VLLM_CACHE_ROOT=/tmp/vllm VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
+
+FROM runtime AS cpu
+COPY --from=torch-build /opt/venv /opt/venv
+ENV REWARD_DEVICE=cpu

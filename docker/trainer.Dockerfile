@@ -1,0 +1,43 @@
+# The offline trainer. See docs/containers.md; BASE, TORCH_PIP_ARGS and the labels are those of service.Dockerfile.
+#
+#   docker build -f docker/trainer.Dockerfile -t codepmp-trainer .
+#   docker run --rm -v WORK:/work codepmp-trainer run --recipe cpu_tiny --work /work
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ARG TORCH_PIP_ARGS=
+WORKDIR /src
+RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom
+COPY pyproject.toml constraints.txt LICENSE README.md ./
+RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
+RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
+RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[trainer]" \
+    && /opt/venv/bin/pip uninstall --yes codepmp \
+    && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
+RUN cd /opt/venv/lib/python3*/site-packages \
+    && rm -rf torch/test pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth \
+    && rm -f /opt/venv/bin/pip*
+
+FROM ${BASE} AS trainer
+RUN command -v tini || (apt-get update && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*)
+WORKDIR /app
+COPY reward_model reward_model
+COPY trainer trainer
+COPY runs runs
+RUN python3 -m compileall -q reward_model trainer
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
+    OMP_WAIT_POLICY=PASSIVE MPLCONFIGDIR=/tmp/matplotlib
+USER 10001:10001
+VOLUME ["/work"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["tini", "--", "python", "-m", "trainer"]
+ARG VERSION=0 REVISION=unknown CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="codepmp-trainer" \
+      org.opencontainers.image.description="Makes reward models from source code" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"

@@ -1,0 +1,105 @@
+"""Containers that a test starts as a cluster would: no root, no capability, nothing writable but /tmp."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+SERVICE, TRAINER = "codepmp-service:test", "codepmp-trainer:test"
+RESTRICTED = (
+    "--read-only",
+    "--tmpfs=/tmp",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--network=host",
+)
+_PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A container of the service that is ready."""
+
+    name: str
+    url: str
+    ready_after: float
+
+
+def podman(*arguments: str, timeout: float = 300) -> str:
+    """Its standard output; what went wrong is in the error."""
+    command = [_tool(), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    assert done.returncode == 0, f"podman {arguments[0]}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def inspect(image: str) -> dict[str, object]:
+    found = json.loads(podman("image", "inspect", image))[0]
+    assert isinstance(found, dict)
+    return found
+
+
+def missing(image: str) -> bool:
+    """Whether the image cannot be tested here, because scripts/test-image did not make it."""
+    tool = shutil.which("podman")
+    if tool is None:
+        return True
+    command = [tool, "image", "exists", image]
+    return subprocess.run(command, check=False, capture_output=True).returncode != 0
+
+
+@contextmanager
+def service(*options: str) -> Iterator[Running]:
+    """A ready service on a free port of this host; removed in the end, whatever became of it."""
+    port = _free_port()
+    name = f"codepmp-test-{port}"
+    started = time.monotonic()
+    podman("run", "--detach", f"--name={name}", *RESTRICTED, f"--env=REWARD_PORT={port}", *options, SERVICE)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await_ready(name, url)
+        yield Running(name, url, time.monotonic() - started)
+    finally:
+        podman("rm", "--force", "--time=1", name)
+
+
+def exit_code(name: str) -> int:
+    return int(podman("inspect", "--format={{.State.ExitCode}}", name))
+
+
+def run_trainer(work: Path, *arguments: str) -> str:
+    """One stage of the trainer, its work folder mounted."""
+    work.chmod(0o777)  # the container's user is nobody here
+    return podman("run", "--rm", *RESTRICTED, f"--volume={work}:/work", TRAINER, *arguments)
+
+
+def _await_ready(name: str, url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    with httpx.Client(transport=httpx.HTTPTransport(retries=0)) as client:
+        while time.monotonic() < deadline:
+            try:
+                if client.get(f"{url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)  # between looks, not for a state to be reached
+    raise AssertionError(f"not ready in {_PATIENCE:.0f} s: {podman('logs', name)}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def _tool() -> str:
+    found = shutil.which("podman")
+    assert found, "podman is not installed"
+    return found

@@ -1,0 +1,95 @@
+"""The service's CPU image, run as a restricted pod would run it."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.docker.containers import SERVICE, Running, exit_code, inspect, missing, podman, service
+
+pytestmark = pytest.mark.skipif(missing(SERVICE), reason="made and tested by scripts/test-image")
+BODY = {
+    "inputs": [
+        {
+            "prompt": "Write a function that returns the larger of two numbers.",
+            "candidates": ["def larger(a, b):\n    return max(a, b)", "def larger(a, b):\n    pass"],
+        }
+    ]
+}
+MOST_BYTES = 1.6e9
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with service() as container:
+        yield container
+
+
+def test_it_is_small_enough() -> None:
+    size = inspect(SERVICE)["Size"]
+    assert isinstance(size, int)
+    print(f"\nimage size: {size / 1e9:.2f} GB")
+    assert size <= MOST_BYTES
+
+
+def test_its_labels_and_health_check_say_what_it_is() -> None:
+    image = inspect(SERVICE)
+    labels, config = image["Labels"], image["Config"]
+    assert isinstance(labels, dict)
+    assert isinstance(config, dict)
+    assert labels["org.opencontainers.image.title"] == "codepmp-service"
+    assert labels["org.opencontainers.image.revision"] not in ("", "unknown")
+    assert config["User"] == "10001:10001"
+    assert "healthz" in json.dumps(image.get("HealthCheck") or config.get("Healthcheck"))
+
+
+def test_the_bill_of_materials_names_what_is_inside(running: Running) -> None:
+    text = podman("exec", running.name, "cat", "/opt/venv/sbom.cdx.json")
+    names = {component["name"] for component in json.loads(text)["components"]}
+    assert {"torch", "transformers", "fastapi"} <= names
+
+
+@pytest.mark.parametrize("tool", ["gcc", "pip", "git"])
+def test_it_has_no_build_tools(running: Running, tool: str) -> None:
+    found = podman("exec", running.name, "sh", "-c", f"command -v {tool} || echo none")
+    assert found == "none" or (tool == "pip" and found.startswith("/usr/bin"))
+
+
+def test_it_scores_candidates_without_root_or_a_writable_disk(running: Running) -> None:
+    print(f"\nstart to ready: {running.ready_after:.1f} s")
+    answer = httpx.post(f"{running.url}/v1/score", json=BODY, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["results"][0]["best"] == 0
+    assert podman("exec", running.name, "id", "-u") == "10001"
+    refused = podman("exec", running.name, "sh", "-c", "touch /app/x 2>/dev/null || echo refused")
+    assert refused == "refused"
+
+
+def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
+    with service() as container:
+        answers: list[int] = []
+        many = {"inputs": BODY["inputs"] * 64}
+
+        def ask() -> None:
+            answers.append(httpx.post(f"{container.url}/v1/score", json=many, timeout=60).status_code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        _await_admitted(container.url)
+        podman("stop", "--time=60", container.name)
+        asking.join()
+        assert answers == [200]
+        assert exit_code(container.name) == 0
+
+
+def _await_admitted(url: str) -> None:
+    """Until the request is in, or was answered already."""
+    for _ in range(10_000):
+        metrics = httpx.get(f"{url}/metrics").text
+        if any(
+            line.startswith("reward_queue_items{") and not line.endswith(" 0.0")
+            for line in metrics.splitlines()
+        ):
+            return
