@@ -1,4 +1,4 @@
-"""Containers that a test starts as a cluster would: no root, no capability, nothing writable but /tmp."""
+"""Containers started as a cluster would: no root, no capability, nothing writable but /tmp."""
 
 import json
 import shutil
@@ -61,7 +61,15 @@ def service(*options: str) -> Iterator[Running]:
     port = _free_port()
     name = f"codepmp-test-{port}"
     started = time.monotonic()
-    podman("run", "--detach", f"--name={name}", *RESTRICTED, f"--env=REWARD_PORT={port}", *options, SERVICE)
+    podman(
+        "run",
+        "--detach",
+        f"--name={name}",
+        *RESTRICTED,
+        f"--env=REWARD_PORT={port}",
+        *options,
+        SERVICE,
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         _await_ready(name, url)

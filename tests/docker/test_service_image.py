@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -14,7 +14,10 @@ BODY = {
     "inputs": [
         {
             "prompt": "Write a function that returns the larger of two numbers.",
-            "candidates": ["def larger(a, b):\n    return max(a, b)", "def larger(a, b):\n    pass"],
+            "candidates": [
+                "def larger(a, b):\n    return max(a, b)",
+                "def larger(a, b):\n    pass",
+            ],
         }
     ]
 }
@@ -27,10 +30,10 @@ def running() -> Iterator[Running]:
         yield container
 
 
-def test_it_is_small_enough() -> None:
+def test_it_is_small_enough(record_property: Callable[[str, object], None]) -> None:
     size = inspect(SERVICE)["Size"]
     assert isinstance(size, int)
-    print(f"\nimage size: {size / 1e9:.2f} GB")
+    record_property("gigabytes", size / 1e9)
     assert size <= MOST_BYTES
 
 
@@ -42,7 +45,7 @@ def test_its_labels_and_health_check_say_what_it_is() -> None:
     assert labels["org.opencontainers.image.title"] == "codepmp-service"
     assert labels["org.opencontainers.image.revision"] not in ("", "unknown")
     assert config["User"] == "10001:10001"
-    assert "healthz" in json.dumps(image.get("HealthCheck") or config.get("Healthcheck"))
+    assert "healthz" in json.dumps(image["Healthcheck"])
 
 
 def test_the_bill_of_materials_names_what_is_inside(running: Running) -> None:
@@ -58,7 +61,6 @@ def test_it_has_no_build_tools(running: Running, tool: str) -> None:
 
 
 def test_it_scores_candidates_without_root_or_a_writable_disk(running: Running) -> None:
-    print(f"\nstart to ready: {running.ready_after:.1f} s")
     answer = httpx.post(f"{running.url}/v1/score", json=BODY, timeout=60)
     assert answer.status_code == 200, answer.text
     assert answer.json()["results"][0]["best"] == 0
@@ -73,7 +75,9 @@ def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
         many = {"inputs": BODY["inputs"] * 64}
 
         def ask() -> None:
-            answers.append(httpx.post(f"{container.url}/v1/score", json=many, timeout=60).status_code)
+            answers.append(
+                httpx.post(f"{container.url}/v1/score", json=many, timeout=60).status_code
+            )
 
         asking = threading.Thread(target=ask)
         asking.start()
