@@ -17,7 +17,10 @@ _REMEMBERED = 200
 
 _QUANTILE = 0.99
 
-_LEAST_SPREAD, _MOST_SPREAD = 1.25, 2.5
+_MARGIN = 1.1
+"""Times that, because the next requests are not the last ones."""
+
+_LEAST_SPREAD, _MOST_SPREAD = 1.15, 2.5
 """Some room is left however well the last requests kept to what was expected; and one bad moment of
 the machine must not empty the queue, and so the engine, until it is forgotten.
 """
@@ -65,5 +68,5 @@ class Pace:
         return tokens / self.speed + self._busy / self._batches
 
     def latest(self, priority: Priority, expected: float) -> float:
-        """Seconds within which 99 of 100 requests end that are expected to take so long."""
-        return self._spread[priority] * expected
+        """Seconds within which 99 of 100 requests and more end that are expected to take so long."""
+        return _MARGIN * self._spread[priority] * expected

@@ -123,7 +123,7 @@ def test_those_that_took_longer_than_expected_leave_less_room_to_the_next() -> N
     with room.admit("interactive", 1, 3000, measured):
         with pytest.raises(QueueFull), room.admit("interactive", 1, 1000, measured, 9.0):
             pass
-        with room.admit("interactive", 1, 1000, measured, 10.0):
+        with room.admit("interactive", 1, 1000, measured, 12.0):
             pass
 
 
