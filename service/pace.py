@@ -68,5 +68,5 @@ class Pace:
         return tokens / self.speed + self._busy / self._batches
 
     def latest(self, priority: Priority, expected: float) -> float:
-        """Seconds within which 99 of 100 requests and more end that are expected to take so long."""
+        """Seconds within which at least 99 of 100 requests end that should take `expected`."""
         return _MARGIN * self._spread[priority] * expected
