@@ -19,6 +19,11 @@ from service.pace import Pace
 LONGEST_RETRY = 60
 """Seconds; clients that obey Retry-After give up on anything longer."""
 
+_LATE = 0.95
+"""Of a request's time, after which one without an answer is taken to be late: its own clock began
+before ours.
+"""
+
 
 @dataclass(slots=True)
 class Held:
@@ -141,7 +146,7 @@ class Admission:
         finally:
             # A client that left tells nothing of how long its answer would have taken.
             took = self._clock() - began
-            if answered or (timeout is not None and took >= timeout):
+            if answered or (timeout is not None and took >= _LATE * timeout):
                 pace.note_request(priority, expected, took)
 
     @contextmanager
