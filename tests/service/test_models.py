@@ -120,8 +120,7 @@ async def test_an_engine_that_dies_takes_no_more_than_its_version_out() -> None:
         await app.service.parted()
         assert await version(app, model="other") == "other@4"
         assert app.service.shadow.served is None
-        assert app.service.refusal is None
-        assert app.service.unready is None
+        assert (app.service.refusal, app.service.unready) == (None, None)
         assert "other@3" not in [served.key for served in app.service.models]
         assert releases.engines["other-3"].closed
         releases.engines["other-4"].dead = True
