@@ -2,8 +2,8 @@
 
     python -m benchmarks.overload --data ../shared/data [--model DIR] [--minutes 2]
 
-First its peak is measured, by clients that wait for their answers. Then requests come at a fixed
-multiple of it, whether answered or not, each with a deadline.
+First its peak is measured, by clients that wait for their answers as long as it takes. Then
+requests come at a fixed multiple of it, whether answered or not, each with a deadline.
 """
 
 import argparse
@@ -11,16 +11,15 @@ import asyncio
 import itertools
 import random
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from matplotlib.figure import Figure
 
 from benchmarks.mix import Pool, make_pool
-from benchmarks.page import Page, add_output_options, verdict
-from benchmarks.processes import Memory, Running, running, watching
+from benchmarks.overload_page import Fairness, Outcomes, Overloaded, judge, plot, tell
+from benchmarks.page import Page, add_output_options
+from benchmarks.processes import Running, running, watching
 from benchmarks.servers import ours
 from benchmarks.soak import settle
 from benchmarks.stats import percentile
@@ -32,36 +31,24 @@ _TOKENS = 450
 """Of a conversation at most; prompts and answers take a third each."""
 _CLIENTS = 16
 _PEAK_SECONDS = 20.0
+_PATIENCE = 60.0
+"""Seconds without an answer after which a request is lost."""
 _FLOOD = 10_000
 _PEOPLE_SECONDS = 30.0
-_REFUSED_MS = 50.0
-_GOODPUT = 0.9
-_SLOWER = 2.0
-
-
-@dataclass
-class Outcomes:
-    """Seconds of each request by how it ended, and candidates that were scored in time."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    sent: int = 0
-    scored: int = 0
-
-    def enter(self, outcome: str, seconds: float) -> None:
-        self.seconds.setdefault(outcome, []).append(seconds)
-
-    def count(self, outcome: str) -> int:
-        return len(self.seconds.get(outcome, ()))
 
 
 @dataclass(frozen=True)
 class Asker:
-    """Asks one server, for texts that it has not seen: nothing may come from its result cache."""
+    """Asks one server, for texts that it has not seen: nothing may come from its result cache.
+
+    Attributes:
+        deadline: seconds; None waits as long as it takes.
+    """
 
     http: httpx.AsyncClient
     pool: Pool
     outcomes: Outcomes
-    deadline: float
+    deadline: float | None
     serial: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def body(self, candidates: int, priority: str = "interactive") -> dict[str, object]:
@@ -72,7 +59,9 @@ class Asker:
         return {"inputs": [{"prompt": texts.prompt, "candidates": fresh}], "priority": priority}
 
     async def ask(self, candidates: int) -> None:
-        body = self.body(candidates) | {"timeout_ms": int(1000 * self.deadline)}
+        body = self.body(candidates)
+        if self.deadline is not None:
+            body["timeout_ms"] = int(1000 * self.deadline)
         self.outcomes.sent += 1
         sent = time.perf_counter()
         try:
@@ -132,20 +121,20 @@ def client(url: str, patience: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, timeout=patience, limits=limits, trust_env=False)
 
 
-async def measure_overload(
-    server: Running, pool: Pool, options: argparse.Namespace
-) -> tuple[float, float, Outcomes]:
-    async with client(server.url, 6 * options.deadline) as http:
-        calm = Asker(http, pool, Outcomes(), options.deadline)
+async def measure_overload(server: Running, pool: Pool, options: argparse.Namespace) -> Overloaded:
+    async with client(server.url, _PATIENCE) as http:
+        calm = Asker(http, pool, Outcomes(), None)
         most = await peak(calm)
         asker = Asker(http, pool, Outcomes(), options.deadline, calm.serial)
         rate = options.times * most / _CANDIDATES
+        began, used = time.perf_counter(), time.process_time()
         goodput = await overload(asker, rate, 60 * options.minutes)
-    return most, goodput, asker.outcomes
+    share = (time.process_time() - used) / (time.perf_counter() - began)
+    return Overloaded(most, goodput, share, asker.outcomes)
 
 
 async def measure_fairness(server: Running, pool: Pool, deadline: float) -> tuple[Outcomes, ...]:
-    async with client(server.url, 60.0) as http:
+    async with client(server.url, _PATIENCE) as http:
         alone = Asker(http, pool, Outcomes(), deadline, itertools.count(10**6))
         await people(alone)
         beside = Asker(http, pool, Outcomes(), deadline, alone.serial)
@@ -164,75 +153,20 @@ def main() -> None:
     pool = make_pool(renderer.writer(options.data), _TOKENS)
     with running(ours(str(options.model))) as server:
         with watching(server.pid, every=1.0) as memory:
-            most, goodput, outcomes = asyncio.run(measure_overload(server, pool, options))
+            found = asyncio.run(measure_overload(server, pool, options))
         alone, beside = asyncio.run(measure_fairness(server, pool, options.deadline))
+    fair = Fairness(*(percentile(each.seconds["200"], 0.5) for each in (alone, beside)))
     page.say(
-        f"{options.model.name}; {_CANDIDATES} candidates a request, deadline "
-        f"{options.deadline:g} s. Peak: {most:.0f} candidates/s for {_CLIENTS} clients that wait. "
-        f"Then {options.times:g} times as many for {options.minutes:g} minutes, at random times; "
-        "the client runs on the same machine."
+        f"{options.model.name}; {_CANDIDATES} candidates a request. Peak: {found.peak:.0f} "
+        f"candidates/s for {_CLIENTS} clients that wait. Then {options.times:g} times as many for "
+        f"{options.minutes:g} minutes, at random times, each request with a deadline of "
+        f"{options.deadline:g} s. The client runs on the same machine and took {found.client:.0%} "
+        "of one core."
     )
-    _judge_overload(page, most, goodput, outcomes, memory, options)
-    _judge_fairness(page, alone, beside)
-    page.figure = plot(outcomes, options.deadline)
-    page.facts |= {"outcomes": {name: len(v) for name, v in outcomes.seconds.items()}}
+    tell(page, found, fair)
+    judge(page, found, fair, settle(memory), options.deadline)
+    page.figure = plot(found.outcomes, options.deadline)
     page.write(options)
-
-
-def _judge_overload(
-    page: Page,
-    most: float,
-    goodput: float,
-    outcomes: Outcomes,
-    memory: Memory,
-    options: argparse.Namespace,
-) -> None:
-    ended = Counter({name: len(seconds) for name, seconds in outcomes.seconds.items()})
-    page.table(["ended with", "requests"], [[name, ended[name]] for name in sorted(ended)])
-    admitted = outcomes.seconds.get("200", [0.0]) + outcomes.seconds.get("504", [])
-    late, refused = percentile(admitted, 0.99), outcomes.seconds.get("503", [0.0])
-    lost = outcomes.sent - ended["200"] - ended["503"] - ended["504"]
-    steady, wait = settle(memory), 1000 * percentile(refused, 0.5)
-    page.table(
-        ["", "measured", "limit", ""],
-        [
-            ["p99 of admitted, s", late, options.deadline, verdict(late < options.deadline)],
-            ["p50 of refused, ms", wait, _REFUSED_MS, verdict(wait < _REFUSED_MS)],
-            ["goodput / peak", goodput / most, _GOODPUT, verdict(goodput >= _GOODPUT * most)],
-            ["lost or answered otherwise", lost, 0, verdict(not lost)],
-            [
-                "most over least resident memory",
-                steady.most / steady.least,
-                1.1,
-                verdict(steady.most <= 1.1 * steady.least),
-            ],
-        ],
-    )
-    page.facts |= {"peak": most, "goodput": goodput, "memory": asdict(steady)}
-
-
-def _judge_fairness(page: Page, alone: Outcomes, beside: Outcomes) -> None:
-    p50, p50_beside = (1000 * percentile(each.seconds["200"], 0.5) for each in (alone, beside))
-    times = p50_beside / p50
-    page.say(f"One person's requests of one candidate, beside {_FLOOD} bulk candidates that wait:")
-    page.table(
-        ["p50 alone, ms", "p50 beside the flood, ms", "times", "limit", ""],
-        [[p50, p50_beside, times, _SLOWER, verdict(times <= _SLOWER)]],
-    )
-    page.facts |= {"p50_alone_ms": p50, "p50_beside_ms": p50_beside}
-
-
-def plot(outcomes: Outcomes, deadline: float) -> Figure:
-    """How long requests took, by how they ended."""
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    for name, seconds in sorted(outcomes.seconds.items()):
-        shares = [(place + 1) / len(seconds) for place in range(len(seconds))]
-        axes.step(sorted(seconds), shares, label=f"{name}: {len(seconds)} requests")
-    axes.axvline(deadline, color="grey", linestyle=":", label="deadline")
-    axes.set(xlabel="seconds to the answer", ylabel="share of requests", xscale="log")
-    axes.legend(fontsize="small")
-    return figure
 
 
 def _options() -> argparse.Namespace:

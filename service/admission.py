@@ -1,40 +1,65 @@
 """Whether there is room for a request, decided before any work is spent on it.
 
 Room is counted in candidates and in new tokens, from admission until the answer, so what is being
-encoded, waits or runs all counts. Used on the event loop only, so it needs no lock.
+encoded, waits or runs all counts. It is one room for all models; how long what is in it takes is
+each model's own (`service.pace`). Used on the event loop only, so it needs no lock.
 """
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from service.backlog import PRIORITIES, Priority
 from service.errors import Draining, QueueFull
+from service.pace import Pace
 
 LONGEST_RETRY = 60
 """Seconds; clients that obey Retry-After give up on anything longer."""
 
-_IN_TIME = 0.7
-"""Of a request's time that is filled; speed varies, and what is late is lost."""
+_LATE = 0.95
+"""Of a request's time, after which one without an answer is taken to be late: its own clock began
+before ours.
+"""
 
-_SMOOTHING = 0.2
-"""Weight of the newest batch in the measured speed."""
+
+@dataclass(slots=True)
+class Held:
+    """By several requests together."""
+
+    requests: int = 0
+    items: int = 0
+    tokens: int = 0
 
 
 class Place:
-    """What one request still holds of the room; given back bit by bit as its jobs are answered."""
+    """What one request still holds of the room; given back bit by bit as its jobs are answered.
 
-    def __init__(self) -> None:
-        self.items = 0
-        self.tokens = 0
+    Args:
+        sums: what it is part of.
+
+    Attributes:
+        computed: whether some of it had to be computed, and not all was known before.
+    """
+
+    def __init__(self, *sums: Held) -> None:
+        self._sums = sums
+        self._items = self._tokens = 0
+        self.computed = False
 
     def hold(self, items: int, tokens: int) -> None:
         """Hold exactly this much, once it is known better than at admission."""
-        self.items, self.tokens = items, tokens
+        for held in self._sums:
+            held.items += items - self._items
+            held.tokens += tokens - self._tokens
+        self._items, self._tokens = items, tokens
 
     def give_back(self, tokens: int) -> None:
         """One job, which held this many tokens, is answered."""
-        self.hold(max(0, self.items - 1), max(0, self.tokens - tokens))
+        self.computed = True
+        self.hold(max(0, self._items - 1), max(0, self._tokens - tokens))
 
 
 class Admission:
@@ -45,50 +70,57 @@ class Admission:
 
     Args:
         max_items, max_tokens: room for the work of one priority that is not answered yet.
+        clock: gives seconds.
     """
 
-    def __init__(self, *, max_items: int, max_tokens: int) -> None:
+    def __init__(
+        self, *, max_items: int, max_tokens: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._max_items = max_items
         self._max_tokens = max_tokens
-        self._speed = self._drained = self._busy = 0.0
+        self._clock = clock
         self._draining = False
-        self._places: dict[Priority, set[Place]] = {"interactive": set(), "bulk": set()}
+        self._held = {priority: Held() for priority in PRIORITIES}
+        self._held_of: WeakKeyDictionary[Pace, dict[Priority, Held]] = WeakKeyDictionary()
 
     def items(self, priority: Priority) -> int:
         """Candidates admitted and not answered yet."""
-        return sum(place.items for place in self._places[priority])
+        return self._held[priority].items
 
     def tokens(self, priority: Priority) -> int:
         """New tokens admitted and not computed yet; estimated until they are encoded."""
-        return sum(place.tokens for place in self._places[priority])
+        return self._held[priority].tokens
 
     @property
     def requests(self) -> int:
         """Admitted and not answered yet."""
-        return sum(map(len, self._places.values()))
-
-    @property
-    def speed(self) -> float:
-        """Tokens of room given back in a second of work, lately; 0 until a batch ran."""
-        return self._speed
+        return sum(held.requests for held in self._held.values())
 
     @property
     def seconds_of_work(self) -> float:
-        """How long all that was admitted takes, as fast as measured; 0 until a batch ran."""
-        return sum(map(self.tokens, PRIORITIES)) / self._speed if self._speed else 0.0
+        """How long all that was admitted takes, as fast as measured: models work side by side.
+        0 until a batch ran.
+        """
+        return max((self._seconds_ahead("bulk", pace) for pace in self._held_of), default=0.0)
 
     @property
     def idle(self) -> bool:
         """Whether every request that was admitted is answered."""
-        return not any(self._places.values())
+        return not self.requests
 
     @contextmanager
     def admit(
-        self, priority: Priority, items: int, tokens: int, timeout: float | None = None
+        self,
+        priority: Priority,
+        items: int,
+        tokens: int,
+        pace: Pace,
+        timeout: float | None = None,
     ) -> Iterator[Place]:
         """Hold room while the block runs.
 
         Args:
+            pace: of the model that it is for.
             timeout: seconds after which the answer is of no use.
 
         Raises:
@@ -96,52 +128,67 @@ class Admission:
             QueueFull: as much work of this priority waits as there is room for, or more than can be
                 done in time.
         """
-        self._refuse_if_closed(priority)
-        self._refuse_if_late(priority, tokens, timeout)
-        place = Place()
-        place.hold(items, tokens)
-        self._places[priority].add(place)
+        self._refuse_if_closed(priority, pace)
+        ahead = self._tokens_ahead(priority, pace)
+        expected = pace.expected(ahead + tokens)
+        if timeout is not None and ahead and pace.latest(priority, expected) > timeout:
+            raise QueueFull(
+                "what waits takes longer than this request may: come back later, or allow it more "
+                "time",
+                retry_after=self.retry_after(priority, pace),
+            )
+        began, answered = self._clock(), False
+        try:
+            with self._holding(priority, pace) as place:
+                place.hold(items, tokens)
+                yield place
+            answered = place.computed
+        finally:
+            # A client that left tells nothing of how long its answer would have taken.
+            took = self._clock() - began
+            if answered or (timeout is not None and took >= _LATE * timeout):
+                pace.note_request(priority, expected, took)
+
+    @contextmanager
+    def _holding(self, priority: Priority, pace: Pace) -> Iterator[Place]:
+        sums = self._held[priority], self._held_by(pace)[priority]
+        place = Place(*sums)
+        for held in sums:
+            held.requests += 1
         try:
             yield place
         finally:
-            self._places[priority].remove(place)
+            place.hold(0, 0)
+            for held in sums:
+                held.requests -= 1
+
+    def _held_by(self, pace: Pace) -> dict[Priority, Held]:
+        return self._held_of.setdefault(pace, {priority: Held() for priority in PRIORITIES})
 
     def stop(self) -> None:
         """Refuse all new work from now on; what was admitted is not touched."""
         self._draining = True
 
-    def note_speed(self, tokens: int, seconds: float) -> None:
-        """Learn how fast room is given back: `tokens` of it in `seconds` that there was work."""
-        if tokens and seconds > 0:
-            self._drained = (1 - _SMOOTHING) * self._drained + tokens
-            self._busy = (1 - _SMOOTHING) * self._busy + seconds
-            self._speed = self._drained / self._busy
-
-    def retry_after(self, priority: Priority) -> int:
+    def retry_after(self, priority: Priority, pace: Pace) -> int:
         """Whole seconds until what goes before a new request is worked off, as fast as measured."""
-        if not self._speed:
-            return 1
-        return min(LONGEST_RETRY, max(1, math.ceil(self._seconds_ahead(priority))))
+        return _whole_seconds(self._seconds_ahead(priority, pace))
 
-    def _seconds_ahead(self, priority: Priority) -> float:
-        """Of work that goes before a new request."""
-        ahead = self.tokens("interactive") + (self.tokens("bulk") if priority == "bulk" else 0)
-        return ahead / self._speed
+    @property
+    def emptied_after(self) -> int:
+        """Whole seconds until all that was admitted is worked off, as fast as measured."""
+        return _whole_seconds(self.seconds_of_work)
 
-    def _refuse_if_late(self, priority: Priority, tokens: int, timeout: float | None) -> None:
-        """To begin what cannot end in time would cost those who still can be served."""
-        if timeout is None or not self._speed:
-            return
-        expected = self._seconds_ahead(priority) + tokens / self._speed
-        if self._seconds_ahead(priority) and expected > _IN_TIME * timeout:
-            raise QueueFull(
-                "what waits takes longer than this request may: come back later, or allow it more "
-                "time",
-                retry_after=self.retry_after(priority),
-            )
+    def _seconds_ahead(self, priority: Priority, pace: Pace) -> float:
+        return self._tokens_ahead(priority, pace) / pace.speed if pace.speed else 0.0
 
-    def _refuse_if_closed(self, priority: Priority) -> None:
-        retry_after = self.retry_after(priority)
+    def _tokens_ahead(self, priority: Priority, pace: Pace) -> int:
+        """Of the same model's work that goes before a new request."""
+        before: tuple[Priority, ...] = PRIORITIES if priority == "bulk" else (priority,)
+        held = self._held_by(pace)
+        return sum(held[each].tokens for each in before)
+
+    def _refuse_if_closed(self, priority: Priority, pace: Pace) -> None:
+        retry_after = self.retry_after(priority, pace)
         if self._draining:
             raise Draining("this server is shutting down", retry_after=retry_after)
         items = self.items(priority)
@@ -151,3 +198,7 @@ class Admission:
                 "or ask for more room (--max-queue-items, --max-queue-tokens)",
                 retry_after=retry_after,
             )
+
+
+def _whole_seconds(seconds: float) -> int:
+    return min(LONGEST_RETRY, max(1, math.ceil(seconds)))

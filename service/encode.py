@@ -3,21 +3,23 @@
 import asyncio
 import logging
 import threading
-from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 from reward_model.chat import Conversation, Unencodable
 from reward_model.encoding import Rendered, TooLong
 from reward_model.packing import Sequence, new_tokens
 from reward_model.shorten import shortened
 from service.ask import Chat, Ids, ItemScore, OverLength, Subject
+from service.backlog import Priority
+from service.encode_threads import EncodeThreads
 from service.errors import ItemError
 from service.model import Model
 
 _log = logging.getLogger(__name__)
 
-_CHUNK = 16
-"""Subjects per task: small, so that requests take turns on the threads."""
+_CHUNK: dict[Priority, int] = {"interactive": 16, "bulk": 4}
+"""Subjects per task: small, so that requests take turns on the threads, and bulk work can rest."""
 
 _CUT_AT_MOST = 16
 """Times what the model takes that a conversation may be, to be cut: all of it is encoded first."""
@@ -40,42 +42,47 @@ class EncodePool:
         at_once: chunks of one request that may wait for a thread, so that requests take turns.
     """
 
-    def __init__(self, model: Model, threads: Executor, *, at_once: int = 2) -> None:
+    def __init__(self, model: Model, threads: EncodeThreads, *, at_once: int = 2) -> None:
         self._model = model
         self._threads = threads
         self._at_once = at_once
+        # Several batches in flight mean that it computes elsewhere than on this machine's cores.
+        self._shares_cores = model.engine.batches_in_flight == 1
 
     async def encode(
-        self, subjects: list[Subject], over_length: OverLength = "error"
+        self,
+        subjects: list[Subject],
+        over_length: OverLength = "error",
+        priority: Priority = "interactive",
     ) -> list[Encoded | ItemScore]:
         """One entry per subject, in order: its sequence, or the error it ends with.
 
         When the caller is cancelled, what has not been encoded yet is left.
         """
-        loop, left = asyncio.get_running_loop(), threading.Event()
+        left, size = threading.Event(), _CHUNK[priority]
         turn = asyncio.Semaphore(self._at_once)
 
         async def encode(start: int) -> list[Encoded | ItemScore]:
-            chunk = subjects[start : start + _CHUNK]
+            chunk = subjects[start : start + size]
+            work = partial(self._encode_chunk, chunk, over_length, left)
             async with turn:
-                return await loop.run_in_executor(
-                    self._threads, self._encode_chunk, chunk, over_length, left
-                )
+                return await self._threads.run(priority, work, rests=self._shares_cores)
 
-        tasks = map(encode, range(0, len(subjects), _CHUNK))
+        tasks = map(encode, range(0, len(subjects), size))
         try:
             return [entry for chunk in await asyncio.gather(*tasks) for entry in chunk]
         finally:
             left.set()
 
-    async def plan(self, sequences: dict[int, Sequence]) -> dict[int, int]:
+    async def plan(
+        self, sequences: dict[int, Sequence], priority: Priority = "interactive"
+    ) -> dict[int, int]:
         """In which order to run them, and the new tokens of each: key -> new tokens.
 
         Sorted, every sequence follows the one it shares most with, so that a batch's budget,
         which only looks at neighbours, counts exactly what is computed.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._plan, sequences)
+        return await self._threads.run(priority, partial(self._plan, sequences))
 
     def _plan(self, sequences: dict[int, Sequence]) -> dict[int, int]:
         if not self._model.engine.shares_prefixes:

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from reward_model.release import ReleaseError
 from service.admission import Admission
 from service.batcher import BatchReport
+from service.encode_threads import EncodeThreads
 from service.engines import EngineUnavailable
 from service.errors import CannotLoad, Conflict, Draining, NotReady
 from service.golden import GoldenMismatch
@@ -61,9 +61,12 @@ class Service:
         self._admission = Admission(
             max_items=settings.max_queue_items, max_tokens=settings.max_queue_tokens
         )
-        self._encode_threads = ThreadPoolExecutor(settings.encode_threads, "encode")
+        self._encode_threads = EncodeThreads(
+            settings.encode_threads, lambda: self._admission.items("interactive") > 0
+        )
         self._loading: set[Served] = set()
         self._leaving: set[Served] = set()
+        self._parting: set[asyncio.Task[None]] = set()
         self._ready = False
         self._fault: str | None = None
         self._draining = False
@@ -105,7 +108,7 @@ class Service:
             UnknownModel: no such model is loaded.
         """
         if self._draining:
-            raise Draining(str(self.unready), retry_after=self._admission.retry_after("bulk"))
+            raise Draining(str(self.unready), retry_after=self._admission.emptied_after)
         if not self._ready:
             raise NotReady(str(self.unready), retry_after=_RETRY_WHILE_STARTING)
         return self.models.find(named)
@@ -152,14 +155,11 @@ class Service:
     async def unload(self, key: str) -> None:
         """Let a version go when its requests are answered. Raises as `Models.remove`."""
         async with self._changing:
-            served = self.models.remove(key)
-            if served is self.shadow.served:
-                self.shadow.cast(None, 0.0)
-            self.metrics.forget(served.model)
-            self._leaving.add(served)
-            await served.unused()
-            await self._let_go(served, grace=self.settings.engine_timeout_seconds)
-            self._leaving.discard(served)
+            await self._part_with(self.models.remove(key))
+
+    async def parted(self) -> None:
+        """Returns when those are gone whose engines died."""
+        await asyncio.gather(*self._parting)
 
     def begin_drain(self) -> None:
         """Refuse new scoring requests from now on; those admitted are finished."""
@@ -183,7 +183,7 @@ class Service:
         await asyncio.wait({self._starting, self._watching})
         held = {*self.models, *self._loading, *self._leaving}
         await asyncio.gather(*map(self._let_go, held))
-        self._encode_threads.shutdown(wait=False, cancel_futures=True)
+        self._encode_threads.shutdown()
 
     async def _become_ready(self) -> None:
         """Load, warm up, replay. A failure leaves it unready, with a reason."""
@@ -215,7 +215,7 @@ class Service:
             admission=self._admission,
             encode_threads=self._encode_threads,
             report=self._observe,
-            died=self._give_up,
+            died=self._engine_died,
         )
 
     async def _add(self, served: Served, *, current: bool) -> None:
@@ -228,7 +228,7 @@ class Service:
         self.models.add(served, current=current)
         self._loading.remove(served)
         self.metrics.describe(served.model)
-        self.metrics.set_budget(served.batch_tokens)
+        self.metrics.measure(served.model, served.batch_tokens, served.pace)
 
     async def _revive(self, hung: Served) -> None:
         """Answer what a hung engine holds, and put the same model, loaded again, in its place.
@@ -248,7 +248,7 @@ class Service:
             self.models.replace(hung, fresh)
             if self.shadow.served is hung:
                 self.shadow.cast(fresh, self.shadow.share)
-            self.metrics.set_budget(fresh.batch_tokens)
+            self.metrics.measure(fresh.model, fresh.batch_tokens, fresh.pace)
             self._ready = True
 
     async def _loaded_again(self, hung: Served) -> Served | None:
@@ -266,15 +266,38 @@ class Service:
             return None
         return fresh
 
+    async def _part_with(self, served: Served) -> None:
+        """Let go what nobody finds any more, when the requests that have it are answered."""
+        if served is self.shadow.served:
+            self.shadow.cast(None, 0.0)
+        self.metrics.forget(served.model)
+        self._leaving.add(served)
+        await served.unused()
+        await self._let_go(served, grace=self.settings.engine_timeout_seconds)
+        self._leaving.discard(served)
+
     async def _let_go(self, served: Served, *, grace: float = _ENGINE_GRACE) -> None:
         self._loading.discard(served)
         if not await served.close(grace):
             self.stuck = True
 
-    def _observe(self, report: BatchReport) -> None:
+    def _observe(self, served: Served, report: BatchReport) -> None:
         # Side by side batches end one after the other, so the time between two ends is one's share.
-        self._admission.note_speed(report.drained, report.busy)
-        self.metrics.observe_batch(report)
+        served.pace.note_batch(report.drained, report.busy)
+        self.metrics.observe_batch(report, served.batch_tokens)
+
+    def _engine_died(self, served: Served, reason: str) -> None:
+        """Ends the service only for what requests get that name no version.
+
+        One that is being loaded fails its golden scores; of one that is leaving no more is wanted.
+        """
+        if not self._starting.done() or self.models.is_current(served):
+            self._give_up(reason)
+        elif served in self.models:
+            _log.error("the engine died", extra=with_facts({"model": served.key}))
+            parting = self._part_with(self.models.remove(served.key))
+            self._parting.add(task := asyncio.create_task(parting))
+            task.add_done_callback(self._parting.discard)
 
     def _give_up(self, reason: str) -> None:
         self._ready = False

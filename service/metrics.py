@@ -3,7 +3,6 @@
 A registry of its own for each app, so that two apps in one process do not meet.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
@@ -17,6 +16,7 @@ from service.backlog import PRIORITIES
 from service.batcher import BatchReport
 from service.keyring import Keyring
 from service.model import Model
+from service.pace import Pace
 from service.record import Record
 from service.score_collector import ScoreCollector
 from service.shadow import Differences
@@ -32,7 +32,6 @@ _STATES: tuple[State, ...] = get_args(State)
 
 class Metrics:
     def __init__(self) -> None:
-        self._budget_tokens = math.inf
         self._scores = ScoreCollector()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -98,11 +97,15 @@ class Metrics:
         self._queue_items = gauge("queue_items", "Candidates admitted, not scored.", "priority")
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
         self._cache_bytes = gauge("cache_bytes", "Occupied by scores of earlier requests.")
-        self._budget = gauge("batch_token_budget", "New tokens that one batch may hold.")
+        self._budget = gauge(
+            "batch_token_budget", "New tokens that one batch may hold.", "model", "version"
+        )
         self._work = gauge("queue_work_seconds", "How long what was admitted takes to compute.")
         self._speed = gauge(
             "engine_tokens_per_second",
             "Tokens that admission held, worked off in a second, of late.",
+            "model",
+            "version",
         )
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._state = gauge("engine_state", "1 for the state it is in, else 0.", "state")
@@ -110,6 +113,8 @@ class Metrics:
             "shares_prefixes",
             "1 when a shared prefix is computed once, 0 when every text is computed whole. reason: "
             "why it fell back to that; empty when it did not (encoders have nothing to share).",
+            "model",
+            "version",
             "reason",
         )
         self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
@@ -120,15 +125,10 @@ class Metrics:
         for one in _STATES:
             self._state.labels(one).set_function(partial(_is, state, one))
         self._work.set_function(lambda: admission.seconds_of_work)
-        self._speed.set_function(lambda: admission.speed)
         for priority in PRIORITIES:
             items, tokens = self._queue_items.labels(priority), self._queue_tokens.labels(priority)
             items.set_function(partial(admission.items, priority))
             tokens.set_function(partial(admission.tokens, priority))
-
-    def set_budget(self, tokens: int) -> None:
-        self._budget_tokens = tokens
-        self._budget.set(tokens)
 
     def watch_keyring(self, keyring: Keyring) -> None:
         stale = Gauge(
@@ -143,14 +143,25 @@ class Metrics:
 
     def describe(self, model: Model) -> None:
         engine, release = model.engine, model.release
-        self._shares.labels(engine.fallback_reason or "").set(engine.shares_prefixes)
+        reason = engine.fallback_reason or ""
+        self._shares.labels(model.name, release.version, reason).set(engine.shares_prefixes)
         self._release.labels(model.name, release.version, engine.dtype).set(1)
         self._scores.begin(model.name, release.version, release.calibration)
 
+    def measure(self, model: Model, budget: int, pace: Pace) -> None:
+        """What a model's engine may and can do; told again when it is loaded again."""
+        labels = model.name, model.release.version
+        self._budget.labels(*labels).set(budget)
+        self._speed.labels(*labels).set_function(lambda: pace.speed)
+
     def forget(self, model: Model) -> None:
         """It is not served any more."""
-        self._release.remove(model.name, model.release.version, model.engine.dtype)
-        self._scores.end(model.name, model.release.version)
+        labels = model.name, model.release.version
+        self._shares.remove(*labels, model.engine.fallback_reason or "")
+        self._release.remove(*labels, model.engine.dtype)
+        self._budget.remove(*labels)
+        self._speed.remove(*labels)
+        self._scores.end(*labels)
 
     def note_golden_mismatch(self) -> None:
         self._golden.inc()
@@ -160,12 +171,12 @@ class Metrics:
         for value in differences.values:
             histogram.observe(value)
 
-    def observe_batch(self, report: BatchReport) -> None:
+    def observe_batch(self, report: BatchReport, budget: int) -> None:
         self._batch.observe(report.seconds)
         self._busy.inc(report.busy / report.at_once)  # each of those side by side has its share
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
-        self._batch_fill.observe(report.tokens / self._budget_tokens)
+        self._batch_fill.observe(report.tokens / budget)
         self._splits.inc(report.splits)
 
     def observe(self, record: Record) -> None:

@@ -15,6 +15,7 @@ from service.batcher import Batcher
 from service.encode import Encoded, EncodePool
 from service.errors import DeadlineExceeded, InvalidRequest, ItemError
 from service.model import Model
+from service.pace import Pace
 from service.result_cache import ResultCache
 
 _NO_STEPS = (
@@ -27,12 +28,18 @@ _CHARACTERS_PER_TOKEN = 3
 
 
 class Scorer:
-    """Scores requests for one model. `clock` gives seconds, the same as the batcher's."""
+    """Scores requests for one model.
+
+    Args:
+        pace: the model's, as its batches tell.
+        clock: gives seconds, the same as the batcher's.
+    """
 
     def __init__(
         self,
         model: Model,
         admission: Admission,
+        pace: Pace,
         pool: EncodePool,
         batcher: Batcher,
         cache: ResultCache,
@@ -41,6 +48,7 @@ class Scorer:
     ) -> None:
         self._model = model
         self._admission = admission
+        self._pace = pace
         self._pool = pool
         self._batcher = batcher
         self._cache = cache
@@ -62,7 +70,7 @@ class Scorer:
                 with self._admit(ask) as place:
                     admitted = self._clock()
                     subjects = [one for entry in ask.inputs for one in entry.subjects()]
-                    encoded = await self._pool.encode(subjects, ask.over_length)
+                    encoded = await self._pool.encode(subjects, ask.over_length, ask.priority)
                     known = self._recall(encoded)
                     submitted = self._clock()
                     jobs = await self._submit(ask, encoded, known, place, started)
@@ -83,7 +91,8 @@ class Scorer:
         )
 
     def _admit(self, ask: Ask) -> AbstractContextManager[Place]:
-        return self._admission.admit(ask.priority, ask.items, self.estimate(ask), ask.timeout)
+        tokens = self.estimate(ask)
+        return self._admission.admit(ask.priority, ask.items, tokens, self._pace, ask.timeout)
 
     async def encode(self, subject: Subject) -> tuple[int, ...] | ItemError:
         """The token ids that would be scored, or why there are none."""
@@ -138,7 +147,7 @@ class Scorer:
             for index, entry in enumerate(encoded)
             if isinstance(entry, Encoded) and index not in known
         }
-        plan = await self._pool.plan(sequences)
+        plan = await self._pool.plan(sequences, ask.priority)
         place.hold(len(plan), sum(plan.values()))
         deadline = math.inf if ask.timeout is None else started + ask.timeout
         now, loop = self._clock(), asyncio.get_running_loop()

@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from service.admission import Admission
 from service.backlog import Backlog
 from service.batcher import Batcher, BatchReport
 from service.encode import EncodePool
+from service.encode_threads import EncodeThreads
 from service.golden import replay
 from service.model import Model
+from service.pace import Pace
 from service.result_cache import ResultCache
 from service.scorer import Scorer
 from service.settings import Settings
@@ -27,10 +30,12 @@ class Served:
 
     Args:
         opener: reads and loads the model; runs on the engine's thread.
-        report: called after each batch.
-        died: called with the reason when the engine says that it will never score again.
+        report: called with this model after each of its batches.
+        died: called with this model, and the reason, when its engine says that it will never score
+            again.
 
     Attributes:
+        pace: how fast it works.
         in_use: requests that it scores now.
         batch_tokens: new tokens that one batch may hold, once it is loaded.
     """
@@ -41,12 +46,13 @@ class Served:
         opener: Callable[[], Model],
         *,
         admission: Admission,
-        encode_threads: Executor,
-        report: Callable[[BatchReport], None],
-        died: Callable[[str], None],
+        encode_threads: EncodeThreads,
+        report: Callable[["Served", BatchReport], None],
+        died: Callable[["Served", str], None],
     ) -> None:
         self.in_use = 0
         self.batch_tokens = 0
+        self.pace = Pace()
         self.settings = settings
         self._opener = opener
         self._admission = admission
@@ -159,13 +165,18 @@ class Served:
         if model.engine.batches_in_flight > 1:
             self._batch_threads = ThreadPoolExecutor(model.engine.batches_in_flight, "batch")
         self._batcher = Batcher(
-            model.engine, backlog, self._batch_threads, report=self._report, died=self._died
+            model.engine,
+            backlog,
+            self._batch_threads,
+            report=partial(self._report, self),
+            died=partial(self._died, self),
         )
         pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
-        return Scorer(model, self._admission, pool, self._batcher, self._cache)
+        return Scorer(model, self._admission, self.pace, pool, self._batcher, self._cache)
 
     def _token_budget(self, model: Model) -> int:
-        asked, fit = self.settings.max_batch_tokens, model.engine.most_tokens
+        asked = self.settings.max_batch_tokens or model.engine.enough_tokens
+        fit = model.engine.most_tokens
         budget = asked if fit is None else min(asked, fit)
         if budget < asked:
             _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)

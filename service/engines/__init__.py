@@ -45,6 +45,9 @@ class Engine(Protocol):
     """Whether it takes several read positions: where attention is causal."""
     batches_in_flight: int
     """How many calls of `score` it wants side by side; 1 where one thread does it all."""
+    enough_tokens: int
+    """Tokens of a batch that is computed at full speed; whoever waits for a larger one gains
+    nothing."""
     most_tokens: int | None
     """Tokens of the largest batch that fits into free memory, known once it is warm; None where
     nobody can tell."""

@@ -17,6 +17,10 @@ from service.engines.memory import tokens_that_fit
 _PROBE_ON_CPU, _PROBE_ON_GPU = 512, 8192
 """Tokens to measure a batch's memory with; few where they take long."""
 
+_ENOUGH_ON_CPU, _ENOUGH_ON_GPU = 4096, 8192
+"""A core computes 1024 tokens as fast as 8192, apart from prompts that need not be computed in each
+of several batches; what arrives meanwhile waits less, and less memory is taken and broken up."""
+
 
 class TorchEngine:
     """`service.engines.Engine` over a `RewardNetwork`."""
@@ -25,7 +29,9 @@ class TorchEngine:
         self.network = network
         self._turn = threading.Lock()
         # A GPU leaves the cores to prepare the next batch meanwhile; a CPU needs them itself.
-        self.batches_in_flight = 2 if network.model.device.type == "cuda" else 1
+        on_gpu = network.model.device.type == "cuda"
+        self.batches_in_flight = 2 if on_gpu else 1
+        self.enough_tokens = _ENOUGH_ON_GPU if on_gpu else _ENOUGH_ON_CPU
         self.max_tokens = network.max_tokens
         self.dtype = str(network.dtype).removeprefix("torch.")
         self.shares_prefixes = network.shares_prefixes

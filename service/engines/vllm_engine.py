@@ -37,6 +37,9 @@ _ENVIRONMENT = {
 _FEWEST_STEP_TOKENS = 256
 """vLLM wants room for a token of each of the 256 texts that it computes side by side."""
 
+_ENOUGH_TOKENS = 8192
+"""Of one step; keeps a GPU busy."""
+
 _CPU_KV_CACHE_GIB = 4.0
 """vLLM's own choice is nearly all of the machine's memory."""
 
@@ -56,6 +59,7 @@ class VllmEngine:
     shares_prefixes = False
     reads_steps = True
     # It takes its memory when it starts, and computes what does not fit in several steps.
+    enough_tokens = _ENOUGH_TOKENS
     most_tokens: int | None = None
     fallback_reason: str | None = (
         "vLLM keeps prefixes itself, in whole blocks, and its savings are not counted"
@@ -197,6 +201,7 @@ def _arguments(release: Release, settings: Settings, max_tokens: int) -> "AsyncE
     on_cpu = _on_cpu(settings.device)
     kv_cache_gib = settings.kv_cache_gib or (_CPU_KV_CACHE_GIB if on_cpu else None)
     dtype = "float32" if on_cpu else release.dtype
+    step = settings.max_batch_tokens or _ENOUGH_TOKENS
     return AsyncEngineArgs(
         model=str(release.path),
         runner="pooling",
@@ -208,7 +213,7 @@ def _arguments(release: Release, settings: Settings, max_tokens: int) -> "AsyncE
         trust_remote_code=False,
         skip_tokenizer_init=True,
         max_model_len=max_tokens,
-        max_num_batched_tokens=max(settings.max_batch_tokens, max_tokens, _FEWEST_STEP_TOKENS),
+        max_num_batched_tokens=max(step, max_tokens, _FEWEST_STEP_TOKENS),
         enable_prefix_caching=True,
         tensor_parallel_size=settings.tensor_parallel,
         kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,

@@ -31,7 +31,7 @@ router = APIRouter(
 )
 
 
-def _served(request: Request, service: ServiceOf) -> Served:
+async def _served(request: Request, service: ServiceOf) -> Served:
     """What the path names, and perhaps a version of it."""
     if service.models.default is None:
         raise NotReady(str(service.unready), retry_after=1)

@@ -13,7 +13,8 @@ from service.lifecycle import Service
 T = TypeVar("T")
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
+    """A coroutine: FastAPI would take a plain function to a thread and back, for every request."""
     service = request.app.state.service
     assert isinstance(service, Service)
     return service

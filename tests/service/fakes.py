@@ -36,6 +36,7 @@ class FakeEngine:
     shares_prefixes = True
     reads_steps = True
     fallback_reason: str | None = None
+    enough_tokens = 8192
     most_tokens: int | None = None
 
     def __init__(self, batches_in_flight: int = 1) -> None:

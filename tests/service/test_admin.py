@@ -71,3 +71,9 @@ async def test_it_is_closed_without_the_key(headers: dict[str, str]) -> None:
     assert [answer.status_code for answer in answers] == [401, 401]
     assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
     assert len(after.json()["data"]) == 1
+
+
+async def test_no_more_than_64_kib_is_read_of_a_stranger() -> None:
+    async with administered() as admin:
+        answer = await admin.post("/load", json={"source": "x" * 64 * 1024})
+    assert answer.status_code == 413

@@ -1,7 +1,6 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,6 +10,7 @@ from reward_model.encoding import Rendered
 from reward_model.packing import Sequence
 from service.ask import Chat, Ids, ItemScore, Subject
 from service.encode import Encoded, EncodePool
+from service.encode_threads import EncodeThreads
 from tests.service.fakes import (
     MAX_CHARACTERS,
     MAX_TOKENS,
@@ -32,16 +32,17 @@ def picky(conversation: Conversation) -> Sequence:
 
 
 @pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as executor:
-        yield executor
+def threads() -> Iterator[EncodeThreads]:
+    threads = EncodeThreads(2, lambda: False)
+    yield threads
+    threads.shutdown()
 
 
 def chats(*answers: str) -> list[Subject]:
     return [Chat((Message("user", "p"), Message("assistant", answer))) for answer in answers]
 
 
-async def test_order_is_kept_over_many_chunks(threads: ThreadPoolExecutor) -> None:
+async def test_order_is_kept_over_many_chunks(threads: EncodeThreads) -> None:
     pool = EncodePool(model(), threads)
     answers = [f"answer {number}" for number in range(100)]
     encoded = await pool.encode(chats(*answers))
@@ -51,7 +52,7 @@ async def test_order_is_kept_over_many_chunks(threads: ThreadPoolExecutor) -> No
 
 
 async def test_one_bad_text_leaves_its_neighbours_alone(
-    threads: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+    threads: EncodeThreads, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = EncodePool(replace(model(), encoder=ScriptedEncoder(picky)), threads)
     texts = chats("fine", "x" * MAX_TOKENS, "refused", "odd", "fine")
@@ -70,7 +71,7 @@ async def test_one_bad_text_leaves_its_neighbours_alone(
     assert "StopIteration" in caplog.text
 
 
-async def test_what_cannot_fit_is_refused_without_encoding_it(threads: ThreadPoolExecutor) -> None:
+async def test_what_cannot_fit_is_refused_without_encoding_it(threads: EncodeThreads) -> None:
     def untouched(_: Conversation) -> Sequence:
         raise AssertionError
 
@@ -82,7 +83,7 @@ async def test_what_cannot_fit_is_refused_without_encoding_it(threads: ThreadPoo
     assert f"has {MAX_CHARACTERS + 1} characters" in hopeless.error.message
 
 
-async def test_texts_and_tokens_are_taken_as_they_are(threads: ThreadPoolExecutor) -> None:
+async def test_texts_and_tokens_are_taken_as_they_are(threads: EncodeThreads) -> None:
     subjects: list[Subject] = [Rendered("abc"), Ids((1, 2)), Ids(()), Ids((10**6,)), Rendered("")]
     text, ids, *wrong = await EncodePool(model(), threads).encode(subjects)
     assert text == Encoded(encode((Message("user", "abc"),)))
@@ -91,7 +92,7 @@ async def test_texts_and_tokens_are_taken_as_they_are(threads: ThreadPoolExecuto
     assert codes == ["empty", "unencodable", "empty"]
 
 
-async def test_a_long_prompt_is_cut_where_that_is_asked_for(threads: ThreadPoolExecutor) -> None:
+async def test_a_long_prompt_is_cut_where_that_is_asked_for(threads: EncodeThreads) -> None:
     pool, answer = EncodePool(model(), threads), "a" * 20
     long = Chat((Message("user", "b" * MAX_TOKENS + "e"), Message("assistant", answer)))
     hopeless = Chat((Message("user", "b"), Message("assistant", "a" * (MAX_TOKENS + 1))))
@@ -114,19 +115,21 @@ async def test_a_cancelled_caller_frees_the_threads() -> None:
         encoded.append(conversation)
         return encode(conversation)
 
-    with ThreadPoolExecutor(1) as thread:
-        pool = EncodePool(replace(model(), encoder=ScriptedEncoder(slow)), thread)
-        caller = asyncio.create_task(pool.encode(chats(*"many texts in three chunks of 16" * 2)))
-        await asyncio.to_thread(begun.wait, 10)
-        caller.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await caller
-        go_on.set()
+    thread = EncodeThreads(1, lambda: False)
+    pool = EncodePool(replace(model(), encoder=ScriptedEncoder(slow)), thread)
+    caller = asyncio.create_task(pool.encode(chats(*"many texts in three chunks of 16" * 2)))
+    await asyncio.to_thread(begun.wait, 10)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    go_on.set()
+    await thread.run("interactive", lambda: None)
+    thread.shutdown()
     assert len(encoded) == 1
 
 
 async def test_the_plan_puts_sequences_beside_those_they_share_most_with(
-    threads: ThreadPoolExecutor,
+    threads: EncodeThreads,
 ) -> None:
     unsharing = FakeEngine()
     unsharing.shares_prefixes = False

@@ -106,3 +106,40 @@ async def test_a_version_is_let_go_when_its_requests_are_answered() -> None:
             assert not unloading.done()
             assert scorer is served.scorer
         await unloading
+
+
+async def test_an_engine_that_dies_takes_no_more_than_its_version_out() -> None:
+    """Unless requests get it that name no version: then the process ends, and is started afresh."""
+    releases = Releases()
+    async with starting(releases, model="1", also_serve="other-3,other-4") as app:
+        await app.service.started()
+        app.service.shadow.cast(app.service.models.find("other@3"), 1.0)
+        releases.engines["other-3"].dead = True
+        broken = await app.score("prompt", "a", model="other@3")
+        gone = await app.score("prompt", "a", model="other@3")
+        await app.service.parted()
+        assert await version(app, model="other") == "other@4"
+        assert app.service.shadow.served is None
+        assert (app.service.refusal, app.service.unready) == (None, None)
+        assert "other@3" not in [served.key for served in app.service.models]
+        assert releases.engines["other-3"].closed
+        releases.engines["other-4"].dead = True
+        await app.score("prompt", "b", model="other")
+        assert app.service.refusal == "any more: its process ended"
+    (row,) = broken.json()["results"][0]["scores"]
+    assert row["error"]["code"] == "engine_error"
+    assert gone.status_code == 404
+
+
+async def test_of_a_version_that_is_unloaded_nothing_is_told_any_more() -> None:
+    async with starting(Releases(), model="1", also_serve="other-3") as app:
+        await app.service.started()
+        loaded = (await app.client.get("/metrics")).text
+        await app.service.unload("other@3")
+        unloaded = (await app.client.get("/metrics")).text
+    names = ("release_info", "shares_prefixes", "batch_token_budget", "engine_tokens_per_second")
+    for name in (f"reward_{name}{{" for name in names):
+        lines = [line for line in loaded.splitlines() if line.startswith(name)]
+        assert ["fake-rm" in line for line in lines] == [True, False]
+        left = [line for line in unloaded.splitlines() if line.startswith(name)]
+        assert left == lines[:1]

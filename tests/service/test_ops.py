@@ -104,7 +104,7 @@ async def test_metrics_are_in_prometheus_text_and_each_app_has_its_own() -> None
     assert samples["reward_batch_sequences_count",] == 1
     assert samples["reward_queue_items", "interactive"] == 0
     assert samples["reward_ready",] == 1
-    assert samples["reward_shares_prefixes", "some layers are odd"] == 0
+    assert samples["reward_shares_prefixes", "fake-rm", "some layers are odd", "1.2"] == 0
     assert samples["reward_release_info", "float32", "fake-rm", "1.2"] == 1
     assert "reward_requests_total{" not in others
 

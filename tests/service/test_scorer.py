@@ -18,7 +18,9 @@ from service.ask import Ask, Input, ItemScore, rank
 from service.backlog import Backlog
 from service.batcher import Batcher
 from service.encode import EncodePool
+from service.encode_threads import EncodeThreads
 from service.errors import DeadlineExceeded, QueueFull
+from service.pace import Pace
 from service.result_cache import ResultCache
 from service.scorer import Scorer
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, encode, model
@@ -43,11 +45,13 @@ async def scoring(
         shares_prefixes=engine.shares_prefixes,
     )
     admission = Admission(max_items=max_items, max_tokens=10_000)
-    with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(2) as threads:
+    threads, pace = EncodeThreads(2, lambda: False), Pace()
+    with ThreadPoolExecutor(1) as thread:
         batcher, served = Batcher(engine, backlog, thread), model(engine)
         pool, cache = EncodePool(served, threads), ResultCache(cache_bytes)
-        yield House(Scorer(served, admission, pool, batcher, cache), admission)
+        yield House(Scorer(served, admission, pace, pool, batcher, cache), admission)
         await batcher.close()
+    threads.shutdown()
 
 
 def ask(prompt: str, *candidates: str, timeout: float | None = None) -> Ask:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from reward_model.packing import Sequence
 from reward_model.release import ReleaseError
+from service.engines import EngineDead
 from service.model import Model
 from service.settings import Settings
 from tests.service.fakes import FakeEngine, model
@@ -13,8 +14,11 @@ class VersionEngine(FakeEngine):
     def __init__(self, version: int) -> None:
         super().__init__()
         self.version = version
+        self.dead = False
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if self.dead:
+            raise EngineDead("its process ended")
         return [[1000.0 * self.version + one for one in row] for row in super().score(batch)]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from trainer.pairs.make import PairsConfig, split_of
 from trainer.pairs.row import SPLITS, Candidate, Pairs, write_pairs
+from trainer.pairs.split import split_of
 from trainer.stage import StageError, manifest_hash, read_manifest, writing_stage
 from trainer.synthesis.code import code_of, similarity
 from trainer.synthesis.describe import Description, read_descriptions
@@ -41,7 +41,7 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
     counts: Counter[str] = Counter()
     by_split: dict[str, list[Pairs]] = {split: [] for split in SPLITS}
     for row in _rows(config, inputs, counts):
-        by_split[_split_of(row.group, config)].append(row)
+        by_split[split_of(row.group, config)].append(row)
     with writing_stage(config, output, reads=[inputs / stage for stage in _STAGES]) as draft:
         for split, rows in by_split.items():
             write_pairs(draft.path, split, rows, config.rows_per_shard)
@@ -122,13 +122,6 @@ def _differ(winner: str, loser: str, config: LlmPairsConfig, counts: Counter[str
         reason = "near-identical"
     counts[f"pair: {reason}"] += 1
     return reason == "kept"
-
-
-def _split_of(package: str, config: LlmPairsConfig) -> str:
-    shares = PairsConfig(
-        evaluation_share=config.evaluation_share, calibration_share=config.calibration_share
-    )
-    return split_of(package, shares)
 
 
 def _same_descriptions(inputs: Path) -> None:

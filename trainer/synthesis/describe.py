@@ -64,11 +64,7 @@ def read_descriptions(folder: Path) -> list[Description]:
 
 
 def _prompt(snippet: Snippet, config: DescribeConfig) -> str:
-    return fill(config.wording, code=snippet.source, language=_language(snippet))
-
-
-def _language(snippet: Snippet) -> str:
-    return str(getattr(snippet, "language", "python")).lower()
+    return fill(config.wording, code=snippet.source, language=snippet.language.lower())
 
 
 def _described(
@@ -86,7 +82,7 @@ def _described(
         counts[f"description: {reason or 'fit'}"] += 1
         if reason is None:
             identity = f"{snippet.id}-{number}"
-            yield Description(identity, snippet.package, _language(snippet), text)
+            yield Description(identity, snippet.package, snippet.language.lower(), text)
 
 
 def _distinct(rows: list[Description], counts: Counter[str]) -> Iterator[Description]:

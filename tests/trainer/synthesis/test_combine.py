@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.trainer.synthesis.corpus import asking, make_corpus, snippet
 from tests.trainer.synthesis.server import serving
-from trainer.pairs.make import PairsConfig, split_of
 from trainer.pairs.row import SPLITS, Candidate, Pairs, read_pairs
+from trainer.pairs.split import split_of
 from trainer.stage import StageError, read_manifest
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig, longer_is_chosen, paired
@@ -120,7 +120,7 @@ def test_from_a_corpus_to_pairs_that_training_reads(tmp_path: Path) -> None:
         run_all(tmp_path, strong.url, weak.url)
     rows = {split: read_pairs(tmp_path / "llm_pairs", split) for split in SPLITS}
     assert sum(map(len, rows.values())) == 30
-    shares = PairsConfig(evaluation_share=0.4)
+    shares = LlmPairsConfig(evaluation_share=0.4)
     for split, found in rows.items():
         assert all(split_of(row.group, shares) == split for row in found)
         for row in found:
