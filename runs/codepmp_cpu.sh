@@ -64,4 +64,14 @@ ready "$weak_port" "${servers[1]}" "$work/weak_lm.log"
 stage weak     # the same words, the weaker model: rejected
 stop_servers
 
-stage llm_pairs # filtered, reasons counted, held out by package
+stage llm_pairs  # filtered, reasons counted, held out by package
+stage pretrain   # ranking loss + language-model loss, from the stronger model on
+stage hard_pairs # preferences that no model wrote: real functions against slips in them
+stage finetune   # the ranking loss alone, on those
+stage calibrate
+stage evaluate
+stage publish
+
+.venv/bin/python -m trainer verify "$work/release"
+cat "$work/release/README.md"
+printf '\nReport:    %s\nServe it:  scripts/serve --model %s\n' "$work/evaluate/report.html" "$work/release"

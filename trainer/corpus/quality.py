@@ -55,7 +55,7 @@ class QualityConfig:
 
     most_characters: int = 1_000_000
     longest_line: int = 1000
-    mean_line: float = 100
+    mean_line: float = 100.0
     least_alphanumeric: float = 0.25
     most_encoded: float = 0.5
     longest_encoded: int = 1024

@@ -7,6 +7,7 @@ from trainer.recipes.recipe import Recipe
 RECIPES = {
     "cpu_tiny": "the whole thread in minutes on two cores, from what is installed anyway",
     "tiny_code_rm": "the embedded default release: the same with more packages and steps",
+    "codepmp_cpu": "the paper's way on two cores: real vLLM writes both sides of the pairs",
     "codepmp_qwen2_1_5b": "CodePMP as published, on Qwen2-1.5B",
     "codepmp_qwen2_7b": "CodePMP as published, on Qwen2-7B",
 }

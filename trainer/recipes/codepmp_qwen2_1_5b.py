@@ -5,16 +5,13 @@ from dataclasses import replace
 from trainer.recipes import codepmp_qwen2_7b
 from trainer.recipes.recipe import Recipe
 
+_NAME = "codepmp_qwen2_1_5b"
+
 
 def recipe() -> Recipe:
+    pretraining = codepmp_qwen2_7b.pretraining("Qwen/Qwen2-1.5B", learning_rate=3e-6)
     return (
-        replace(codepmp_qwen2_7b.recipe(), name="codepmp_qwen2_1_5b")
-        .with_config(
-            "pretrain", codepmp_qwen2_7b.pretraining("Qwen/Qwen2-1.5B", learning_rate=3e-6)
-        )
-        .changed(
-            "publish",
-            name="codepmp-qwen2-1.5b",
-            command="python -m trainer run --recipe codepmp_qwen2_1_5b --work WORK",
-        )
+        replace(codepmp_qwen2_7b.recipe(), name=_NAME)
+        .with_config("pretrain", pretraining)
+        .with_config("publish", codepmp_qwen2_7b.publishing(_NAME))
     )

@@ -1,79 +1,151 @@
 """CodePMP as published (arXiv 2410.02229) on Qwen2-7B, and what we do otherwise.
 
-The paper's pairs are answers of two language models to descriptions of GitHub code. These stages
-read source files below `repositories/` in the work folder and make rejected answers from the code
-itself; pairs of two models take the place of `pairs` where endpoints serve them.
+Put source files with their licences into `source/*.parquet` of the work folder, in the columns of
+The Stack, and preference data into `math_shepherd.jsonl`. Serve the describer and both writers, and
+name their addresses in CODEPMP_DESCRIBER_URL, CODEPMP_STRONG_URL and CODEPMP_WEAK_URL.
+docs/recipes.md compares every figure.
 """
 
-from trainer.corpus import gather
+from typing import Any
+
+from trainer.corpus import gather as sources
 from trainer.corpus.gather import CorpusConfig
+from trainer.corpus.sources.parquet import ParquetSource
+from trainer.corpus.sources.source import THE_STACK
 from trainer.evaluation import evaluate
 from trainer.evaluation.evaluate import EvaluateConfig
-from trainer.pairs import make
-from trainer.pairs.embedded import GenerateConfig
-from trainer.pairs.make import PairsConfig
+from trainer.evaluation.tasks import PairsTask
+from trainer.preferences import gather as preferences
+from trainer.preferences.gather import PreferencesConfig
+from trainer.preferences.math_shepherd import MathShepherd
+from trainer.preferences.source import Source
 from trainer.publishing import calibrate, publish
 from trainer.publishing.calibrate import CalibrateConfig
 from trainer.publishing.publish import PublishConfig
 from trainer.recipes.recipe import Recipe, Stage
-from trainer.training import pretrain
+from trainer.synthesis import combine, describe, respond
+from trainer.synthesis.ask import AskConfig
+from trainer.synthesis.combine import LlmPairsConfig
+from trainer.synthesis.describe import DescribeConfig
+from trainer.synthesis.endpoint import EndpointConfig
+from trainer.synthesis.question import Sampling
+from trainer.synthesis.respond import RespondConfig
+from trainer.training import finetune, pretrain
+from trainer.training.finetune import FinetuneConfig
 from trainer.training.pretrain import PretrainConfig
 
 STEPS = 27_458
 """The paper's, of 1,024 pairs each: 28.1 M pairs, once."""
 
+STRONG, WEAK = (
+    "deepseek-ai/deepseek-coder-6.7b-instruct",
+    "deepseek-ai/deepseek-coder-1.3b-instruct",
+)
+
 
 def recipe() -> Recipe:
     return Recipe(
         "codepmp_qwen2_7b",
-        {
-            "corpus": Stage(gather.run, corpus()),
-            "pairs": Stage(make.run, pairs()),
+        synthesis()
+        | {
             "pretrain": Stage(pretrain.run, pretraining("Qwen/Qwen2-7B", learning_rate=1e-6)),
-            "calibrate": Stage(calibrate.run, CalibrateConfig()),
-            "evaluate": Stage(evaluate.run, EvaluateConfig()),
-            "publish": Stage(
-                publish.run,
-                PublishConfig(
-                    name="codepmp-qwen2-7b",
-                    version="1",
-                    command="python -m trainer run --recipe codepmp_qwen2_7b --work WORK",
-                    tolerance=0.05,  # served in bfloat16, where two engines differ in the 2nd digit
-                ),
+            "preferences": Stage(preferences.run, math_shepherd()),
+            "finetune": Stage(finetune.run, finetuning()),
+            "calibrate": Stage(
+                calibrate.run, CalibrateConfig(checkpoint="finetune", pairs="preferences")
             ),
+            "evaluate": Stage(evaluate.run, evaluation()),
+            "publish": Stage(publish.run, publishing("codepmp_qwen2_7b")),
         },
     )
+
+
+def synthesis() -> dict[str, Stage[Any]]:
+    """Paper: one answer a side at 0.7, 1,024 new tokens at most; only empty answers left out."""
+    return {
+        "corpus": Stage(sources.run, corpus()),
+        "describe": Stage(describe.run, DescribeConfig(_ask("DESCRIBER", STRONG))),
+        "strong": Stage(respond.run, RespondConfig(_ask("STRONG", STRONG))),
+        "weak": Stage(respond.run, RespondConfig(_ask("WEAK", WEAK))),
+        "llm_pairs": Stage(combine.run, LlmPairsConfig()),
+    }
 
 
 def corpus() -> CorpusConfig:
     """Paper: 20 M Python files, unfiltered. Ours: permissive licences, no near duplicates."""
     return CorpusConfig(
-        folders=("repositories",),
+        sources=(ParquetSource("source/*.parquet", THE_STACK),),
         standard_library=False,
         installed=False,
         most_per_package=100_000,
         most_characters=3000,  # 1,024 tokens with the request, where the paper cuts to the right
+        permutations=256,
     )
 
 
-def pairs() -> PairsConfig:
-    """Paper: one rejected answer. Ours: four, which share the request's cost and its forward."""
-    return PairsConfig(
-        most_characters=3000,
-        generate=GenerateConfig(
-            mutants=1, truncated=0, repeated=0, other_functions=1, other_bodies=2
-        ),
-    )
+def _ask(server: str, model: str) -> AskConfig:
+    endpoint = EndpointConfig(f"$CODEPMP_{server}_URL", model, concurrency=256)
+    return AskConfig(endpoint, Sampling(temperature=0.7, max_tokens=1024))
 
 
 def pretraining(start: str, learning_rate: float) -> PretrainConfig:
     return PretrainConfig(
         start=start,
+        pairs="llm_pairs",
+        end_token="<|im_end|>",  # Qwen2's pad is its end of text; a pad must be nothing else
         steps=STEPS,
         prompts_per_step=1024,
+        accumulate=16,
         learning_rate=learning_rate,
+        optimiser="adamw",
         warmup=0.03,
-        decay=0.1,  # stable in between: the paper branches off there, see docs/recipes.md
+        decay=0.1,
         weight_decay=0.1,
+        most_tokens=1024,
         bf16=True,
+        recompute=True,
+        save_every=250,
+        branch_points=True,  # of which each can be decayed: the scaling curve for one run's cost
+    )
+
+
+def math_shepherd() -> PreferencesConfig:
+    """Paper: 40 k pairs. Problems, not pairs, are held out here."""
+    source = Source("math-shepherd", MathShepherd(), paths=("math_shepherd.jsonl",), most=40_000)
+    return PreferencesConfig(sources=(source,))
+
+
+def finetuning() -> FinetuneConfig:
+    """Paper, for Math-Shepherd: one epoch, cosine, no weight decay, no LM loss."""
+    return FinetuneConfig(
+        start="pretrain",
+        steps=625,  # once over 40,000 pairs
+        prompts_per_step=64,
+        accumulate=8,
+        learning_rate=3e-7,
+        warmup=0.03,
+        weight_decay=0.0,
+        most_gradient=1.0,
+        most_tokens=1024,
+        bf16=True,
+        recompute=True,
+    )
+
+
+def evaluation() -> EvaluateConfig:
+    tasks = (
+        PairsTask(name="preferences", stage="preferences"),
+        PairsTask(name="pairs of two language models", stage="llm_pairs"),
+    )
+    return EvaluateConfig(checkpoint="finetune", tasks=tasks, device="cuda", dtype="bfloat16")
+
+
+def publishing(name: str) -> PublishConfig:
+    return PublishConfig(
+        name=name.replace("_", "-"),
+        version="1",
+        command=f"python -m trainer run --recipe {name} --work WORK",
+        checkpoint="finetune",
+        pairs="preferences",
+        tolerance=0.05,  # served in bfloat16, where two engines differ in the second digit
     )

@@ -1,0 +1,134 @@
+"""The paper's way (arXiv 2410.02229) on two cores: language models write both sides of the pairs.
+
+A stronger and a weaker model are trained here first, so that nothing is downloaded; the stages that
+ask them need them served, as runs/codepmp_cpu.sh does. The reward model starts from the stronger.
+"""
+
+from typing import Any
+
+from trainer.corpus import gather
+from trainer.corpus.gather import CorpusConfig
+from trainer.evaluation import evaluate
+from trainer.evaluation.evaluate import EvaluateConfig
+from trainer.evaluation.tasks import PairsTask
+from trainer.pairs import make
+from trainer.pairs.make import PairsConfig
+from trainer.publishing import calibrate, publish
+from trainer.publishing.calibrate import CalibrateConfig
+from trainer.publishing.publish import PublishConfig
+from trainer.recipes.cpu_tiny import hard_pairs
+from trainer.recipes.recipe import Recipe, Stage
+from trainer.synthesis import combine, describe, respond
+from trainer.synthesis.ask import AskConfig
+from trainer.synthesis.combine import LlmPairsConfig
+from trainer.synthesis.describe import DescribeConfig
+from trainer.synthesis.endpoint import EndpointConfig
+from trainer.synthesis.question import Sampling
+from trainer.synthesis.respond import RespondConfig
+from trainer.training import finetune, generators, pretrain
+from trainer.training.base import BaseConfig
+from trainer.training.finetune import FinetuneConfig, Mix
+from trainer.training.generators import GeneratorConfig
+from trainer.training.pretrain import PretrainConfig, warm_up
+
+DESCRIBE, ANSWER = "Describe: {code}", "{request}"
+"""Shorter than the wordings for models that follow instructions: these two know only what they are
+taught here."""
+
+
+def recipe() -> Recipe:
+    return Recipe("codepmp_cpu", _sources() | _synthesis() | _training() | _release())
+
+
+def _sources() -> dict[str, Stage[Any]]:
+    requests = PairsConfig(
+        named=False, undescribed=0.0, methods=0.4, most_characters=500, most_held_out=150
+    )
+    return {
+        "corpus": Stage(gather.run, CorpusConfig(installed=False)),
+        "pairs": Stage(make.run, requests),
+        "strong_lm": Stage(generators.run, _generator(steps=150)),
+        "weak_lm": Stage(generators.run, weak_generator()),
+    }
+
+
+def weak_generator() -> GeneratorConfig:
+    """An eighth of the size and less than half the steps."""
+    small = BaseConfig(hidden=128, layers=2, heads=2, key_value_heads=1, feed_forward=352)
+    return _generator(steps=60, shape=small, describes=False)
+
+
+def _generator(
+    steps: int, shape: BaseConfig | None = None, *, describes: bool = True
+) -> GeneratorConfig:
+    return GeneratorConfig(
+        shape=shape or BaseConfig(),
+        training=warm_up("base", steps, prompts_per_step=24, learning_rate=4e-3),
+        describe_wording=DESCRIBE,
+        answer_wording=ANSWER,
+        describes=describes,
+    )
+
+
+def _synthesis() -> dict[str, Stage[Any]]:
+    """Paper: 1,024 new tokens, one answer a side. Ours here: as long as these models stay sane."""
+    asked = DescribeConfig(_ask("strong", 48), wording=DESCRIBE, most_snippets=700)
+    return {
+        "describe": Stage(describe.run, asked),
+        "strong": Stage(respond.run, RespondConfig(_ask("strong", 160), wording=ANSWER)),
+        "weak": Stage(respond.run, RespondConfig(_ask("weak", 160), wording=ANSWER)),
+        "llm_pairs": Stage(combine.run, LlmPairsConfig()),
+    }
+
+
+def _ask(model: str, max_tokens: int) -> AskConfig:
+    """`$NAME` is taken from the environment: the addresses are chosen when the servers start."""
+    endpoint = EndpointConfig(f"$CODEPMP_{model.upper()}_URL", model)
+    return AskConfig(endpoint, Sampling(max_tokens=max_tokens))
+
+
+def _training() -> dict[str, Stage[Any]]:
+    """Paper: ranking and LM loss once over the pairs, then ranking alone on preferences."""
+    return {
+        "pretrain": Stage(
+            pretrain.run,
+            PretrainConfig(
+                start="strong_lm",
+                pairs="llm_pairs",
+                epochs=3.0,
+                prompts_per_step=8,
+                learning_rate=1e-3,
+            ),
+        ),
+        "hard_pairs": Stage(make.run, hard_pairs()),
+        "finetune": Stage(
+            finetune.run,
+            FinetuneConfig(
+                start="pretrain",
+                mixture=(Mix("hard_pairs"),),
+                steps=80,
+                prompts_per_step=8,
+                learning_rate=1e-3,
+                optimiser="muon",
+                warmup=0.1,
+                evaluate_every=0,
+            ),
+        ),
+    }
+
+
+def _release() -> dict[str, Stage[Any]]:
+    tasks = (PairsTask(), PairsTask(name="pairs of two language models", stage="llm_pairs"))
+    return {
+        "calibrate": Stage(calibrate.run, CalibrateConfig(checkpoint="finetune")),
+        "evaluate": Stage(evaluate.run, EvaluateConfig(checkpoint="finetune", tasks=tasks)),
+        "publish": Stage(
+            publish.run,
+            PublishConfig(
+                name="codepmp-cpu",
+                version="1",
+                command="runs/codepmp_cpu.sh",
+                checkpoint="finetune",
+            ),
+        ),
+    }
