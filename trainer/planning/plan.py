@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer.planning.cost import (
     Memory,
@@ -63,7 +64,7 @@ class _Planner:
             return StagePlan(stage, ("writes a checkpoint",), disk=checkpoint_bytes(shape))
         if checkpoint:
             return self._scoring(stage, checkpoint, fields.get("pairs", "pairs"))
-        return StagePlan(stage, ("runs no model",))
+        return StagePlan(stage, (_uncounted(fields),))
 
     def _training(self, stage: str, run: Run) -> StagePlan:
         shape, lengths = self.shape(run.start), self.lengths(run.pairs, run.start, run.most_tokens)
@@ -103,6 +104,7 @@ class _Planner:
         if run := run_of(config):
             return self.shape(run.start)
         fields = dataclasses.asdict(config)
+        fields = fields.get("shape", fields)  # of a generator
         if "layers" not in fields:
             raise StageError(f"{start} makes no model: a plan cannot follow what starts from it")
         return Shape(
@@ -133,6 +135,12 @@ class _Planner:
             return folder / "tokenizer.json"
         run = run_of(self.recipe[start].config)
         return self._tokenizer(run.start) if run else None
+
+
+def _uncounted(fields: dict[str, Any]) -> str:
+    if "ask" in fields:
+        return f"asks {fields['ask']['endpoint']['model']}, which runs elsewhere: not counted"
+    return "trains a small model: not counted" if "training" in fields else "runs no model"
 
 
 def _steps(run: Run, lengths: Lengths) -> int:

@@ -95,7 +95,7 @@ def _training() -> dict[str, Stage[Any]]:
             PretrainConfig(
                 start="strong_lm",
                 pairs="llm_pairs",
-                epochs=3.0,
+                steps=120,
                 prompts_per_step=8,
                 learning_rate=1e-3,
             ),

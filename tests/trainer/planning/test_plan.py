@@ -20,7 +20,7 @@ from trainer.planning.plan import plan
 from trainer.planning.run import Lora, Run, Weights
 from trainer.planning.shape import KNOWN, read_shape
 from trainer.planning.table import text_of
-from trainer.recipes import open_recipe
+from trainer.recipes import RECIPES, open_recipe
 from trainer.stage import StageError, writing_stage
 from trainer.training.base import BaseConfig
 
@@ -96,6 +96,14 @@ def test_lengths_are_measured_where_the_rows_are(tmp_path: Path) -> None:
     assert (found.prompt, found.answer, found.rivals, found.rows) == (10, 30, 1, 9)
     assert measured(tmp_path / "nothing", None) is None
     assert assumed(1, 10, 100).computed() <= 200
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_can_be_planned_before_anything_ran(name: str) -> None:
+    recipe = open_recipe(name)
+    planned = plan(recipe, list(recipe.stages), FLEET, None)
+    assert [each.stage for each in planned] == list(recipe.stages)
+    assert sum(each.flops for each in planned) > 0
 
 
 def test_time_follows_from_flops_and_devices() -> None:
