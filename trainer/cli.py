@@ -14,6 +14,7 @@ from trainer.stages import STAGES
 _TOOLS = {
     "run": "run the stages that are not up to date, and say why each ran or not",
     "plan": "tokens, FLOPs, memory, hours and disk of a recipe, before anything runs",
+    "doctor": "examine what the finetune stage would train on, without training",
     "show": "every field of a recipe's configs, as --set takes it",
     "verify": "check a release, here or at a URL, against its manifest",
     "push": "copy a release to a folder, an object store or the Hugging Face hub",
@@ -66,6 +67,7 @@ def _tools() -> dict[
     return {
         "run": (_add_run, _run),
         "plan": (_add_only_plan, _plan),
+        "doctor": (_add_recipe, _doctor),
         "show": (lambda command: _add_recipe(command, work=False), _show),
         "verify": (_add_verify, _verify),
         "push": (_add_push, _push),
@@ -172,6 +174,14 @@ def _run(options: argparse.Namespace) -> None:
         _print_plan(options, recipe, recipe.between(options.first, options.last))
         return
     run_recipe(recipe, options.work, options.first, options.last)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from trainer.training.finetune import FinetuneConfig, diagnose
+
+    config = _recipe(options)["finetune"].config
+    assert isinstance(config, FinetuneConfig)
+    diagnose(config, options.work)
 
 
 def _plan(options: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Containers started as a cluster would: no root, no capability, nothing writable but /tmp."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ RESTRICTED = (
     "--network=host",
 )
 _PATIENCE = 120.0
+_CONFIGURATION = Path(__file__).parents[2] / "docker" / "containers.conf"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Running:
 def podman(*arguments: str, timeout: float = 300) -> str:
     """Its standard output; what went wrong is in the error."""
     command = [_tool(), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False, env=_environment()
+    )
     assert done.returncode == 0, f"podman {arguments[0]}: {done.stderr}"
     return done.stdout.strip()
 
@@ -52,7 +56,10 @@ def missing(image: str) -> bool:
     if tool is None:
         return True
     command = [tool, "image", "exists", image]
-    return subprocess.run(command, check=False, capture_output=True).returncode != 0
+    return (
+        subprocess.run(command, check=False, capture_output=True, env=_environment()).returncode
+        != 0
+    )
 
 
 @contextmanager
@@ -105,6 +112,10 @@ def _free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
+
+
+def _environment() -> dict[str, str]:
+    return {"CONTAINERS_CONF": str(_CONFIGURATION), **os.environ}
 
 
 def _tool() -> str:

@@ -6,18 +6,17 @@ has learnt (arXiv 2410.02229). A base without one gets a fresh head.
 
 import random
 from dataclasses import dataclass, field, replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from reward_model.encoding import Encoder
 from trainer.pairs.row import Pairs, read_pairs
+from trainer.preferences import doctor
 from trainer.training import processes
 from trainer.training.config import TrainConfig
 from trainer.training.joint import JointModel
 from trainer.training.loss import LossWeights
-from trainer.training.run import Data, train
+from trainer.training.run import Data, look, train
 from trainer.training.start import Start
 
 
@@ -53,12 +52,24 @@ class FinetuneConfig(TrainConfig):
 
 def run(config: FinetuneConfig, inputs: Path, output: Path) -> None:
     """Read the mixture and the checkpoint of `config.start`; write a checkpoint and its log."""
-    data = Data(
+    train(config, _data(config, inputs), inputs, output, _examine)
+
+
+def diagnose(config: FinetuneConfig, inputs: Path) -> None:
+    """Print what the doctor finds in what `run` would read; train nothing.
+
+    Raises:
+        StageError: training would be worthless, or its figures wrong.
+    """
+    look(config, _data(config, inputs), inputs, _examine)
+
+
+def _data(config: FinetuneConfig, inputs: Path) -> Data:
+    return Data(
         rows=[row for mix in config.mixture for row in _rows(mix, inputs, "train", config.seed)],
         held_out=[row for mix in config.mixture for row in _rows(mix, inputs, "evaluation")],
         stages=[inputs / mix.stage for mix in config.mixture],
     )
-    train(config, data, inputs, output, _examine)
 
 
 def _examine(data: Data, encoder: Encoder, start: Start, model: JointModel) -> dict[str, object]:
@@ -67,9 +78,6 @@ def _examine(data: Data, encoder: Encoder, start: Start, model: JointModel) -> d
     Raises:
         StageError: training would be worthless, or its figures wrong.
     """
-    if find_spec("trainer.preferences") is None:
-        return {}
-    doctor = import_module("trainer.preferences.doctor")
     facts = doctor.ModelFacts(
         tokenizer=start.tokenizer,
         head_trainable=all(weight.requires_grad for weight in model.head.parameters()),

@@ -62,13 +62,7 @@ def train(
     folder = find(config.start, inputs)
     reads = [*data.stages, *([folder] if (folder / MANIFEST).is_file() else [])]
     with _stage(config, output, reads) as draft:
-        start = load_start(
-            folder,
-            seed=config.seed,
-            with_lm=config.weights.lm > 0,
-            quantised=bool(config.lora and config.lora.quantised),
-            end_token=config.end_token,
-        )
+        start = _start(config, folder)
         model = _model(config, start)
         encoder = _encoder(config, start.tokenizer)
         facts = examine(data, encoder, start, model) if examine else {}
@@ -89,6 +83,22 @@ def train(
     if draft:
         checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
     processes.wait()
+
+
+def look(config: TrainConfig, data: Data, inputs: Path, examine: Examine) -> dict[str, object]:
+    """What `examine` would find before the first step; nothing is trained or written."""
+    start = _start(config, find(config.start, inputs))
+    return examine(data, _encoder(config, start.tokenizer), start, _model(config, start))
+
+
+def _start(config: TrainConfig, folder: Path) -> Start:
+    return load_start(
+        folder,
+        seed=config.seed,
+        with_lm=config.weights.lm > 0,
+        quantised=bool(config.lora and config.lora.quantised),
+        end_token=config.end_token,
+    )
 
 
 @dataclass(frozen=True)
