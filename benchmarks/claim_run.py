@@ -86,6 +86,7 @@ def _config(arm: str, rows: list[Pairs], seed: int) -> PretrainConfig:
         warmup=0.1,
         decay=0.5,
         weight_decay=0.0,
+        log_to="manifest",
         seed=seed,
     )
 

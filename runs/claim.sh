@@ -3,7 +3,8 @@
 #
 #   runs/claim.sh DATA [WORK]       DATA holds mbpp/, candidates/ and logic_llm/; default WORK work/claim
 #
-# The base is that of the default release. Five hours on two cores, most of them for the base.
+# The base is that of the default release. Five hours on two cores, most of them for base and pretraining. Short runs come first,
+# one for each loss and schedule: all are stages called pretrain, so each is moved away from where the next one is written.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 scripts/install trainer bench
@@ -14,3 +15,17 @@ mkdir -p "$work"
     --only-binary=:all: --target "$work/packages" --requirement runs/packages.txt
 
 export OMP_WAIT_POLICY=PASSIVE # two busy-waiting threads on two cores stall when anything else runs
+stage() { .venv/bin/python -m trainer "$1" --recipe tiny_code_rm --work "$work" "${@:2}"; }
+short() {
+    stage pretrain --set pretrain.steps=150 --set pretrain.weights.tokens=0 "${@:2}"
+    mv "$work/pretrain" "$work/short_$1"
+}
+
+for name in corpus pairs base warmup; do stage "$name"; done
+short both
+short rm --set pretrain.weights.lm=0
+short lm --set pretrain.weights.rank=0 --set pretrain.with_rejected=false
+short cosine --set pretrain.schedule=cosine
+stage pretrain
+
+.venv/bin/python -m benchmarks.claim --work "$work" --data "$data" --ablations --write
