@@ -25,6 +25,7 @@ SIZES = {CODE: (0, 50, 500, 2000), DEDUCTION: (0, 50, 500, 2000), ARITHMETIC: (0
 """Pairs to finetune on; each task's largest is nearly all that it has."""
 
 _ABLATED = 500
+"""Pairs; on MBPP alone, where pretraining shows."""
 
 Job = tuple[str, Task, int, int]
 """Arm, task, pairs, seed."""
@@ -54,7 +55,7 @@ def _jobs(tasks: list[Task], seeds: int, ablations: bool) -> Iterator[Job]:
             for arm in (PRETRAINED, BASE):
                 # Without finetuning nothing depends on the seed.
                 yield from ((arm, task, n, seed) for n in SIZES[task.name] if n or seed == 1)
-            if ablations:
+            if ablations and task.name == CODE:
                 yield from ((arm, task, _ABLATED, seed) for arm in ABLATIONS)
 
 

@@ -33,12 +33,14 @@ def report(page: Page, tasks: list[Task], runs: list[Run], work: Path) -> None:
         f"({_pretraining(work)}), both finetuned on the same pairs in the same order: {EPOCHS} "
         f"epochs, 30 steps at least, ranking loss alone, learning rate {LEARNING_RATE:g}. "
         f"{seeds} seeds; intervals are 95 %, by Student's t over seeds, and do not cover the "
-        "choice of test rows, which every arm and seed shares. The unpretrained head is random."
+        "choice of test rows, which every arm and seed shares. The unpretrained head is random. "
+        "Some of what pretraining rejects are mutants of functions, and so are some of MBPP's wrong "
+        "answers, of other functions."
     )
     for task in tasks:
         page.say(f"*{task.name}*, {_size(task)}: {task.what}.")
     _curves(page, tasks, runs)
-    _ablations(page, tasks, runs)
+    _ablations(page, tasks, runs, work)
     page.figure = plot(tasks, runs)
     page.facts["runs"] = [asdict(run) for run in runs]
 
@@ -72,6 +74,10 @@ def _pretraining(work: Path) -> str:
     )
 
 
+def _steps(work: Path) -> int:
+    return int(read_manifest(work / ABLATIONS[0])["config"]["steps"])
+
+
 def _size(task: Task) -> str:
     rows = [row for problem in task.train for row in problem]
     most = sum(len(row.rejected) for row in rows)
@@ -97,7 +103,7 @@ def _curves(page: Page, tasks: list[Task], runs: list[Run]) -> None:
     page.table(["task", "pairs", "base", "pretrained", "gain, same pairs"], rows)
 
 
-def _ablations(page: Page, tasks: list[Task], runs: list[Run]) -> None:
+def _ablations(page: Page, tasks: list[Task], runs: list[Run], work: Path) -> None:
     rows: list[list[Cell]] = []
     for task in tasks:
         for arm in ABLATIONS:
@@ -108,6 +114,7 @@ def _ablations(page: Page, tasks: list[Task], runs: list[Run]) -> None:
                 ]
                 rows.append([task.name, pairs, WORDS[arm], *measured])
     if rows:
+        page.say(f"Short pretraining instead ({_steps(work)} steps), with its parts left out:")
         page.table(["task", "pairs", "pretraining", "accuracy", "gain over the base"], rows)
 
 

@@ -17,7 +17,7 @@ mkdir -p "$work"
 export OMP_WAIT_POLICY=PASSIVE # two busy-waiting threads on two cores stall when anything else runs
 stage() { .venv/bin/python -m trainer "$1" --recipe tiny_code_rm --work "$work" "${@:2}"; }
 short() {
-    stage pretrain --set pretrain.steps=150 --set pretrain.weights.tokens=0 "${@:2}"
+    stage pretrain --set pretrain.steps=100 --set pretrain.weights.tokens=0 "${@:2}"
     mv "$work/pretrain" "$work/short_$1"
 }
 
