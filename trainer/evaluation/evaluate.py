@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.evaluation.held_out import is_known, require_held_out
+from trainer.evaluation.held_out import require_held_out
 from trainer.evaluation.load import Loaded, load
 from trainer.evaluation.measure import Measuring, measure
 from trainer.evaluation.measures.estimate import Resampling
@@ -15,6 +15,7 @@ from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.evaluation.scorers.scorer import Scorer
 from trainer.evaluation.tasks import PairsTask, Task
+from trainer.lineage import is_stage
 from trainer.stage import StageError, writing_stage
 
 __all__ = ["Accuracy", "EvaluateConfig", "Report", "read", "run"]
@@ -72,7 +73,7 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
 
 def _check_held_out(checkpoint: str, loaded: list[Loaded], inputs: Path) -> list[str]:
     """What cannot be checked is noted in the report."""
-    if not is_known(inputs, checkpoint):
+    if not is_stage(inputs, checkpoint):
         return [_FOREIGN.format(checkpoint)]
     for each in loaded:
         problems = not isinstance(each.task, PairsTask)
@@ -95,5 +96,5 @@ def _scorer(config: EvaluateConfig, inputs: Path) -> Iterator[Scorer]:
 
 def _reads(config: EvaluateConfig, inputs: Path) -> list[Path]:
     stages = [task.stage for task in config.tasks if isinstance(task, PairsTask)]
-    stages += [config.checkpoint] if is_known(inputs, config.checkpoint) else []
+    stages += [config.checkpoint] if is_stage(inputs, config.checkpoint) else []
     return [inputs / stage for stage in dict.fromkeys(stages)]
