@@ -45,8 +45,8 @@ _FIGURES = """\
 |---|---|---|---|---|---|"""
 
 _TRAINING = """\
-| stage | steps | on | losses |
-|---|---|---|---|"""
+| stage | on | losses |
+|---|---|---|"""
 
 _MADE_FROM_SOURCE = "source code, and wrong answers made from it without a language model"
 
@@ -89,14 +89,17 @@ def _origin(first: str, stages: Manifests) -> str:
 def _row(stage: str, made: dict[str, Any]) -> str:
     losses = ", ".join(loss for loss, weight in made["config"]["weights"].items() if weight)
     data = ", ".join(f"`{name}`" for name in _read_by({stage: made}))
-    return f"| {stage} | {made['steps']} | {data} | {losses} |"
+    return f"| {stage} | {data} | {losses} |"
 
 
 def _read_by(trained: Manifests) -> list[str]:
-    """Pretraining reads one stage of pairs, finetuning a mixture."""
-    configs = [made["config"] for made in trained.values()]
-    mixtures = [config.get("mixture") or [{"stage": config["pairs"]}] for config in configs]
-    return [mix["stage"] for mixture in mixtures for mix in mixture]
+    """Stages of pairs: all that a stage which trains reads, but the one it begins with."""
+    return [
+        name
+        for made in trained.values()
+        for name in made["inputs"]
+        if name != made["config"]["start"]
+    ]
 
 
 def _data(names: list[str]) -> str:

@@ -30,19 +30,29 @@ def manifests(recipe: str, inputs: dict[str, list[str]]) -> Manifests:
 
 def made(config: Any, reads: list[str]) -> dict[str, Any]:
     plain = json.loads(json.dumps(asdict(config)))
-    return {"config": plain, "inputs": dict.fromkeys(reads, ""), "steps": 7}
+    return {"config": plain, "inputs": dict.fromkeys(reads, "")}
 
 
-TINY = {"pairs": ["corpus"], "base": ["pairs"], "warmup": ["base"], "pretrain": ["warmup"]}
-CPU = {"pairs": ["corpus"], "strong_lm": ["pairs"], "pretrain": ["strong_lm"], "finetune": []}
-QWEN = {"llm_pairs": [], "pretrain": ["llm_pairs"], "preferences": [], "finetune": ["pretrain"]}
+TINY = {
+    "pairs": ["corpus"],
+    "base": ["pairs"],
+    "warmup": ["pairs", "base"],
+    "pretrain": ["pairs", "warmup"],
+}
+CPU = {
+    "pairs": ["corpus"],
+    "strong_lm": ["pairs"],
+    "pretrain": ["llm_pairs", "strong_lm"],
+    "finetune": ["hard_pairs", "pretrain"],
+}
+QWEN = {"pretrain": ["llm_pairs"], "finetune": ["preferences", "pretrain"]}
 
 
 def test_a_model_without_language_models_says_so(report: Report) -> None:
     text = card("rm", "1", "run", report, manifests("cpu_tiny", TINY))
     assert "it begins with `base`, a stage of the same run" in text
-    assert "| warmup | 7 | `pairs` | lm |" in text
-    assert "| pretrain | 7 | `pairs` | rank, lm, tokens |" in text
+    assert "| warmup | `pairs` | lm |" in text
+    assert "| pretrain | `pairs` | rank, lm, tokens |" in text
     assert "without a language model" in text
     assert "stronger language model" not in text
 
@@ -59,7 +69,7 @@ def test_somebody_elses_model_is_not_from_scratch(report: Report) -> None:
     assert "It begins with `Qwen/Qwen2-7B`" in text
     assert "scratch" not in text
     assert "without a language model" not in text
-    assert "| finetune | 7 | `preferences` | rank |" in text
+    assert "| finetune | `preferences` | rank |" in text
     assert "answers of a stronger language model" in text
 
 
