@@ -11,13 +11,10 @@ from pathlib import Path
 
 from reward_model.calibration import Calibration
 from trainer.evaluation.held_out import require_held_out
+from trainer.evaluation.measures.confidence import expected_error_of
 from trainer.evaluation.scored import Scored, question_of, score_rows
 from trainer.pairs.row import read_pairs
-from trainer.publishing.temperature import (
-    expected_calibration_error,
-    fit_temperature,
-    negative_log_likelihood,
-)
+from trainer.publishing.temperature import fit_temperature, negative_log_likelihood
 from trainer.stage import StageError, writing_stage
 
 
@@ -33,7 +30,8 @@ def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     """Read the calibration split of `config.pairs`; write `calibration.json`.
 
     Raises:
-        StageError: the split is empty, or the checkpoint was trained on one of its groups.
+        StageError: the split is empty or none of it can be scored, or the checkpoint was trained on
+            one of its groups.
     """
     rows = read_pairs(inputs / config.pairs, "calibration")
     if not rows:
@@ -42,6 +40,8 @@ def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     counts: Counter[str] = Counter()
     reads = [inputs / config.pairs, inputs / config.checkpoint]
     scored = score_rows(inputs / config.checkpoint, rows, counts, desc="calibration")
+    if not scored:
+        raise StageError(f"no row of the calibration split could be scored: {dict(counts)}")
     calibration, margins = fit(scored), margins_of(scored)
     with writing_stage(config, output, reads=reads) as draft:
         (draft.path / "calibration.json").write_text(calibration.model_dump_json(indent=1) + "\n")
@@ -78,5 +78,5 @@ def describe(margins: list[float], temperature: float | None) -> dict[str, float
     facts: dict[str, float | int | None] = {"pairs": len(margins), "nll_of_a_coin": log(2)}
     for name, value in (("raw", 1.0), ("fitted", temperature)):
         facts[f"nll_{name}"] = value and negative_log_likelihood(margins, value)
-        facts[f"ece_{name}"] = value and expected_calibration_error(margins, value)
+        facts[f"ece_{name}"] = value and expected_error_of(margins, value)
     return facts

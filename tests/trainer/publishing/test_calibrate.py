@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.training.stages import make_base
 from trainer.evaluation.scored import Scored
-from trainer.pairs.row import Candidate, Pairs
+from trainer.pairs.row import Candidate, Pairs, write_pairs
 from trainer.publishing.calibrate import CalibrateConfig, describe, fit, margins_of, run
 from trainer.stage import StageError, writing_stage
 
@@ -43,4 +44,13 @@ def test_an_empty_split_says_what_to_do(tmp_path: Path) -> None:
         with writing_stage(CalibrateConfig(), tmp_path / stage):
             pass
     with pytest.raises(StageError, match="raise calibration_share"):
+        run(CalibrateConfig(), tmp_path, tmp_path / "calibrate")
+
+
+def test_answers_that_cannot_be_scored_are_counted_in_the_refusal(tmp_path: Path) -> None:
+    make_base(tmp_path / "pretrain")
+    with writing_stage(CalibrateConfig(), tmp_path / "pairs") as draft:
+        row = Pairs("1", "a", "p", "", (Candidate("mutant", "y"),))
+        write_pairs(draft.path, "calibration", [row], 10)
+    with pytest.raises(StageError, match=r"could be scored: .'chosen: empty': 1"):
         run(CalibrateConfig(), tmp_path, tmp_path / "calibrate")
