@@ -179,7 +179,13 @@ def _run(options: argparse.Namespace) -> None:
 def _doctor(options: argparse.Namespace) -> None:
     from trainer.training.finetune import FinetuneConfig, diagnose
 
-    config = _recipe(options)["finetune"].config
+    recipe = _recipe(options)
+    if "finetune" not in recipe.stages:
+        raise StageError(
+            f"it examines what finetune would train on, and {recipe.name} has no such stage: "
+            "take a recipe that finetunes, such as codepmp_cpu"
+        )
+    config = recipe["finetune"].config
     assert isinstance(config, FinetuneConfig)
     diagnose(config, options.work)
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from trainer.pairs.row import Pairs, read_pairs
-from trainer.stage import StageError, manifest_hash, read_manifest
+from trainer.stage import MANIFEST, StageError, manifest_hash, read_manifest
 
 
 def lineage(inputs: Path, stages: list[str]) -> dict[str, dict[str, Any]]:
@@ -31,21 +30,22 @@ def _trace(inputs: Path, stage: str, found: dict[str, dict[str, Any]]) -> None:
     found[stage] = manifest
 
 
-def require_unseen(rows: list[Pairs], split: str, inputs: Path, checkpoint: str) -> None:
-    """No group of `rows` is in the training split of any pairs that led to the checkpoint.
+def training_pairs(inputs: Path, checkpoint: str) -> list[str]:
+    """The stages of pairs that a checkpoint and those it started from were trained on.
 
     Raises:
-        StageError: one is, or there are no rows.
+        StageError: as `lineage`.
     """
-    if not rows:
-        raise StageError(f"the {split} split is empty: raise {split}_share, or add groups")
-    wanted = {row.group for row in rows}
-    for stage, manifest in lineage(inputs, [checkpoint]).items():
-        if not any(name.startswith("train-") for name in manifest["files"]):
-            continue
-        if both := sorted({row.group for row in read_pairs(inputs / stage, "train")} & wanted):
-            shown = ", ".join(both[:5]) + (", ..." if len(both) > 5 else "")
-            raise StageError(
-                f"{checkpoint} was trained on {shown} ({stage}), of the {split} split: give all "
-                "stages of pairs the same shares, and run them again"
-            )
+    stages = lineage(inputs, [checkpoint])
+    return [
+        stage
+        for stage, manifest in stages.items()
+        if any(file.startswith("train-") for file in manifest["files"])
+    ]
+
+
+def is_stage(inputs: Path, name: str) -> bool:
+    """Whether it is a finished stage of this run. One of another run, named by its path, is not:
+    what it was made from is not below `inputs`."""
+    folder = (inputs / name).absolute()
+    return folder.parent == inputs.absolute() and (folder / MANIFEST).is_file()

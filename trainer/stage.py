@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
+from reward_model.release import sha256
+
 MANIFEST = "manifest.json"
 
 
@@ -56,7 +58,7 @@ def writing_stage(config: Row, output: Path, *, reads: Iterable[Path] = ()) -> I
         "config_sha256": config_hash(config),
         "inputs": inputs,
         "commit": code,
-        "files": {file.name: _hash(file) for file in sorted(draft.path.iterdir())},
+        "files": {file.name: sha256(file) for file in sorted(draft.path.iterdir())},
         **draft.facts,
     }
     (draft.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -94,7 +96,7 @@ def read_rows(file: Path, row_type: type[R]) -> list[R]:
 def manifest_hash(folder: Path) -> str:
     """What identifies a finished stage's output: its manifest names every file's hash."""
     read_manifest(folder)
-    return _hash(folder / MANIFEST)
+    return sha256(folder / MANIFEST)
 
 
 def commit() -> str | None:
@@ -106,8 +108,3 @@ def commit() -> str | None:
     command += ["--abbrev=40", "--exclude=*"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

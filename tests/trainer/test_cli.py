@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.releases import make_release
+from tests.trainer.training.stages import make_base, make_pairs, rows
 from trainer.cli import main
 from trainer.recipes import RECIPES
 from trainer.stages import STAGES
@@ -18,16 +19,16 @@ def test_help_names_every_stage_tool_and_recipe_and_costs_no_torch() -> None:
     script += "print(sorted(sys.modules.keys() & {'torch', 'transformers', 'scipy'}))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     words = run.stdout.split()
-    assert {*STAGES, *RECIPES, "run", "plan", "show", "verify", "push"} <= set(words)
+    assert {*STAGES, *RECIPES, "run", "plan", "doctor", "show", "verify", "push"} <= set(words)
     assert words[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", [["pretrain"], ["run"], ["plan"], ["show"], ["push"]])
-def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["pretrain", "run", "plan", "doctor", "show", "push"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([*command, "--help"])
+        main([command, "--help"])
     assert ended.value.code == 0
-    assert f"trainer {command[0]}" in capsys.readouterr().out
+    assert f"trainer {command}" in capsys.readouterr().out
 
 
 def test_a_plan_in_place_of_a_run_writes_nothing(
@@ -52,6 +53,29 @@ def test_a_mistake_is_a_line_and_a_status(
     assert capsys.readouterr().err.startswith("trainer pairs: --set pairs.seed=x: ")
     assert main(["hard_pairs", "--recipe", "codepmp_qwen2_7b", "--work", str(tmp_path)]) == 1
     assert "has no stage hard_pairs" in capsys.readouterr().err
+
+
+def test_the_doctor_examines_what_finetune_would_read_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doctor = ["doctor", "--recipe", "codepmp_cpu", "--work", str(tmp_path)]
+    assert main(doctor) == 1
+    assert "run `python -m trainer hard_pairs` first" in capsys.readouterr().err
+    make_base(tmp_path / "pretrain")
+    make_pairs(tmp_path / "hard_pairs", rows(8), rows(4, "held-out"))
+    assert main(doctor) == 0
+    printed = capsys.readouterr().out
+    assert "held out" in printed
+    assert "fatal" not in printed
+    make_pairs(tmp_path / "hard_pairs", rows(8), rows(4))
+    assert main(doctor) == 1
+    assert "held out" in capsys.readouterr().err
+    assert {folder.name for folder in tmp_path.iterdir()} == {"pretrain", "hard_pairs"}
+
+
+def test_the_doctor_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--recipe", "cpu_tiny", "--work", str(tmp_path)]) == 1
+    assert "cpu_tiny has no such stage: take a recipe that finetunes" in capsys.readouterr().err
 
 
 def test_what_is_shown_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:

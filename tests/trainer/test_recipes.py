@@ -29,7 +29,8 @@ def test_what_a_stage_starts_from_or_reads_comes_before_it(recipe: Recipe) -> No
     earlier: set[str] = set()
     for stage, entry in recipe.stages.items():
         fields = dataclasses.asdict(entry.config)
-        named = {fields[name] for name in ("start", "pairs", "checkpoint") if name in fields}
+        reading = ("start", "pairs", "checkpoint", "calibration")
+        named = {fields[name] for name in reading if fields.get(name)}
         assert {name for name in named if "/" not in name} <= earlier
         earlier.add(stage)
 

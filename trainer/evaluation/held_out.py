@@ -1,12 +1,13 @@
 """Nothing that a checkpoint was trained on may evaluate it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from trainer.evaluation.question import Question
+from trainer.lineage import training_pairs
 from trainer.pairs.row import Pairs, Request, read_pairs
-from trainer.stage import MANIFEST, StageError, read_manifest
+from trainer.stage import StageError
 
 _WORD = re.compile(r"\w+")
 
@@ -23,7 +24,7 @@ def require_held_out(
             hold under other names. Not for functions of different packages that ask for the same.
 
     Raises:
-        StageError: one was.
+        StageError: one was, or a stage has changed since another one read it.
     """
     asked = list(questions)
     for stage in training_pairs(inputs, checkpoint):
@@ -31,32 +32,10 @@ def require_held_out(
         both = _groups(asked, rows) | (_requests(asked, rows) if by_request else set())
         if both:
             raise StageError(
-                f"{checkpoint} was trained on {_some(both)} ({stage}), which are to evaluate "
-                "it: give both stages of pairs the same shares, or take the problems out of what "
-                "it is trained on, and run them again"
+                f"{checkpoint} was trained on {_some(both)} ({stage}), which are to be held out: "
+                "give all stages of pairs the same shares, or take the problems out of what it is "
+                "trained on, and run them again"
             )
-
-
-def training_pairs(inputs: Path, checkpoint: str) -> list[str]:
-    """The stages of pairs that a checkpoint and those it started from were trained on."""
-    return sorted({name for name in _lineage(inputs, checkpoint) if _is_pairs(inputs / name)})
-
-
-def is_known(inputs: Path, checkpoint: str) -> bool:
-    """Whether a checkpoint is of a stage here, so that its training rows can be told."""
-    return (inputs / checkpoint / MANIFEST).is_file()
-
-
-def _lineage(inputs: Path, stage: str) -> Iterator[str]:
-    """Stages that a stage was made from; a base model of somebody else's is not one."""
-    for name in read_manifest(inputs / stage)["inputs"]:
-        if is_known(inputs, name):
-            yield name
-            yield from _lineage(inputs, name)
-
-
-def _is_pairs(folder: Path) -> bool:
-    return next(folder.glob("train-*.jsonl"), None) is not None
 
 
 def _groups(questions: list[Question], rows: list[Pairs]) -> set[str]:

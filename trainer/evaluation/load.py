@@ -2,10 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from hashlib import file_digest
 from pathlib import Path
 from random import Random
 
+from reward_model.release import sha256
 from trainer.evaluation.benchmarks import process_bench, reward_bench, reward_bench_2
 from trainer.evaluation.measures.candidates import by_family
 from trainer.evaluation.question import Question
@@ -51,7 +51,7 @@ def load(task: Task, inputs: Path, seed: int) -> Loaded:
     else:
         for file in files_of(inputs, task.files):
             loaded.questions += _read(task, file, loaded)
-            loaded.files[file.name] = _sha256(file)
+            loaded.files[file.name] = sha256(file)
     if not loaded.questions:
         raise StageError(f"{task.name}: {_nothing(task)}")
     _sample(loaded, seed)
@@ -89,10 +89,5 @@ def _sample(loaded: Loaded, seed: int) -> None:
 
 def _nothing(task: Task) -> str:
     if isinstance(task, PairsTask):
-        return f"the {task.split} split is empty: raise evaluation_share or add packages"
+        return f"the {task.split} split is empty: raise {task.split}_share, or add groups"
     return "its files hold no rows"
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()

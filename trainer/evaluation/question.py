@@ -1,7 +1,5 @@
 """What is scored: a request with its answers, of which some are known to be right."""
 
-import hashlib
-import unicodedata
 from dataclasses import dataclass
 
 from trainer.pairs.row import Request
@@ -57,12 +55,6 @@ class Reading:
 
     scores: tuple[float, ...] = ()
     error: str = ""
-
-
-def group_of(text: str) -> str:
-    """Of a problem or passage: the same one wherever it is from and however it is spaced."""
-    same = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return hashlib.sha256(same.encode()).hexdigest()[:16]
 
 
 def text_of(answer: Answer) -> str:

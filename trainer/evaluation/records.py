@@ -1,13 +1,13 @@
-"""Rows of other people's files: JSON, JSONL or Parquet, gzipped or not, checked on the way in."""
+"""Rows of other people's files, each checked against its shape on the way in."""
 
-import gzip
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from trainer.files import read_file
+from trainer.record import Record, Unusable
 from trainer.stage import StageError
 
 R = TypeVar("R")
@@ -36,10 +36,7 @@ def read_records(file: Path, shape: type[R]) -> list[R]:
         StageError: the file is not what its name says, or a row is of another shape.
     """
     adapter = TypeAdapter(shape)
-    return [
-        _checked(adapter, row, f"{file}, row {number}")
-        for number, row in enumerate(_rows(file), start=1)
-    ]
+    return [_checked(adapter, row, f"{file}, row {number}") for number, row in read_file(file)]
 
 
 def source_name(file: Path) -> str:
@@ -47,31 +44,13 @@ def source_name(file: Path) -> str:
     return file.name.split(".")[0]
 
 
-def _rows(file: Path) -> Iterator[Any]:
-    try:
-        if file.suffix == ".parquet":
-            return iter(_parquet(file))
-        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        text = raw.decode("utf-8").lstrip("\ufeff").strip()
-        if text.startswith("["):
-            return iter(json.loads(text))
-        return iter([json.loads(line) for line in text.split("\n") if line.strip()])
-    except (ValueError, OSError, EOFError) as error:
-        raise StageError(f"{file} is neither JSON, JSONL nor Parquet: {error}") from error
-
-
-def _parquet(file: Path) -> list[dict[str, Any]]:
-    from pyarrow import parquet
-
-    rows: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
-    return rows
-
-
-def _checked(adapter: TypeAdapter[R], row: Any, where: str) -> R:
+def _checked(adapter: TypeAdapter[R], row: Record | Unusable, where: str) -> R:
     """Says which columns are missing and which are there, never what is in them."""
+    if isinstance(row, Unusable):
+        raise StageError(f"{where}: {row}")
     try:
         return adapter.validate_python(row)
     except ValidationError as error:
         wrong = sorted({".".join(map(str, e["loc"])) + " " + e["type"] for e in error.errors()})
-        seen = ", ".join(sorted(map(str, row))) if isinstance(row, dict) else type(row).__name__
+        seen = ", ".join(sorted(row))
         raise StageError(f"{where}: {'; '.join(wrong[:5])}; it has: {seen}") from None

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from trainer.evaluation.question import Question, group_of
+from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records, source_name
+from trainer.pairs.group import group_of
 from trainer.stage import StageError
 
 LETTERS = "ABCDEFGHIJ"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_model.chat import Conversation, Message
-from trainer.stage import read_rows, write_rows
+from trainer.shards import read_shards, write_shards
 
 SPLITS = ("train", "calibration", "evaluation")
 
@@ -56,11 +56,9 @@ def conversation(request: Request, answer: str) -> Conversation:
 
 def read_pairs(folder: Path, split: str) -> list[Pairs]:
     """All pairs of one split of a finished stage."""
-    shards = sorted(folder.glob(f"{split}-*.jsonl"))
-    return [row for shard in shards for row in read_rows(shard, Pairs)]
+    return read_shards(folder, split, Pairs)
 
 
 def write_pairs(folder: Path, split: str, rows: list[Pairs], size: int) -> None:
     """Shards of at most `size` rows."""
-    for number, start in enumerate(range(0, len(rows), size)):
-        write_rows(folder / f"{split}-{number:05d}.jsonl", rows[start : start + size])
+    write_shards(folder, split, rows, size)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from reward_model.chat import Message
+from trainer.pairs.group import normalised, squeezed
 from trainer.pairs.row import Pairs, Request
 from trainer.preferences.findings import Finding
-from trainer.preferences.judged import normalised, squeezed
 
 _Compared = tuple[str, str, str]
 """Prompt, chosen and rejected text, apart from white space."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from reward_model.release import sha256
 from trainer.pairs.row import SPLITS, Pairs, write_pairs
 from trainer.pairs.split import split_of
-from trainer.preferences.files import files_of, sha256
+from trainer.preferences.files import files_of
 from trainer.preferences.source import Account, Source, convert
 from trainer.stage import StageError, writing_stage
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from reward_model.chat import Conversation, Message
-from trainer.preferences.judged import Answer, Judged, group_of
+from trainer.pairs.group import group_of
+from trainer.preferences.judged import Answer, Judged
 from trainer.preferences.messages import parted
-from trainer.preferences.record import Record, Unusable, text_of
+from trainer.record import Record, Unusable, text_of
 
 _SPEAKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}

@@ -1,12 +1,10 @@
 """What every format is brought to: one request, and answers some of which are known as better."""
 
-import hashlib
-import unicodedata
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from trainer.pairs.row import Request
-from trainer.preferences.record import Record
+from trainer.record import Record
 
 
 @dataclass(frozen=True)
@@ -54,23 +52,3 @@ class Format(Protocol):
 
     def judge(self, record: Record) -> Judged:
         """Raises Unusable with the reason."""
-
-
-def group_of(prompt: Request) -> str:
-    """Requests that open alike are one group: conversations go on from each other, and a turn
-    later is no new problem. Case and white space make none, either."""
-    opening = prompt
-    if not isinstance(prompt, str):
-        opening = next((turn.content for turn in prompt if turn.role == "user"), "")
-    assert isinstance(opening, str)
-    return hashlib.sha256(normalised(opening).encode()).hexdigest()[:16]
-
-
-def normalised(text: str) -> str:
-    """Equal for texts that differ in case, white space or the width of letters alone."""
-    return squeezed(unicodedata.normalize("NFKC", text).casefold())
-
-
-def squeezed(text: str) -> str:
-    """Equal for texts that differ in white space alone."""
-    return " ".join(text.split())

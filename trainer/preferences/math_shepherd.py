@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from trainer.preferences.judged import Answer, Judged, group_of
-from trainer.preferences.record import Record, Unusable, text_of
+from trainer.pairs.group import group_of
+from trainer.preferences.judged import Answer, Judged
+from trainer.record import Record, Unusable, text_of
 
 _FIRST_STEP = re.compile(r"\s*(?=Step 1\b)")
 

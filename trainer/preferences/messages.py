@@ -2,7 +2,7 @@
 
 from reward_model.chat import Conversation, Message
 from trainer.pairs.row import Request
-from trainer.preferences.record import Unusable, record_of, text_of
+from trainer.record import Unusable, record_of, text_of
 
 
 def messages_of(value: object, column: str) -> Conversation:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import ClassVar, Literal
 
-from trainer.preferences.judged import Answer, Judged, group_of
-from trainer.preferences.record import Record, Unusable, list_of, text_of
+from trainer.pairs.group import group_of
+from trainer.preferences.judged import Answer, Judged
+from trainer.record import Record, Unusable, list_of, text_of
 
 _LETTERED = re.compile(r"\s*\(?([A-Z])[).:]\s+")
 

@@ -7,9 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from trainer.pairs.group import squeezed
 from trainer.pairs.row import Candidate, Pairs
-from trainer.preferences.judged import Answer, Judged, squeezed
-from trainer.preferences.record import Unusable
+from trainer.preferences.judged import Answer, Judged
+from trainer.record import Unusable
 
 
 @dataclass(frozen=True)

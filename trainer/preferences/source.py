@@ -8,17 +8,18 @@ from typing import Literal
 
 from tqdm import tqdm
 
+from trainer.files import Found, read_file
 from trainer.pairs.row import Pairs, Request
-from trainer.preferences.files import Dataset, Found, files_of, read_file
+from trainer.preferences.files import Dataset, files_of
 from trainer.preferences.hh import Hh
 from trainer.preferences.judged import Judged
 from trainer.preferences.labelled import Labelled
 from trainer.preferences.math_shepherd import MathShepherd
 from trainer.preferences.multiple_choice import MultipleChoice
 from trainer.preferences.pairing import Pairing, rows_of
-from trainer.preferences.record import Record, Unusable
 from trainer.preferences.trl import Trl
 from trainer.preferences.ultrafeedback import UltraFeedback
+from trainer.record import Record, Unusable
 from trainer.stage import StageError
 
 _MOST_COLUMNS, _LONGEST_COLUMN = 20, 40

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from reward_model.chat import Conversation
+from trainer.pairs.group import group_of
 from trainer.pairs.row import Request
-from trainer.preferences.judged import Answer, Judged, group_of
+from trainer.preferences.judged import Answer, Judged
 from trainer.preferences.messages import messages_of, parted, request_of, turns_of
-from trainer.preferences.record import Record, Unusable, number_of
+from trainer.record import Record, Unusable, number_of
 
 
 @dataclass(frozen=True)

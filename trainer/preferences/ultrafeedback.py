@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from trainer.preferences.judged import Answer, Judged, group_of
+from trainer.pairs.group import group_of
+from trainer.preferences.judged import Answer, Judged
 from trainer.preferences.messages import request_of, turns_of
-from trainer.preferences.record import Record, Unusable, list_of, number_of, record_of, text_of
+from trainer.record import Record, Unusable, list_of, number_of, record_of, text_of
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,12 @@ from math import log
 from pathlib import Path
 
 from reward_model.calibration import Calibration
-from trainer.evaluation.scored import Scored, score_rows
-from trainer.lineage import require_unseen
+from trainer.evaluation.held_out import require_held_out
+from trainer.evaluation.measures.confidence import expected_error_of
+from trainer.evaluation.scored import Scored, question_of, score_rows
 from trainer.pairs.row import read_pairs
-from trainer.publishing.temperature import (
-    expected_calibration_error,
-    fit_temperature,
-    negative_log_likelihood,
-)
-from trainer.stage import writing_stage
+from trainer.publishing.temperature import fit_temperature, negative_log_likelihood
+from trainer.stage import StageError, writing_stage
 
 
 @dataclass(frozen=True)
@@ -33,13 +30,18 @@ def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     """Read the calibration split of `config.pairs`; write `calibration.json`.
 
     Raises:
-        StageError: the split is empty, or the checkpoint was trained on one of its groups.
+        StageError: the split is empty or none of it can be scored, or the checkpoint was trained on
+            one of its groups.
     """
     rows = read_pairs(inputs / config.pairs, "calibration")
-    require_unseen(rows, "calibration", inputs, config.checkpoint)
+    if not rows:
+        raise StageError("the calibration split is empty: raise calibration_share, or add groups")
+    require_held_out(map(question_of, rows), inputs, config.checkpoint, by_request=False)
     counts: Counter[str] = Counter()
     reads = [inputs / config.pairs, inputs / config.checkpoint]
     scored = score_rows(inputs / config.checkpoint, rows, counts, desc="calibration")
+    if not scored:
+        raise StageError(f"no row of the calibration split could be scored: {dict(counts)}")
     calibration, margins = fit(scored), margins_of(scored)
     with writing_stage(config, output, reads=reads) as draft:
         (draft.path / "calibration.json").write_text(calibration.model_dump_json(indent=1) + "\n")
@@ -60,7 +62,7 @@ def fit(scored: list[Scored]) -> Calibration:
         mean=statistics.fmean(scores),
         std=statistics.stdev(scores),
         n=len(scores),
-        reference="chosen and rejected candidates of packages held out for calibration",
+        reference="chosen and rejected candidates of groups held out for calibration",
         deciles=deciles if len(set(deciles)) == len(deciles) else None,
         temperature=fit_temperature(margins_of(scored)),
     )
@@ -76,5 +78,5 @@ def describe(margins: list[float], temperature: float | None) -> dict[str, float
     facts: dict[str, float | int | None] = {"pairs": len(margins), "nll_of_a_coin": log(2)}
     for name, value in (("raw", 1.0), ("fitted", temperature)):
         facts[f"nll_{name}"] = value and negative_log_likelihood(margins, value)
-        facts[f"ece_{name}"] = value and expected_calibration_error(margins, value)
+        facts[f"ece_{name}"] = value and expected_error_of(margins, value)
     return facts

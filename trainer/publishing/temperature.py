@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
 
 
 def fit_temperature(margins: Sequence[float]) -> float | None:
@@ -28,18 +27,3 @@ def fit_temperature(margins: Sequence[float]) -> float | None:
 def negative_log_likelihood(margins: Sequence[float] | np.ndarray, temperature: float) -> float:
     """Mean over pairs, in nats; a coin has log 2."""
     return float(np.logaddexp(0.0, -np.asarray(margins) / temperature).mean())
-
-
-def expected_calibration_error(
-    margins: Sequence[float], temperature: float, bins: int = 10
-) -> float:
-    """Mean gap between the probability said and the share right, over bins of equal probability.
-
-    Of the side that is preferred, whose probability is 0.5 to 1; ties count half.
-    """
-    margins_P = np.asarray(margins, dtype=np.float64)
-    said = expit(np.abs(margins_P) / temperature)
-    right = np.where(margins_P == 0, 0.5, margins_P > 0)
-    place = np.minimum(((said - 0.5) * 2 * bins).astype(int), bins - 1)
-    gaps = [abs(said[place == b].sum() - right[place == b].sum()) for b in range(bins)]
-    return float(sum(gaps) / len(margins_P))

@@ -119,9 +119,10 @@ def _training() -> dict[str, Stage[Any]]:
 
 def _release() -> dict[str, Stage[Any]]:
     tasks = (PairsTask(), PairsTask(name="pairs of two language models", stage="llm_pairs"))
+    evaluation = EvaluateConfig(checkpoint="finetune", calibration="calibrate", tasks=tasks)
     return {
         "calibrate": Stage(calibrate.run, CalibrateConfig(checkpoint="finetune")),
-        "evaluate": Stage(evaluate.run, EvaluateConfig(checkpoint="finetune", tasks=tasks)),
+        "evaluate": Stage(evaluate.run, evaluation),
         "publish": Stage(
             publish.run,
             PublishConfig(

@@ -137,7 +137,13 @@ def evaluation() -> EvaluateConfig:
         PairsTask(name="preferences", stage="preferences"),
         PairsTask(name="pairs of two language models", stage="llm_pairs"),
     )
-    return EvaluateConfig(checkpoint="finetune", tasks=tasks, device="cuda", dtype="bfloat16")
+    return EvaluateConfig(
+        checkpoint="finetune",
+        calibration="calibrate",
+        tasks=tasks,
+        device="cuda",
+        dtype="bfloat16",
+    )
 
 
 def publishing(name: str) -> PublishConfig:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.corpus.snippet import Snippet, read_snippets
+from trainer.shards import read_shards, write_shards
 from trainer.stage import writing_stage
 from trainer.synthesis.ask import AskConfig, Replies, ask_all
 from trainer.synthesis.filters import Limits, unfit_description
 from trainer.synthesis.question import questions
-from trainer.synthesis.shards import read_shards, write_shards
 from trainer.synthesis.wording import DESCRIBE, fill, require
 
 _STEM = "descriptions"

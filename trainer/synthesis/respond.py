@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.shards import read_shards, write_shards
 from trainer.stage import writing_stage
 from trainer.synthesis.ask import AskConfig, Replies, ask_all
 from trainer.synthesis.describe import Description, read_descriptions
 from trainer.synthesis.question import questions
-from trainer.synthesis.shards import read_shards, write_shards
 from trainer.synthesis.wording import ANSWER, fill, require
 
 _STEM = "responses"

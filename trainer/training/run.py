@@ -10,8 +10,9 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from reward_model.encoding import Encoder
+from trainer.lineage import is_stage
 from trainer.pairs.row import Pairs
-from trainer.stage import MANIFEST, Draft, StageError, manifest_hash, writing_stage
+from trainer.stage import Draft, StageError, manifest_hash, writing_stage
 from trainer.training import checkpoints, processes
 from trainer.training.arguments import arguments, log_writers
 from trainer.training.batches import Collator
@@ -60,7 +61,7 @@ def train(
         StageError: config, rows, start and processes do not go together.
     """
     folder = find(config.start, inputs)
-    reads = [*data.stages, *([folder] if (folder / MANIFEST).is_file() else [])]
+    reads = [*data.stages, *([folder] if is_stage(inputs, config.start) else [])]
     with _stage(config, output, reads) as draft:
         start = _start(config, folder)
         model = _model(config, start)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reward_model.calibration import Calibration
 from tests.checkpoints import make_checkpoint
 from trainer.evaluation.evaluate import EvaluateConfig, Report, read, run
 from trainer.evaluation.reporting.report import Table
@@ -19,6 +20,7 @@ from trainer.evaluation.tasks import (
     Task,
 )
 from trainer.pairs.row import Candidate, Pairs, write_pairs
+from trainer.publishing.calibrate import CalibrateConfig
 from trainer.stage import StageError, read_manifest, writing_stage
 
 CONFIG = EvaluateConfig(
@@ -131,6 +133,37 @@ def test_a_checkpoint_of_another_run_is_evaluated_with_a_note(work: Path, tmp_pa
     run(config, work, tmp_path / "out")
     (note,) = read(tmp_path / "out").notes
     assert "what it was trained on is not known" in note
+
+
+def calibrated(folder: Path, checkpoint: str, temperature: float | None) -> None:
+    fitted = Calibration(mean=0.0, std=1.0, n=9, reference="made", temperature=temperature)
+    with writing_stage(CalibrateConfig(checkpoint=checkpoint), folder) as draft:
+        (draft.path / "calibration.json").write_text(fitted.model_dump_json())
+
+
+def test_margins_are_divided_by_the_temperature_that_was_fitted(work: Path) -> None:
+    calibrated(work / "calibrate", "model", 0.25)
+    config = replace(CONFIG, calibration="calibrate", tasks=CONFIG.tasks[:1])
+    run(config, work, work / "fitted")
+    run(replace(config, calibration="", temperature=0.25), work, work / "given")
+    assert read(work / "fitted") == read(work / "given")
+    assert "0.25" in read(work / "fitted").tasks[0].table("calibration error").what
+    assert "calibrate" in read_manifest(work / "fitted")["inputs"]
+
+
+def test_a_calibration_without_a_temperature_is_noted(work: Path) -> None:
+    calibrated(work / "unfitted", "model", None)
+    config = replace(CONFIG, calibration="unfitted", tasks=CONFIG.tasks[:1])
+    run(config, work, work / "raw")
+    assert read(work / "raw").notes == [
+        "unfitted found no temperature that fits: calibration is measured of raw margins"
+    ]
+
+
+def test_a_calibration_of_another_checkpoint_is_refused(work: Path) -> None:
+    calibrated(work / "other", "pretrain", 2.0)
+    with pytest.raises(StageError, match="other is of pretrain and model is evaluated"):
+        run(replace(CONFIG, calibration="other"), work, work / "none")
 
 
 @pytest.mark.parametrize(

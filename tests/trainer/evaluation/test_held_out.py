@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.evaluation.held_out import require_held_out, training_pairs
+from trainer.evaluation.held_out import require_held_out
 from trainer.evaluation.question import Question
+from trainer.lineage import is_stage, training_pairs
 from trainer.pairs.row import Candidate, Pairs, write_pairs
 from trainer.stage import StageError, writing_stage
 
@@ -39,7 +40,7 @@ def question(group: str, prompt: str = "new", source: str = "") -> Question:
 
 
 def test_all_pairs_on_the_way_are_found(work: Path) -> None:
-    assert training_pairs(work, "finetune") == ["pairs", "preferences"]
+    assert set(training_pairs(work, "finetune")) == {"pairs", "preferences"}
     assert training_pairs(work, "pretrain") == ["pairs"]
 
 
@@ -59,3 +60,18 @@ def test_a_problem_is_refused_however_it_is_spaced(work: Path) -> None:
         require_held_out([seen], work, "finetune", by_request=True)
     require_held_out([seen], work, "finetune", by_request=False)
     require_held_out([seen], work, "pretrain", by_request=True)
+
+
+def test_a_stage_whose_source_has_changed_stands_for_nothing(work: Path) -> None:
+    stage(work, "pairs", [], [])
+    with pytest.raises(StageError, match="pairs has changed since pretrain read it"):
+        require_held_out([question("scipy")], work, "finetune", by_request=False)
+
+
+def test_a_stage_of_another_run_is_none_of_this(
+    work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    assert is_stage(work, "pretrain")
+    assert not is_stage(other, str(work / "pretrain"))
+    assert not is_stage(other, "pretrain")

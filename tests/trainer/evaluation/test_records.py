@@ -37,11 +37,13 @@ def test_a_row_of_another_shape_says_what_is_missing_and_there(tmp_path: Path) -
     assert "secret" not in str(found.value)
 
 
-def test_what_is_no_data_or_not_there_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("no json")
-    (tmp_path / "b.parquet").write_text("no parquet")
-    for name in ("a.jsonl", "b.parquet"):
-        with pytest.raises(StageError, match="neither JSON, JSONL nor Parquet"):
-            read_records(tmp_path / name, Row)
+def test_a_row_that_is_none_is_refused_with_its_place(tmp_path: Path) -> None:
+    for line, reason in (("[1]", "not an object"), ("no json", "not JSON")):
+        (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + line)
+        with pytest.raises(StageError, match=rf"a\.jsonl, row 2: {reason}"):
+            read_records(tmp_path / "a.jsonl", Row)
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="no file is named"):
         files_of(tmp_path, ["*.csv"])

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reward_model.release import sha256
 from trainer.pairs.row import SPLITS, Pairs, read_pairs
 from trainer.pairs.split import split_of
-from trainer.preferences.files import Dataset, sha256
+from trainer.preferences.files import Dataset
 from trainer.preferences.gather import PreferencesConfig, run
-from trainer.preferences.record import Record
 from trainer.preferences.source import Source
 from trainer.preferences.trl import Trl
+from trainer.record import Record
 from trainer.stage import StageError, read_manifest
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from reward_model.chat import Message
 from trainer.preferences.hh import Hh
-from trainer.preferences.record import Unusable
+from trainer.record import Unusable
 
 OPENING = "\n\nHuman: How do I boil an egg?\n\nAssistant:"
 

@@ -1,7 +1,7 @@
 import pytest
 
 from trainer.preferences.labelled import Labelled
-from trainer.preferences.record import Record, Unusable
+from trainer.record import Record, Unusable
 
 ROW: Record = {
     "id": "gsm8k-0",

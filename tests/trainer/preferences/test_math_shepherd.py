@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.preferences.math_shepherd import MathShepherd
-from trainer.preferences.record import Record, Unusable
+from trainer.record import Record, Unusable
 
 PROBLEM = "A pizza of 78 slices is shared 5:8. How many are in the smaller part?"
 STEPS = ["Step 1: The ratio has 5+8 = 13 parts.", "Step 2: 78/13*5 = 30. The answer is: 30"]

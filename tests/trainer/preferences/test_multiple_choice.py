@@ -1,7 +1,7 @@
 import pytest
 
 from trainer.preferences.multiple_choice import MultipleChoice
-from trainer.preferences.record import Record, Unusable
+from trainer.record import Record, Unusable
 
 RECLOR: Record = {
     "context": "All cats purr. Tom is a cat.",

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.pairs.group import squeezed
 from trainer.pairs.row import Pairs
-from trainer.preferences.judged import Answer, Judged, squeezed
+from trainer.preferences.judged import Answer, Judged
 from trainer.preferences.pairing import Pairing, rows_of
-from trainer.preferences.record import Unusable
+from trainer.record import Unusable
 
 
 def judged(*answers: Answer, rated: bool = False) -> Judged:

@@ -9,9 +9,9 @@ from trainer.pairs.row import Pairs
 from trainer.preferences.labelled import Labelled
 from trainer.preferences.math_shepherd import MathShepherd
 from trainer.preferences.multiple_choice import MultipleChoice
-from trainer.preferences.record import Record
 from trainer.preferences.source import Account, Source, convert
 from trainer.preferences.trl import Trl
+from trainer.record import Record
 from trainer.stage import StageError
 
 DATA = Path(__file__).parents[4] / "shared" / "data"

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from reward_model.chat import Message
 from trainer.pairs.row import Request
-from trainer.preferences.record import Record, Unusable
 from trainer.preferences.trl import Trl
+from trainer.record import Record, Unusable
 
 USER = {"role": "user", "content": "What color is the sky?"}
 BLUE = {"role": "assistant", "content": "It is blue."}

@@ -1,8 +1,8 @@
 import pytest
 
 from reward_model.chat import Message
-from trainer.preferences.record import Record, Unusable
 from trainer.preferences.ultrafeedback import UltraFeedback
+from trainer.record import Record, Unusable
 
 
 def completion(text: str, rating: object) -> Record:

@@ -1,14 +1,13 @@
-"""What is fitted, and that it is refused on what the checkpoint was trained on."""
+"""What is fitted; what it may be fitted on is of `tests/trainer/evaluation/test_held_out.py`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.trainer.training.stages import make_base
 from trainer.evaluation.scored import Scored
-from trainer.lineage import require_unseen
 from trainer.pairs.row import Candidate, Pairs, write_pairs
-from trainer.publishing.calibrate import describe, fit, margins_of
+from trainer.publishing.calibrate import CalibrateConfig, describe, fit, margins_of, run
 from trainer.stage import StageError, writing_stage
 
 
@@ -40,41 +39,18 @@ def test_the_temperature_is_of_margins_and_improves_on_none() -> None:
     assert fit(scored(2.0, 1.0, 3.0, 1.0)).temperature is None
 
 
-@dataclass(frozen=True)
-class Config:
-    """Of stages made by hand."""
-
-    start: str = ""
-
-
-def pairs_of(folder: Path, split: str, *groups: str) -> None:
-    rows = [Pairs(group, group, "p", "x", (Candidate("mutant", "y"),)) for group in groups]
-    with writing_stage(Config(), folder) as draft:
-        write_pairs(draft.path, split, rows, 10)
-
-
-def test_pairs_of_any_earlier_run_count_as_seen(tmp_path: Path) -> None:
-    pairs_of(tmp_path / "early", "train", "a", "b")
-    pairs_of(tmp_path / "late", "train", "c")
-    for stage, reads in (("warmup", ["early"]), ("pretrain", ["late", "warmup"])):
-        with writing_stage(Config(), tmp_path / stage, reads=[tmp_path / name for name in reads]):
+def test_an_empty_split_says_what_to_do(tmp_path: Path) -> None:
+    for stage in ("pairs", "pretrain"):
+        with writing_stage(CalibrateConfig(), tmp_path / stage):
             pass
-    unseen, seen = (
-        [Pairs(g, g, "p", "x", (Candidate("mutant", "y"),)) for g in groups]
-        for groups in ("d", "bd")
-    )
-    require_unseen(unseen, "calibration", tmp_path, "pretrain")
-    with pytest.raises(StageError, match=r"pretrain was trained on b \(early\)"):
-        require_unseen(seen, "calibration", tmp_path, "pretrain")
-    with pytest.raises(StageError, match="calibration split is empty"):
-        require_unseen([], "calibration", tmp_path, "pretrain")
+    with pytest.raises(StageError, match="raise calibration_share"):
+        run(CalibrateConfig(), tmp_path, tmp_path / "calibrate")
 
 
-def test_a_stage_whose_source_has_changed_stands_for_nothing(tmp_path: Path) -> None:
-    pairs_of(tmp_path / "pairs", "train", "a")
-    with writing_stage(Config(), tmp_path / "base", reads=[tmp_path / "pairs"]):
-        pass
-    pairs_of(tmp_path / "pairs", "train", "b")
-    rows = [Pairs("c", "c", "p", "x", (Candidate("mutant", "y"),))]
-    with pytest.raises(StageError, match="pairs has changed since base read it"):
-        require_unseen(rows, "calibration", tmp_path, "base")
+def test_answers_that_cannot_be_scored_are_counted_in_the_refusal(tmp_path: Path) -> None:
+    make_base(tmp_path / "pretrain")
+    with writing_stage(CalibrateConfig(), tmp_path / "pairs") as draft:
+        row = Pairs("1", "a", "p", "", (Candidate("mutant", "y"),))
+        write_pairs(draft.path, "calibration", [row], 10)
+    with pytest.raises(StageError, match=r"could be scored: .'chosen: empty': 1"):
+        run(CalibrateConfig(), tmp_path, tmp_path / "calibrate")

@@ -5,11 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.publishing.temperature import (
-    expected_calibration_error,
-    fit_temperature,
-    negative_log_likelihood,
-)
+from trainer.evaluation.measures.confidence import expected_error_of
+from trainer.publishing.temperature import fit_temperature, negative_log_likelihood
 
 finite = st.floats(-50, 50).map(lambda value: round(value, 3))
 
@@ -26,8 +23,8 @@ def drawn(temperature: float, pairs: int = 20_000) -> list[float]:
 def test_finds_the_temperature_that_pairs_were_drawn_with(temperature: float) -> None:
     margins = drawn(temperature)
     assert fit_temperature(margins) == pytest.approx(temperature, rel=0.05)
-    assert expected_calibration_error(margins, temperature) < 0.01
-    assert expected_calibration_error(margins, temperature / 4) > 0.03
+    assert expected_error_of(margins, temperature) < 0.01
+    assert expected_error_of(margins, temperature / 4) > 0.03
 
 
 @given(st.lists(finite, min_size=1, max_size=40))

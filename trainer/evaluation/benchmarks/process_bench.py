@@ -15,9 +15,10 @@ import numpy as np
 from trainer.evaluation.measures.estimate import Resampling, Sums, ratio
 from trainer.evaluation.measures.judged import Judged
 from trainer.evaluation.measures.parts import Part, combined
-from trainer.evaluation.question import Question, group_of, step_ends
+from trainer.evaluation.question import Question, step_ends
 from trainer.evaluation.records import read_records, source_name
 from trainer.evaluation.reporting.report import Row, Table
+from trainer.pairs.group import group_of
 from trainer.stage import StageError
 
 NO_ERROR = -1

@@ -15,9 +15,10 @@ from trainer.evaluation.measures.best_of_n import top
 from trainer.evaluation.measures.estimate import Resampling, mean
 from trainer.evaluation.measures.judged import CONTENDERS, Judged
 from trainer.evaluation.measures.parts import Part, combined
-from trainer.evaluation.question import Question, group_of
+from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records
 from trainer.evaluation.reporting.report import Table
+from trainer.pairs.group import group_of
 from trainer.stage import StageError
 
 _MATH = "math-prm"

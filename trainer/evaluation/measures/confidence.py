@@ -1,6 +1,6 @@
 """Calibration of pairs: is sigmoid(margin / temperature) how often a right answer wins?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,16 +45,17 @@ def error_table(of: Margins, temperature: float, how: Resampling) -> Table:
 
 def expected_error(of: Margins, temperature: float, how: Resampling) -> Estimate:
     """Guo et al. 2017, equation 3, on the side that the model prefers."""
-    confidence, right = _claims(of, temperature)
-    member = np.eye(BINS)[_bins(confidence)]
-    columns = np.concatenate([member * confidence[:, None], member * right[:, None]], axis=1)
-    counted = np.concatenate([columns, np.ones((len(right), 1))], axis=1)
-    return estimate(of.groups, counted, _error, how)
+    return estimate(of.groups, _columns(of.values, temperature), _error, how)
+
+
+def expected_error_of(margins: Sequence[float], temperature: float) -> float:
+    """The same figure alone, without an interval."""
+    return float(_error(_columns(np.array(margins), temperature).sum(axis=0)))
 
 
 def reliability(of: Margins, temperature: float, how: Resampling) -> Table:
     """Accuracy in every bin of confidence, beside the confidence it should equal."""
-    confidence, right = _claims(of, temperature)
+    confidence, right = _claims(of.values, temperature)
     bins = _bins(confidence)
     rows = {}
     for index in sorted(set(bins.tolist())):
@@ -75,10 +76,18 @@ def _margins(judged: Judged) -> Iterator[tuple[str, float]]:
             yield judged.question.group, better - worse
 
 
-def _claims(of: Margins, temperature: float) -> tuple[Sums, Sums]:
+def _columns(margins: Sums, temperature: float) -> Sums:
+    """Of every pair, by bins: its confidence, whether it is right; and a one."""
+    confidence, right = _claims(margins, temperature)
+    member = np.eye(BINS)[_bins(confidence)]
+    columns = np.concatenate([member * confidence[:, None], member * right[:, None]], axis=1)
+    return np.concatenate([columns, np.ones((len(right), 1))], axis=1)
+
+
+def _claims(margins: Sums, temperature: float) -> tuple[Sums, Sums]:
     """How sure the preferred side is, and whether it is right; half for a tie."""
-    confidence: Sums = expit(np.abs(of.values) / temperature)
-    return confidence, np.where(of.values == 0, 0.5, of.values > 0)
+    confidence: Sums = expit(np.abs(margins) / temperature)
+    return confidence, np.where(margins == 0, 0.5, margins > 0)
 
 
 def _bins(confidence: Sums) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What a stage of synthesis hands on: rows in files of a bounded size."""
+"""What a stage hands on in bulk: rows in files of a bounded size."""
 
 from pathlib import Path
 from typing import TypeVar
