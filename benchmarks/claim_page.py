@@ -34,7 +34,7 @@ def report(page: Page, tasks: list[Task], runs: list[Run], work: Path) -> None:
         f"epochs, 30 steps at least, ranking loss alone, learning rate {LEARNING_RATE:g}. "
         f"{seeds} seeds; intervals are 95 %, by Student's t over seeds, and do not cover the "
         "choice of test rows, which every arm and seed shares. The unpretrained head is random. "
-        "Some of what pretraining rejects are mutants of functions, and so are some of MBPP's wrong "
+        "Some of what pretraining rejects are mutants of functions, as are some of MBPP's wrong "
         "answers, of other functions."
     )
     for task in tasks:
