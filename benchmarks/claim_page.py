@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -70,8 +71,12 @@ def _pretraining(work: Path) -> str:
     config = read_manifest(work / PRETRAINED)["config"]
     return (
         f"{config['steps']} steps of {config['prompts_per_step']} prompts with all their rejected "
-        f"answers, learning rate {config['learning_rate']:g}"
+        f"answers, learning rate {config['learning_rate']:g}, losses weighed {_weights(config)}"
     )
+
+
+def _weights(config: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {weight:g}" for name, weight in config["weights"].items() if weight)
 
 
 def _steps(work: Path) -> int:
