@@ -1,5 +1,6 @@
 """The Ray engine: the same questions asked by workers on many machines, through Ray Data."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,8 @@ def ask(
 @contextmanager
 def _cluster(workers: int, address: str) -> Iterator[Any]:
     """Ray, connected to the cluster at `address`, or with one of its own on this machine."""
+    # Whatever Ray Data cleans up after the end would otherwise join, or start, another cluster.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         import ray
         import ray.data

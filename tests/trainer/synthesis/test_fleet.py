@@ -23,6 +23,7 @@ PROMPTS = [f"prompt {number}" for number in range(40)]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a running one, as a fleet has it."""
+    import ray
     import ray.cluster_utils
 
     small = {"num_cpus": 2, "object_store_memory": 100_000_000, "include_dashboard": False}
@@ -30,6 +31,7 @@ def cluster() -> Iterator[str]:
     try:
         yield started.address
     finally:
+        ray.shutdown()  # what Ray Data leaves behind may have connected once more
         started.shutdown()
 
 

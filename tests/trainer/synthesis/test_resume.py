@@ -12,11 +12,14 @@ from tests.trainer.synthesis.server import Server, serving
 from trainer.synthesis.describe import DescribeConfig, Description, read_descriptions, run
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from tests.trainer.synthesis.corpus import asking
 from trainer.synthesis.describe import DescribeConfig, run
 
+# A shell that starts its commands in the background has them ignore it, and children with them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 work = Path(sys.argv[2])
 run(DescribeConfig(asking(sys.argv[1])), work, work / "describe")
 """
@@ -55,7 +58,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(tmp_path: Path) -> None:
         command = [sys.executable, "-c", SCRIPT, server.url, str(tmp_path / "killed")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            assert answers.stuck.wait(180)
+            assert answers.stuck.wait(60)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -76,9 +79,9 @@ def test_interrupted_by_hand_it_keeps_every_answer(tmp_path: Path) -> None:
     with serving(answers) as server:
         command = [sys.executable, "-c", SCRIPT, server.url, str(tmp_path)]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=dict(os.environ))
-        assert answers.stuck.wait(180)
+        assert answers.stuck.wait(60)
         process.send_signal(signal.SIGINT)
-        process.wait(180)
+        process.wait(60)
         answers.let_go()
         written = (tmp_path / "describe-answers" / "answers-00000.jsonl").read_bytes()
         assert 66 <= written.count(b"\n") <= 70
