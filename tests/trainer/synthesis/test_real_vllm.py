@@ -64,7 +64,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = BaseConfig(
         vocabulary=700, hidden=128, layers=2, heads=4, key_value_heads=2, feed_forward=256
     )
-    for name, steps in (("strong_lm", 60), ("weak_lm", 20)):
+    for name, steps in (("strong_lm", 160), ("weak_lm", 80)):
         config = GeneratorConfig(shape, warm_up("base", steps, 12, 6e-3), DESCRIBE, ANSWER)
         generators.run(config, folder, folder / name)
     return folder
