@@ -117,10 +117,12 @@ def _ablations(page: Page, tasks: list[Task], runs: list[Run], work: Path) -> No
                     _cell(runs, task.name, arm, pairs),
                     _signed(gain(runs, task.name, arm, pairs)),
                 ]
-                rows.append([task.name, pairs, WORDS[arm], *measured])
+                seeds = len(accuracies(runs, task.name, arm, pairs))
+                rows.append([task.name, pairs, WORDS[arm], seeds, *measured])
     if rows:
         page.say(f"Short pretraining instead ({_steps(work)} steps), with its parts left out:")
-        page.table(["task", "pairs", "pretraining", "accuracy", "gain over the base"], rows)
+        head = ["task", "pairs", "pretraining", "seeds", "accuracy", "gain over the base"]
+        page.table(head, rows)
 
 
 def _sizes(runs: list[Run], task: str, arm: str) -> list[int]:
