@@ -1,7 +1,7 @@
 # The offline trainer. See docs/containers.md; BASE, TORCH_PIP_ARGS and the labels are those of service.Dockerfile.
 #
 #   docker build -f docker/trainer.Dockerfile -t codepmp-trainer .
-#   docker run --rm -v WORK:/work codepmp-trainer run --recipe cpu_tiny --work /work
+#   docker run --rm -v WORK:/training codepmp-trainer run --recipe cpu_tiny --work /training
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
@@ -31,7 +31,7 @@ COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
     OMP_WAIT_POLICY=PASSIVE MPLCONFIGDIR=/tmp/matplotlib
 USER 10001:10001
-VOLUME ["/work"]
+VOLUME ["/training"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--", "python", "-m", "trainer"]
 ARG VERSION=0 REVISION=unknown CREATED=1970-01-01T00:00:00Z

@@ -92,7 +92,7 @@ def exit_code(name: str) -> int:
 def run_trainer(work: Path, *arguments: str) -> str:
     """One stage of the trainer, its work folder mounted."""
     work.chmod(0o777)  # the container's user is nobody here
-    return podman("run", "--rm", *RESTRICTED, f"--volume={work}:/work", TRAINER, *arguments)
+    return podman("run", "--rm", *RESTRICTED, f"--volume={work}:/training", TRAINER, *arguments)
 
 
 def _await_ready(name: str, url: str) -> None:
