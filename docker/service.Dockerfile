@@ -40,11 +40,12 @@ RUN command -v tini || (apt-get update && apt-get install --yes --no-install-rec
 WORKDIR /app
 COPY reward_model reward_model
 COPY service service
-COPY releases releases
+# The release that is served unless another one is mounted here.
+COPY releases/tiny-code-rm /models/release
 # The root file system is read-only at run time: bytecode is compiled now, and what is written goes to /tmp.
 RUN python3 -m compileall -q reward_model service
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
-    OMP_WAIT_POLICY=PASSIVE REWARD_HOST=0.0.0.0 REWARD_PORT=8000
+    OMP_WAIT_POLICY=PASSIVE REWARD_HOST=0.0.0.0 REWARD_PORT=8000 REWARD_MODEL=/models/release
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -4,13 +4,16 @@
 #   docker run --rm -v WORK:/training codepmp-trainer run --recipe cpu_tiny --work /training
 ARG BASE=python:3.11-slim
 
-FROM ${BASE} AS build
+# Up to torch these are the steps of service.Dockerfile, word for word: who builds both builds them once.
+FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-ARG TORCH_PIP_ARGS=
 WORKDIR /src
 RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom
-COPY pyproject.toml constraints.txt LICENSE README.md ./
+COPY pyproject.toml constraints.txt constraints-vllm.txt LICENSE README.md ./
 RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
+
+FROM dependencies AS build
+ARG TORCH_PIP_ARGS=
 RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
 RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[trainer]" \
     && /opt/venv/bin/pip uninstall --yes codepmp \

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.k8s.scraping import free_port
+
 SERVICE, TRAINER = "codepmp-service:test", "codepmp-trainer:test"
 RESTRICTED = (
     "--read-only",
@@ -21,6 +22,17 @@ RESTRICTED = (
     "--security-opt=no-new-privileges",
     "--network=host",
 )
+BODY = {
+    "inputs": [
+        {
+            "prompt": "Write a function that returns the larger of two numbers.",
+            "candidates": [
+                "def larger(a, b):\n    return max(a, b)",
+                "def larger(a, b):\n    pass",
+            ],
+        }
+    ]
+}
 _PATIENCE = 120.0
 _CONFIGURATION = Path(__file__).parents[2] / "docker" / "containers.conf"
 
@@ -65,7 +77,7 @@ def missing(image: str) -> bool:
 @contextmanager
 def service(*options: str) -> Iterator[Running]:
     """A ready service on a free port of this host; removed in the end, whatever became of it."""
-    port = _free_port()
+    port = free_port()
     name = f"codepmp-test-{port}"
     started = time.monotonic()
     podman(
@@ -79,23 +91,14 @@ def service(*options: str) -> Iterator[Running]:
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        _await_ready(name, url)
+        await_ready(name, url)
         yield Running(name, url, time.monotonic() - started)
     finally:
         podman("rm", "--force", "--time=1", name)
 
 
-def exit_code(name: str) -> int:
-    return int(podman("inspect", "--format={{.State.ExitCode}}", name))
-
-
-def run_trainer(work: Path, *arguments: str) -> str:
-    """One stage of the trainer, its work folder mounted."""
-    work.chmod(0o777)  # the container's user is nobody here
-    return podman("run", "--rm", *RESTRICTED, f"--volume={work}:/training", TRAINER, *arguments)
-
-
-def _await_ready(name: str, url: str) -> None:
+def await_ready(name: str, url: str) -> None:
+    """Until the service in the container of this name is ready."""
     deadline = time.monotonic() + _PATIENCE
     with httpx.Client(transport=httpx.HTTPTransport(retries=0)) as client:
         while time.monotonic() < deadline:
@@ -108,10 +111,14 @@ def _await_ready(name: str, url: str) -> None:
     raise AssertionError(f"not ready in {_PATIENCE:.0f} s: {podman('logs', name)}")
 
 
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+def exit_code(name: str) -> int:
+    return int(podman("inspect", "--format={{.State.ExitCode}}", name))
+
+
+def run_trainer(work: Path, *arguments: str) -> str:
+    """One stage of the trainer, its work folder mounted."""
+    work.chmod(0o777)  # the container's user is nobody here
+    return podman("run", "--rm", *RESTRICTED, f"--volume={work}:/training", TRAINER, *arguments)
 
 
 def _environment() -> dict[str, str]:

@@ -7,20 +7,18 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.docker.containers import SERVICE, Running, exit_code, inspect, missing, podman, service
+from tests.docker.containers import (
+    BODY,
+    SERVICE,
+    Running,
+    exit_code,
+    inspect,
+    missing,
+    podman,
+    service,
+)
 
 pytestmark = pytest.mark.skipif(missing(SERVICE), reason="made and tested by scripts/test-image")
-BODY = {
-    "inputs": [
-        {
-            "prompt": "Write a function that returns the larger of two numbers.",
-            "candidates": [
-                "def larger(a, b):\n    return max(a, b)",
-                "def larger(a, b):\n    pass",
-            ],
-        }
-    ]
-}
 MOST_BYTES = 1.6e9
 
 
