@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from trainer.lineage import lineage
 from trainer.pairs.row import SPLITS, Candidate, Pairs, write_pairs
 from trainer.pairs.split import split_of
-from trainer.stage import StageError, manifest_hash, read_manifest, writing_stage
+from trainer.stage import writing_stage
 from trainer.synthesis.code import code_of, similarity
 from trainer.synthesis.describe import Description, read_descriptions
 from trainer.synthesis.filters import Limits, unfit_code
@@ -36,8 +37,12 @@ class LlmPairsConfig:
 
 
 def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
-    """Read `describe`, `strong` and `weak`; write shards of each split and all counts."""
-    _same_descriptions(inputs)
+    """Read `describe`, `strong` and `weak`; write shards of each split and all counts.
+
+    Raises:
+        StageError: a side answered other descriptions than are there now.
+    """
+    lineage(inputs, list(_STAGES))  # both sides answered the descriptions that are there now
     counts: Counter[str] = Counter()
     by_split: dict[str, list[Pairs]] = {split: [] for split in SPLITS}
     for row in _rows(config, inputs, counts):
@@ -122,11 +127,3 @@ def _differ(winner: str, loser: str, config: LlmPairsConfig, counts: Counter[str
         reason = "near-identical"
     counts[f"pair: {reason}"] += 1
     return reason == "kept"
-
-
-def _same_descriptions(inputs: Path) -> None:
-    """Both sides answered the descriptions that are there now."""
-    now = manifest_hash(inputs / "describe")
-    for side in ("strong", "weak"):
-        if read_manifest(inputs / side)["inputs"]["describe"] != now:
-            raise StageError(f"{side} answered other descriptions: run {side} again")
