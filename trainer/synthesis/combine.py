@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trainer.lineage import lineage
+from trainer.pairs.accuracy import accuracy
 from trainer.pairs.row import SPLITS, Candidate, Pairs, write_pairs
 from trainer.pairs.split import split_of
 from trainer.stage import writing_stage
@@ -60,10 +61,8 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
 
 def longer_is_chosen(rows: list[Pairs]) -> float | None:
     """Share of pairs in which it is, ties half: the accuracy of length alone."""
-    gaps = [len(row.chosen) - len(rival.text) for row in rows for rival in row.rejected]
-    if not gaps:
-        return None
-    return sum((gap > 0) + 0.5 * (gap == 0) for gap in gaps) / len(gaps)
+    gaps = [float(len(row.chosen) - len(rival.text)) for row in rows for rival in row.rejected]
+    return accuracy(gaps) if gaps else None
 
 
 def paired(

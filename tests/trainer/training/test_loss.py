@@ -15,7 +15,7 @@ from tests.checkpoints import make_checkpoint
 from trainer.pairs.row import Candidate, Pairs, Request, conversation
 from trainer.training.batches import Collator, Totals
 from trainer.training.joint import JointModel
-from trainer.training.loss import LossWeights, accuracy
+from trainer.training.loss import LossWeights
 from trainer.training.start import load_start
 
 ROWS = [
@@ -189,10 +189,6 @@ def test_the_head_and_the_backbone_both_learn(checkpoint: Path) -> None:
     weights = LossWeights(lm=0.0)
     JointModel(model, weights)(Collator(encoder).batch(ROWS)).total(weights).backward()
     assert all(gradient.abs().sum() > 0 for gradient in gradients(model).values())
-
-
-def test_ties_count_half() -> None:
-    assert accuracy([1.0, 0.0, -1.0, 0.0]) == 0.5
 
 
 def test_totals_count_pairs_and_predicted_tokens(checkpoint: Path) -> None:
