@@ -48,6 +48,17 @@ def test_the_score_head_is_carried_over(work: Path) -> None:
     assert before["score.weight"].equal(after["score.weight"])
 
 
+def test_held_out_rows_that_are_too_long_are_counted_as_well(work: Path) -> None:
+    fits, other = rows(2, "held-maths")
+    long = replace(other, chosen=other.chosen * 20)
+    make_pairs(work / "maths", rows(9, "maths"), [fits, long])
+    finetune.run(replace(CONFIG, most_tokens=100), work, work / "finetune")
+    left_out = read_manifest(work / "finetune")["left_out"]
+    assert {name: count for name, count in left_out.items() if count} == {
+        "held out: chosen: too long": 1
+    }
+
+
 def test_nothing_held_out_is_said(work: Path) -> None:
     make_pairs(work / "maths", rows(9, "maths"))
     config = replace(CONFIG, mixture=(Mix("maths"),))
