@@ -40,14 +40,28 @@ class AskConfig:
     sampling: Sampling = field(default_factory=Sampling)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
+    def questions(self, prompt: str) -> list[Question]:
+        """One for each sample."""
+        return questions(prompt, self.endpoint.asked, self.sampling)
+
 
 @dataclass(frozen=True)
 class Replies:
     """All there is, of this run and of earlier ones: answers by question id."""
 
+    config: AskConfig
     answers: dict[str, Answer]
     failures: Counter[str]
     facts: dict[str, object]
+
+    def to(self, prompt: str) -> list[Answer | None]:
+        """An answer for each sample, None for one that is not answered yet."""
+        return [self.answers.get(question.id) for question in self.config.questions(prompt)]
+
+
+def ledger_of(stage: Path) -> Path:
+    """Where a stage's answers are kept: beside its folder, which is whole or not there."""
+    return stage.with_name(f"{stage.name}-answers")
 
 
 def ask_all(prompts: Iterable[str], config: AskConfig, ledger: Path) -> Replies:
@@ -56,8 +70,7 @@ def ask_all(prompts: Iterable[str], config: AskConfig, ledger: Path) -> Replies:
     Raises:
         StageError: the endpoint answers nobody; what it answered before is kept.
     """
-    asked = config.endpoint.asked
-    wanted = {q.id: q for prompt in prompts for q in questions(prompt, asked, config.sampling)}
+    wanted = {question.id: question for prompt in prompts for question in config.questions(prompt)}
     with Ledger(ledger) as kept:
         missing = [question for id_, question in wanted.items() if id_ not in kept.answers]
         done = len(wanted) - len(missing)
@@ -68,7 +81,7 @@ def ask_all(prompts: Iterable[str], config: AskConfig, ledger: Path) -> Replies:
     if not answers:
         raise StageError(f"none of {len(wanted)} questions has an answer: {progress.failures}")
     facts = _facts(config.endpoint, list(answers.values()), progress.failures)
-    return Replies(answers, progress.failures, facts)
+    return Replies(config, answers, progress.failures, facts)
 
 
 def _ask(missing: list[Question], config: AskConfig, progress: Progress) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from trainer.lineage import lineage
+from trainer.pairs.accuracy import accuracy
 from trainer.pairs.row import SPLITS, Candidate, Pairs, write_pairs
 from trainer.pairs.split import split_of
-from trainer.stage import StageError, manifest_hash, read_manifest, writing_stage
+from trainer.stage import writing_stage
 from trainer.synthesis.code import code_of, similarity
 from trainer.synthesis.describe import Description, read_descriptions
 from trainer.synthesis.filters import Limits, unfit_code
@@ -36,8 +38,12 @@ class LlmPairsConfig:
 
 
 def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
-    """Read `describe`, `strong` and `weak`; write shards of each split and all counts."""
-    _same_descriptions(inputs)
+    """Read `describe`, `strong` and `weak`; write shards of each split and all counts.
+
+    Raises:
+        StageError: a side answered other descriptions than are there now.
+    """
+    lineage(inputs, list(_STAGES))  # both sides answered the descriptions that are there now
     counts: Counter[str] = Counter()
     by_split: dict[str, list[Pairs]] = {split: [] for split in SPLITS}
     for row in _rows(config, inputs, counts):
@@ -55,10 +61,8 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
 
 def longer_is_chosen(rows: list[Pairs]) -> float | None:
     """Share of pairs in which it is, ties half: the accuracy of length alone."""
-    gaps = [len(row.chosen) - len(rival.text) for row in rows for rival in row.rejected]
-    if not gaps:
-        return None
-    return sum((gap > 0) + 0.5 * (gap == 0) for gap in gaps) / len(gaps)
+    gaps = [float(len(row.chosen) - len(rival.text)) for row in rows for rival in row.rejected]
+    return accuracy(gaps) if gaps else None
 
 
 def paired(
@@ -122,11 +126,3 @@ def _differ(winner: str, loser: str, config: LlmPairsConfig, counts: Counter[str
         reason = "near-identical"
     counts[f"pair: {reason}"] += 1
     return reason == "kept"
-
-
-def _same_descriptions(inputs: Path) -> None:
-    """Both sides answered the descriptions that are there now."""
-    now = manifest_hash(inputs / "describe")
-    for side in ("strong", "weak"):
-        if read_manifest(inputs / side)["inputs"]["describe"] != now:
-            raise StageError(f"{side} answered other descriptions: run {side} again")

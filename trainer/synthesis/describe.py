@@ -8,9 +8,9 @@ from pathlib import Path
 from trainer.corpus.snippet import Snippet, read_snippets
 from trainer.shards import read_shards, write_shards
 from trainer.stage import writing_stage
-from trainer.synthesis.ask import AskConfig, Replies, ask_all
+from trainer.synthesis.ask import AskConfig, ask_all, ledger_of
 from trainer.synthesis.filters import Limits, unfit_description
-from trainer.synthesis.question import questions
+from trainer.synthesis.question import Answer
 from trainer.synthesis.wording import DESCRIBE, fill, require
 
 _STEM = "descriptions"
@@ -49,9 +49,13 @@ def run(config: DescribeConfig, inputs: Path, output: Path) -> None:
     found = sorted(read_snippets(inputs / "corpus"), key=lambda snippet: snippet.id)
     snippets = found[: config.most_snippets]
     prompts = {snippet.id: _prompt(snippet, config) for snippet in snippets}
-    replies = ask_all(prompts.values(), config.ask, output.with_name(f"{output.name}-answers"))
+    replies = ask_all(prompts.values(), config.ask, ledger_of(output))
     counts: Counter[str] = Counter(snippets=len(found), asked=len(snippets))
-    kept = [row for s in snippets for row in _described(s, prompts[s.id], replies, config, counts)]
+    kept = [
+        row
+        for snippet in snippets
+        for row in _described(snippet, replies.to(prompts[snippet.id]), config.limits, counts)
+    ]
     with writing_stage(config, output, reads=[inputs / "corpus"]) as draft:
         rows = list(_distinct(kept, counts))
         write_shards(draft.path, _STEM, rows, config.rows_per_shard)
@@ -68,17 +72,15 @@ def _prompt(snippet: Snippet, config: DescribeConfig) -> str:
 
 
 def _described(
-    snippet: Snippet, prompt: str, replies: Replies, config: DescribeConfig, counts: Counter[str]
+    snippet: Snippet, answers: list[Answer | None], limits: Limits, counts: Counter[str]
 ) -> Iterator[Description]:
     """Every sample ends in exactly one count."""
-    asked = questions(prompt, config.ask.endpoint.asked, config.ask.sampling)
-    for number, question in enumerate(asked):
-        answer = replies.answers.get(question.id)
+    for number, answer in enumerate(answers):
         if answer is None:
             counts["description: not answered yet"] += 1
             continue
         text = answer.text.strip()
-        reason = unfit_description(text, answer.finish_reason, config.limits)
+        reason = unfit_description(text, answer.finish_reason, limits)
         counts[f"description: {reason or 'fit'}"] += 1
         if reason is None:
             identity = f"{snippet.id}-{number}"

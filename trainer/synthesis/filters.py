@@ -12,7 +12,7 @@ _REFUSAL = re.compile(
     r"|i (?:can ?not|can'?t|won'?t|will not|must decline|don'?t have)\b)",
     re.IGNORECASE,
 )
-_SHORTEST = 3  # words of a description
+_FEWEST_WORDS = 3
 
 Side = Literal["both", "chosen", "neither"]
 
@@ -39,7 +39,7 @@ def unfit_description(text: str, finish_reason: str, limits: Limits) -> str | No
         return reason
     if is_fenced(text):
         return "code in it"
-    return "too short" if len(text.split()) < _SHORTEST else None
+    return "too short" if len(text.split()) < _FEWEST_WORDS else None
 
 
 def unfit_code(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from trainer.shards import read_shards, write_shards
 from trainer.stage import writing_stage
-from trainer.synthesis.ask import AskConfig, Replies, ask_all
+from trainer.synthesis.ask import AskConfig, ask_all, ledger_of
 from trainer.synthesis.describe import Description, read_descriptions
-from trainer.synthesis.question import questions
+from trainer.synthesis.question import Answer
 from trainer.synthesis.wording import ANSWER, fill, require
 
 _STEM = "responses"
@@ -42,11 +42,9 @@ def run(config: RespondConfig, inputs: Path, output: Path) -> None:
     require(config.wording, "request")
     descriptions = read_descriptions(inputs / "describe")
     prompts = {row.id: _prompt(row, config) for row in descriptions}
-    replies = ask_all(prompts.values(), config.ask, output.with_name(f"{output.name}-answers"))
+    replies = ask_all(prompts.values(), config.ask, ledger_of(output))
     with writing_stage(config, output, reads=[inputs / "describe"]) as draft:
-        rows = [
-            r for row in descriptions for r in _responses(row, prompts[row.id], replies, config)
-        ]
+        rows = [r for row in descriptions for r in _responses(row.id, replies.to(prompts[row.id]))]
         write_shards(draft.path, _STEM, rows, config.rows_per_shard)
         wanted = len(descriptions) * config.ask.sampling.samples
         draft.facts["counts"] = {"responses": len(rows), "not answered yet": wanted - len(rows)}
@@ -61,10 +59,7 @@ def _prompt(row: Description, config: RespondConfig) -> str:
     return fill(config.wording, request=row.text, language=row.language)
 
 
-def _responses(
-    row: Description, prompt: str, replies: Replies, config: RespondConfig
-) -> Iterator[Response]:
-    asked = questions(prompt, config.ask.endpoint.asked, config.ask.sampling)
-    for sample, question in enumerate(asked):
-        if answer := replies.answers.get(question.id):
-            yield Response(row.id, sample, answer.text, answer.finish_reason)
+def _responses(description: str, answers: list[Answer | None]) -> Iterator[Response]:
+    for sample, answer in enumerate(answers):
+        if answer:
+            yield Response(description, sample, answer.text, answer.finish_reason)

@@ -27,16 +27,15 @@ def fill(wording: str, **facts: str) -> str:
     """The wording with its `{names}` filled in; braces inside of what is filled in stay.
 
     Raises:
-        StageError: the wording names something else, or leaves out a name that it must have.
+        StageError: the wording names something else.
     """
     try:
-        text = wording.format(**facts)
+        return wording.format(**facts)
     except (KeyError, IndexError, ValueError) as error:
         named = ", ".join(f"{{{name}}}" for name in facts)
         raise StageError(
             f"a wording may name {named}, and writes other braces twice: {error}"
         ) from error
-    return text
 
 
 def require(wording: str, name: str) -> None:

@@ -39,7 +39,8 @@ class TrainConfig:
         end_token: what ends a text, where the start's tokenizer says that its pad does; one of its
             vocabulary, as <|im_end|> is for Qwen2.
         steps: optimiser steps; None follows from `epochs`.
-        epochs: passes over the rows, when `steps` is None. In a pass, no row comes twice.
+        epochs: passes over the rows, when `steps` is None. In a pass of one process no row comes
+            twice; several fill its last step with rows from its beginning.
         prompts_per_step: each with its chosen and all its rejected answers; over all processes.
         accumulate: micro-batches into which a process divides its part of a step. The step is the
             same, the memory less.
@@ -47,7 +48,7 @@ class TrainConfig:
         schedule: warm-up, stable, decay (arXiv 2410.02229, section 3), or warm-up and cosine.
         warmup, decay: shares of the steps; a cosine has no `decay` of its own.
         optimiser: AdamW as in the paper, or Muon for the layers' matrices beside it.
-        weight_decay: of matrices.
+        weight_decay: of matrices; beside Muon, of those in the layers.
         most_gradient: norm to which gradients are clipped.
         most_tokens: longer answers are left out and counted; None is the tokenizer's own limit.
         bf16: autocast matrix products; sums, norms, attention on CPU and the head stay float32.

@@ -8,9 +8,10 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
+from trainer.pairs.accuracy import accuracy
 from trainer.pairs.row import Pairs
 from trainer.training.batches import Collator
-from trainer.training.loss import JointLoss, accuracy
+from trainer.training.loss import JointLoss
 
 Outcome = tuple[str, float]
 """A pair's source and its difference of scores."""

@@ -41,7 +41,7 @@ class JointModel(nn.Module):
     def forward(self, batch: Batch, totals: Totals | None = None) -> JointLoss:
         """Terms of one packed batch, sums divided by `totals`, those of the batch alone if None.
 
-        Terms that weigh nothing are not computed, nor those of tokens when nothing is trained.
+        The two that look at every token are computed only in training, and if they weigh anything.
         """
         totals = totals or batch.totals
         hidden_TD = packed_hidden(self.network, grow(batch.packed, self.network.device))

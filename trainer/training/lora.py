@@ -1,6 +1,7 @@
 """Adapters on a network's linear layers, by PEFT, and a plain network again at the end."""
 
 import warnings
+from dataclasses import replace
 
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import Tensor
@@ -40,7 +41,7 @@ def merged(
         state: weights of the trained network, of which the adapters and the head are taken.
         prefix: of the network's names in `state`.
     """
-    adapted = add_adapters(model, Lora(lora.rank, lora.alpha, lora.dropout))
+    adapted = add_adapters(model, replace(lora, quantised=False))
     trained = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.items()

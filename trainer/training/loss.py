@@ -101,8 +101,3 @@ def lm_sum(hidden_TD: Tensor, output_VD: Tensor, batch: Batch) -> Tensor:
 
 def like(values: list[float], tensor: Tensor) -> Tensor:
     return torch.tensor(values, device=tensor.device, dtype=tensor.dtype)
-
-
-def accuracy(differences: list[float]) -> float:
-    """Share of pairs ranked right, ties half; there must be some."""
-    return sum((gap > 0) + 0.5 * (gap == 0) for gap in differences) / len(differences)

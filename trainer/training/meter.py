@@ -3,7 +3,8 @@
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from trainer.training.loss import JointLoss, accuracy
+from trainer.pairs.accuracy import accuracy
+from trainer.training.loss import JointLoss
 
 _TERMS = ("rank", "lm", "tokens", "centring")
 

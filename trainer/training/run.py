@@ -189,4 +189,7 @@ def _fitting(config: TrainConfig, data: Data, encoder: Encoder, counts: Counter[
         raise StageError("evaluate_every is set and nothing is held out: set it to 0, or hold out")
     count = min(config.most_evaluated, len(data.held_out))
     drawn = random.Random(config.seed).sample(data.held_out, count)
-    return replace(data, rows=rows, held_out=fitting(drawn, encoder, Counter(), pairs_only=True))
+    unranked: Counter[str] = Counter()
+    held_out = fitting(drawn, encoder, unranked, pairs_only=True, desc="held-out rows")
+    counts.update({f"held out: {reason}": count for reason, count in unranked.items()})
+    return replace(data, rows=rows, held_out=held_out)

@@ -32,7 +32,7 @@ class Schedule:
 def schedule_of(config: TrainConfig, rows: int) -> Schedule:
     """The schedule of a run over so many rows.
 
-    A branch has the warm-up of the run it leaves: it was that run until then.
+    A branch leaves after the warm-up, so the one that it has itself changes nothing.
     """
     total = config.steps
     if total is None:

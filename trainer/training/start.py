@@ -37,13 +37,11 @@ class Start:
 
     Attributes:
         output: output embedding [vocabulary, hidden], None when it is the input's or there is none.
-        fresh_head: whether the score head is random.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     output: nn.Parameter | None
-    fresh_head: bool
 
 
 def find(start: str, inputs: Path) -> Path:
@@ -81,13 +79,13 @@ def load_start(
         StageError: the checkpoint could be trained, and served wrongly or not at all.
     """
     tokenizer = _load_tokenizer(folder, end_token)
-    model, fresh = _load_model(folder, seed, quantised=quantised)
+    model = _load_model(folder, seed, quantised=quantised)
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.eos_token_id = tokenizer.eos_token_id
     output = None
     if with_lm and not model.config.tie_word_embeddings:
         output = nn.Parameter(_output_embedding(folder).float())
-    return Start(model, tokenizer, output, fresh)
+    return Start(model, tokenizer, output)
 
 
 def save_output(output: Tensor, folder: Path) -> None:
@@ -112,7 +110,7 @@ def _load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerB
     return tokenizer
 
 
-def _load_model(folder: Path, seed: int, *, quantised: bool) -> tuple[PreTrainedModel, bool]:
+def _load_model(folder: Path, seed: int, *, quantised: bool) -> PreTrainedModel:
     model, report = AutoModelForSequenceClassification.from_pretrained(
         folder,
         num_labels=1,
@@ -131,7 +129,7 @@ def _load_model(folder: Path, seed: int, *, quantised: bool) -> tuple[PreTrained
     if missing:
         _fresh_head(model, seed)
     model.set_attn_implementation(IMPLEMENTATION)
-    return model, bool(missing)
+    return model
 
 
 def _fresh_head(model: PreTrainedModel, seed: int) -> None:

@@ -11,7 +11,7 @@ from tests.trainer.synthesis.server import FAULTS, Server, echo, serving
 from trainer.stage import StageError
 from trainer.synthesis.ask import AskConfig, Replies, ask_all
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.question import Answer, Sampling, questions
+from trainer.synthesis.question import Answer, Sampling
 
 PROMPTS = [f"prompt {number}" for number in range(12)]
 
@@ -25,7 +25,7 @@ def expected(prompts: list[str], asked: AskConfig) -> dict[str, str]:
     return {
         question.id: echo(prompt, 3 + sample)
         for prompt in prompts
-        for sample, question in enumerate(questions(prompt, asked.endpoint.asked, asked.sampling))
+        for sample, question in enumerate(asked.questions(prompt))
     }
 
 
@@ -92,6 +92,8 @@ def test_a_failure_that_lasts_is_counted_and_left_for_the_next_run(tmp_path: Pat
         asked = config(server, concurrency=1)
         first = ask_all(PROMPTS[:6], asked, tmp_path)
         assert len(first.answers) == 3
+        missing = [answer is None for prompt in PROMPTS[:6] for answer in first.to(prompt)]
+        assert missing == [False, True] * 3
         reasons = {"malformed reply": 1, "no connection": 1, "status 400": 1}
         assert first.facts["left_for_the_next_run"] == reasons
         second = ask_all(PROMPTS[:6], asked, tmp_path)

@@ -150,5 +150,7 @@ def test_sides_that_answered_other_descriptions_are_refused(tmp_path: Path) -> N
         run_all(tmp_path, strong.url, weak.url)
         fewer = DescribeConfig(asking(strong.url), most_snippets=3, limits=Limits())
         describe.run(fewer, tmp_path, tmp_path / "describe")
-    with pytest.raises(StageError, match="run strong again"):
+    with pytest.raises(
+        StageError, match="describe has changed since strong read it: run strong again"
+    ):
         combine.run(LlmPairsConfig(), tmp_path, tmp_path / "llm_pairs")

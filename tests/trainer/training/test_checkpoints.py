@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from tests.trainer.training.stages import (
     ROOT,
@@ -37,15 +36,6 @@ CONFIG = PretrainConfig(
     save_every=2,
     log_every=7,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As the killed process has: sums have one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def killed(config: PretrainConfig, work: Path, name: str, after: int) -> None:
@@ -120,7 +110,21 @@ def test_another_runs_checkpoint_is_refused_by_what_differs(tmp_path: Path) -> N
         checkpoints.to_resume(tmp_path / "stage", identity(CONFIG, "changed"))
 
 
-def test_the_newest_and_the_branch_points_are_kept(tmp_path: Path) -> None:
+def test_a_save_leaves_the_newest_and_the_branch_points(tmp_path: Path) -> None:
+    config = replace(CONFIG, keep=2, branch_points=True)
+    for step in (8, 9, 12, 15):  # of which 8 is a branch point
+        interrupted(tmp_path, config, step)
+    folder = folder_of(tmp_path / "stage")
+    (folder / "checkpoint-17").mkdir()  # killed while it was being written
+    (folder / "checkpoint-18").mkdir()
+    keeper = checkpoints.Keeper(config, Schedule(60, 1, 10), identity(config))
+    arguments = TrainingArguments(str(folder), report_to="none")
+    keeper.on_save(arguments, TrainerState(global_step=18), TrainerControl())
+    kept = {checkpoint.name for checkpoint in folder.iterdir()}
+    assert kept == {"checkpoint-8", "checkpoint-15", "checkpoint-18"}
+
+
+def test_the_complete_stage_leaves_its_branch_points(tmp_path: Path) -> None:
     config = replace(CONFIG, steps=12, warmup=0.17, decay=0.0, branch_points=True, keep=1)
     work = make_work(tmp_path)
     pretrain.run(config, work, work / "stage")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,14 +42,25 @@ def test_a_mixture_is_finetuned_on_and_evaluated_by_source(work: Path) -> None:
 
 
 def test_the_score_head_is_carried_over(work: Path) -> None:
-    still = FinetuneConfig(**{**vars(CONFIG), "learning_rate": 0.0, "evaluate_every": 0})
+    still = replace(CONFIG, learning_rate=0.0, evaluate_every=0)
     finetune.run(still, work, work / "finetune")
     before, after = weights(work / "base"), weights(work / "finetune")
     assert before["score.weight"].equal(after["score.weight"])
 
 
+def test_held_out_rows_that_are_too_long_are_counted_as_well(work: Path) -> None:
+    fits, other = rows(2, "held-maths")
+    long = replace(other, chosen=other.chosen * 20)
+    make_pairs(work / "maths", rows(9, "maths"), [fits, long])
+    finetune.run(replace(CONFIG, most_tokens=100), work, work / "finetune")
+    left_out = read_manifest(work / "finetune")["left_out"]
+    assert {name: count for name, count in left_out.items() if count} == {
+        "held out: chosen: too long": 1
+    }
+
+
 def test_nothing_held_out_is_said(work: Path) -> None:
     make_pairs(work / "maths", rows(9, "maths"))
-    config = FinetuneConfig(**{**vars(CONFIG), "mixture": (Mix("maths"),)})
+    config = replace(CONFIG, mixture=(Mix("maths"),))
     with pytest.raises(StageError, match="nothing is held out"):
         finetune.run(config, work, work / "finetune")

@@ -71,7 +71,7 @@ def test_the_manifest_tells_its_size_and_training(work: Path) -> None:
     assert read_pairs(work / "pairs", "train") == ROWS
 
 
-def test_a_model_that_only_writes_is_trained_on_half_the_tasks(work: Path) -> None:
+def test_a_model_that_only_writes_is_trained_on_half_the_tasks() -> None:
     tasks = generators.tasks(ROWS, CONFIG)
     writing = generators.tasks(ROWS, replace(CONFIG, describes=False))
     assert (len(tasks), len(writing)) == (16, 8)

@@ -12,10 +12,11 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from reward_model.encoding import Encoder
 from tests.checkpoints import make_checkpoint
+from tests.trainer.training.gradients import assert_same_gradients, gradients
 from trainer.pairs.row import Candidate, Pairs, Request, conversation
 from trainer.training.batches import Collator, Totals
 from trainer.training.joint import JointModel
-from trainer.training.loss import LossWeights, accuracy
+from trainer.training.loss import LossWeights
 from trainer.training.start import load_start
 
 ROWS = [
@@ -39,10 +40,6 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def load(checkpoint: Path) -> tuple[PreTrainedModel, Encoder]:
     start = load_start(checkpoint, seed=1, with_lm=True)
     return start.model, Encoder(start.tokenizer, max_tokens=512, pad_id=None)
-
-
-def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
-    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
 def separate(model: PreTrainedModel, encoder: Encoder) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,14 +95,6 @@ def test_terms_and_gradients_equal_separate_forwards(
     if weights.tokens:
         torch.testing.assert_close(loss.tokens, tokens, rtol=1e-5, atol=1e-6)
     assert_same_gradients(gradients(packed), gradients(plain))
-
-
-def assert_same_gradients(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Within float32's rounding at the scale of the largest."""
-    assert found.keys() == expected.keys()
-    scale = max(float(gradient.abs().max()) for gradient in expected.values())
-    for name, gradient in found.items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-5 * scale)
 
 
 def test_recomputed_activations_give_the_same_gradients(checkpoint: Path) -> None:
@@ -189,10 +178,6 @@ def test_the_head_and_the_backbone_both_learn(checkpoint: Path) -> None:
     weights = LossWeights(lm=0.0)
     JointModel(model, weights)(Collator(encoder).batch(ROWS)).total(weights).backward()
     assert all(gradient.abs().sum() > 0 for gradient in gradients(model).values())
-
-
-def test_ties_count_half() -> None:
-    assert accuracy([1.0, 0.0, -1.0, 0.0]) == 0.5
 
 
 def test_totals_count_pairs_and_predicted_tokens(checkpoint: Path) -> None:

@@ -38,6 +38,14 @@ def test_branch_points_are_in_the_stable_phase_and_grow_as_the_paper_has_them(
         assert points[-1] * GROWTH + 1 > total - schedule.decay
 
 
+def test_the_documented_branch_leaves_from_a_branch_point() -> None:
+    """docs/training.md: a trunk of 20,000 steps, and half of it."""
+    trunk = schedule_of(config(steps=20_000, decay=0.0, branch_points=True), 1)
+    assert 9_600 in trunk.branch_points
+    half = schedule_of(config(steps=10_700, decay=0.0, branch_from=Branch("pretrain", 9_600)), 1)
+    assert half.decay == 1_100
+
+
 def test_a_branch_decays_from_where_it_leaves() -> None:
     branch = config(steps=100, warmup=0.03, branch_from=Branch("pretrain", 80))
     assert schedule_of(branch, 1) == Schedule(total=100, warmup=3, decay=20)
