@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainer.pairs.row import Request
+from trainer.pairs.row import Pairs, Request
 
 STEP = "\n\n"
 """Joins the steps of an answer that is given in steps."""
@@ -55,6 +55,19 @@ class Reading:
 
     scores: tuple[float, ...] = ()
     error: str = ""
+
+
+def question_of(row: Pairs) -> Question:
+    """Its chosen answer first, the only one that is right."""
+    return Question(
+        id=row.id,
+        group=row.group,
+        prompt=row.prompt,
+        answers=(row.chosen, *(rival.text for rival in row.rejected)),
+        correct=(True, *(False for _ in row.rejected)),
+        kinds=("chosen", *(rival.kind for rival in row.rejected)),
+        source=row.source,
+    )
 
 
 def text_of(answer: Answer) -> str:

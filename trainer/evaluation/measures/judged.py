@@ -8,7 +8,6 @@ from typing import Literal
 from tqdm import tqdm
 
 from trainer.evaluation.question import Question, Reading, text_of
-from trainer.evaluation.scored import left_out
 from trainer.evaluation.scorers.scorer import Scorer
 
 Need = Literal["all", "both", "one"]
@@ -66,13 +65,19 @@ def _judged(
     kept = [index for index, reading in enumerate(readings) if not reading.error]
     for index, reading in enumerate(readings):
         if reading.error:
-            counts[left_out(question.kind(index), reading)] += 1
+            counts[_left_out(question.kind(index), reading)] += 1
     if not _is_enough([question.correct[index] for index in kept], len(readings), need):
         counts["question left with too few answers"] += 1
         return None
     read = [readings[index].scores for index in kept]
     steps = tuple(scores[:-1] for scores in read) if question.stepped else ()
     return Judged(_only(question, kept), tuple(scores[-1] for scores in read), steps)
+
+
+def _left_out(kind: str, reading: Reading) -> str:
+    """The reason under which an answer without a score is counted."""
+    reason = reading.error.replace("_", " ")
+    return f"{kind}: {reason}" if kind else reason
 
 
 def _is_enough(correct: list[bool], answers: int, need: Need) -> bool:
