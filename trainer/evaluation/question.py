@@ -1,6 +1,8 @@
 """What is scored: a request with its answers, of which some are known to be right."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 from trainer.pairs.row import Pairs, Request
 
@@ -38,6 +40,15 @@ class Question:
     def kind(self, index: int) -> str:
         """Of the answer at `index`; empty where nothing is known."""
         return self.kinds[index] if self.kinds else ""
+
+    def only(self, kept: Sequence[int]) -> Self:
+        """The same request with the answers at these places."""
+        return replace(
+            self,
+            answers=tuple(self.answers[index] for index in kept),
+            correct=tuple(self.correct[index] for index in kept),
+            kinds=tuple(self.kinds[index] for index in kept) if self.kinds else (),
+        )
 
     @property
     def stepped(self) -> bool:

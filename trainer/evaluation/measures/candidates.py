@@ -100,10 +100,4 @@ def _family(kind: str) -> str:
 
 def _of_family(question: Question, family: str) -> Question:
     kept = [index for index, kind in enumerate(question.kinds) if _family(kind) == family]
-    return replace(
-        question,
-        id=f"{question.id} {family}",
-        answers=tuple(question.answers[index] for index in kept),
-        correct=tuple(question.correct[index] for index in kept),
-        kinds=tuple(question.kinds[index] for index in kept),
-    )
+    return replace(question.only(kept), id=f"{question.id} {family}")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from tqdm import tqdm
@@ -71,7 +71,7 @@ def _judged(
         return None
     read = [readings[index].scores for index in kept]
     steps = tuple(scores[:-1] for scores in read) if question.stepped else ()
-    return Judged(_only(question, kept), tuple(scores[-1] for scores in read), steps)
+    return Judged(question.only(kept), tuple(scores[-1] for scores in read), steps)
 
 
 def _left_out(kind: str, reading: Reading) -> str:
@@ -88,12 +88,3 @@ def _is_enough(correct: list[bool], answers: int, need: Need) -> bool:
             return any(correct) and not all(correct)
         case "one":
             return bool(correct)
-
-
-def _only(question: Question, kept: list[int]) -> Question:
-    return replace(
-        question,
-        answers=tuple(question.answers[index] for index in kept),
-        correct=tuple(question.correct[index] for index in kept),
-        kinds=tuple(question.kinds[index] for index in kept) if question.kinds else (),
-    )
