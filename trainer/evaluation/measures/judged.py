@@ -1,7 +1,7 @@
 """Questions with scores, and the same questions as those without a model would score them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +42,14 @@ CONTENDERS: dict[str, Contender] = {
     "random": lambda judged: (0.0,) * len(judged.scores),
 }
 """Who ranks the answers. A figure stands beside what the longest answer and a guess would get."""
+
+
+def sources(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
+    """The questions of each data set, by its name, in the order of the names."""
+    parts: dict[str, list[Judged]] = {}
+    for item in sorted(judged, key=lambda item: item.question.source):
+        parts.setdefault(item.question.source, []).append(item)
+    return parts
 
 
 def judge(
