@@ -83,4 +83,4 @@ def describe(judged: list[Judged], temperature: float | None) -> dict[str, float
 
 
 def _margins(judged: list[Judged]) -> list[float]:
-    return margins(judged).values.tolist()
+    return [float(margin) for margin in margins(judged).values]
