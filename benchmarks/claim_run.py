@@ -9,7 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.claim_tasks import Task, draw
-from trainer.evaluation.scored import Scored, score_rows
+from trainer.evaluation.measures.best_of_n import top
+from trainer.evaluation.measures.judged import CONTENDERS, Judged, judge
+from trainer.evaluation.measures.pairwise import outcomes
+from trainer.evaluation.question import question_of
+from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.pairs.row import Pairs, write_pairs
 from trainer.stage import writing_stage
 from trainer.training import pretrain
@@ -54,9 +58,11 @@ def run(work: Path, arm: str, task: Task, pairs: int, seed: int) -> Run:
     """Finetune `work/arm`, a finished training stage, on `pairs` pairs; no pair means as it is."""
     with _tuned(work, arm, task, pairs, seed) as checkpoint:
         left_out: Counter[str] = Counter()
-        scored = score_rows(checkpoint, task.test, left_out, desc=f"{task.name} test")
+        questions = [question_of(row) for row in task.test]
+        scorer = NetworkScorer(checkpoint)
+        judged = judge(questions, scorer, "both", left_out, desc=f"{task.name} test")
     assert not left_out, f"test rows must fit into the model: {left_out}"
-    return Run(task.name, arm, pairs, seed, _accuracy(scored), _first(scored))
+    return Run(task.name, arm, pairs, seed, _accuracy(judged), _first(judged))
 
 
 @contextmanager
@@ -91,19 +97,10 @@ def _config(arm: str, rows: list[Pairs], seed: int) -> PretrainConfig:
     )
 
 
-def _accuracy(scored: list[Scored]) -> float:
-    credit = [_credit(row.chosen, rival) for row in scored for rival in row.rejected]
-    return sum(credit) / len(credit)
+def _accuracy(judged: list[Judged]) -> float:
+    found = outcomes(judged, CONTENDERS["model"])
+    return sum(outcome.credit for outcome in found) / sum(outcome.pairs for outcome in found)
 
 
-def _credit(chosen: float, rejected: float) -> float:
-    return 0.5 if chosen == rejected else float(chosen > rejected)
-
-
-def _first(scored: list[Scored]) -> float:
-    return sum(_best(row) for row in scored) / len(scored)
-
-
-def _best(row: Scored) -> float:
-    ahead = any(score > row.chosen for score in row.rejected)
-    return 0.0 if ahead else 1 / (1 + sum(score == row.chosen for score in row.rejected))
+def _first(judged: list[Judged]) -> float:
+    return sum(top(item.scores, item.question.correct) for item in judged) / len(judged)

@@ -8,9 +8,8 @@ from random import Random
 from reward_model.release import sha256
 from trainer.evaluation.benchmarks import process_bench, reward_bench, reward_bench_2
 from trainer.evaluation.measures.candidates import by_family
-from trainer.evaluation.question import Question
+from trainer.evaluation.question import Question, question_of
 from trainer.evaluation.records import files_of
-from trainer.evaluation.scored import question_of
 from trainer.evaluation.sources import read_candidates, read_choices
 from trainer.evaluation.tasks import (
     CandidatesTask,

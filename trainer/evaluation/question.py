@@ -1,8 +1,10 @@
 """What is scored: a request with its answers, of which some are known to be right."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
-from trainer.pairs.row import Request
+from trainer.pairs.row import Pairs, Request
 
 STEP = "\n\n"
 """Joins the steps of an answer that is given in steps."""
@@ -39,6 +41,15 @@ class Question:
         """Of the answer at `index`; empty where nothing is known."""
         return self.kinds[index] if self.kinds else ""
 
+    def only(self, kept: Sequence[int]) -> Self:
+        """The same request with the answers at these places."""
+        return replace(
+            self,
+            answers=tuple(self.answers[index] for index in kept),
+            correct=tuple(self.correct[index] for index in kept),
+            kinds=tuple(self.kinds[index] for index in kept) if self.kinds else (),
+        )
+
     @property
     def stepped(self) -> bool:
         return any(isinstance(answer, tuple) for answer in self.answers)
@@ -55,6 +66,19 @@ class Reading:
 
     scores: tuple[float, ...] = ()
     error: str = ""
+
+
+def question_of(row: Pairs) -> Question:
+    """Its chosen answer first, the only one that is right."""
+    return Question(
+        id=row.id,
+        group=row.group,
+        prompt=row.prompt,
+        answers=(row.chosen, *(rival.text for rival in row.rejected)),
+        correct=(True, *(False for _ in row.rejected)),
+        kinds=("chosen", *(rival.kind for rival in row.rejected)),
+        source=row.source,
+    )
 
 
 def text_of(answer: Answer) -> str:

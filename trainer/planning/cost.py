@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from trainer.planning.run import Run
 from trainer.planning.shape import Shape
 
-_LINEARS = 7
-"""Matrices of a layer: four of attention, three of the feed-forward."""
 _CHUNK = 1024
 """Positions whose logits are there at a time, as large as the chunks of the loss may be."""
 

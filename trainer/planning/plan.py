@@ -62,8 +62,8 @@ class _Planner:
         if stage == "publish" or "layers" in fields:
             shape = self.shape(checkpoint or stage)
             return StagePlan(stage, ("writes a checkpoint",), disk=checkpoint_bytes(shape))
-        if checkpoint:
-            return self._scoring(stage, checkpoint, fields.get("pairs", "pairs"))
+        if checkpoint and (pairs := _scored(fields)):
+            return self._scoring(stage, checkpoint, pairs)
         return StagePlan(stage, (_uncounted(fields),))
 
     def _training(self, stage: str, run: Run) -> StagePlan:
@@ -87,14 +87,19 @@ class _Planner:
             disk=checkpoint_bytes(shape, run),
         )
 
-    def _scoring(self, stage: str, checkpoint: str, pairs: str) -> StagePlan:
-        shape, lengths = self.shape(checkpoint), self.lengths(pairs, checkpoint, None)
-        tokens = lengths.held_out * lengths.computed()
-        flops = forward_flops(shape, tokens, lengths.held_out * lengths.seen())
+    def _scoring(self, stage: str, checkpoint: str, pairs: list[str]) -> StagePlan:
+        shape = self.shape(checkpoint)
+        splits = [self.lengths(each, checkpoint, None) for each in pairs]
+        tokens = sum(split.held_out * split.computed() for split in splits)
+        seen = sum(split.held_out * split.seen() for split in splits)
+        flops = forward_flops(shape, tokens, seen)
         memory = Memory(4.0 * (shape.parameters + shape.hidden), 0.0, 0.0, 0.0)
-        notes = (f"scores {lengths.held_out:,} held-out rows", lengths.source)
-        seconds = flops / self.fleet.flops
-        return StagePlan(stage, notes, tokens, flops, memory, seconds)
+        rows = sum(split.held_out for split in splits)
+        notes = (
+            f"scores {rows:,} held-out rows of {', '.join(pairs)}",
+            *dict.fromkeys(split.source for split in splits),
+        )
+        return StagePlan(stage, notes, tokens, flops, memory, flops / self.fleet.flops)
 
     def shape(self, start: str) -> Shape:
         """Of a stage's checkpoint, or of a model that is named by directory or hub id."""
@@ -137,9 +142,21 @@ class _Planner:
         return self._tokenizer(run.start) if run else None
 
 
+def _scored(fields: dict[str, Any]) -> list[str]:
+    """Stages of pairs of which a split is scored; how long an evaluation's files are is not known.
+
+    Of a calibration its `pairs`, of an evaluation those of its tasks.
+    """
+    if "tasks" in fields:
+        return [task["stage"] for task in fields["tasks"] if task["kind"] == "pairs"]
+    return [fields["pairs"]]
+
+
 def _uncounted(fields: dict[str, Any]) -> str:
     if "ask" in fields:
         return f"asks {fields['ask']['endpoint']['model']}, which runs elsewhere: not counted"
+    if "tasks" in fields:
+        return "scores files whose lengths are not known: not counted"
     return "trains a small model: not counted" if "training" in fields else "runs no model"
 
 

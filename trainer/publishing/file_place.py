@@ -11,6 +11,7 @@ from fsspec.callbacks import TqdmCallback
 from fsspec.core import url_to_fs
 
 from reward_model.release import sha256
+from trainer.publishing.places import require_whole
 from trainer.stage import StageError
 
 _INSTALL = {"s3": "scripts/install s3", "s3a": "scripts/install s3"}
@@ -43,10 +44,10 @@ class FilePlace:
                 self._put(folder, name)
             for name in stale:
                 self.files.rm_file(self._path(name))
-        if lost := self.differing(folder, names):
-            raise StageError(f"{self.url}: {lost[0]} did not arrive whole: push again")
+        require_whole(self, folder, names)
         with _told(self):
             self._put(folder, manifest)
+        require_whole(self, folder, [manifest])
 
     def differing(self, folder: Path, names: list[str]) -> list[str]:
         self.files.invalidate_cache()

@@ -1,6 +1,5 @@
 """A model repository of the Hugging Face hub."""
 
-import hashlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,8 +19,10 @@ from huggingface_hub import (
 )
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash
 
 from reward_model.release import sha256
+from trainer.publishing.places import require_whole
 from trainer.stage import StageError
 
 _REPOSITORY = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*?)(?:@([\w./-]+))?")
@@ -68,6 +69,7 @@ class HubPlace:
                 commit_message="Push a release",
                 revision=self.revision,
             )
+        require_whole(self, folder, files)
 
     def differing(self, folder: Path, names: list[str]) -> list[str]:
         with _told(self):
@@ -99,13 +101,7 @@ def _is(there: RepoFile, file: Path) -> bool:
     """The hub addresses large files by their sha256, others as git does."""
     if there.lfs:
         return there.lfs.sha256 == sha256(file)
-    return there.blob_id == _git_hash(file)
-
-
-def _git_hash(file: Path) -> str:
-    content = file.read_bytes()
-    header = f"blob {len(content)}\0".encode()
-    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+    return there.blob_id == git_hash(file.read_bytes())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from reward_model.release import Release, open_release
+from trainer.stage import StageError
 
 HUB = "hf://"
 
@@ -26,8 +27,13 @@ class Place(Protocol):
         """A small file."""
 
     def put(self, folder: Path, names: list[str], manifest: str, stale: set[str]) -> None:
-        """Copy files from `folder` and delete the stale ones; `manifest` appears last, and only
-        once every other file was found to have arrived whole."""
+        """Copy files from `folder`, delete the stale ones, and compare what arrived, each once.
+
+        `manifest` never appears before the others: the last of all, or together with them.
+
+        Raises:
+            StageError: a file did not arrive whole.
+        """
 
     def differing(self, folder: Path, names: list[str]) -> list[str]:
         """Those whose content there is not that in `folder`, by the hashes of what is stored."""
@@ -49,6 +55,12 @@ def open_place(url: str) -> Place:
     from trainer.publishing.file_place import open_folder
 
     return open_folder(url)
+
+
+def require_whole(place: Place, folder: Path, names: list[str]) -> None:
+    """Raises StageError when a file there is not that in `folder`."""
+    if lost := place.differing(folder, names):
+        raise StageError(f"{place.url}: {', '.join(lost)} did not arrive whole: push again")
 
 
 def verified(url: str) -> Release:

@@ -128,6 +128,16 @@ def test_a_plan_of_the_whole_says_what_it_rests_on() -> None:
     assert by_name["warmup"].tokens == 120 * 24 * 400
 
 
+def test_an_evaluation_scores_the_pairs_of_all_its_tasks() -> None:
+    plans = plan(open_recipe("codepmp_cpu"), ["calibrate", "evaluate"], FLEET, None)
+    calibrate, evaluate = plans
+    assert calibrate.notes[0] == "scores 150 held-out rows of pairs"
+    assert evaluate.notes[0] == "scores 1,650 held-out rows of pairs, llm_pairs"
+    # 7 rejected answers a row of pairs, and 1 of the language models'.
+    assert evaluate.tokens - calibrate.tokens == 1500 * (150 + 2 * 250)
+    assert evaluate.flops > calibrate.flops
+
+
 def test_the_shape_of_a_directory(tmp_path: Path) -> None:
     config = {
         "num_hidden_layers": 28,

@@ -20,6 +20,8 @@ class Hub(ThreadingHTTPServer):
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
         self.commits = 0
+        self.lost = ""
+        """Path of a file that a commit cuts short."""
 
     @property
     def url(self) -> str:
@@ -93,7 +95,9 @@ class _Handler(BaseHTTPRequestHandler):
         files = self.server.repositories[name]
         for line in lines:
             if str(line["key"]) == "file":
-                files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                content = base64.b64decode(line["value"]["content"])
+                lost = line["value"]["path"] == self.server.lost
+                files[line["value"]["path"]] = content[:-1] if lost else content
             elif str(line["key"]) == "deletedFile":
                 del files[line["value"]["path"]]
         self.server.commits += 1

@@ -4,39 +4,41 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.evaluation.made import pair
 from tests.trainer.training.stages import make_base
-from trainer.evaluation.scored import Scored
+from trainer.evaluation.measures.judged import Judged
 from trainer.pairs.row import Candidate, Pairs, write_pairs
-from trainer.publishing.calibrate import CalibrateConfig, describe, fit, margins_of, run
+from trainer.publishing.calibrate import CalibrateConfig, describe, fit, run
+from trainer.publishing.temperature import negative_log_likelihood
 from trainer.stage import StageError, writing_stage
 
 
-def scored(*scores: float) -> list[Scored]:
+def judged(*scores: float) -> list[Judged]:
     """One row for each pair of scores, the first chosen."""
-    row = Pairs("1", "a", "p", "x", (Candidate("mutant", "y"),))
-    pairs = zip(scores[::2], scores[1::2], strict=True)
-    return [Scored(row, chosen, (rejected,)) for chosen, rejected in pairs]
+    return [pair(*both) for both in zip(scores[::2], scores[1::2], strict=True)]
 
 
 def test_mean_deviation_and_deciles() -> None:
-    calibration = fit(scored(*(float(score) for score in range(100))))
+    calibration = fit(judged(*(float(score) for score in range(100))))
     assert (calibration.mean, calibration.n) == (49.5, 100)
     assert calibration.std == pytest.approx(29.01, abs=0.01)
     assert calibration.deciles == pytest.approx([9.9 * i for i in range(1, 10)])
 
 
 def test_scores_that_are_mostly_equal_have_no_deciles() -> None:
-    assert fit(scored(*[1.0, 2.0] * 50)).deciles is None
+    assert fit(judged(*[1.0, 2.0] * 50)).deciles is None
 
 
 def test_the_temperature_is_of_margins_and_improves_on_none() -> None:
-    rows = scored(9.0, 1.0, 4.0, 1.0, 1.0, 6.0)
-    assert margins_of(rows) == [8.0, 3.0, -5.0]
+    rows = judged(9.0, 1.0, 4.0, 1.0, 1.0, 6.0)
     temperature = fit(rows).temperature
     assert temperature is not None
-    facts = describe(margins_of(rows), temperature)
+    facts = describe(rows, temperature)
+    margins = [8.0, 3.0, -5.0]
+    assert facts["pairs"] == len(margins)
+    assert facts["nll_raw"] == negative_log_likelihood(margins, 1.0)
     assert facts["nll_fitted"] <= facts["nll_of_a_coin"] <= facts["nll_raw"]  # type: ignore[operator]
-    assert fit(scored(2.0, 1.0, 3.0, 1.0)).temperature is None
+    assert fit(judged(2.0, 1.0, 3.0, 1.0)).temperature is None
 
 
 def test_an_empty_split_says_what_to_do(tmp_path: Path) -> None:

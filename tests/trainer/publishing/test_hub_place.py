@@ -61,6 +61,12 @@ def test_what_is_damaged_there_is_seen_and_mended(hub: Hub, tmp_path: Path) -> N
     assert place.differing(release, ["golden.jsonl"]) == []
 
 
+def test_what_did_not_arrive_whole_is_told(hub: Hub, tmp_path: Path) -> None:
+    hub.lost = "golden.jsonl"
+    with pytest.raises(StageError, match=r"golden\.jsonl did not arrive whole: push again"):
+        push(make_release(tmp_path / "release"), place_on(hub))
+
+
 def test_a_hub_that_is_not_there_is_told(tmp_path: Path) -> None:
     with running() as server:
         place = place_on(server)

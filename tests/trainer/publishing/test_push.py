@@ -2,11 +2,13 @@
 
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from reward_model.release import ReleaseError
 from tests.releases import make_release
@@ -138,8 +140,6 @@ def test_what_does_not_verify_is_not_pushed(release: Path, tmp_path: Path, url: 
 
 def test_the_manifest_comes_last_and_goes_first(release: Path, other: Path, tmp_path: Path) -> None:
     """Seen by a file system that writes down what happens to it."""
-    from fsspec.implementations.local import LocalFileSystem
-
     events: list[str] = []
 
     class Noted(LocalFileSystem):  # type: ignore[misc]
@@ -161,6 +161,43 @@ def test_the_manifest_comes_last_and_goes_first(release: Path, other: Path, tmp_
     events.clear()
     push(other, place, force=True)
     assert (events[0], events[-1]) == ("rm release.json", "put release.json")
+
+
+class Lossy(LocalFileSystem):  # type: ignore[misc]
+    """Cuts one file short on its way; counts what is read back."""
+
+    cachable = False
+
+    def __init__(self, lost: str) -> None:
+        super().__init__(auto_mkdir=True)
+        self.lost = lost
+        self.opened = Counter[str]()
+
+    def put_file(self, source: str, target: str, *rest: object, **options: object) -> None:
+        super().put_file(source, target, *rest, **options)
+        if Path(target).name == self.lost:
+            Path(target).write_bytes(Path(source).read_bytes()[:40])
+
+    def open(self, path: str, *rest: object, **options: object) -> object:
+        self.opened[Path(path).name] += 1
+        return super().open(path, *rest, **options)
+
+
+def test_every_file_is_read_back_once(release: Path, tmp_path: Path) -> None:
+    root = str(tmp_path / "there")
+    files = Lossy("none")
+    push(release, FilePlace(root, files, root))
+    names = {file.name for file in release.rglob("*") if file.is_file()}
+    assert files.opened == dict.fromkeys(names, 1)
+
+
+@pytest.mark.parametrize("lost", ["model.safetensors", "release.json"])
+def test_what_did_not_arrive_whole_is_told(release: Path, tmp_path: Path, lost: str) -> None:
+    root = str(tmp_path / "there")
+    with pytest.raises(StageError, match=rf"{lost} did not arrive whole: push again"):
+        push(release, FilePlace(root, Lossy(lost), root))
+    with pytest.raises(ReleaseError):
+        verified(root)
 
 
 def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:

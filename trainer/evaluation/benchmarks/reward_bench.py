@@ -9,12 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from trainer.evaluation.measures.best_of_n import top
-from trainer.evaluation.measures.estimate import Resampling, mean
-from trainer.evaluation.measures.judged import CONTENDERS, Judged
-from trainer.evaluation.measures.parts import Part, combined
+from trainer.evaluation.measures.estimate import Resampling
+from trainer.evaluation.measures.judged import CONTENDERS, Judged, sources
+from trainer.evaluation.measures.parts import Part, best_right, combined
 from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records
 from trainer.evaluation.reporting.report import Table
@@ -77,21 +74,15 @@ def tables(judged: list[Judged], how: Resampling) -> list[Table]:
 
 def subset_parts(judged: Iterable[Judged], contender: str) -> dict[str, Part]:
     """Each subset weighs as many as its rows, and math as many as all code together."""
-    items: dict[str, list[Judged]] = {}
-    for item in judged:
-        items.setdefault(item.question.source, []).append(item)
-    parts = {subset: _part(of, contender) for subset, of in items.items()}
+    items = sources(judged)
+    parts = {
+        subset: replace(best_right(of, contender), weight=float(len(of)))
+        for subset, of in items.items()
+    }
     code = sum(len(items.get(subset, ())) for subset in _CODE)
     if code and _MATH in parts:
         parts[_MATH] = replace(parts[_MATH], weight=float(code))
     return parts
-
-
-def _part(judged: list[Judged], contender: str) -> Part:
-    credit = [top(CONTENDERS[contender](item), item.question.correct) for item in judged]
-    columns = np.stack([np.array(credit), np.ones(len(credit))], axis=1)
-    groups = [item.question.group for item in judged]
-    return Part(groups, columns, mean, weight=float(len(judged)))
 
 
 def _sections(by_contender: dict[str, dict[str, Part]], how: Resampling) -> Table:

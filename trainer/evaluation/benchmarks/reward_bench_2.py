@@ -9,10 +9,9 @@ from random import Random
 
 import numpy as np
 
-from trainer.evaluation.measures.best_of_n import top
-from trainer.evaluation.measures.estimate import Resampling, Sums, mean, ratio
-from trainer.evaluation.measures.judged import CONTENDERS, Contender, Judged
-from trainer.evaluation.measures.parts import Part, combined
+from trainer.evaluation.measures.estimate import Resampling, Sums, ratio
+from trainer.evaluation.measures.judged import CONTENDERS, Contender, Judged, sources
+from trainer.evaluation.measures.parts import Part, best_right, combined
 from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records
 from trainer.evaluation.reporting.report import Table
@@ -61,9 +60,10 @@ def tables(judged: list[Judged], how: Resampling) -> list[Table]:
 
 
 def subset_parts(judged: list[Judged], contender: str) -> dict[str, Part]:
-    subsets = sorted({item.question.source for item in judged})
-    of = {subset: [i for i in judged if i.question.source == subset] for subset in subsets}
-    return {s: (_ties if s == TIES else _best)(items, contender) for s, items in of.items()}
+    return {
+        subset: (_ties if subset == TIES else best_right)(of, contender)
+        for subset, of in sources(judged).items()
+    }
 
 
 def _question(row: _Row, file: Path) -> Question:
@@ -81,12 +81,6 @@ def _question(row: _Row, file: Path) -> Question:
         correct=(*(True for _ in row.chosen), *(False for _ in row.rejected)),
         source=row.subset,
     )
-
-
-def _best(judged: list[Judged], contender: str) -> Part:
-    credit = [top(CONTENDERS[contender](item), item.question.correct) for item in judged]
-    columns = np.stack([np.array(credit), np.ones(len(credit))], axis=1)
-    return Part([item.question.group for item in judged], columns, mean)
 
 
 def _ties(judged: list[Judged], contender: str) -> Part:

@@ -1,7 +1,7 @@
 """Best-of-N curves of labelled candidate sets."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from trainer.evaluation.measures import votes
@@ -14,8 +14,6 @@ from trainer.evaluation.reporting.report import Row, Table
 LEAST_SHARE = 0.9
 """Of the questions must have N candidates for the curve to reach N; the others are left out, so
 that the whole curve is over the same questions."""
-
-Curve = Callable[[Judged, int], float]
 
 
 def by_family(questions: Sequence[Question]) -> list[Question]:
@@ -102,10 +100,4 @@ def _family(kind: str) -> str:
 
 def _of_family(question: Question, family: str) -> Question:
     kept = [index for index, kind in enumerate(question.kinds) if _family(kind) == family]
-    return replace(
-        question,
-        id=f"{question.id} {family}",
-        answers=tuple(question.answers[index] for index in kept),
-        correct=tuple(question.correct[index] for index in kept),
-        kinds=tuple(question.kinds[index] for index in kept),
-    )
+    return replace(question.only(kept), id=f"{question.id} {family}")

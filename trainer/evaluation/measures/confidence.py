@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from trainer.evaluation.measures.estimate import Estimate, Resampling, Sums, estimate, mean, ratio
+from trainer.evaluation.measures.estimate import Estimate, Resampling, Sums, estimate, ratio, share
 from trainer.evaluation.measures.judged import Judged
 from trainer.evaluation.reporting.report import Table
 
@@ -62,8 +62,8 @@ def reliability(of: Margins, temperature: float, how: Resampling) -> Table:
         inside = bins == index
         groups = [group for group, kept in zip(of.groups, inside, strict=True) if kept]
         rows[_label(index)] = {
-            "model": _mean(groups, right[inside], how),
-            "confidence": _mean(groups, confidence[inside], how),
+            "model": share(groups, right[inside].tolist(), how),
+            "confidence": share(groups, confidence[inside].tolist(), how),
         }
     what = "accuracy of the pairs in each bin of confidence; a calibrated model's equals it"
     return Table("reliability", what, rows, plot="reliability")
@@ -97,10 +97,6 @@ def _bins(confidence: Sums) -> NDArray[np.int64]:
 def _error(sums: Sums) -> Sums:
     gap = np.abs(sums[..., :BINS] - sums[..., BINS : 2 * BINS]).sum(axis=-1)
     return ratio(gap, sums[..., -1])
-
-
-def _mean(groups: list[str], values: Sums, how: Resampling) -> Estimate:
-    return estimate(groups, np.stack([values, np.ones(len(values))], axis=1), mean, how)
 
 
 def _label(index: int) -> str:

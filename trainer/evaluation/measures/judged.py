@@ -1,14 +1,13 @@
 """Questions with scores, and the same questions as those without a model would score them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from tqdm import tqdm
 
 from trainer.evaluation.question import Question, Reading, text_of
-from trainer.evaluation.scored import left_out
 from trainer.evaluation.scorers.scorer import Scorer
 
 Need = Literal["all", "both", "one"]
@@ -45,6 +44,14 @@ CONTENDERS: dict[str, Contender] = {
 """Who ranks the answers. A figure stands beside what the longest answer and a guess would get."""
 
 
+def sources(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
+    """The questions of each data set, by its name, in the order of the names."""
+    parts: dict[str, list[Judged]] = {}
+    for item in sorted(judged, key=lambda item: item.question.source):
+        parts.setdefault(item.question.source, []).append(item)
+    return parts
+
+
 def judge(
     questions: Sequence[Question],
     scorer: Scorer,
@@ -66,13 +73,19 @@ def _judged(
     kept = [index for index, reading in enumerate(readings) if not reading.error]
     for index, reading in enumerate(readings):
         if reading.error:
-            counts[left_out(question.kind(index), reading)] += 1
+            counts[_left_out(question.kind(index), reading)] += 1
     if not _is_enough([question.correct[index] for index in kept], len(readings), need):
         counts["question left with too few answers"] += 1
         return None
     read = [readings[index].scores for index in kept]
     steps = tuple(scores[:-1] for scores in read) if question.stepped else ()
-    return Judged(_only(question, kept), tuple(scores[-1] for scores in read), steps)
+    return Judged(question.only(kept), tuple(scores[-1] for scores in read), steps)
+
+
+def _left_out(kind: str, reading: Reading) -> str:
+    """The reason under which an answer without a score is counted."""
+    reason = reading.error.replace("_", " ")
+    return f"{kind}: {reason}" if kind else reason
 
 
 def _is_enough(correct: list[bool], answers: int, need: Need) -> bool:
@@ -83,12 +96,3 @@ def _is_enough(correct: list[bool], answers: int, need: Need) -> bool:
             return any(correct) and not all(correct)
         case "one":
             return bool(correct)
-
-
-def _only(question: Question, kept: list[int]) -> Question:
-    return replace(
-        question,
-        answers=tuple(question.answers[index] for index in kept),
-        correct=tuple(question.correct[index] for index in kept),
-        kinds=tuple(question.kinds[index] for index in kept) if question.kinds else (),
-    )

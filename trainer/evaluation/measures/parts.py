@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
-from trainer.evaluation.measures.estimate import Estimate, Resampling, Statistic, Sums, estimate
+from trainer.evaluation.measures.best_of_n import top
+from trainer.evaluation.measures.estimate import (
+    Estimate,
+    Resampling,
+    Statistic,
+    Sums,
+    estimate,
+    mean,
+)
+from trainer.evaluation.measures.judged import CONTENDERS, Judged
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,13 @@ class Part:
         return estimate(self.groups, self.columns, self.statistic, how)
 
 
+def best_right(judged: Sequence[Judged], contender: str) -> Part:
+    """Share of questions whose best answer is a right one; ties share."""
+    credit = [top(CONTENDERS[contender](item), item.question.correct) for item in judged]
+    columns = np.array([(won, 1.0) for won in credit])
+    return Part([item.question.group for item in judged], columns, mean)
+
+
 def combined(parts: Sequence[Part], how: Resampling) -> Estimate:
     """The weighted mean of the parts; a resample that misses one is the mean of the others."""
     columns = block_diag(*(part.columns for part in parts))
@@ -37,7 +53,7 @@ def combined(parts: Sequence[Part], how: Resampling) -> Estimate:
         blocks = np.split(sums, ends[:-1], axis=-1)
         figures = np.stack([p.statistic(b) for p, b in zip(parts, blocks, strict=True)], axis=-1)
         there = ~np.isnan(figures)
-        mean: Sums = (np.nan_to_num(figures) * weights).sum(-1) / (there * weights).sum(-1)
-        return mean
+        weighted: Sums = (np.nan_to_num(figures) * weights).sum(-1) / (there * weights).sum(-1)
+        return weighted
 
     return estimate(groups, columns, statistic, how)

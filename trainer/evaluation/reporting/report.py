@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import TypeAdapter
 
 from trainer.evaluation.measures.estimate import Estimate
+from trainer.stage import StageError
 
 VERSION = 2
 
@@ -90,8 +91,15 @@ class Report:
 
     @property
     def headline(self) -> TaskReport:
-        """The first task on pairs: what a release's card shows."""
-        return next(task for task in self.tasks if task.kind == "pairs")
+        """The first task on pairs: what a release's card shows.
+
+        Raises:
+            StageError: there is none.
+        """
+        for task in self.tasks:
+            if task.kind == "pairs":
+                return task
+        raise StageError("the report has no task on pairs: a release shows how one came out")
 
     @property
     def packages(self) -> list[str]:

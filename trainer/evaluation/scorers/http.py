@@ -4,7 +4,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -214,8 +214,6 @@ def _requests(questions: Sequence[Question]) -> Iterator[list[Question]]:
 
 
 def _pieces(question: Question) -> Iterator[Question]:
-    for start in range(0, len(question.answers), _MOST_ANSWERS):
-        part = slice(start, start + _MOST_ANSWERS)
-        yield replace(
-            question, answers=question.answers[part], correct=question.correct[part], kinds=()
-        )
+    places = range(len(question.answers))
+    for start in places[::_MOST_ANSWERS]:
+        yield question.only(places[start : start + _MOST_ANSWERS])

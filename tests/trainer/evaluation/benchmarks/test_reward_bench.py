@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.evaluation.made import HOW
-from trainer.evaluation.benchmarks.reward_bench import SECTIONS, read_questions, tables
+from trainer.evaluation.benchmarks.reward_bench import (
+    SECTIONS,
+    read_questions,
+    subset_parts,
+    tables,
+)
 from trainer.evaluation.measures.judged import Judged
 from trainer.stage import StageError
 
@@ -45,9 +50,15 @@ def test_subsets_count_by_rows_and_math_as_much_as_all_code(tmp_path: Path) -> N
     assert sections.rows["Chat"]["length_only"].value == 1.0
 
 
-def test_the_weights_on_the_whole_set_are_the_published_ones() -> None:
-    """164 rows in each of six languages; math stands for 984."""
-    assert 6 * 164 == 984
+def test_the_weights_on_the_whole_set_are_the_published_ones(tmp_path: Path) -> None:
+    """164 rows in each of six languages; math, of 447, stands for 984."""
+    languages = ("cpp", "go", "java", "js", "python", "rust")
+    written = rows(math_prm=447, **{f"hep_{language}": 164 for language in languages})
+    parts = subset_parts(judged(tmp_path, written, set()), "model")
+    assert {name: part.weight for name, part in parts.items()} == {
+        "math-prm": 984.0,
+        **{f"hep-{language}": 164.0 for language in languages},
+    }
     assert sum(map(len, SECTIONS.values())) == 23
 
 

@@ -6,6 +6,7 @@ import pytest
 from trainer.evaluation.measures.estimate import Estimate
 from trainer.evaluation.reporting import page, plots
 from trainer.evaluation.reporting.report import VERSION, Report, Table, TaskReport, read, write
+from trainer.stage import StageError
 
 
 def estimate(value: float) -> Estimate:
@@ -48,6 +49,11 @@ def test_the_first_version_is_read_as_well(tmp_path: Path) -> None:
     assert found.random["overall"].accuracy == 0.8
 
 
+def test_a_report_without_pairs_has_no_headline() -> None:
+    with pytest.raises(StageError, match="no task on pairs"):
+        _ = Report(VERSION, "finetune", "model 1", []).headline
+
+
 def test_a_row_that_counts_nothing_is_none() -> None:
     nothing = Table("t", "", {"a": {"model": estimate(float("nan"))}, "b": {"model": estimate(1)}})
     assert list(nothing.measured().rows) == ["b"]
@@ -65,7 +71,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows() -> None:
     bars = Table(KINDS.title, KINDS.what, KINDS.rows, "bars")
     text = page.html(report(bars))
     assert "<script" not in text
-    assert "http" not in text.replace("http-equiv", "")
+    assert "http" not in text
     assert "data:image/svg+xml;base64," in text
     assert 'name="viewport"' in text
     assert "a note with &lt;b&gt;" in text

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import make_checkpoint
-from trainer.evaluation.question import Question
-from trainer.evaluation.scored import question_of, score_rows
+from trainer.evaluation.measures.judged import judge
+from trainer.evaluation.question import Question, question_of
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.pairs.row import Candidate, Pairs
 
@@ -27,7 +27,13 @@ def test_pairs_without_scores_are_counted(tmp_path: Path) -> None:
         Pairs("1", "a", "p", "x", (Candidate("mutant", long), Candidate("mutant", "y"))),
         Pairs("2", "a", "p", long, (Candidate("mutant", "y"),)),
     ]
-    (scored,) = score_rows(checkpoint, rows, counts)
-    assert len(scored.rejected) == len(scored.row.rejected) == 1
-    assert counts == {"mutant: too long": 1, "chosen: too long": 1}
-    assert question_of(rows[0]).correct == (True, False, False)
+    questions = [question_of(row) for row in rows]
+    (judged,) = judge(questions, NetworkScorer(checkpoint), "both", counts)
+    assert len(judged.scores) == 2
+    assert judged.question.answers == ("x", "y")
+    assert counts == {
+        "mutant: too long": 1,
+        "chosen: too long": 1,
+        "question left with too few answers": 1,
+    }
+    assert questions[0].correct == (True, False, False)
