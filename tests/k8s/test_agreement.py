@@ -1,15 +1,17 @@
 """What no schema sees: manifests, application and each other agree."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from benchmarks.autoscaling import BUSY, WORK_SECONDS
 from service.app import create_app
-from service.settings import Settings
+from service.settings import DEFAULT_MODEL, Settings
 from tests.k8s.rendering import (
     FOLDERS,
     OVERLAYS,
+    ROOT,
     Object,
     at,
     containers,
@@ -38,6 +40,8 @@ OTHERS = {
     "XDG_CACHE_HOME",
 }
 """Variables that other libraries read."""
+IN_IMAGE = Path("/app")
+"""Where docker/service.Dockerfile puts what it copies."""
 SERVING = [f"overlays/{name}" for name in OVERLAYS]
 
 
@@ -144,6 +148,14 @@ def test_a_rollout_takes_nothing_away_before_it_has_put_something_there(folder: 
     strategy = at(one_of_kind(rendered(folder), "Deployment"), "spec", "strategy")
     assert at(strategy, "rollingUpdate", "maxUnavailable") == 0
     assert at(strategy, "rollingUpdate", "maxSurge") == 1
+
+
+@pytest.mark.parametrize("folder", SERVING)
+def test_the_release_is_on_a_volume_or_in_the_image(folder: str) -> None:
+    model = Path(reward_settings(folder)["model"])
+    mounts = [Path(text_at(one, "mountPath")) for one in items_at(server_of(folder), "volumeMounts")]
+    in_image = IN_IMAGE / DEFAULT_MODEL.relative_to(ROOT)
+    assert model == in_image or any(model.is_relative_to(mount) for mount in mounts)
 
 
 def test_threads_are_those_of_the_request() -> None:
