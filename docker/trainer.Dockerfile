@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip 
 COPY pyproject.toml constraints.txt LICENSE README.md ./
 RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
 RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
-RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[trainer]" \
+RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[trainer,ray]" \
     && /opt/venv/bin/pip uninstall --yes codepmp \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 RUN cd /opt/venv/lib/python3*/site-packages \

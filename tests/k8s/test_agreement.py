@@ -1,6 +1,5 @@
 """What no schema sees: manifests, application and each other agree."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,9 @@ from tests.k8s.rendering import (
     one_of_kind,
     pod_templates,
     rendered,
+    selects,
     settings_of,
+    template_of,
     text_at,
 )
 
@@ -46,22 +47,12 @@ SERVING = [f"overlays/{name}" for name in OVERLAYS]
 
 
 def pod_of(folder: str) -> Object:
-    return labels_and_spec(one_of_kind(rendered(folder), "Deployment"))
-
-
-def labels_and_spec(workload: Object) -> Object:
-    template = at(workload, "spec", "template")
-    assert isinstance(template, dict)
-    return template
+    return template_of(one_of_kind(rendered(folder), "Deployment"))
 
 
 def server_of(folder: str) -> Object:
     (server,) = items_at(pod_of(folder), "spec", "containers")
     return server
-
-
-def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    return selector.items() <= labels.items()
 
 
 @pytest.mark.parametrize("folder", SERVING)
@@ -153,7 +144,9 @@ def test_a_rollout_takes_nothing_away_before_it_has_put_something_there(folder: 
 @pytest.mark.parametrize("folder", SERVING)
 def test_the_release_is_on_a_volume_or_in_the_image(folder: str) -> None:
     model = Path(reward_settings(folder)["model"])
-    mounts = [Path(text_at(one, "mountPath")) for one in items_at(server_of(folder), "volumeMounts")]
+    mounts = [
+        Path(text_at(one, "mountPath")) for one in items_at(server_of(folder), "volumeMounts")
+    ]
     in_image = IN_IMAGE / DEFAULT_MODEL.relative_to(ROOT)
     assert model == in_image or any(model.is_relative_to(mount) for mount in mounts)
 
@@ -264,19 +257,3 @@ def whole_pods(folder: str) -> list[Object]:
     """All but patches of somebody else's, which have no image."""
     templates = pod_templates(rendered(folder))
     return [one for one in templates if all("image" in each for each in containers(one))]
-
-
-def test_torchrun_meets_where_the_job_listens() -> None:
-    objects = rendered("training/torchrun")
-    job, service = one_of_kind(objects, "Job"), one_of_kind(objects, "Service")
-    (trainer,) = containers(labels_and_spec(job))
-    arguments = at(trainer, "args")
-    assert isinstance(arguments, list)
-    name, domain = text_at(job, "metadata", "name"), text_at(service, "metadata", "name")
-    assert f"--master-addr={name}-0.{domain}" in arguments
-    assert text_at(job, "spec", "template", "spec", "subdomain") == domain
-    assert f"--nnodes={at(job, 'spec', 'completions')}" in arguments
-    assert f"--nproc-per-node={at(trainer, 'resources', 'limits', 'nvidia.com/gpu')}" in arguments
-    assert f"--master-port={at(trainer, 'ports', 0, 'containerPort')}" in arguments
-    labels = labels_at(job, "spec", "template", "metadata", "labels")
-    assert selects(labels_at(service, "spec", "selector"), labels)
