@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from benchmarks import scaling
 from benchmarks.autoscaling import BUSY, WORK_SECONDS
 from service.app import create_app
 from service.settings import DEFAULT_MODEL, Settings
 from tests.k8s.rendering import (
     FOLDERS,
+    K8S,
     OVERLAYS,
     ROOT,
     Object,
@@ -201,6 +204,35 @@ def test_both_autoscalers_have_the_targets_that_were_simulated() -> None:
     assert at(scaled, *path) == at(hpa, "spec", "behavior")
 
 
+def test_the_autoscaler_is_as_quick_as_the_simulated_one() -> None:
+    behavior = at(
+        one_of_kind(rendered("overlays/cpu"), "HorizontalPodAutoscaler"), "spec", "behavior"
+    )
+    assert behavior == {
+        "scaleUp": {
+            "stabilizationWindowSeconds": 0,
+            "policies": [
+                {
+                    "type": "Percent",
+                    "value": 100 * (scaling.UP_FACTOR - 1),
+                    "periodSeconds": scaling.UP_PERIOD,
+                },
+                {"type": "Pods", "value": scaling.UP_PODS, "periodSeconds": scaling.UP_PERIOD},
+            ],
+        },
+        "scaleDown": {
+            "stabilizationWindowSeconds": scaling.STABILIZATION,
+            "policies": [
+                {
+                    "type": "Percent",
+                    "value": 100 * (1 - scaling.DOWN_FACTOR),
+                    "periodSeconds": scaling.DOWN_PERIOD,
+                }
+            ],
+        },
+    }
+
+
 def test_routes_lead_to_the_service() -> None:
     objects = rendered("overlays/production")
     service = one_of_kind(objects, "Service")
@@ -208,6 +240,26 @@ def test_routes_lead_to_the_service() -> None:
     (backend,) = items_at(rule, "backendRefs")
     assert backend["name"] == text_at(service, "metadata", "name")
     assert backend["port"] == at(service, "spec", "ports", 0, "port")
+
+
+def test_the_gateway_is_let_in() -> None:
+    """A parentRef names the Gateway's namespace; its proxies are taken to run there."""
+    objects = rendered("overlays/production")
+    parent = text_at(one_of_kind(objects, "HTTPRoute"), "spec", "parentRefs", 0, "namespace")
+    (rule,) = items_at(one_of_kind(objects, "NetworkPolicy"), "spec", "ingress")
+    namespaces = [at(one, "namespaceSelector", "matchLabels") for one in items_at(rule, "from")]
+    assert {"kubernetes.io/metadata.name": parent} in namespaces
+    assert {"kubernetes.io/metadata.name": "monitoring"} in namespaces
+
+
+def test_the_ingress_leads_to_the_service() -> None:
+    """No overlay has it."""
+    (ingress,) = yaml.safe_load_all((K8S / "components/ingress/ingress.yaml").read_text())
+    (path,) = items_at(ingress, "spec", "rules", 0, "http", "paths")
+    service = one_of_kind(rendered("overlays/cpu"), "Service")
+    assert at(path, "backend", "service", "name") == text_at(service, "metadata", "name")
+    (port,) = items_at(service, "spec", "ports")
+    assert at(path, "backend", "service", "port", "name") == port["name"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -6,18 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from socket import socket
 
 import httpx
 import pytest
 import yaml
 
-from benchmarks.processes import running
+from benchmarks.processes import free_port, running
 from benchmarks.servers import ours
 from scripts.dashboard import expressions
 from tests.k8s.exported import without_text
-from tests.k8s.rendering import items_at, text_at, tool
-from tests.k8s.test_alerts import ALERTS, RULES
+from tests.k8s.rendering import text_at, tool
+from tests.k8s.test_alerts import EVERY_RULE, RULES
 
 PATIENCE = 60.0
 BODY = {"inputs": [{"prompt": "add two numbers", "candidates": ["def add(a, b): ...", ""]}]}
@@ -60,13 +59,6 @@ def write_config(folder: Path, target: str) -> Path:
     return file
 
 
-def free_port() -> int:
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def wait_until_scraped(client: httpx.Client) -> None:
     """Twice, so that there are rates."""
     give_up = time.monotonic() + PATIENCE
@@ -91,13 +83,13 @@ def test_every_query_of_the_dashboard_is_answered(prometheus: httpx.Client) -> N
     assert empty == []
 
 
-def test_every_alert_asks_for_something_that_is_scraped(prometheus: httpx.Client) -> None:
-    for rule in ALERTS:
+def test_every_rule_asks_for_something_that_is_scraped(prometheus: httpx.Client) -> None:
+    for rule in EVERY_RULE:
         query = text_at(rule, "expr")
         ask(prometheus, query)
         names = set(re.findall(r"\b(?:reward|process)_\w+", without_text(query)))
         missing = [name for name in names - ABSENT if not ask(prometheus, name)]
-        assert missing == [], rule["alert"]
+        assert missing == [], query
 
 
 def test_prometheus_takes_all_rules_and_a_healthy_service_fires_none(
@@ -105,7 +97,6 @@ def test_prometheus_takes_all_rules_and_a_healthy_service_fires_none(
 ) -> None:
     loaded = prometheus.get("/api/v1/rules").json()["data"]["groups"]
     rules = [rule for group in loaded for rule in group["rules"]]
-    written = [rule for group in items_at(RULES, "groups") for rule in items_at(group, "rules")]
-    assert len(rules) == len(written)
+    assert len(rules) == len(EVERY_RULE)
     assert [rule["name"] for rule in rules if rule.get("lastError")] == []
     assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
