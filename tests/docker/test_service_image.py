@@ -54,6 +54,11 @@ def test_the_bill_of_materials_names_what_is_inside(running: Running) -> None:
     assert {"torch", "transformers", "fastapi"} <= names
 
 
+def test_it_can_fetch_a_release(running: Running) -> None:
+    """From web servers, stores and the hub: components/release-fetch runs this very image."""
+    podman("exec", running.name, "python", "-c", "import aiohttp, huggingface_hub, s3fs")
+
+
 @pytest.mark.parametrize("tool", ["gcc", "pip", "git"])
 def test_it_has_no_build_tools(running: Running, tool: str) -> None:
     found = podman("exec", running.name, "sh", "-c", f"command -v {tool} || echo none")
