@@ -77,7 +77,8 @@ def test_it_scores_candidates_without_root_or_a_writable_disk(running: Running) 
 def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
     with service() as container:
         answers: list[int] = []
-        many = {"inputs": BODY["inputs"] * 64}
+        candidates = [f"def larger(a, b):\n    return max(a, b) + {n}" for n in range(512)]
+        many = {"inputs": [{"prompt": "The larger of two numbers.", "candidates": candidates}]}
 
         def ask() -> None:
             answers.append(
@@ -87,6 +88,7 @@ def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
         asking = threading.Thread(target=ask)
         asking.start()
         _await_admitted(container.url)
+        assert answers == []
         podman("stop", "--time=60", container.name)
         asking.join()
         assert answers == [200]
@@ -94,7 +96,7 @@ def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
 
 
 def _await_admitted(url: str) -> None:
-    """Until the request is in, or was answered already."""
+    """Until a request is in."""
     for _ in range(10_000):
         metrics = httpx.get(f"{url}/metrics").text
         if any(
@@ -102,3 +104,4 @@ def _await_admitted(url: str) -> None:
             for line in metrics.splitlines()
         ):
             return
+    raise AssertionError("nothing was admitted")
