@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks.processes import free_port, running
 from benchmarks.servers import ours
-from scripts.dashboard import expressions
+from scripts.graphs import expressions
 from tests.k8s.exported import without_text
 from tests.k8s.rendering import text_at, tool
 from tests.k8s.test_alerts import EVERY_RULE, RULES
