@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.claim_tasks import Task, draw
+from trainer.evaluation.measures.best_of_n import top
 from trainer.evaluation.scored import Scored, score_rows
 from trainer.pairs.row import Pairs, write_pairs
 from trainer.stage import writing_stage
@@ -105,5 +106,4 @@ def _first(scored: list[Scored]) -> float:
 
 
 def _best(row: Scored) -> float:
-    ahead = any(score > row.chosen for score in row.rejected)
-    return 0.0 if ahead else 1 / (1 + sum(score == row.chosen for score in row.rejected))
+    return top((row.chosen, *row.rejected), (1.0, *(0.0 for _ in row.rejected)))
