@@ -61,7 +61,7 @@ def running(launch: Launch, keep: IO[bytes] | None = None) -> Iterator[Running]:
     Raises:
         RuntimeError: it ended, or was not ready in time; with the end of what it wrote.
     """
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with terminable(), nullcontext(keep) if keep else TemporaryFile() as log:
         started = time.perf_counter()
@@ -132,7 +132,7 @@ def _stop(process: Process) -> None:
     process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

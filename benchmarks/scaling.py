@@ -14,8 +14,10 @@ from benchmarks.cluster import Observation
 SYNC = 15.0
 """Seconds between two decisions, and between two scrapes."""
 _TOLERANCE = 0.1
-_UP_PERIOD, _UP_PODS, _UP_FACTOR = 30.0, 4, 2.0
-_DOWN_PERIOD, _DOWN_FACTOR = 60.0, 0.75
+UP_PERIOD, UP_PODS, UP_FACTOR = 30.0, 4, 2.0
+DOWN_PERIOD, DOWN_FACTOR = 60.0, 0.75
+STABILIZATION = 600.0
+"""Seconds before fewer replicas are believed."""
 _REMEMBERED = 12
 """Scrapes; more than the longest window of a signal."""
 
@@ -68,7 +70,7 @@ class Autoscaler:
     signals: tuple[Signal, ...]
     least: int
     most: int
-    stabilization: float = 600.0
+    stabilization: float = STABILIZATION
     _seen: History = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _wanted: deque[tuple[float, int]] = field(default_factory=deque)
     _sizes: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -95,10 +97,10 @@ class Autoscaler:
     def _limited(self, current: int, wanted: int, now: float) -> int:
         """By the policies: so many in a period, counted from its beginning."""
         if wanted > current:
-            before = self._size_at(now - _UP_PERIOD)
-            return min(wanted, max(current, before + _UP_PODS, int(before * _UP_FACTOR)))
-        before = self._size_at(now - _DOWN_PERIOD)
-        return max(wanted, min(current, math.floor(before * _DOWN_FACTOR)))
+            before = self._size_at(now - UP_PERIOD)
+            return min(wanted, max(current, before + UP_PODS, int(before * UP_FACTOR)))
+        before = self._size_at(now - DOWN_PERIOD)
+        return max(wanted, min(current, math.floor(before * DOWN_FACTOR)))
 
     def _size_at(self, time: float) -> int:
         return next(count for at, count in self._sizes if at >= time)

@@ -19,7 +19,7 @@ FROM dependencies AS torch-build
 ARG TORCH_PIP_ARGS=
 # Apart, because it is the largest layer and seldom changes.
 RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
-RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[otel]" \
+RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[otel,fetch,s3]" \
     && /opt/venv/bin/pip uninstall --yes codepmp \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 # What only a compiler, an installer or torch's own tests would read.
@@ -30,7 +30,7 @@ RUN cd /opt/venv/lib/python3*/site-packages \
 
 FROM dependencies AS vllm-build
 RUN /opt/venv/bin/pip install -c constraints-vllm.txt setuptools torch
-RUN /opt/venv/bin/pip install -c constraints-vllm.txt --no-build-isolation ".[otel]" vllm \
+RUN /opt/venv/bin/pip install -c constraints-vllm.txt --no-build-isolation ".[otel,fetch]" vllm \
     && /opt/venv/bin/pip uninstall --yes codepmp \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 

@@ -15,7 +15,7 @@ RUN for room in reward_model service trainer; do mkdir $room && touch $room/__in
 FROM dependencies AS build
 ARG TORCH_PIP_ARGS=
 RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
-RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[trainer]" \
+RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[trainer,ray]" \
     && /opt/venv/bin/pip uninstall --yes codepmp \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 RUN cd /opt/venv/lib/python3*/site-packages \

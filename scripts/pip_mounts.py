@@ -56,4 +56,5 @@ def _certificates() -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    print("\n".join(options()))
+    for option in options():
+        print(option)  # nothing at all where there is none: an empty line would be an argument

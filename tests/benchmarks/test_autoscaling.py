@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.arrivals import Arrival, read_arrivals, write_arrivals
-from benchmarks.autoscaling import policies, simulate
+from benchmarks.autoscaling import policies
 from benchmarks.cluster import Cluster, Observation, multiply
 from benchmarks.corpus import Writer
 from benchmarks.record_arrivals import Day
 from benchmarks.scaling import SYNC, Autoscaler, Signal, busy, request_rate, work
+from benchmarks.simulation import simulate
 from tests.benchmarks.corpora import CORPUS
 from tests.checkpoints import make_tokenizer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.k8s.scraping import free_port
+from benchmarks.processes import free_port
 
 SERVICE, TRAINER = "codepmp-service:test", "codepmp-trainer:test"
 RESTRICTED = (

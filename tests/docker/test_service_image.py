@@ -52,6 +52,11 @@ def test_the_bill_of_materials_names_what_is_inside(running: Running) -> None:
     assert {"torch", "transformers", "fastapi"} <= names
 
 
+def test_it_can_fetch_a_release(running: Running) -> None:
+    """From web servers, stores and the hub: components/release-fetch runs this very image."""
+    podman("exec", running.name, "python", "-c", "import aiohttp, huggingface_hub, s3fs")
+
+
 @pytest.mark.parametrize("tool", ["gcc", "pip", "git"])
 def test_it_has_no_build_tools(running: Running, tool: str) -> None:
     found = podman("exec", running.name, "sh", "-c", f"command -v {tool} || echo none")
@@ -70,7 +75,8 @@ def test_it_scores_candidates_without_root_or_a_writable_disk(running: Running) 
 def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
     with service() as container:
         answers: list[int] = []
-        many = {"inputs": BODY["inputs"] * 64}
+        candidates = [f"def larger(a, b):\n    return max(a, b) + {n}" for n in range(512)]
+        many = {"inputs": [{"prompt": "The larger of two numbers.", "candidates": candidates}]}
 
         def ask() -> None:
             answers.append(
@@ -80,6 +86,7 @@ def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
         asking = threading.Thread(target=ask)
         asking.start()
         _await_admitted(container.url)
+        assert answers == []
         podman("stop", "--time=60", container.name)
         asking.join()
         assert answers == [200]
@@ -87,7 +94,7 @@ def test_it_finishes_what_it_admitted_when_it_is_stopped() -> None:
 
 
 def _await_admitted(url: str) -> None:
-    """Until the request is in, or was answered already."""
+    """Until a request is in."""
     for _ in range(10_000):
         metrics = httpx.get(f"{url}/metrics").text
         if any(
@@ -95,3 +102,4 @@ def _await_admitted(url: str) -> None:
             for line in metrics.splitlines()
         ):
             return
+    raise AssertionError("nothing was admitted")

@@ -4,6 +4,7 @@ import functools
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ def labels_at(value: object, *path: str | int) -> dict[str, str]:
     return found
 
 
+def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+def template_of(workload: Object) -> Object:
+    template = at(workload, "spec", "template")
+    assert isinstance(template, dict)
+    return template
+
+
 def pod_templates(objects: list[Object]) -> list[Object]:
     """Every pod template, however deep; custom resources carry them, too."""
     found: list[Object] = []
@@ -97,17 +108,12 @@ def pod_templates(objects: list[Object]) -> list[Object]:
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
-            if items_at_or_empty(value, "spec", "containers"):
+            if isinstance(at(value, "spec", "containers"), list):
                 found.append(value)
             stack += value.values()
         elif isinstance(value, list):
             stack += value
     return found
-
-
-def items_at_or_empty(value: object, *path: str | int) -> list[object]:
-    found = at(value, *path)
-    return found if isinstance(found, list) else []
 
 
 def containers(template: Object) -> list[Object]:

@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from socket import socket
 
 import httpx
 import yaml
 
-from scripts.dashboard import expressions
+from benchmarks.processes import free_port
+from scripts.graphs import expressions
 from tests.k8s.exported import without_text
 from tests.k8s.rendering import text_at, tool
-from tests.k8s.test_alerts import ALERTS, RULES
+from tests.k8s.test_alerts import EVERY_RULE, RULES
 
 PATIENCE = 60.0
 ABSENT = {"reward_api_keys_stale"}
@@ -55,22 +55,15 @@ def empty_panels(client: httpx.Client) -> list[str]:
 
 
 def absent_metrics(client: httpx.Client) -> dict[str, list[str]]:
-    """By alerts: metrics that they name and nothing exports. Every alert's query is asked."""
+    """By rules' queries, all of which are asked: metrics that they name and nothing exports."""
     found: dict[str, list[str]] = {}
-    for rule in ALERTS:
+    for rule in EVERY_RULE:
         query = text_at(rule, "expr")
         ask(client, query)
         names = set(re.findall(r"\b(?:reward|process)_\w+", without_text(query))) - ABSENT
         if absent := [name for name in names if not ask(client, name)]:
-            found[text_at(rule, "alert")] = absent
+            found[query] = absent
     return found
-
-
-def free_port() -> int:
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _write_config(folder: Path, target: str) -> Path:

@@ -1,15 +1,19 @@
 """What no schema sees: manifests, application and each other agree."""
 
-from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+import yaml
 
+from benchmarks import scaling
 from benchmarks.autoscaling import BUSY, WORK_SECONDS
 from service.app import create_app
-from service.settings import Settings
+from service.settings import DEFAULT_MODEL, Settings
 from tests.k8s.rendering import (
     FOLDERS,
+    K8S,
     OVERLAYS,
+    ROOT,
     Object,
     at,
     containers,
@@ -20,7 +24,9 @@ from tests.k8s.rendering import (
     one_of_kind,
     pod_templates,
     rendered,
+    selects,
     settings_of,
+    template_of,
     text_at,
 )
 
@@ -38,26 +44,17 @@ OTHERS = {
     "XDG_CACHE_HOME",
 }
 """Variables that other libraries read."""
+DOCKERFILE = ROOT / "docker" / "service.Dockerfile"
 SERVING = [f"overlays/{name}" for name in OVERLAYS]
 
 
 def pod_of(folder: str) -> Object:
-    return labels_and_spec(one_of_kind(rendered(folder), "Deployment"))
-
-
-def labels_and_spec(workload: Object) -> Object:
-    template = at(workload, "spec", "template")
-    assert isinstance(template, dict)
-    return template
+    return template_of(one_of_kind(rendered(folder), "Deployment"))
 
 
 def server_of(folder: str) -> Object:
     (server,) = items_at(pod_of(folder), "spec", "containers")
     return server
-
-
-def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    return selector.items() <= labels.items()
 
 
 @pytest.mark.parametrize("folder", SERVING)
@@ -146,6 +143,18 @@ def test_a_rollout_takes_nothing_away_before_it_has_put_something_there(folder: 
     assert at(strategy, "rollingUpdate", "maxSurge") == 1
 
 
+@pytest.mark.parametrize("folder", SERVING)
+def test_the_release_is_on_a_volume_or_in_the_image(folder: str) -> None:
+    model = Path(reward_settings(folder)["model"])
+    mounts = [
+        Path(text_at(one, "mountPath")) for one in items_at(server_of(folder), "volumeMounts")
+    ]
+    copied = (
+        f"COPY {DEFAULT_MODEL.relative_to(ROOT)} {model}" in DOCKERFILE.read_text().splitlines()
+    )
+    assert copied or any(model.is_relative_to(mount) for mount in mounts)
+
+
 def test_threads_are_those_of_the_request() -> None:
     requests = at(server_of("overlays/cpu"), "resources", "requests", "cpu")
     variables = settings_of(rendered("overlays/cpu"))
@@ -196,6 +205,35 @@ def test_both_autoscalers_have_the_targets_that_were_simulated() -> None:
     assert at(scaled, *path) == at(hpa, "spec", "behavior")
 
 
+def test_the_autoscaler_is_as_quick_as_the_simulated_one() -> None:
+    behavior = at(
+        one_of_kind(rendered("overlays/cpu"), "HorizontalPodAutoscaler"), "spec", "behavior"
+    )
+    assert behavior == {
+        "scaleUp": {
+            "stabilizationWindowSeconds": 0,
+            "policies": [
+                {
+                    "type": "Percent",
+                    "value": 100 * (scaling.UP_FACTOR - 1),
+                    "periodSeconds": scaling.UP_PERIOD,
+                },
+                {"type": "Pods", "value": scaling.UP_PODS, "periodSeconds": scaling.UP_PERIOD},
+            ],
+        },
+        "scaleDown": {
+            "stabilizationWindowSeconds": scaling.STABILIZATION,
+            "policies": [
+                {
+                    "type": "Percent",
+                    "value": 100 * (1 - scaling.DOWN_FACTOR),
+                    "periodSeconds": scaling.DOWN_PERIOD,
+                }
+            ],
+        },
+    }
+
+
 def test_routes_lead_to_the_service() -> None:
     objects = rendered("overlays/production")
     service = one_of_kind(objects, "Service")
@@ -203,6 +241,26 @@ def test_routes_lead_to_the_service() -> None:
     (backend,) = items_at(rule, "backendRefs")
     assert backend["name"] == text_at(service, "metadata", "name")
     assert backend["port"] == at(service, "spec", "ports", 0, "port")
+
+
+def test_the_gateway_is_let_in() -> None:
+    """A parentRef names the Gateway's namespace; its proxies are taken to run there."""
+    objects = rendered("overlays/production")
+    parent = text_at(one_of_kind(objects, "HTTPRoute"), "spec", "parentRefs", 0, "namespace")
+    (rule,) = items_at(one_of_kind(objects, "NetworkPolicy"), "spec", "ingress")
+    namespaces = [at(one, "namespaceSelector", "matchLabels") for one in items_at(rule, "from")]
+    assert {"kubernetes.io/metadata.name": parent} in namespaces
+    assert {"kubernetes.io/metadata.name": "monitoring"} in namespaces
+
+
+def test_the_ingress_leads_to_the_service() -> None:
+    """No overlay has it."""
+    (ingress,) = yaml.safe_load_all((K8S / "components/ingress/ingress.yaml").read_text())
+    (path,) = items_at(ingress, "spec", "rules", 0, "http", "paths")
+    service = one_of_kind(rendered("overlays/cpu"), "Service")
+    assert at(path, "backend", "service", "name") == text_at(service, "metadata", "name")
+    (port,) = items_at(service, "spec", "ports")
+    assert at(path, "backend", "service", "port", "name") == port["name"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -252,19 +310,3 @@ def whole_pods(folder: str) -> list[Object]:
     """All but patches of somebody else's, which have no image."""
     templates = pod_templates(rendered(folder))
     return [one for one in templates if all("image" in each for each in containers(one))]
-
-
-def test_torchrun_meets_where_the_job_listens() -> None:
-    objects = rendered("training/torchrun")
-    job, service = one_of_kind(objects, "Job"), one_of_kind(objects, "Service")
-    (trainer,) = containers(labels_and_spec(job))
-    arguments = at(trainer, "args")
-    assert isinstance(arguments, list)
-    name, domain = text_at(job, "metadata", "name"), text_at(service, "metadata", "name")
-    assert f"--master-addr={name}-0.{domain}" in arguments
-    assert text_at(job, "spec", "template", "spec", "subdomain") == domain
-    assert f"--nnodes={at(job, 'spec', 'completions')}" in arguments
-    assert f"--nproc-per-node={at(trainer, 'resources', 'limits', 'nvidia.com/gpu')}" in arguments
-    assert f"--master-port={at(trainer, 'ports', 0, 'containerPort')}" in arguments
-    labels = labels_at(job, "spec", "template", "metadata", "labels")
-    assert selects(labels_at(service, "spec", "selector"), labels)

@@ -2,23 +2,22 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from service.errors import ServiceError
 from tests.k8s.exported import names_of_metrics, without_text
-from tests.k8s.rendering import K8S, ROOT, items_at, labels_at, of_kind, rendered, text_at, tool
+from tests.k8s.rendering import K8S, ROOT, items_at, labels_at, one_of_kind, rendered, text_at, tool
 
 RULES = yaml.safe_load((K8S / "components/monitoring/prometheusrule.yaml").read_text())["spec"]
 CASES = Path(__file__).parent / "alerts"
 RUNBOOK = ROOT / "docs" / "runbook"
-ALERTS = [
-    rule
-    for group in items_at(RULES, "groups")
-    for rule in items_at(group, "rules")
-    if "alert" in rule
-]
+EVERY_RULE = [rule for group in items_at(RULES, "groups") for rule in items_at(group, "rules")]
+"""Those that record what alerts ask for, too."""
+ALERTS = [rule for rule in EVERY_RULE if "alert" in rule]
 NAMES = sorted({text_at(rule, "alert") for rule in ALERTS})
 
 
@@ -52,27 +51,39 @@ def test_promtool_agrees(alert: str, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-async def test_alerts_ask_for_metrics_that_the_service_exports() -> None:
+async def test_rules_ask_for_metrics_that_the_service_exports() -> None:
     exported = await names_of_metrics()
-    own = {
-        text_at(rule, "record")
-        for group in items_at(RULES, "groups")
-        for rule in items_at(group, "rules")
-        if "record" in rule
-    }
-    for rule in ALERTS:
+    own = {text_at(rule, "record") for rule in EVERY_RULE if "record" in rule}
+    for rule in EVERY_RULE:
         asked = set(re.findall(r"\b(?:reward|process)[\w:]*", without_text(text_at(rule, "expr"))))
         assert asked
         assert asked <= exported | own, asked - exported - own
 
 
+def test_rules_ask_for_outcomes_that_a_request_can_have() -> None:
+    codes = {each.code for each in errors()}
+    for rule in EVERY_RULE:
+        for listed in re.findall(r'outcome=~"([^"]*)"', text_at(rule, "expr")):
+            assert set(listed.split("|")) <= codes
+
+
+def errors() -> Iterator[type[ServiceError]]:
+    """Of the whole tree."""
+    left = [ServiceError]
+    while left:
+        left += left[0].__subclasses__()
+        yield left.pop(0)
+
+
 async def test_the_autoscalers_ask_for_metrics_that_the_service_exports() -> None:
     exported = await names_of_metrics()
     production = rendered("overlays/production")
-    (scaled,) = [one for one in production if one["kind"] == "ScaledObject"]
+    scaled = one_of_kind(production, "ScaledObject")
     for trigger in items_at(scaled, "spec", "triggers"):
         query = without_text(text_at(trigger, "metadata", "query"))
-        assert set(re.findall(r"\breward_\w+", query)) <= exported
+        asked = set(re.findall(r"\breward_\w+", query))
+        assert asked
+        assert asked <= exported
 
 
 def test_the_adapter_serves_what_the_autoscaler_names() -> None:
@@ -81,7 +92,7 @@ def test_the_adapter_serves_what_the_autoscaler_names() -> None:
         text_at(rule, "name", "as") if "as" in rule["name"] else text_at(rule, "name", "matches")
         for rule in rules
     }
-    (scaler,) = of_kind(rendered("overlays/cpu"), "HorizontalPodAutoscaler")
+    scaler = one_of_kind(rendered("overlays/cpu"), "HorizontalPodAutoscaler")
     metrics = items_at(scaler, "spec", "metrics")
     assert {text_at(one, "pods", "metric", "name") for one in metrics} == {
         name.strip("^$") for name in served

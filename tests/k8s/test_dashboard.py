@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from scripts.dashboard import FILE, ROWS, expressions, render
+from scripts.dashboard import FILE, render
+from scripts.graphs import ROWS, expressions
 from tests.k8s.exported import names_of_metrics, without_text
 from tests.k8s.rendering import tool
 

@@ -25,7 +25,7 @@ def test_every_query_of_the_dashboard_is_answered(prometheus: httpx.Client) -> N
     assert empty_panels(prometheus) == []
 
 
-def test_every_alert_asks_for_something_that_is_scraped(prometheus: httpx.Client) -> None:
+def test_every_rule_asks_for_something_that_is_scraped(prometheus: httpx.Client) -> None:
     assert absent_metrics(prometheus) == {}
 
 
