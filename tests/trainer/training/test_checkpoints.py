@@ -5,12 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.trainer.training.stages import (
     ROOT,
@@ -28,6 +26,7 @@ from trainer.training.config import TrainConfig
 from trainer.training.pretrain import PretrainConfig
 from trainer.training.schedule import Schedule
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = PretrainConfig(
     start="base",
     steps=40,
@@ -37,15 +36,6 @@ CONFIG = PretrainConfig(
     save_every=2,
     log_every=7,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As the killed process has: sums have one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def killed(config: PretrainConfig, work: Path, name: str, after: int) -> None:

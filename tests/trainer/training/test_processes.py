@@ -1,6 +1,5 @@
 """Two processes that share a model by FSDP2 train it as one does alone."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from trainer.training.checkpoints import folder_of
 from trainer.training.loss import LossWeights
 from trainer.training.pretrain import PretrainConfig
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = PretrainConfig(
     start="base",
     steps=5,
@@ -73,11 +73,3 @@ def test_two_processes_resume_what_two_began(work: Path) -> None:
     run_together(whole, work, left)
     resumed, together = weights(work / left), weights(work / "together")
     assert all(resumed[name].equal(together[name]) for name in together)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

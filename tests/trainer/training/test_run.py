@@ -1,6 +1,5 @@
 """Whole runs on a tiny model, in float32: one way of running is as good as another."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from trainer.training.loss import LossWeights
 from trainer.training.pretrain import PretrainConfig
 from trainer.training.start import OUTPUT, load_start
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = PretrainConfig(
     start="base",
     steps=6,
@@ -33,15 +33,6 @@ CONFIG = PretrainConfig(
     log_every=2,
     log_to="manifest",
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums have one order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
