@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reward_model.release import ReleaseError
+from trainer.planning.gpus import GPUS, Fleet
 from trainer.recipes import RECIPES, open_recipe
 from trainer.recipes.recipe import Recipe
 from trainer.stage import StageError
@@ -129,8 +130,6 @@ def _add_only_plan(command: argparse.ArgumentParser) -> None:
 
 
 def _add_plan(group: argparse._ActionsContainer, *, dry_run: bool) -> None:
-    from trainer.planning.gpus import GPUS
-
     if dry_run:
         group.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     group.add_argument("--gpu", choices=list(GPUS), default="h200", help="default: %(default)s")
@@ -196,7 +195,6 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _print_plan(options: argparse.Namespace, recipe: Recipe, stages: list[str]) -> None:
-    from trainer.planning.gpus import GPUS, Fleet
     from trainer.planning.plan import plan
     from trainer.planning.table import text_of
 

@@ -5,12 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from reward_model.release import MANIFEST as RELEASE_MANIFEST
 from trainer.stage import MANIFEST, Row, config_hash, manifest_hash
 
 RELEASE = "release"
 """The folder of the stage `publish`; all others are called as their stage is."""
-
-_RELEASE_MANIFEST = "release.json"
 
 
 def folder_of(stage: str, work: Path) -> Path:
@@ -41,8 +40,8 @@ def _record(folder: Path) -> dict[str, Any] | None:
     if (folder / MANIFEST).is_file():
         record: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         return record
-    if (folder / _RELEASE_MANIFEST).is_file():
-        training = json.loads((folder / _RELEASE_MANIFEST).read_text())["training"]
+    if (folder / RELEASE_MANIFEST).is_file():
+        training = json.loads((folder / RELEASE_MANIFEST).read_text())["training"]
         own: dict[str, Any] | None = training.get("publish")
         return own
     return None

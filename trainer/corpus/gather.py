@@ -22,7 +22,7 @@ from trainer.corpus.piece import Piece
 from trainer.corpus.quality import QualityConfig, unfit
 from trainer.corpus.snippet import Snippet, write_snippets
 from trainer.corpus.sources import AnySource
-from trainer.corpus.sources.source import SourceFile
+from trainer.corpus.sources.source import Source, SourceFile
 from trainer.corpus.spool import Spool
 from trainer.stage import StageError, writing_stage
 
@@ -124,13 +124,7 @@ def _files(config: CorpusConfig, work: Path, counts: Counter[str]) -> Iterator[S
         ),
         counts,
     )
-    gate = Gate(config)
-    for source in config.sources:
-        for file in source.files(work, counts):
-            if reason := gate.refuses(file):
-                counts[reason] += 1
-            else:
-                yield file
+    yield from _permitted(config.sources, Gate(config), work, counts)
 
 
 class Gate:
@@ -150,6 +144,17 @@ class Gate:
         if not self._licences.permits(licence):
             return f"licence: {licence}"
         return unfit(file, self._quality)
+
+
+def _permitted(
+    sources: Iterable[Source], gate: Gate, work: Path, counts: Counter[str]
+) -> Iterator[SourceFile]:
+    for source in sources:
+        for file in source.files(work, counts):
+            if reason := gate.refuses(file):
+                counts[reason] += 1
+            else:
+                yield file
 
 
 def snippets(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from trainer.corpus.sources.source import SourceFile
+from trainer.corpus.licences import UNKNOWN
+from trainer.corpus.sources.source import SourceFile, read_text
 from trainer.stage import StageError
 
 _PERMISSIVE = re.compile(
@@ -40,13 +41,10 @@ def files(packages: Iterable[Package], counts: Counter[str]) -> Iterator[SourceF
     """All files; the names of those that are no UTF-8 are lost, their number is counted."""
     for package in packages:
         for rank, file in enumerate(package.files):
-            try:
-                text = file.read_bytes().decode()
-            except (UnicodeDecodeError, OSError):
-                counts["no text"] += 1
-                continue
-            path = "/".join(file.parts[-3:])
-            yield SourceFile(text, path, package.name, package.licence, "python", rank)
+            text = read_text(file, counts)
+            if text is not None:
+                path = "/".join(file.parts[-3:])
+                yield SourceFile(text, path, package.name, package.licence, "python", rank)
 
 
 def packages(folders: Iterable[Path], *, standard_library: bool, installed: bool) -> list[Package]:
@@ -68,7 +66,7 @@ def _folder_packages(folder: Path) -> Iterator[Package]:
         yield from _installed(str(folder))
         return
     for child in sorted(folder.iterdir()):
-        yield Package(child.stem, "unknown", _python_files([child], folder))
+        yield Package(child.stem, UNKNOWN, _python_files([child], folder))
 
 
 def _standard_library() -> Iterator[Package]:

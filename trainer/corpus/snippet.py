@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count, islice
 from pathlib import Path
 
-from trainer.stage import read_manifest, read_rows, write_rows
+from trainer.shards import write_shards
+from trainer.stage import read_manifest, read_rows
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,4 @@ def read_snippets(folder: Path) -> list[Snippet]:
 
 def write_snippets(folder: Path, snippets: Iterable[Snippet], size: int) -> None:
     """Shards of at most `size` rows, one of them in memory at a time."""
-    rows = iter(snippets)
-    for number in count():
-        shard = list(islice(rows, size))
-        if not shard:
-            return
-        write_rows(folder / f"snippets-{number:05d}.jsonl", shard)
+    write_shards(folder, "snippets", snippets, size)

@@ -8,7 +8,6 @@ import dataclasses
 import json
 import sqlite3
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
 
 from trainer.corpus.snippet import Snippet
@@ -29,12 +28,7 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._rows.close()
 
     def __len__(self) -> int:

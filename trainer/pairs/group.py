@@ -3,16 +3,13 @@
 import hashlib
 import unicodedata
 
-from trainer.pairs.row import Request
+from trainer.pairs.row import Request, turns
 
 
 def group_of(request: Request) -> str:
     """Requests that open alike are one group: conversations go on from each other, and a turn
     later is no new problem. Case and white space make none, either."""
-    opening = request
-    if not isinstance(request, str):
-        opening = next((turn.content for turn in request if turn.role == "user"), "")
-    assert isinstance(opening, str)
+    opening = next((turn.content for turn in turns(request) if turn.role == "user"), "")
     return hashlib.sha256(normalised(opening).encode()).hexdigest()[:16]
 
 

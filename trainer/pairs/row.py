@@ -48,10 +48,14 @@ def texts(row: Pairs) -> list[str]:
     return [message.content for message in conversation(row.prompt, row.chosen)]
 
 
+def turns(request: Request) -> Conversation:
+    """A request's messages, in whichever of its two forms it is."""
+    return (Message("user", request),) if isinstance(request, str) else request
+
+
 def conversation(request: Request, answer: str) -> Conversation:
     """The one shape in which the trainer shows text to the model."""
-    turns = (Message("user", request),) if isinstance(request, str) else request
-    return (*turns, Message("assistant", answer))
+    return (*turns(request), Message("assistant", answer))
 
 
 def read_pairs(folder: Path, split: str) -> list[Pairs]:

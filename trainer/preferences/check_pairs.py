@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from reward_model.chat import Message
 from trainer.pairs.group import normalised, squeezed
-from trainer.pairs.row import Pairs, Request
+from trainer.pairs.row import Pairs, Request, turns
 from trainer.preferences.findings import Finding
 
 _Compared = tuple[str, str, str]
@@ -25,15 +24,11 @@ def examine_pairs(train: list[Pairs], evaluation: list[Pairs]) -> list[Finding]:
 
 def _compared(row: Pairs) -> Iterator[_Compared]:
     """A row's pairs but those of one text, which the check of lengths finds."""
-    prompt = " ".join(f"{role}: {squeezed(text)}" for role, text in _turns(row.prompt))
+    prompt = " ".join(f"{role}: {squeezed(text)}" for role, text in turns(row.prompt))
     chosen = squeezed(row.chosen)
     for rival in row.rejected:
         if squeezed(rival.text) != chosen:
             yield prompt, chosen, squeezed(rival.text)
-
-
-def _turns(prompt: Request) -> tuple[Message, ...]:
-    return (Message("user", prompt),) if isinstance(prompt, str) else prompt
 
 
 def _empty(rows: list[Pairs]) -> Finding:
@@ -45,7 +40,7 @@ def _empty(rows: list[Pairs]) -> Finding:
 
 
 def _has_empty(row: Pairs) -> bool:
-    texts = [_turns(row.prompt)[-1].content, row.chosen, *(rival.text for rival in row.rejected)]
+    texts = [turns(row.prompt)[-1].content, row.chosen, *(rival.text for rival in row.rejected)]
     return not all(text.strip() for text in texts)
 
 
@@ -93,4 +88,4 @@ def _held_out(train: list[Pairs], evaluation: list[Pairs]) -> Finding:
 
 
 def _normalised(prompt: Request) -> str:
-    return "\n".join(normalised(turn.content) for turn in _turns(prompt))
+    return "\n".join(normalised(turn.content) for turn in turns(prompt))

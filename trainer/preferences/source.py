@@ -12,7 +12,7 @@ from trainer.files import Found, read_file
 from trainer.pairs.row import Pairs, Request
 from trainer.preferences.files import Dataset, files_of
 from trainer.preferences.hh import Hh
-from trainer.preferences.judged import Judged
+from trainer.preferences.judged import Format, Judged
 from trainer.preferences.labelled import Labelled
 from trainer.preferences.math_shepherd import MathShepherd
 from trainer.preferences.multiple_choice import MultipleChoice
@@ -135,7 +135,8 @@ def _judge(source: Source, record: Record | Unusable) -> Judged:
         raise record
     if absent := [column for column in _columns(source) if column not in record]:
         raise Unusable(f"no column {absent[0]}")
-    judged = source.format.judge(record)
+    how: Format = source.format
+    judged = how.judge(record)
     if source.group:
         return replace(judged, group=f"{source.name}/{record[source.group]}")
     return judged

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import openai
@@ -74,12 +73,7 @@ class Endpoint:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
     async def ask(self, question: Question) -> Outcome:

@@ -1,7 +1,6 @@
 """What has been asked so far: tokens, cost and failures, seen while it goes on."""
 
 from collections import Counter
-from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
@@ -30,12 +29,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def record(self, outcome: Outcome) -> None:

@@ -1,8 +1,19 @@
-"""Snippets for tests, made from words."""
+"""Code for tests: a function that is worth keeping, and snippets made from words."""
 
 import hashlib
 
 from trainer.corpus.snippet import Snippet
+
+FUNCTION = '''
+@decorated
+def clip(value, low, high):
+    """Keep a value between two limits."""
+    if value < low:
+        return low
+    if value > high:
+        return high
+    return value
+'''
 
 
 def snippet(source: str, package: str = "p", *, docstring: str = "", path: str = "f.py") -> Snippet:

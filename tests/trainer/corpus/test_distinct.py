@@ -10,6 +10,8 @@ from trainer.corpus.distinct import distinct, limited
 from trainer.corpus.snippet import Snippet
 
 WORDS = [f"word{n}" for n in range(80)]
+# None and one are the only changes that leave two texts, not one, above what the test allows.
+NEAR = st.one_of(st.integers(0, 1), st.integers(0, 30))
 
 
 def jaccard(one: Snippet, other: Snippet) -> float:
@@ -26,7 +28,7 @@ def mutated(rng: random.Random, changes: int, package: str) -> Snippet:
 
 
 @settings(max_examples=15)
-@given(st.integers(0, 2**32), st.lists(st.integers(0, 30), min_size=2, max_size=20))
+@given(st.integers(0, 2**32), st.lists(NEAR, min_size=2, max_size=20))
 def test_no_near_duplicates_are_kept_in_two_packages(seed: int, changes: list[int]) -> None:
     rng = random.Random(seed)
     found = [mutated(rng, count, f"p{place}") for place, count in enumerate(changes)]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.trainer.corpus.snippets import FUNCTION
 from trainer.corpus.decontaminate import EvaluationSet, Protected
 from trainer.corpus.gather import CorpusConfig, run
 from trainer.corpus.snippet import Snippet, read_snippets
@@ -18,16 +19,6 @@ PACKAGES = CorpusConfig(folders=("src",), standard_library=False, installed=Fals
 ROWS = CorpusConfig(
     standard_library=False, installed=False, sources=(JsonLinesSource("rows.jsonl"),)
 )
-FUNCTION = '''
-@decorated
-def clip(value, low, high):
-    """Keep a value between two limits."""
-    if value < low:
-        return low
-    if value > high:
-        return high
-    return value
-'''
 
 
 def row(text: str, repository: str = "r", licence: str = "MIT", **others: str) -> dict[str, str]:

@@ -2,18 +2,8 @@ from collections import Counter
 
 import pytest
 
+from tests.trainer.corpus.snippets import FUNCTION
 from trainer.corpus.python import functions
-
-FUNCTION = '''
-@decorated
-def clip(value, low, high):
-    """Keep a value between two limits."""
-    if value < low:
-        return low
-    if value > high:
-        return high
-    return value
-'''
 
 
 def test_a_function_is_normalised_and_keeps_its_docstring_apart() -> None:

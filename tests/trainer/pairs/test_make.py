@@ -104,6 +104,16 @@ def test_an_undescribed_function_may_be_a_rival_of_another(tmp_path: Path) -> No
     assert any(rival.kind == "other_function" for row in rows for rival in row.rejected)
 
 
+def test_a_held_out_split_has_as_many_prompts_as_the_limit_says_of_any_package(
+    tmp_path: Path,
+) -> None:
+    made(tmp_path, SNIPPETS, replace(TRAIN_ONLY, evaluation_share=1.0, most_held_out=3))
+    rows = read_pairs(tmp_path / "pairs", "evaluation")
+    assert len(rows) == 3
+    assert {row.group for row in rows} == {"apples", "pears"}
+    assert counts(tmp_path)["evaluation: prompts over the limit"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "is_method"), [("self", True), ("cls, b", True), ("", False)]
 )

@@ -140,6 +140,21 @@ def test_files_are_known_by_their_hashes(tmp_path: Path) -> None:
     assert read == {"one.jsonl": sha256(tmp_path / "one.jsonl")}
 
 
+def test_and_those_of_a_folder_by_their_own_paths(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    one = source(tmp_path / "data", "one", MANY)
+    gathered(tmp_path, replace(TRAIN_ONLY, sources=(replace(one, paths=("data",)),)))
+    read = read_manifest(tmp_path / "preferences")["read"]
+    assert read == {"data/one.jsonl": sha256(tmp_path / "data" / "one.jsonl")}
+
+
+def test_what_is_held_out_beyond_the_limit_is_counted_and_left_out(tmp_path: Path) -> None:
+    sources = (source(tmp_path, "one", MANY),)
+    config = replace(TRAIN_ONLY, sources=sources, evaluation_share=1.0, most_held_out=5)
+    assert len(gathered(tmp_path, config)["evaluation"]) == 5
+    assert made(tmp_path) == {"one": {"evaluation": 5, "left out: evaluation over the limit": 55}}
+
+
 def test_a_mixture_that_means_nothing_is_refused(tmp_path: Path) -> None:
     one = source(tmp_path, "one", MANY)
     two = replace(one, name="two")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.corpus.languages import language_of
-from trainer.corpus.sources.source import SourceFile
+from trainer.corpus.sources.source import SourceFile, read_text
 from trainer.stage import StageError
 
 
@@ -41,14 +41,11 @@ class FolderSource:
     def _read(
         self, file: Path, within: Path, root_name: str, counts: Counter[str]
     ) -> SourceFile | None:
-        reason = self._unreadable(file, within)
-        if reason is None:
-            try:
-                text = file.read_bytes().decode()
-            except (UnicodeDecodeError, OSError):
-                reason = "no text"
-        if reason is not None:
+        if reason := self._unreadable(file, within):
             counts[reason] += 1
+            return None
+        text = read_text(file, counts)
+        if text is None:
             return None
         repository = "/".join(within.parts[: self.depth]) or root_name
         path = "/".join(within.parts[self.depth :])

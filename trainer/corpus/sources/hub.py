@@ -42,11 +42,7 @@ class DatasetSource:
         rows = self._open(work)
         if self.most_rows is not None:
             rows = rows.take(self.most_rows)
-        for number, row in enumerate(rows):
-            if number == 0:
-                self.columns.check(row, self.name)
-            if file := self.columns.file(row, self.licence, counts):
-                yield file
+        return self.columns.files(rows, self.name, self.licence, counts)
 
     def _open(self, work: Path) -> "IterableDataset":
         from datasets import load_dataset  # takes a second, and few runs need it

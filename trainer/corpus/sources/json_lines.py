@@ -27,11 +27,8 @@ class JsonLinesSource:
     kind: Literal["json_lines"] = "json_lines"
 
     def files(self, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
-        for number, row in enumerate(read_objects(self.path, work, counts)):
-            if number == 0:
-                self.columns.check(row, self.path)
-            if file := self.columns.file(row, self.licence, counts):
-                yield file
+        rows = read_objects(self.path, work, counts)
+        return self.columns.files(rows, self.path, self.licence, counts)
 
 
 def read_objects(place: str, work: Path, counts: Counter[str]) -> Iterator[dict[str, object]]:

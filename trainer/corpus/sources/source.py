@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,15 @@ class SourceFile:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def read_text(file: Path, counts: Counter[str]) -> str | None:
+    """None for what cannot be read or is no UTF-8, which is counted."""
+    try:
+        return file.read_bytes().decode()
+    except (UnicodeDecodeError, OSError):
+        counts["no text"] += 1
+        return None
 
 
 class Source(Protocol):
@@ -77,6 +86,16 @@ class Columns:
                 f"{place} has no column {', '.join(missing)}; name its columns in `Columns`: "
                 f"it has {', '.join(found)}"
             )
+
+    def files(
+        self, rows: Iterable[Mapping[str, object]], place: str, licence: str, counts: Counter[str]
+    ) -> Iterator[SourceFile]:
+        """Of a table that says with its first row which columns it has."""
+        for number, row in enumerate(rows):
+            if number == 0:
+                self.check(row, place)
+            if file := self.file(row, licence, counts):
+                yield file
 
     def file(
         self, row: Mapping[str, object], licence: str, counts: Counter[str]
