@@ -130,6 +130,7 @@ class Service:
             current: whether requests for its name, without a version, get it from then on.
 
         Raises:
+            NotReady: before the first ones are loaded, or while one is loaded again.
             CannotLoad: it cannot be served; nothing has changed.
             Conflict: that very version is loaded, or another is being loaded or unloaded.
         """

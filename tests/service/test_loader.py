@@ -72,6 +72,41 @@ async def test_what_is_unloaded_while_it_is_loaded_again_stays_unloaded() -> Non
         over.set()
 
 
+async def test_a_version_that_hangs_on_its_way_out_is_not_missed() -> None:
+    over = threading.Event()
+    opener = Others(Hanging(over), FakeEngine())
+    async with (
+        starting(opener, model="1", also_serve="other-3", **TIMEOUT) as app,
+        asyncio.timeout(20),
+    ):
+        await app.service.started()
+        served = app.service.models.find("other@3")
+        asked = asyncio.create_task(app.score("prompt", "!", model="other@3"))
+        while not served.in_use:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await app.service.unload("other@3")
+        answer = await asked
+        assert app.service.unready is None
+        over.set()
+    (item,) = answer.json()["results"][0]["scores"]
+    assert item["error"]["code"] == "engine_error"
+    assert app.service.stuck
+
+
+async def test_a_shadow_that_hangs_goes_on_when_it_is_loaded_again() -> None:
+    over, fresh = threading.Event(), FakeEngine()
+    opener = Others(Hanging(over), fresh)
+    opener.go_on.set()
+    async with starting(opener, model="1", also_serve="other-3", **TIMEOUT) as app:
+        await app.service.started()
+        app.service.shadow.cast(app.service.models.find("other@3"), 0.5)
+        await app.score("prompt", "!", model="other@3")
+        await until(app, ready=True)
+        assert app.service.shadow.served is app.service.models.find("other@3")
+        assert app.service.shadow.share == 0.5
+        over.set()
+
+
 async def test_another_version_where_the_hung_one_was_ends_the_service() -> None:
     over, opened = threading.Event(), list[Model]()
 
