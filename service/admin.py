@@ -1,6 +1,7 @@
 """Loads, swaps and unloads models while the service runs; on a port of its own."""
 
 import hmac
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
@@ -8,7 +9,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.routing import Route
 
-from service.app import answer, answer_errors
+from service.answers import answer_at, answer_errors
 from service.edge import Edge
 from service.errors import NotAllowed
 from service.gate import Gate
@@ -116,7 +117,7 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
         max_body_bytes=_MOST_BODY_BYTES,
         metrics=service.metrics,
         gate=Gate(),
-        answer=lambda error, _: answer(error),
+        answer=partial(answer_at, app),
         dialects={route.path: "admin" for route in router.routes if isinstance(route, Route)},
     )
     return app

@@ -27,7 +27,7 @@ before ours.
 
 @dataclass(slots=True)
 class Held:
-    """By several requests together."""
+    """By all requests of one priority for one model."""
 
     requests: int = 0
     items: int = 0
@@ -38,22 +38,21 @@ class Place:
     """What one request still holds of the room; given back bit by bit as its jobs are answered.
 
     Args:
-        sums: what it is part of.
+        total: what it is part of.
 
     Attributes:
         computed: whether some of it had to be computed, and not all was known before.
     """
 
-    def __init__(self, *sums: Held) -> None:
-        self._sums = sums
+    def __init__(self, total: Held) -> None:
+        self._total = total
         self._items = self._tokens = 0
         self.computed = False
 
     def hold(self, items: int, tokens: int) -> None:
         """Hold exactly this much, once it is known better than at admission."""
-        for held in self._sums:
-            held.items += items - self._items
-            held.tokens += tokens - self._tokens
+        self._total.items += items - self._items
+        self._total.tokens += tokens - self._tokens
         self._items, self._tokens = items, tokens
 
     def give_back(self, tokens: int) -> None:
@@ -80,28 +79,28 @@ class Admission:
         self._max_tokens = max_tokens
         self._clock = clock
         self._draining = False
-        self._held = {priority: Held() for priority in PRIORITIES}
-        self._held_of: WeakKeyDictionary[Pace, dict[Priority, Held]] = WeakKeyDictionary()
+        # A model that is gone has no requests, and so holds nothing.
+        self._held: WeakKeyDictionary[Pace, dict[Priority, Held]] = WeakKeyDictionary()
 
     def items(self, priority: Priority) -> int:
         """Candidates admitted and not answered yet."""
-        return self._held[priority].items
+        return sum(held[priority].items for held in self._held.values())
 
     def tokens(self, priority: Priority) -> int:
         """New tokens admitted and not computed yet; estimated until they are encoded."""
-        return self._held[priority].tokens
+        return sum(held[priority].tokens for held in self._held.values())
 
     @property
     def requests(self) -> int:
         """Admitted and not answered yet."""
-        return sum(held.requests for held in self._held.values())
+        return sum(held[each].requests for held in self._held.values() for each in PRIORITIES)
 
     @property
     def seconds_of_work(self) -> float:
         """How long all that was admitted takes, as fast as measured: models work side by side.
         0 until a batch ran.
         """
-        return max((self._seconds_ahead("bulk", pace) for pace in self._held_of), default=0.0)
+        return max((self._seconds_ahead("bulk", pace) for pace in self._held), default=0.0)
 
     @property
     def idle(self) -> bool:
@@ -129,14 +128,8 @@ class Admission:
                 done in time.
         """
         self._refuse_if_closed(priority, pace)
-        ahead = self._tokens_ahead(priority, pace)
-        expected = pace.expected(ahead + tokens)
-        if timeout is not None and ahead and pace.latest(priority, expected) > timeout:
-            raise QueueFull(
-                "what waits takes longer than this request may: come back later, or allow it more "
-                "time",
-                retry_after=self.retry_after(priority, pace),
-            )
+        expected = pace.expected(self._tokens_ahead(priority, pace) + tokens)
+        self._refuse_if_late(priority, pace, expected, timeout)
         began, answered = self._clock(), False
         try:
             with self._holding(priority, pace) as place:
@@ -151,19 +144,17 @@ class Admission:
 
     @contextmanager
     def _holding(self, priority: Priority, pace: Pace) -> Iterator[Place]:
-        sums = self._held[priority], self._held_by(pace)[priority]
-        place = Place(*sums)
-        for held in sums:
-            held.requests += 1
+        total = self._held_by(pace)[priority]
+        place = Place(total)
+        total.requests += 1
         try:
             yield place
         finally:
             place.hold(0, 0)
-            for held in sums:
-                held.requests -= 1
+            total.requests -= 1
 
     def _held_by(self, pace: Pace) -> dict[Priority, Held]:
-        return self._held_of.setdefault(pace, {priority: Held() for priority in PRIORITIES})
+        return self._held.setdefault(pace, {priority: Held() for priority in PRIORITIES})
 
     def stop(self) -> None:
         """Refuse all new work from now on; what was admitted is not touched."""
@@ -197,6 +188,19 @@ class Admission:
                 f"the queue is full: {items} candidates wait. Try again later, with fewer at once, "
                 "or ask for more room (--max-queue-items, --max-queue-tokens)",
                 retry_after=retry_after,
+            )
+
+    def _refuse_if_late(
+        self, priority: Priority, pace: Pace, expected: float, timeout: float | None
+    ) -> None:
+        """To begin what cannot end in time would cost those who still can be served."""
+        if timeout is None or not self._tokens_ahead(priority, pace):
+            return
+        if pace.latest(priority, expected) > timeout:
+            raise QueueFull(
+                "what waits takes longer than this request may: come back later, or allow it more "
+                "time",
+                retry_after=self.retry_after(priority, pace),
             )
 
 

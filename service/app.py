@@ -1,49 +1,20 @@
-"""Puts the service together: routes, the error table, and what happens at start and end."""
+"""Puts the service together: routes, edge and gate, and what happens at start and end."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
+from service.answers import answer_at, answer_errors
 from service.edge import Edge
-from service.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
-    CannotLoad,
-    ClientGone,
-    Conflict,
-    DeadlineExceeded,
-    Draining,
-    InternalError,
-    InvalidKey,
-    InvalidRequest,
-    ItemFailed,
-    ItemRefused,
-    MalformedBody,
-    NoSuchRoute,
-    NotAllowed,
-    NotReady,
-    Overload,
-    QueueFull,
-    QuotaExceeded,
-    ServiceError,
-    Unavailable,
-    UnknownModel,
-    UntrustedHost,
-    WrongMethod,
-)
 from service.gate import Gate
 from service.keyring import Keyring
 from service.lifecycle import Service
 from service.model import ModelOpener, open_model
-from service.record import record_of
 from service.routes import (
     either_score,
     llamafactory,
@@ -57,39 +28,11 @@ from service.routes import (
     tei,
     vllm,
 )
-from service.routes.dialect import Dialect, ErrorBody, error_body_for, names_by_route
-from service.routes.invalid import explain
-from service.routes.openai_shape import openai_error
+from service.routes.dialect import Dialect, names_by_route
 from service.settings import DialectName, Settings
 
 if TYPE_CHECKING:
     from service.traces import Traces
-
-STATUS: dict[type[ServiceError], int] = {
-    MalformedBody: 400,
-    UntrustedHost: 400,
-    InvalidKey: 401,
-    InvalidRequest: 422,
-    NoSuchRoute: 404,
-    WrongMethod: 405,
-    UnknownModel: 404,
-    BodyTooSlow: 408,
-    BodyTooLarge: 413,
-    NotAllowed: 401,
-    Conflict: 409,
-    CannotLoad: 422,
-    ClientGone: 499,
-    ItemRefused: 422,
-    InternalError: 500,
-    ItemFailed: 500,
-    NotReady: 503,
-    Draining: 503,
-    QueueFull: 503,
-    QuotaExceeded: 503,
-    DeadlineExceeded: 504,
-}
-"""Overload is 503 and, unless a setting says so, not 429: RLHF clients retry the one and give up on
-the other."""
 
 DIALECTS: dict[DialectName, Dialect] = {
     "native": native.DIALECT,
@@ -152,17 +95,11 @@ def create_app(
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
         gate=_gate(service, clock),
-        answer=lambda error, path: _answer_at(app, error, path),
+        answer=partial(answer_at, app),
         dialects=names_by_route(named),
         trace=traces.add if traces else None,
     )
     return app
-
-
-def answer_errors(app: FastAPI) -> None:
-    """Turn every exception into its response; the app's state names the dialects."""
-    for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
 
 
 def _mounted(named: Mapping[DialectName, Dialect]) -> list[Dialect]:
@@ -171,35 +108,12 @@ def _mounted(named: Mapping[DialectName, Dialect]) -> list[Dialect]:
     return [*([either_score.DIALECT] if both_score else []), *named.values()]
 
 
-def answer(
-    error: ServiceError, body_of: ErrorBody = openai_error, *, overload_status: int = 503
-) -> Response:
-    """The error's response; `body_of` says in which dialect."""
-    status = overload_status if isinstance(error, Overload) else STATUS[type(error)]
-    response = JSONResponse(body_of(error, status), status)
-    if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, InvalidKey | NotAllowed):
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, Draining):
-        # The next request should find another server, not this connection.
-        response.headers["Connection"] = "close"
-    return response
-
-
 def _gate(service: Service, clock: Callable[[], float]) -> Gate:
     settings, keyring = service.settings, None
     if settings.api_keys_file:
         keyring = Keyring(settings.api_keys_file, clock)
         service.metrics.watch_keyring(keyring)
     return Gate(settings.trusted_hosts, keyring)
-
-
-def _answer_at(app: FastAPI, error: ServiceError, path: str) -> Response:
-    """In the dialect of a path."""
-    body_of = error_body_for(app.state.dialects, path, openai_error)
-    settings: Settings = app.state.service.settings
-    return answer(error, body_of, overload_status=int(settings.overload_status))
 
 
 @asynccontextmanager
@@ -227,41 +141,3 @@ def _open_traces(settings: Settings) -> "Traces | None":
             "Run scripts/install otel, or leave the setting out"
         ) from error
     return Traces(str(settings.otlp_endpoint))
-
-
-async def _answer_service_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
-    record_of(request).error = error.code
-    return _answer_at(request.app, error, request.url.path)
-
-
-async def _answer_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return await _answer_service_error(request, explain(error))
-
-
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    """What Starlette and FastAPI raise themselves."""
-    assert isinstance(error, HTTPException)
-    response = await _answer_service_error(request, _translate(error))
-    response.headers.update(error.headers or {})
-    return response
-
-
-def _translate(error: HTTPException) -> ServiceError:
-    if isinstance(error.__cause__, ServiceError):
-        return error.__cause__  # FastAPI wraps whatever reading the body raised
-    match error.status_code:
-        case 404:
-            return NoSuchRoute("no such path; see /docs for those there are")
-        case 405:
-            return WrongMethod("this path does not take this method; see /docs")
-        case _:
-            return MalformedBody("the body cannot be read")
-
-
-_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    ServiceError: _answer_service_error,
-    RequestValidationError: _answer_validation_error,
-    HTTPException: _answer_http_exception,
-}

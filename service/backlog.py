@@ -151,10 +151,13 @@ class Backlog:
         held = 0
         while lane and len(window) < WINDOW and held < _WINDOW_BATCHES * self._batch_tokens:
             job = self._pop(lane)
-            held += job.held
             if job.answer.done():
                 continue
-            (self._expired if job.deadline <= now else window).append(job)
+            if job.deadline <= now:
+                self._expired.append(job)
+                continue
+            window.append(job)
+            held += job.held
         return window
 
     def _budget(self, lane: deque[Job], now: float) -> int:

@@ -1,4 +1,4 @@
-"""Everything that can be refused or go wrong, as one tree. `app.py` maps it to status codes.
+"""Everything that can be refused or go wrong, as one tree. `answers.py` maps it to status codes.
 
 Messages are sent to clients as they are, so none may hold a text that a user sent.
 """

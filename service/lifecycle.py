@@ -1,4 +1,4 @@
-"""One running service: loads its models, proves them, is ready, drains, ends."""
+"""One running service: becomes ready, is ready, drains, ends."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ from service.encode_threads import EncodeThreads
 from service.engines import EngineUnavailable
 from service.errors import CannotLoad, Conflict, Draining, NotReady
 from service.golden import GoldenMismatch
+from service.loader import Loader, OtherVersion
 from service.logs import with_facts
 from service.metrics import Metrics, State
 from service.model import ModelOpener
@@ -25,12 +26,6 @@ _log = logging.getLogger(__name__)
 _RETRY_WHILE_STARTING = 2
 _UNFIT = (ReleaseError, EngineUnavailable)
 """What asks for another checkpoint or other settings, so that starting again would not help."""
-
-_ENGINE_GRACE = 2.0
-"""Seconds that loading, or a batch which nobody awaits any more, may hold up the end."""
-
-_LOADING_TIMES = 10
-"""Times a batch's limit that loading a model may take before it is given up."""
 
 _MOST_HANGS = 3
 """Of one process; after that a fresh one is more likely to help."""
@@ -47,7 +42,6 @@ class Service:
         shadow: scores a sample of the traffic, once it is cast.
         refusal: set when what was asked for cannot be served, or not any more, so the process
             should end; says why.
-        stuck: set by `close` when an engine thread still works; it would hold up the exit.
     """
 
     def __init__(self, settings: Settings, opener: ModelOpener) -> None:
@@ -56,7 +50,6 @@ class Service:
         self.models = Models()
         self.shadow = Shadow(self.metrics.observe_shadow)
         self.refusal: str | None = None
-        self.stuck = False
         self._opener = opener
         self._admission = Admission(
             max_items=settings.max_queue_items, max_tokens=settings.max_queue_tokens
@@ -64,8 +57,13 @@ class Service:
         self._encode_threads = EncodeThreads(
             settings.encode_threads, lambda: self._admission.items("interactive") > 0
         )
-        self._loading: set[Served] = set()
-        self._leaving: set[Served] = set()
+        self._loader = Loader(
+            self.models,
+            self.shadow,
+            self.metrics,
+            self._serving,
+            batch_seconds=settings.engine_timeout_seconds,
+        )
         self._parting: set[asyncio.Task[None]] = set()
         self._ready = False
         self._fault: str | None = None
@@ -74,13 +72,16 @@ class Service:
         self._changing = asyncio.Lock()
         self._revivals = 0
         self._watchdog = Watchdog(
-            settings.engine_timeout_seconds,
-            lambda: (*self.models, *self._leaving, *self._loading),
-            self._revive,
+            settings.engine_timeout_seconds, lambda: self._loader.held, self._revive
         )
         self._watching: asyncio.Task[None]
         self.metrics.watch(self._admission, lambda: self.state)
         self.metrics.watch_caches(lambda: sum(served.cache_bytes for served in self.models))
+
+    @property
+    def stuck(self) -> bool:
+        """Whether an engine thread still works that was to be let go: it would hold up the exit."""
+        return self._loader.stuck
 
     @property
     def state(self) -> State:
@@ -129,6 +130,7 @@ class Service:
             current: whether requests for its name, without a version, get it from then on.
 
         Raises:
+            NotReady: before the first ones are loaded, or while one is loaded again.
             CannotLoad: it cannot be served; nothing has changed.
             Conflict: that very version is loaded, or another is being loaded or unloaded.
         """
@@ -137,25 +139,19 @@ class Service:
         if self._changing.locked():
             raise Conflict("another model is being loaded or unloaded: try again when it is done")
         async with self._changing:
-            served = self._serving(self._settings_for(source, name))
             try:
-                async with asyncio.timeout(_LOADING_TIMES * self.settings.engine_timeout_seconds):
-                    await self._add(served, current=current)
+                return await self._loader.add(self._settings_for(source, name), current=current)
             except Conflict:
                 raise
             except Exception as error:
                 _log.error("not loaded: %s", type(error).__name__, exc_info=error)
                 reason = error if isinstance(error, _EXPLAINED) else type(error).__name__
                 raise CannotLoad(f"not loaded, nothing has changed: {reason}") from error
-            finally:
-                if served not in self.models:
-                    await self._let_go(served)
-        return served
 
     async def unload(self, key: str) -> None:
         """Let a version go when its requests are answered. Raises as `Models.remove`."""
         async with self._changing:
-            await self._part_with(self.models.remove(key))
+            await self._loader.part_with(self.models.remove(key))
 
     async def parted(self) -> None:
         """Returns when those are gone whose engines died."""
@@ -178,11 +174,11 @@ class Service:
 
     async def close(self) -> None:
         """Let the threads go, after the batches that may be running."""
-        self._starting.cancel()
-        self._watching.cancel()
-        await asyncio.wait({self._starting, self._watching})
-        held = {*self.models, *self._loading, *self._leaving}
-        await asyncio.gather(*map(self._let_go, held))
+        tasks = {self._starting, self._watching, *self._parting}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await self._loader.close()
         self._encode_threads.shutdown()
 
     async def _become_ready(self) -> None:
@@ -190,7 +186,7 @@ class Service:
         sources = (self.settings.model, *self.settings.also_serve)
         try:
             for source in sources:
-                await self._add(self._serving(self._settings_for(source)), current=True)
+                await self._loader.add_first(self._settings_for(source))
         except _UNFIT as error:
             self.refusal = self._fault = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, probes must be able to tell it
@@ -218,25 +214,12 @@ class Service:
             died=self._engine_died,
         )
 
-    async def _add(self, served: Served, *, current: bool) -> None:
-        self._loading.add(served)
-        try:
-            await served.load()
-        except GoldenMismatch:
-            self.metrics.note_golden_mismatch()
-            raise
-        self.models.add(served, current=current)
-        self._loading.remove(served)
-        self.metrics.describe(served.model)
-        self.metrics.measure(served.model, served.batch_tokens, served.pace)
-
     async def _revive(self, hung: Served) -> None:
         """Answer what a hung engine holds, and put the same model, loaded again, in its place.
 
         One that is on its way in or out is not missed.
         """
-        self.stuck = True
-        hung.give_up()
+        self._loader.give_up(hung)
         if hung not in self.models:
             return
         self._ready, self._fault = False, "the engine hung; the model is being loaded again"
@@ -244,42 +227,15 @@ class Service:
         if self._revivals == _MOST_HANGS:
             self._give_up(f"the engine hung {_MOST_HANGS} times")
             return
-        if fresh := await self._loaded_again(hung):
-            self.models.replace(hung, fresh)
-            if self.shadow.served is hung:
-                self.shadow.cast(fresh, self.shadow.share)
-            self.metrics.measure(fresh.model, fresh.batch_tokens, fresh.pace)
-            self._ready = True
-
-    async def _loaded_again(self, hung: Served) -> Served | None:
-        """The same version from the same place; None, and the service ends, if there is none."""
-        fresh = self._serving(hung.settings)
         try:
-            async with asyncio.timeout(_LOADING_TIMES * self.settings.engine_timeout_seconds):
-                await fresh.load()
+            await self._loader.replace(hung)
+        except OtherVersion as error:
+            self._give_up(f"the engine hung, and {error}")
         except Exception as error:  # noqa: BLE001 - it is logged, and the process ends over it
             _log.error("not loaded again: %s", type(error).__name__, exc_info=error)
             self._give_up(f"the engine hung and cannot be loaded again: {type(error).__name__}")
-            return None
-        if fresh.key != hung.key:
-            self._give_up(f"{hung.key} hung, and where it was loaded from there is {fresh.key} now")
-            return None
-        return fresh
-
-    async def _part_with(self, served: Served) -> None:
-        """Let go what nobody finds any more, when the requests that have it are answered."""
-        if served is self.shadow.served:
-            self.shadow.cast(None, 0.0)
-        self.metrics.forget(served.model)
-        self._leaving.add(served)
-        await served.unused()
-        await self._let_go(served, grace=self.settings.engine_timeout_seconds)
-        self._leaving.discard(served)
-
-    async def _let_go(self, served: Served, *, grace: float = _ENGINE_GRACE) -> None:
-        self._loading.discard(served)
-        if not await served.close(grace):
-            self.stuck = True
+        else:
+            self._ready = True
 
     def _observe(self, served: Served, report: BatchReport) -> None:
         # Side by side batches end one after the other, so the time between two ends is one's share.
@@ -295,7 +251,7 @@ class Service:
             self._give_up(reason)
         elif served in self.models:
             _log.error("the engine died", extra=with_facts({"model": served.key}))
-            parting = self._part_with(self.models.remove(served.key))
+            parting = self._loader.part_with(self.models.remove(served.key))
             self._parting.add(task := asyncio.create_task(parting))
             task.add_done_callback(self._parting.discard)
 

@@ -5,10 +5,11 @@ import json
 from collections.abc import Sequence
 
 import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codepmp_client import AsyncRewardClient, trl_reward
+from codepmp_client import AsyncRewardClient, NoScore, trl_reward
 from codepmp_client.trl import TrlText
 from tests.client.servers import service
 from tests.service.fakes import CALIBRATION, MAX_TOKENS
@@ -44,6 +45,16 @@ async def test_plain_and_conversational_rows_get_the_raw_score() -> None:
 
 async def test_the_normalised_score_is_there_for_who_asks() -> None:
     assert await rewards(["prompt"], ["abc"], normalized=True) == [CALIBRATION.apply(9.0)]
+
+
+async def test_a_model_without_calibration_is_said_and_not_taken_for_rows_without_a_score() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        results = [{"scores": [scored("abc") | {"index": 0}], "ranking": [0], "best": 0}]
+        return httpx.Response(200, json={"model": "rm", "version": "1", "results": results})
+
+    async with AsyncRewardClient("http://rm", transport=httpx.MockTransport(answer)) as client:
+        with pytest.raises(NoScore, match="no calibration"):
+            await trl_reward(client, normalized=True)(prompts=["prompt"], completions=["abc"])
 
 
 async def test_what_cannot_be_scored_is_none_and_costs_the_others_nothing() -> None:

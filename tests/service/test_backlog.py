@@ -11,12 +11,17 @@ from service.backlog import PRIORITIES, WINDOW, Backlog, Job, Priority
 
 
 def job(
-    text: str, *, priority: Priority = "interactive", at: float = 0.0, deadline: float = math.inf
+    text: str,
+    *,
+    priority: Priority = "interactive",
+    at: float = 0.0,
+    deadline: float = math.inf,
+    held: int = 0,
 ) -> Job:
     """Needs a running event loop, as every future does."""
     ids = tuple(text.encode())
     answer = asyncio.get_running_loop().create_future()
-    return Job(Sequence(ids, (len(ids) - 1,)), priority, answer, at, deadline)
+    return Job(Sequence(ids, (len(ids) - 1,)), priority, answer, at, deadline, held)
 
 
 def backlog(
@@ -56,6 +61,12 @@ async def test_relatives_are_looked_for_among_those_that_waited_longest() -> Non
     assert texts(waiting.take(0)) == ["promptA"]
 
 
+async def test_relatives_are_looked_for_in_no_more_than_two_batches_worth_of_work() -> None:
+    strangers = [job("otherC", held=7), job("thirdD", held=7)]
+    waiting = backlog(job("promptA", held=7), *strangers, job("promptB", held=1))
+    assert texts(waiting.take(0)) == ["promptA"]
+
+
 async def test_an_engine_that_shares_nothing_pays_for_every_prompt() -> None:
     waiting = backlog(job("promptA"), job("promptB"), shares_prefixes=False)
     assert texts(waiting.take(0)) == ["promptA"]
@@ -81,7 +92,8 @@ async def test_bulk_leads_one_batch_when_its_patience_ends_and_then_waits_again(
 
 
 async def test_what_nobody_awaits_is_dropped() -> None:
-    gone, late, wanted = job("gone"), job("late", deadline=1.0), job("wanted")
+    gone, late = job("gone", held=30), job("late", deadline=1.0, held=30)
+    wanted = job("wanted")
     waiting = backlog(gone, late, wanted)
     gone.answer.cancel()
     assert waiting.take(1.0) == [wanted]
@@ -109,7 +121,7 @@ ARRIVALS = st.lists(st.tuples(TEXT, st.sampled_from(PRIORITIES), st.booleans()),
 async def test_every_job_is_taken_once_and_every_batch_takes_what_waited_longest(
     arrivals: list[tuple[str, Priority, bool]], shares_prefixes: bool
 ) -> None:
-    jobs = [job(text, priority=priority) for text, priority, _ in arrivals]
+    jobs = [job(text, priority=priority, held=len(text)) for text, priority, _ in arrivals]
     for entry, (_, _, abandoned) in zip(jobs, arrivals, strict=True):
         if abandoned:
             entry.answer.cancel()

@@ -158,6 +158,19 @@ async def test_one_batch_at_a_time_unless_the_engine_takes_more() -> None:
     assert [report.at_once for report in reports] == [1] * 19
 
 
+async def test_what_comes_between_two_batches_is_time_that_the_engine_had_work() -> None:
+    reports: list[BatchReport] = []
+    async with batching(FakeEngine(), reports) as batcher:
+        jobs = [job("x" * length) for length in (11, 12)]  # each a batch of its own
+        for entry in jobs:
+            entry.queued_at -= 5.0
+            entry.held = 20
+        batcher.submit(jobs)
+    first, second = reports
+    assert first.busy > 5.0 > second.busy >= second.seconds
+    assert [report.drained for report in reports] == [20, 20]
+
+
 async def test_batches_overlap_as_far_as_the_engine_takes_them() -> None:
     engine, reports = GatedEngine(batches_in_flight=2), list[BatchReport]()
     async with batching(engine, reports) as batcher:

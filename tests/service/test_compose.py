@@ -84,6 +84,18 @@ async def test_a_part_that_fails_fails_the_sum_and_names_the_reason() -> None:
     assert first["parts"]["fake-rm@1"]["score"] == 1007.0
 
 
+async def test_a_sum_is_known_before_when_all_its_parts_are() -> None:
+    async with starting(Releases(), model="1", also_serve="other-2") as app:
+        await app.service.started()
+        await app.score("prompt", "a")
+        hits = []
+        for _ in range(2):
+            await app.score("prompt", "a", models={"fake-rm": 1.0, "other": 1.0})
+            metrics = (await app.client.get("/metrics")).text
+            hits.append("reward_cache_hits_total 1.0" in metrics)
+    assert hits == [False, True]
+
+
 async def test_when_one_part_is_refused_no_other_goes_on() -> None:
     """Otherwise its work would be done for nobody, and again for the client's next try."""
     releases = Releases()

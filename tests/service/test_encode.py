@@ -1,7 +1,8 @@
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -9,6 +10,7 @@ from reward_model.chat import Conversation, Message, Unencodable
 from reward_model.encoding import Rendered
 from reward_model.packing import Sequence
 from service.ask import Chat, Ids, ItemScore, Subject
+from service.backlog import PRIORITIES, Priority
 from service.encode import Encoded, EncodePool
 from service.encode_threads import EncodeThreads
 from tests.service.fakes import (
@@ -38,6 +40,21 @@ def threads() -> Iterator[EncodeThreads]:
     threads.shutdown()
 
 
+T = TypeVar("T")
+
+
+class Recording(EncodeThreads):
+    """Notes of every slice of work how it is run."""
+
+    def __init__(self) -> None:
+        super().__init__(1, lambda: False)
+        self.slices: list[tuple[Priority, bool]] = []
+
+    async def run(self, priority: Priority, work: Callable[[], T], *, rests: bool = False) -> T:
+        self.slices.append((priority, rests))
+        return await super().run(priority, work, rests=rests)
+
+
 def chats(*answers: str) -> list[Subject]:
     return [Chat((Message("user", "p"), Message("assistant", answer))) for answer in answers]
 
@@ -49,6 +66,18 @@ async def test_order_is_kept_over_many_chunks(threads: EncodeThreads) -> None:
     assert encoded == [
         Encoded(encode((Message("user", "p"), Message("assistant", answer)))) for answer in answers
     ]
+
+
+@pytest.mark.parametrize(("in_flight", "rests"), [(1, True), (2, False)])
+async def test_bulk_work_is_in_small_slices_that_rest_where_the_engine_needs_the_cores(
+    in_flight: int, rests: bool
+) -> None:
+    threads = Recording()
+    pool = EncodePool(model(FakeEngine(batches_in_flight=in_flight)), threads)
+    for priority in PRIORITIES:
+        await pool.encode(chats(*"sixteen answers:"), priority=priority)
+    threads.shutdown()
+    assert threads.slices == [("interactive", rests), *([("bulk", rests)] * 4)]
 
 
 async def test_one_bad_text_leaves_its_neighbours_alone(

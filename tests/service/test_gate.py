@@ -162,6 +162,13 @@ async def test_so_many_tokens_a_minute(tmp_path: Path) -> None:
     assert 'reward_key_requests_total{key="team-a"} 13.0' in metrics
 
 
+async def test_who_only_wants_the_tokens_is_charged_for_the_work_too(tmp_path: Path) -> None:
+    async with guarded(tmp_path, "tokens_per_minute=1") as (app, _, _):
+        app.client.headers["X-API-Key"] = KEY
+        answers = [await app.client.post("/tokenize", json={"prompt": "abc"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 503]
+
+
 @pytest.mark.parametrize(
     ("limits", "code"), [(["concurrency=1"], "quota_exceeded"), ([], "queue_full")]
 )

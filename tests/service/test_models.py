@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from service.errors import CannotLoad, Conflict, UnknownModel
+from service.errors import CannotLoad, Conflict, NotReady, UnknownModel
 from tests.service.fakes import Running, starting
 from tests.service.versions import Releases
 
@@ -69,6 +69,12 @@ async def test_a_swap_under_load_loses_no_request_and_mixes_no_versions() -> Non
     assert all(by_client == sorted(by_client) for by_client in seen), "none goes back to the old"
     assert f'reward_items_total{{outcome="ok"}} {len(versions) + 4}.0' in metrics
     assert 'version="1"' not in metrics
+
+
+async def test_nothing_is_loaded_beside_what_is_not_there_yet() -> None:
+    async with starting(Releases(), model="1") as app:
+        with pytest.raises(NotReady):
+            await app.service.load("2", None, current=True)
 
 
 async def test_a_load_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ import pytest
 from reward_model.chat import Message
 from reward_model.packing import Sequence, new_tokens
 from service.admission import Admission
-from service.ask import Ask, Input, ItemScore, rank
+from service.ask import Ask, Ids, Input, ItemScore, rank
 from service.backlog import Backlog
 from service.batcher import Batcher
 from service.encode import EncodePool
@@ -66,6 +66,13 @@ async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
         ItemScore(tokens=int(score), raw=score, normalized=CALIBRATION.apply(score))
         for score in raw
     ]
+
+
+async def test_the_queue_s_limit_holds_for_who_only_wants_the_tokens() -> None:
+    async with scoring(FakeEngine(), max_items=1) as house:
+        with house.admission.admit("interactive", 1, 1, Pace()), pytest.raises(QueueFull):
+            await house.scorer.encode(Ids((1, 2)))
+        assert await house.scorer.encode(Ids((1, 2))) == (1, 2)
 
 
 async def test_what_was_scored_before_is_not_computed_again() -> None:
