@@ -18,7 +18,7 @@ def worthless(name: str, nodes: int, least: int, counts: Counter[str]) -> bool:
     """Stubs, boiler-plate and one-liners teach nothing about right and wrong; each is counted.
 
     Args:
-        nodes: of its body's syntax tree.
+        nodes: of its body's syntax tree, or `least` where there are more.
         least: nodes of a body that says something, which is a matter of the parser.
     """
     if name.startswith("__"):

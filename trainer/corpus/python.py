@@ -4,6 +4,7 @@ import ast
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from trainer.corpus.piece import Piece, worthless
 
@@ -30,8 +31,9 @@ def _piece(function: ast.FunctionDef, counts: Counter[str]) -> Piece | None:
     if docstring:
         function.body = function.body[1:]
     function.decorator_list = []
-    nodes = sum(1 for statement in function.body for _ in ast.walk(statement))
-    if worthless(function.name, nodes, _LEAST_NODES, counts):
+    nodes = (node for statement in function.body for node in ast.walk(statement))
+    enough = sum(1 for _ in islice(nodes, _LEAST_NODES))  # walking all of them would cost a fifth
+    if worthless(function.name, enough, _LEAST_NODES, counts):
         return None
     try:
         head = f"{function.name}({ast.unparse(function.args)})"
