@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import aiohttp
 
 from benchmarks.mix import Pool, make_pool
 from benchmarks.overload_page import Fairness, Outcomes, Overloaded, judge, plot, tell
@@ -45,7 +45,7 @@ class Asker:
         deadline: seconds; None waits as long as it takes.
     """
 
-    http: httpx.AsyncClient
+    http: aiohttp.ClientSession
     pool: Pool
     outcomes: Outcomes
     deadline: float | None
@@ -64,14 +64,19 @@ class Asker:
             body["timeout_ms"] = int(1000 * self.deadline)
         self.outcomes.sent += 1
         sent = time.perf_counter()
-        try:
-            answer = await self.http.post("/v1/score", json=body)
-        except httpx.HTTPError as error:
-            self.outcomes.enter(type(error).__name__, time.perf_counter() - sent)
-            return
-        self.outcomes.enter(str(answer.status_code), time.perf_counter() - sent)
-        if answer.status_code == httpx.codes.OK:
+        outcome = await self.post(body)
+        self.outcomes.enter(outcome, time.perf_counter() - sent)
+        if outcome == "200":
             self.outcomes.scored += candidates
+
+    async def post(self, body: dict[str, object]) -> str:
+        """The status of the answer, once it is read whole; or why there is none."""
+        try:
+            async with self.http.post("/v1/score", json=body) as answer:
+                await answer.read()
+                return str(answer.status)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return type(error).__name__
 
 
 async def peak(asker: Asker) -> float:
@@ -109,20 +114,21 @@ async def people(asker: Asker) -> None:
         await asyncio.sleep(0.05)
 
 
-async def flood(asker: Asker) -> list[asyncio.Task[httpx.Response]]:
+async def flood(asker: Asker) -> list[asyncio.Task[str]]:
     """Ten thousand bulk candidates that wait."""
     bodies = [asker.body(1000, "bulk") for _ in range(_FLOOD // 1000)]
-    post = asker.http.post
-    return [asyncio.create_task(post("/v1/score", json=body, timeout=900)) for body in bodies]
+    return [asyncio.create_task(asker.post(body)) for body in bodies]
 
 
-def client(url: str, patience: float) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx.AsyncClient(base_url=url, timeout=patience, limits=limits, trust_env=False)
+def client(url: str) -> aiohttp.ClientSession:
+    """Takes a sixth of the time that httpx does, which the server has on the same machine."""
+    limits = aiohttp.TCPConnector(limit=0)
+    patience = aiohttp.ClientTimeout(total=_PATIENCE)
+    return aiohttp.ClientSession(url, connector=limits, timeout=patience)
 
 
 async def measure_overload(server: Running, pool: Pool, options: argparse.Namespace) -> Overloaded:
-    async with client(server.url, _PATIENCE) as http:
+    async with client(server.url) as http:
         calm = Asker(http, pool, Outcomes(), None)
         most = await peak(calm)
         asker = Asker(http, pool, Outcomes(), options.deadline, calm.serial)
@@ -134,7 +140,7 @@ async def measure_overload(server: Running, pool: Pool, options: argparse.Namesp
 
 
 async def measure_fairness(server: Running, pool: Pool, deadline: float) -> tuple[Outcomes, ...]:
-    async with client(server.url, _PATIENCE) as http:
+    async with client(server.url) as http:
         alone = Asker(http, pool, Outcomes(), deadline, itertools.count(10**6))
         await people(alone)
         beside = Asker(http, pool, Outcomes(), deadline, alone.serial)
