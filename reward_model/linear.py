@@ -3,6 +3,9 @@
 torch multiplies float32 matrices with MKL, which lays the weights out anew in every call and is
 tuned for one maker's processors. oneDNN comes with torch, too, and can do to a product, while it
 is in the cache, what often follows: an activation, or its sum or product with another matrix.
+
+For every number of rows oneDNN compiles a product of its own, which takes milliseconds and memory
+that does not come back. So rows are filled up to one of a few numbers.
 """
 
 import time
@@ -14,6 +17,9 @@ from torch import Tensor, nn
 
 _ROWS = 512
 """Tokens of the trial product, for which weights are laid out."""
+
+_LEAST_STEP, _STEPS = 16, 16
+"""Rows come in multiples of the one, and of more where there were more than so many to an octave."""
 
 _TURNS = 5
 
@@ -42,23 +48,36 @@ class PackedLinear(nn.Module):
         return self._product(rows, "none")
 
     def silu(self, rows: Tensor) -> Tensor:
-        """SiLU of the product."""
+        """SiLU of the product. Rows are of any shape [.., width]; those of `combined` are flat."""
         return self._product(rows, "swish")
 
     def combined(self, rows: Tensor, operation: Operation, other: Tensor) -> Tensor:
         """The product plus or times another matrix of its shape."""
         product = torch.ops.mkldnn._linear_pointwise.binary(
-            rows, other, self.weight, self.bias, operation
+            _filled(rows), _filled(other), self.weight, self.bias, operation
         )
         assert isinstance(product, Tensor)
-        return product
+        return product[: len(rows)]
 
     def _product(self, rows: Tensor, activation: str) -> Tensor:
+        flat = rows.flatten(0, -2)
         product = torch.ops.mkldnn._linear_pointwise(
-            rows, self.weight, self.bias, activation, [], None
+            _filled(flat), self.weight, self.bias, activation, [], None
         )
         assert isinstance(product, Tensor)
-        return product
+        return product[: len(flat)].view(*rows.shape[:-1], product.shape[-1])
+
+
+def compiled_rows(rows: int) -> int:
+    """So many rows or a few more, of which there are products: at most a sixteenth more, or 15."""
+    step = max(_LEAST_STEP, (1 << (rows - 1).bit_length()) // (2 * _STEPS))
+    return -(-rows // step) * step
+
+
+def _filled(rows: Tensor) -> Tensor:
+    """[N, width] -> [M, width], where M rows are compiled for."""
+    fill = compiled_rows(len(rows)) - len(rows)
+    return nn.functional.pad(rows, (0, 0, 0, fill)) if fill else rows
 
 
 def runs_on_onednn(parameter: Tensor) -> bool:

@@ -16,8 +16,8 @@ from reward_model.attention import IMPLEMENTATION, Tree, grow
 from reward_model.checkpoint import backbone_dtype, load_model, load_tokenizer
 from reward_model.encoders import EncoderForward, is_encoder
 from reward_model.fused import fuse_layers
-from reward_model.linear import pack_linears
-from reward_model.packing import Packed, Sequence, pack
+from reward_model.linear import compiled_rows, pack_linears
+from reward_model.packing import Packed, Sequence, filled, pack
 from reward_model.positions import longest_text
 from reward_model.release import Release
 from reward_model.selfcheck import Scores, disagreement
@@ -68,8 +68,7 @@ class RewardNetwork:
         self.reads_steps = self._encoder is None
         self.shares_prefixes = not (self._encoder or self.fallback_reason)
         self.fuses_layers = self.shares_prefixes and self._fuse()
-        if not self.fuses_layers:
-            pack_linears(model.base_model)
+        self._compiles = self.fuses_layers or pack_linears(model.base_model)
         if self.fallback_reason:
             _log.warning("a slower forward, no prefix is shared: %s", self.fallback_reason)
 
@@ -93,7 +92,10 @@ class RewardNetwork:
 
     def prepare(self, batch: list[Sequence]) -> Prepared:
         """What the model is not needed for; any thread may do it while a batch is computed."""
-        return pack(batch) if self.shares_prefixes else batch
+        if not self.shares_prefixes:
+            return batch
+        packed = pack(batch)
+        return filled(packed, compiled_rows(len(packed.ids))) if self._compiles else packed
 
     @torch.inference_mode()
     def compute(self, prepared: Prepared) -> Scores:

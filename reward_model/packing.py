@@ -77,6 +77,25 @@ def pack(batch: list[Sequence]) -> Packed:
     return packed
 
 
+def filled(packed: Packed, length: int) -> Packed:
+    """The same with fillers at the end, `length` tokens in all: one more text, which nobody reads.
+
+    All of them have the first position: there is no model that is too short for it.
+    """
+    real = len(packed.ids)
+    fill = length - real
+    assert fill >= 0, "what is packed is never cut"
+    if not fill:
+        return packed
+    return Packed(
+        packed.ids + [0] * fill,
+        packed.positions + [0] * fill,
+        packed.subtree_end + [length] * fill,
+        [*packed.segments, Segment(real, length, ())],
+        packed.reads,
+    )
+
+
 def shared_prefix(left: tuple[int, ...], right: tuple[int, ...]) -> int:
     """Length of the longest common prefix; bisects, so that the comparing runs at C speed."""
     low, high = 0, min(len(left), len(right))

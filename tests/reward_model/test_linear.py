@@ -2,10 +2,12 @@ from itertools import count
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from reward_model import linear
-from reward_model.linear import PackedLinear, pack_linears
+from reward_model.linear import PackedLinear, compiled_rows, pack_linears
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
@@ -59,3 +61,14 @@ def test_other_types_stay_as_they_are() -> None:
     assert not pack_linears(nn.Linear(8, 8, dtype=torch.bfloat16))
     assert not pack_linears(nn.Sequential(nn.Linear(8, 8, dtype=torch.bfloat16)))
     assert not pack_linears(nn.Embedding(8, 8))
+
+
+@given(st.integers(1, 100_000))
+def test_a_number_of_rows_is_filled_up_a_little(rows: int) -> None:
+    compiled = compiled_rows(rows)
+    assert rows <= compiled <= max(rows + 15, rows * 17 / 16)
+    assert compiled_rows(compiled) == compiled
+
+
+def test_few_numbers_of_rows_are_compiled_for() -> None:
+    assert len({compiled_rows(rows) for rows in range(1, 4097)}) == 80

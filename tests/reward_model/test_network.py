@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
+from reward_model.linear import compiled_rows
 from reward_model.network import RewardNetwork
-from reward_model.packing import Sequence
+from reward_model.packing import Packed, Sequence
 from reward_model.release import ReleaseError, open_release
 from tests.checkpoints import make_checkpoint
 
@@ -55,6 +56,14 @@ def test_every_read_position_is_the_score_of_the_prefix(network: RewardNetwork) 
     (scores,) = network.score([Sequence(text, (3, 17, 32))])
     prefixes = network.score(last(text[:4], text[:18], text))
     assert scores == pytest.approx([score for (score,) in prefixes], abs=1e-5)
+
+
+def test_batches_of_nearly_the_same_size_are_computed_at_one_size(network: RewardNetwork) -> None:
+    assert network.fuses_layers, "this torch has oneDNN"
+    for tokens in (1, 15, 17, 130):
+        prepared = network.prepare(last(tuple(range(tokens))))
+        assert isinstance(prepared, Packed)
+        assert len(prepared.ids) == compiled_rows(tokens)
 
 
 def test_an_unpacked_architecture_falls_back_and_says_so(tmp_path: Path) -> None:

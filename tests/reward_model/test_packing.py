@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_model.packing import Sequence, new_tokens, pack, shared_prefix
+from reward_model.packing import Sequence, filled, new_tokens, pack, shared_prefix
 
 ids = st.lists(st.integers(0, 3), min_size=1, max_size=8).map(tuple)
 batches = st.lists(ids, min_size=1, max_size=8).map(
@@ -59,3 +59,17 @@ def test_shared_prefix_is_the_longest(left: tuple[int, ...], right: tuple[int, .
 def test_a_repeated_text_costs_nothing() -> None:
     text = Sequence((5, 6, 7), (2,))
     assert new_tokens([text, text, text]) == [3, 0, 0]
+
+
+@given(batches, st.integers(0, 9))
+def test_fillers_are_a_text_of_their_own(batch: list[Sequence], fill: int) -> None:
+    packed = pack(batch)
+    real = len(packed.ids)
+    longer = filled(packed, real + fill)
+    assert len(longer.ids) == len(longer.positions) == len(longer.subtree_end) == real + fill
+    assert longer.subtree_end[:real] == packed.subtree_end
+    assert longer.reads == packed.reads
+    fillers = [segment for segment in longer.segments if segment not in packed.segments]
+    assert [(each.start, each.end, each.past) for each in fillers] == (
+        [(real, real + fill, ())] if fill else []
+    )
