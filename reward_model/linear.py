@@ -19,7 +19,7 @@ _ROWS = 512
 """Tokens of the trial product, for which weights are laid out."""
 
 _LEAST_STEP, _STEPS = 16, 16
-"""Rows come in multiples of the one, and of more where there were more than so many to an octave."""
+"""Rows come in multiples of the one, and of more where an octave would hold more than so many."""
 
 _TURNS = 5
 
