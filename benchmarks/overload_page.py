@@ -32,13 +32,19 @@ class Overloaded:
     """Candidates a second at the peak, and those scored in time beyond it.
 
     Attributes:
+        before, after: the peak, measured twice.
         client: seconds of a core that the client took in one second of the overload.
     """
 
-    peak: float
+    before: float
+    after: float
     goodput: float
     client: float
     outcomes: Outcomes
+
+    @property
+    def peak(self) -> float:
+        return (self.before + self.after) / 2
 
     @property
     def ended(self) -> Counter[str]:
@@ -76,7 +82,7 @@ def tell(page: Page, found: Overloaded, fair: Fairness) -> None:
         f"The same beside a flood of bulk candidates that wait: p50 {1000 * fair.beside:.0f} ms."
     )
     page.facts |= asdict(fair) | {
-        "peak": found.peak,
+        "peak": (found.before, found.after),
         "goodput": found.goodput,
         "client_cores": found.client,
         "outcomes": found.ended,
