@@ -20,23 +20,30 @@ ARG TORCH_PIP_ARGS=
 # Apart, because it is the largest layer and seldom changes.
 RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
 RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[otel,fetch,s3]" \
-    && /opt/venv/bin/pip uninstall --yes codepmp \
-    && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
-# What only a compiler, an installer or torch's own tests would read.
+    && /opt/venv/bin/pip uninstall --yes codepmp
+# What only a compiler, an installer or torch's own tests would read; the bill is of what is left.
 RUN cd /opt/venv/lib/python3*/site-packages \
     && rm -rf torch/test torch/include torch/share torch/bin/*test* torch/bin/protoc* \
               pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth \
-    && rm -f /opt/venv/bin/pip*
+    && rm -f /opt/venv/bin/pip* \
+    && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 
 FROM dependencies AS vllm-build
 RUN /opt/venv/bin/pip install -c constraints-vllm.txt setuptools torch
 RUN /opt/venv/bin/pip install -c constraints-vllm.txt --no-build-isolation ".[otel,fetch]" vllm \
-    && /opt/venv/bin/pip uninstall --yes codepmp \
+    && /opt/venv/bin/pip uninstall --yes codepmp
+# setuptools stays: what compiles kernels at run time may want it.
+RUN rm -rf /opt/venv/bin/pip* /opt/venv/lib/python3*/site-packages/pip /opt/venv/lib/python3*/site-packages/pip-* \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 
 FROM ${BASE} AS runtime
 RUN command -v tini || (apt-get update && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/*)
+# Installers are for builds; a base that has them loses them here.
+RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
+           /usr/lib/python3/dist-packages/pip* /usr/lib/python3/dist-packages/setuptools* \
+           /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/site-packages/setuptools* \
+           /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip
 WORKDIR /app
 COPY reward_model reward_model
 COPY service service

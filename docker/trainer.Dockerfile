@@ -16,15 +16,20 @@ FROM dependencies AS build
 ARG TORCH_PIP_ARGS=
 RUN /opt/venv/bin/pip install -c constraints.txt ${TORCH_PIP_ARGS} setuptools torch
 RUN /opt/venv/bin/pip install -c constraints.txt --no-build-isolation ".[trainer,ray]" \
-    && /opt/venv/bin/pip uninstall --yes codepmp \
-    && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
+    && /opt/venv/bin/pip uninstall --yes codepmp
 RUN cd /opt/venv/lib/python3*/site-packages \
     && rm -rf torch/test pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth \
-    && rm -f /opt/venv/bin/pip*
+    && rm -f /opt/venv/bin/pip* \
+    && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 
 FROM ${BASE} AS trainer
 RUN command -v tini || (apt-get update && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/*)
+# Installers are for builds; a base that has them loses them here.
+RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
+           /usr/lib/python3/dist-packages/pip* /usr/lib/python3/dist-packages/setuptools* \
+           /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/site-packages/setuptools* \
+           /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip
 WORKDIR /app
 COPY reward_model reward_model
 COPY trainer trainer
