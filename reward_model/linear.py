@@ -60,7 +60,7 @@ class PackedLinear(nn.Module):
         return product[: len(rows)]
 
     def _product(self, rows: Tensor, activation: str) -> Tensor:
-        flat = rows.flatten(0, -2)
+        flat = rows.reshape(-1, rows.shape[-1])
         product = torch.ops.mkldnn._linear_pointwise(
             _filled(flat), self.weight, self.bias, activation, [], None
         )

@@ -16,7 +16,7 @@ needs_onednn = pytest.mark.skipif(
 
 @needs_onednn
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("shape", [(1, 48), (3, 48), (1, 700, 48)])
+@pytest.mark.parametrize("shape", [(48,), (0, 48), (1, 48), (3, 48), (1, 700, 48)])
 def test_the_product_is_that_of_the_usual_layer(bias: bool, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     usual, rows = nn.Linear(48, 80, bias=bias), torch.randn(shape)
