@@ -1,6 +1,6 @@
 # The scoring service, as targets cpu, cuda and vllm. See docs/containers.md.
 #
-#   docker build -f docker/service.Dockerfile --target cpu --build-arg TORCH_PIP_ARGS="--index-url URL" -t codepmp-service .
+#   docker build -f docker/service.Dockerfile --target cpu --build-arg TORCH_PIP_ARGS="--extra-index-url URL" -t codepmp-service .
 #
 # BASE            an image of Debian with Python 3.11 or newer and venv; any mirror's.
 # TORCH_PIP_ARGS  where torch comes from. PyPI has CUDA builds: for the cpu target, name PyTorch's own index of CPU builds.
@@ -10,7 +10,7 @@ ARG BASE=python:3.11-slim
 FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom
+RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom==7.5.0
 COPY pyproject.toml constraints.txt constraints-vllm.txt LICENSE README.md ./
 # Dependencies come before sources, so that a change of ours downloads nothing again.
 RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
@@ -69,8 +69,9 @@ LABEL org.opencontainers.image.title="codepmp-service" \
 
 FROM runtime AS cuda
 USER 0
-# Triton compiles the launcher of each kernel where it runs: the one target that needs a compiler.
+# Triton compiles the launcher of each kernel where it runs, against Python's headers; vLLM does so, too.
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
+      $([ -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ] || echo python3-dev) \
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 COPY --from=torch-build /opt/venv /opt/venv
@@ -79,6 +80,7 @@ ENV REWARD_DEVICE=cuda TRITON_CACHE_DIR=/tmp/triton
 FROM runtime AS vllm
 USER 0
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ libc6-dev \
+      $([ -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ] || echo python3-dev) \
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 COPY --from=vllm-build /opt/venv /opt/venv

@@ -8,7 +8,7 @@ ARG BASE=python:3.11-slim
 FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom
+RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom==7.5.0
 COPY pyproject.toml constraints.txt constraints-vllm.txt LICENSE README.md ./
 RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
 
@@ -23,8 +23,10 @@ RUN cd /opt/venv/lib/python3*/site-packages \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 
 FROM ${BASE} AS trainer
-RUN command -v tini || (apt-get update && apt-get install --yes --no-install-recommends tini \
-    && rm -rf /var/lib/apt/lists/*)
+# Triton compiles the launcher of each kernel where it runs, against Python's headers; KubeRay's probes call wget.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev tini wget \
+      $([ -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ] || echo python3-dev) \
+    && rm -rf /var/lib/apt/lists/*
 # Installers are for builds; a base that has them loses them here.
 RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
            /usr/lib/python3/dist-packages/pip* /usr/lib/python3/dist-packages/setuptools* \
@@ -37,7 +39,7 @@ COPY runs runs
 RUN python3 -m compileall -q reward_model trainer
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
-    OMP_WAIT_POLICY=PASSIVE MPLCONFIGDIR=/tmp/matplotlib
+    OMP_WAIT_POLICY=PASSIVE MPLCONFIGDIR=/tmp/matplotlib TRITON_CACHE_DIR=/tmp/triton TORCHINDUCTOR_CACHE_DIR=/tmp/inductor
 USER 10001:10001
 VOLUME ["/training"]
 STOPSIGNAL SIGTERM

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.containers import TRAINER, missing, run_trainer
+from tests.docker.containers import RESTRICTED, TRAINER, missing, podman, run_trainer
 
 pytestmark = pytest.mark.skipif(missing(TRAINER), reason="made and tested by scripts/test-image")
 
@@ -15,3 +15,18 @@ def test_it_runs_the_first_stage_of_the_tiny_recipe(tmp_path: Path) -> None:
     run_trainer(tmp_path, "corpus", *which)
     assert (tmp_path / "corpus" / "manifest.json").is_file()
     assert (tmp_path / "corpus" / "snippets-00000.jsonl").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sh", "-c", "command -v gcc wget"),
+        ("python", "-c", "import sysconfig; open(sysconfig.get_paths()['include'] + '/Python.h')"),
+        ("python", "-c", "import ray.dashboard.optional_deps"),
+    ],
+    ids=["tools", "headers", "Ray's job API"],
+)
+def test_kernels_can_be_compiled_and_ray_can_be_asked_for_jobs(command: tuple[str, ...]) -> None:
+    """None of which the first stages need."""
+    program, *arguments = command
+    podman("run", "--rm", *RESTRICTED, f"--entrypoint={program}", TRAINER, *arguments)

@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 from tests.k8s.rendering import (
+    ROOT,
     TRAINING,
     at,
     containers,
@@ -95,3 +96,9 @@ def test_synthesis_asks_through_the_cluster_with_all_its_workers() -> None:
     )
     workers = integer_at(group, "replicas")
     assert recipe["describe"].config.ask.engine == EngineConfig("ray", workers, "auto")
+
+
+def test_ray_is_of_the_version_that_the_image_has() -> None:
+    rayjob = one_of_kind(rendered("training/synthesis"), "RayJob")
+    version = text_at(rayjob, "spec", "rayClusterSpec", "rayVersion")
+    assert f"ray=={version}" in (ROOT / "constraints.txt").read_text().splitlines()
