@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainer.files import Found
 from trainer.stage import StageError
+from trainer.streamed import streamed
 
 _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
 
@@ -25,16 +26,8 @@ class Dataset:
     revision: str | None = None
 
     def read(self) -> Iterator[Found]:
-        # Its import takes seconds, and few sources need it.
-        from datasets import load_dataset
-
-        try:
-            rows = load_dataset(
-                self.path, self.subset, split=self.split, revision=self.revision, streaming=True
-            )
-            yield from enumerate(rows, start=1)
-        except (OSError, ValueError) as error:
-            raise StageError(f"the data set {self.path} cannot be read: {error}") from error
+        rows = streamed(self.path, self.subset, split=self.split, revision=self.revision)
+        yield from enumerate(rows, start=1)
 
 
 def files_of(path: Path) -> list[Path]:

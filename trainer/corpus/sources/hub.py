@@ -4,14 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from trainer.corpus.sources.places import absolute
 from trainer.corpus.sources.source import Columns, SourceFile
-from trainer.stage import StageError
-
-if TYPE_CHECKING:
-    from datasets import IterableDataset
+from trainer.streamed import streamed
 
 
 @dataclass(frozen=True)
@@ -39,24 +36,14 @@ class DatasetSource:
     kind: Literal["dataset"] = "dataset"
 
     def files(self, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
-        rows = self._open(work)
-        if self.most_rows is not None:
-            rows = rows.take(self.most_rows)
-        return self.columns.files(rows, self.name, self.licence, counts)
-
-    def _open(self, work: Path) -> "IterableDataset":
-        from datasets import load_dataset  # takes a second, and few runs need it
-
         files = [absolute(place, work) for place in self.data_files] or None
-        try:
-            return load_dataset(
-                self.name,
-                self.subset,
-                data_dir=self.data_dir,
-                data_files=files,
-                split=self.split,
-                revision=self.revision,
-                streaming=True,
-            )
-        except (OSError, ValueError) as error:  # not there, no such subset or split, no access
-            raise StageError(f"dataset {self.name} cannot be opened: {error}") from error
+        rows = streamed(
+            self.name,
+            self.subset,
+            split=self.split,
+            revision=self.revision,
+            data_dir=self.data_dir,
+            data_files=files,
+            most=self.most_rows,
+        )
+        return self.columns.files(rows, self.name, self.licence, counts)
