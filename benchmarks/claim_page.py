@@ -12,6 +12,7 @@ from benchmarks.claim_run import EPOCHS, LEARNING_RATE, Run
 from benchmarks.claim_tasks import Task
 from benchmarks.page import Cell, Page
 from benchmarks.ranking import Estimate
+from trainer.pairs.accuracy import longer_is_chosen
 from trainer.stage import read_manifest
 
 BASE, PRETRAINED = "warmup", "pretrain"
@@ -87,14 +88,9 @@ def _size(task: Task) -> str:
     rows = [row for problem in task.train for row in problem]
     most = sum(len(row.rejected) for row in rows)
     tested = sum(len(row.rejected) for row in task.test)
-    longest = [
-        float(len(row.chosen) > len(rival.text)) + 0.5 * (len(row.chosen) == len(rival.text))
-        for row in task.test
-        for rival in row.rejected
-    ]
     return (
         f"{most} pairs of {len(task.train)} problems to finetune on, tested on {tested} pairs of "
-        f"others, on which the longer answer is right {np.mean(longest):.3f} of the time"
+        f"others, on which the longer answer is right {longer_is_chosen(task.test):.3f} of the time"
     )
 
 

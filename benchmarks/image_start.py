@@ -18,20 +18,21 @@ from benchmarks.page import Page, add_output_options, verdict
 from benchmarks.processes import Launch, running
 
 _MOST_SECONDS = 10.0
-_RESTRICTED = (
+RESTRICTED = (
     "--read-only",
     "--tmpfs=/tmp",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges",
     "--network=host",
-    "--env=REWARD_HOST=127.0.0.1",
 )
+"""As a restricted pod runs, on this host's ports."""
+_ALONE = "--env=REWARD_HOST=127.0.0.1"
 _BODY = {"inputs": [{"prompt": "add two numbers", "candidates": ["def add(a, b): ..."]}]}
 
 
 def launch(image: str) -> Launch:
     """The port is an option of the service, which is the image's entry point."""
-    return Launch(("podman", "run", "--rm", *_RESTRICTED, image), ready="/readyz")
+    return Launch(("podman", "run", "--rm", *RESTRICTED, _ALONE, image), ready="/readyz")
 
 
 def start(image: str) -> float:

@@ -108,7 +108,9 @@ class Replicas:
                     process.send_signal(signal.SIGTERM)
                 if due == self.delay:
                     self.proxy.remove(slot)
-            self.journal.exits.append(process.wait(_EXIT_SECONDS) or 0)
+            code = process.wait(_EXIT_SECONDS)
+            assert code is not None, "somebody else waited for it: how it ended is not known"
+            self.journal.exits.append(code)
         self.journal.note("is gone")
 
     def close(self) -> None:

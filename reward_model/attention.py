@@ -20,7 +20,7 @@ from transformers import AttentionInterface
 
 from reward_model.branches import NONE, Branches, attend_by_branch
 from reward_model.flex import block_mask, capping, flex_kernel
-from reward_model.packing import Packed, Segment
+from reward_model.packing import Packed, Segment, filled
 
 IMPLEMENTATION = "packed_tree"
 """Name to give to `set_attn_implementation`."""
@@ -203,14 +203,10 @@ def _attend_flex(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How
 
 
 def _grow_bucketed(packed: Packed, device: torch.device) -> Tree:
-    """Fillers at the end see only themselves, and nothing before them sees them."""
-    real = len(packed.ids)
-    fill = -real % BUCKET
-    ends = packed.subtree_end + list(range(real + 1, real + fill + 1))
-    ids, positions = packed.ids + [0] * fill, packed.positions + [0] * fill
-    ends_T = torch.tensor(ends, device=device)
-    flat_ids, flat_positions = _row(ids, device), _row(positions, device)
-    return Tree(flat_ids, flat_positions, [], [], [], _reads(packed, device), NONE, ends_T)
+    whole = filled(packed, -(-len(packed.ids) // BUCKET) * BUCKET)
+    ends_T = torch.tensor(whole.subtree_end, device=device)
+    ids, positions = _row(whole.ids, device), _row(whole.positions, device)
+    return Tree(ids, positions, [], [], [], _reads(whole, device), NONE, ends_T)
 
 
 def _reads(packed: Packed, device: torch.device) -> Tensor:

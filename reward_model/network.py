@@ -68,7 +68,7 @@ class RewardNetwork:
         self.reads_steps = self._encoder is None
         self.shares_prefixes = not (self._encoder or self.fallback_reason)
         self.fuses_layers = self.shares_prefixes and self._fuse()
-        self._compiles = self.fuses_layers or pack_linears(model.base_model)
+        self._fills_up = self.fuses_layers or pack_linears(model.base_model)
         if self.fallback_reason:
             _log.warning("a slower forward, no prefix is shared: %s", self.fallback_reason)
 
@@ -95,7 +95,7 @@ class RewardNetwork:
         if not self.shares_prefixes:
             return batch
         packed = pack(batch)
-        return filled(packed, compiled_rows(len(packed.ids))) if self._compiles else packed
+        return filled(packed, compiled_rows(len(packed.ids))) if self._fills_up else packed
 
     @torch.inference_mode()
     def compute(self, prepared: Prepared) -> Scores:

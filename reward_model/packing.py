@@ -78,9 +78,11 @@ def pack(batch: list[Sequence]) -> Packed:
 
 
 def filled(packed: Packed, length: int) -> Packed:
-    """The same with fillers at the end, `length` tokens in all: one more text, which nobody reads.
+    """The same with fillers at the end, `length` tokens in all, which nobody reads.
 
-    All of them have the first position: there is no model that is too short for it.
+    They see no text and no text sees them. By their subtrees each is alone, which a block mask
+    skips best; they are one segment, which is one call. All of them have the first position: there
+    is no model that is too short for it.
     """
     real = len(packed.ids)
     fill = length - real
@@ -90,7 +92,7 @@ def filled(packed: Packed, length: int) -> Packed:
     return Packed(
         packed.ids + [0] * fill,
         packed.positions + [0] * fill,
-        packed.subtree_end + [length] * fill,
+        packed.subtree_end + list(range(real + 1, length + 1)),
         [*packed.segments, Segment(real, length, ())],
         packed.reads,
     )

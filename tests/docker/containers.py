@@ -12,16 +12,10 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.image_start import RESTRICTED
 from benchmarks.processes import free_port
 
 SERVICE, TRAINER = "codepmp-service:test", "codepmp-trainer:test"
-RESTRICTED = (
-    "--read-only",
-    "--tmpfs=/tmp",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--network=host",
-)
 BODY = {
     "inputs": [
         {
@@ -43,7 +37,6 @@ class Running:
 
     name: str
     url: str
-    ready_after: float
 
 
 def podman(*arguments: str, timeout: float = 300) -> str:
@@ -79,7 +72,6 @@ def service(*options: str) -> Iterator[Running]:
     """A ready service on a free port of this host; removed in the end, whatever became of it."""
     port = free_port()
     name = f"codepmp-test-{port}"
-    started = time.monotonic()
     podman(
         "run",
         "--detach",
@@ -92,7 +84,7 @@ def service(*options: str) -> Iterator[Running]:
     try:
         url = f"http://127.0.0.1:{port}"
         await_ready(name, url)
-        yield Running(name, url, time.monotonic() - started)
+        yield Running(name, url)
     finally:
         podman("rm", "--force", "--time=1", name)
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.containers import RESTRICTED, TRAINER, missing, podman, run_trainer
+from benchmarks.image_start import RESTRICTED
+from tests.docker.containers import TRAINER, missing, podman, run_trainer
 
 pytestmark = pytest.mark.skipif(missing(TRAINER), reason="made and tested by scripts/test-image")
 

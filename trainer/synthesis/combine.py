@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trainer.lineage import lineage
-from trainer.pairs.accuracy import accuracy
+from trainer.pairs.accuracy import longer_is_chosen
 from trainer.pairs.row import SPLITS, Candidate, Pairs, write_pairs
 from trainer.pairs.split import split_of
 from trainer.stage import writing_stage
@@ -57,12 +57,6 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
         draft.facts["longer_is_chosen"] = {
             split: longer_is_chosen(rows) for split, rows in by_split.items()
         }
-
-
-def longer_is_chosen(rows: list[Pairs]) -> float | None:
-    """Share of pairs in which it is, ties half: the accuracy of length alone."""
-    gaps = [float(len(row.chosen) - len(rival.text)) for row in rows for rival in row.rejected]
-    return accuracy(gaps) if gaps else None
 
 
 def paired(

@@ -12,7 +12,7 @@ from trainer.pairs.row import SPLITS, Candidate, Pairs, read_pairs
 from trainer.pairs.split import split_of
 from trainer.stage import StageError, read_manifest
 from trainer.synthesis import combine, describe, respond
-from trainer.synthesis.combine import LlmPairsConfig, longer_is_chosen, paired
+from trainer.synthesis.combine import LlmPairsConfig, paired
 from trainer.synthesis.describe import DescribeConfig, Description
 from trainer.synthesis.filters import Limits
 from trainer.synthesis.respond import RespondConfig, Response, read_responses
@@ -85,14 +85,6 @@ def test_every_response_ends_in_one_count_and_every_pair_differs(
 
 
 SIDES = ("strong: ", "weak: ")
-
-
-def test_length_alone_gets_what_it_gets() -> None:
-    def row(chosen: str, *rejected: str) -> Pairs:
-        return Pairs("", "", "", chosen, tuple(Candidate("weak", text) for text in rejected))
-
-    assert longer_is_chosen([row("abc", "a", "abcd"), row("ab", "cd", "")]) == 2.5 / 4
-    assert longer_is_chosen([]) is None
 
 
 def answering(prompt: str, seed: int | None) -> str:
