@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from benchmarks.processes import free_port
-from tests.docker.containers import BODY, SERVICE, await_ready, missing, podman
+from tests.docker.containers import BODY, SERVICE, await_ready, of_service, podman
 from tests.k8s.rendering import Object, items_at, of_kind, one_of_kind, rendered, settings_of, tool
 from tests.k8s.scraping import absent_metrics, empty_panels, scraping
 
-pytestmark = pytest.mark.skipif(missing(SERVICE), reason="made and tested by scripts/test-image")
+pytestmark = of_service
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def _make_playable(deployment: Object, port: int) -> None:
     assert isinstance(spec, dict)
     spec["replicas"] = 1
     (container,) = items_at(spec, "template", "spec", "containers")
-    container["image"] = f"localhost/{SERVICE}"
+    container["image"] = SERVICE
     (listening,) = items_at(container, "ports")
     listening["hostPort"] = port
 

@@ -13,12 +13,12 @@ from tests.docker.containers import (
     Running,
     exit_code,
     inspect,
-    missing,
+    of_service,
     podman,
     service,
 )
 
-pytestmark = pytest.mark.skipif(missing(SERVICE), reason="made and tested by scripts/test-image")
+pytestmark = of_service
 MOST_BYTES = 1.6e9
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.image_start import RESTRICTED
-from tests.docker.containers import TRAINER, missing, podman, run_trainer
+from tests.docker.containers import TRAINER, of_trainer, podman, run_trainer
 
-pytestmark = pytest.mark.skipif(missing(TRAINER), reason="made and tested by scripts/test-image")
+pytestmark = of_trainer
 
 
 def test_it_runs_the_first_stage_of_the_tiny_recipe(tmp_path: Path) -> None:

@@ -31,14 +31,18 @@ def tool(name: str) -> str:
     return found
 
 
-@functools.cache
 def render(folder: Path) -> list[Object]:
-    """All objects of a folder with a kustomization."""
+    """All objects of a folder with a kustomization: the caller's own, to change as it likes."""
+    return list(yaml.load_all(_manifest(folder), Loader=yaml.CSafeLoader))
+
+
+@functools.cache
+def _manifest(folder: Path) -> str:
     command = [tool("kubectl"), "kustomize", str(folder)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stderr == "", f"kustomize warns: {run.stderr}"
-    return list(yaml.safe_load_all(run.stdout))
+    return run.stdout
 
 
 def rendered(name: str) -> list[Object]:

@@ -293,8 +293,9 @@ def test_pods_are_restricted(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_everything_is_in_one_namespace(folder: str) -> None:
-    (namespace,) = of_kind(rendered(folder), "Namespace")
-    others = [one for one in rendered(folder) if one is not namespace]
+    objects = rendered(folder)
+    (namespace,) = of_kind(objects, "Namespace")
+    others = [one for one in objects if one is not namespace]
     assert {at(one, "metadata", "namespace") for one in others} == {
         at(namespace, "metadata", "name")
     }
