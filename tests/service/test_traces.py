@@ -1,9 +1,11 @@
 """Requests as spans, read by a collector that listens on the loopback interface."""
 
+import asyncio
 import json
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,15 @@ async def test_a_collector_that_is_not_there_costs_no_request(
         async with running(otlp_endpoint=url) as app:
             answers = [await app.score("prompt", "a" * (n % 9 + 1)) for n in range(600)]
     assert {answer.status_code for answer in answers} == {200}  # 2400 spans, 2048 are kept
+    assert not await asyncio.to_thread(senders_left)
+
+
+def senders_left() -> list[threading.Thread]:
+    """Threads of the SDK that do not end though nobody waits for them any more."""
+    senders = [thread for thread in threading.enumerate() if thread.name.startswith("OtelBatch")]
+    for thread in senders:
+        thread.join(PATIENCE)
+    return [thread for thread in senders if thread.is_alive()]
 
 
 async def test_what_is_left_is_sent_when_the_process_ends(tmp_path: Path) -> None:
