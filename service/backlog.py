@@ -2,9 +2,9 @@
 
 Interactive jobs go before bulk jobs. A batch holds the job of its kind that waited longest, and is
 filled up to a budget of *new* tokens, where a shared prefix counts once. Where prefixes are shared,
-those that share most go together, among the `WINDOW` that waited longest: every batch takes the
-first of them, so no job is overtaken without end. While interactive work comes, bulk work runs in
-batches about as short as interactive ones (`service.politeness`).
+relatives go together (`service.affinity`), among the `WINDOW` that waited longest: every batch
+takes the first of them, so no job is overtaken without end. While interactive work comes, bulk work
+runs in batches about as short as interactive ones (`service.politeness`).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Literal, get_args
 
 from reward_model.packing import Sequence, new_tokens
-from service.affinity import run_around_first
+from service.affinity import Affinity
 from service.errors import ItemError
 from service.politeness import Politeness
 
@@ -23,7 +23,7 @@ Priority = Literal["interactive", "bulk"]
 WINDOW = 256
 """Jobs among which relatives are looked for."""
 
-_WINDOW_BATCHES = 2
+WINDOW_BATCHES = 8
 """Batches' worth of them at most: relatives that go first must not make others late."""
 
 Answer = tuple[float, ...] | ItemError
@@ -60,18 +60,28 @@ class Backlog:
 
     Args:
         batch_tokens: budget of new tokens per batch; a job larger than it runs alone.
+        most_tokens: what a batch may hold rather than tear near relatives apart; unless told, no
+            more than any other.
         max_wait: seconds the first job may wait for company while the budget is not reached.
         bulk_patience: seconds that waiting bulk work gets no turn before it leads one batch.
         shares_prefixes: whether the engine computes a shared prefix once.
     """
 
     def __init__(
-        self, *, batch_tokens: int, max_wait: float, bulk_patience: float, shares_prefixes: bool
+        self,
+        *,
+        batch_tokens: int,
+        max_wait: float,
+        bulk_patience: float,
+        shares_prefixes: bool,
+        most_tokens: int | None = None,
     ) -> None:
         self._batch_tokens = batch_tokens
         self._max_wait = max_wait
         self._bulk_patience = bulk_patience
-        self._shares_prefixes = shares_prefixes
+        self._affinity = (
+            Affinity(batch_tokens, most_tokens or batch_tokens) if shares_prefixes else None
+        )
         self._politeness = Politeness(batch_tokens)
         self._interactive: deque[Job] = deque()
         self._bulk: deque[Job] = deque()
@@ -108,12 +118,11 @@ class Backlog:
         for lane in self._lanes_in_order(now):
             budget = self._budget(lane, now)
             while window := self._window(lane, now):
-                room = budget - self._cost(batch)
-                group = self._fitting(window, room) if batch else self._leading(window, budget)
-                self._put_back(lane, [job for job in window if job not in group])
-                if not group:
-                    break
+                group = self._group(window, budget - self._cost(batch), leads=not batch)
                 batch += group
+                if rest := [job for job in window if job not in group]:
+                    self._put_back(lane, rest)
+                    break
         if any(job.priority == "bulk" for job in batch):
             self._bulk_ran_at = now
         return batch
@@ -149,7 +158,7 @@ class Backlog:
         """Takes the lane's first jobs that somebody still awaits; the others before them go."""
         window: list[Job] = []
         held = 0
-        while lane and len(window) < WINDOW and held < _WINDOW_BATCHES * self._batch_tokens:
+        while lane and len(window) < WINDOW and held < WINDOW_BATCHES * self._batch_tokens:
             job = self._pop(lane)
             if job.answer.done():
                 continue
@@ -166,22 +175,18 @@ class Backlog:
             return self._politeness.room_for_bulk(now)
         return self._batch_tokens
 
-    def _leading(self, window: list[Job], budget: int) -> list[Job]:
-        """What leads a batch, though it be larger than one."""
-        return self._fitting(window, max(budget, window[0].tokens))
-
-    def _fitting(self, window: list[Job], room: int) -> list[Job]:
-        """The first and what goes with it; nothing if it does not fit."""
-        if window[0].tokens > room:
-            return []
-        if self._shares_prefixes:
-            run = run_around_first([job.sequence for job in window], room)
-            return [window[index] for index in run]
+    def _group(self, window: list[Job], room: int, *, leads: bool) -> list[Job]:
+        """What of the window fits into a batch; what leads it goes though it be larger than one."""
+        if self._affinity:
+            texts = [job.sequence for job in window]
+            return [window[index] for index in self._affinity.gather(texts, room, leads=leads)]
+        if leads:
+            room = max(room, window[0].tokens)
         ends = accumulate(job.tokens for job in window)
         return [job for job, end in zip(window, ends, strict=True) if end <= room]
 
     def _cost(self, batch: list[Job]) -> int:
-        if self._shares_prefixes:
+        if self._affinity:
             return sum(new_tokens([job.sequence for job in batch]))
         return sum(job.tokens for job in batch)
 

@@ -21,6 +21,9 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_GROWTH = 2
+"""By which a batch may grow rather than tear relatives apart; others wait for that, too."""
+
 _CLOSE_GRACE = 15
 """Seconds that an engine may take to end its own processes, where it has any."""
 
@@ -155,9 +158,11 @@ class Served:
         return self._cache.bytes
 
     def _wire(self, model: Model) -> Scorer:
-        settings, self.batch_tokens = self.settings, self._token_budget(model)
+        settings = self.settings
+        self.batch_tokens, most_tokens = self._token_budgets(model)
         backlog = Backlog(
             batch_tokens=self.batch_tokens,
+            most_tokens=most_tokens,
             max_wait=settings.max_wait_ms / 1000,
             bulk_patience=settings.bulk_patience_ms / 1000,
             shares_prefixes=model.engine.shares_prefixes,
@@ -174,13 +179,14 @@ class Served:
         pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
         return Scorer(model, self._admission, self.pace, pool, self._batcher, self._cache)
 
-    def _token_budget(self, model: Model) -> int:
+    def _token_budgets(self, model: Model) -> tuple[int, int]:
+        """New tokens of a batch, and of one that keeps relatives together."""
         asked = self.settings.max_batch_tokens or model.engine.enough_tokens
-        fit = model.engine.most_tokens
-        budget = asked if fit is None else min(asked, fit)
-        if budget < asked:
-            _log.warning("batches hold %d tokens, not %d: memory has no room", budget, asked)
-        return budget
+        most = self.settings.max_batch_tokens or _GROWTH * asked
+        fit = model.engine.most_tokens or most
+        if fit < asked:
+            _log.warning("batches hold %d tokens, not %d: memory has no room", fit, asked)
+        return min(asked, fit), min(most, fit)
 
     async def _let_engine_go(self, grace: float) -> None:
         loop = asyncio.get_running_loop()

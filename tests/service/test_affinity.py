@@ -1,47 +1,122 @@
+"""Relatives go together, strangers in the order in which they wait."""
+
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_model.packing import Sequence, new_tokens
-from service.affinity import run_around_first
+from reward_model.packing import Sequence, new_tokens, shared_prefix
+from service.affinity import Affinity
 
 
 def sequences(*texts: str) -> list[Sequence]:
     return [Sequence(tuple(text.encode()), (len(text) - 1,)) for text in texts]
 
 
+def leading(*texts: str, enough: int, most: int | None = None) -> list[int]:
+    return Affinity(enough, most or enough).gather(sequences(*texts), enough, leads=True)
+
+
+def filling(*texts: str, enough: int, room: int) -> list[int]:
+    return Affinity(enough, 2 * enough).gather(sequences(*texts), room, leads=False)
+
+
 def test_relatives_are_preferred_to_what_came_earlier() -> None:
-    window = sequences("promptA", "other", "third", "promptB", "promptC")
-    assert run_around_first(window, 9) == [0, 3, 4]
+    assert leading("promptA", "other", "third", "promptB", "promptC", enough=9) == [0, 3, 4]
 
 
 def test_of_equal_relatives_the_earlier_goes_first() -> None:
-    assert run_around_first(sequences("m", "z", "a"), 2) == [0, 1]
-    assert run_around_first(sequences("m", "a", "z"), 2) == [0, 1]
+    assert leading("px", "pz", "pa", "q", enough=3) == [0, 1]
+    assert leading("px", "pa", "pz", "q", enough=3) == [0, 1]
+
+
+def test_strangers_go_by_age_and_not_by_their_letters() -> None:
+    assert leading("m", "z", "a", enough=2) == [0, 1]
+    assert leading("mm", "aaa", "m", "z", enough=4) == [0, 2, 3]
+
+
+def test_what_all_begin_with_makes_nobody_a_relative() -> None:
+    assert leading("system m", "system z", "system l", enough=9) == [0, 1]
 
 
 def test_the_first_goes_whatever_it_costs() -> None:
-    assert run_around_first(sequences("too long", "b"), 3) == [0]
+    assert leading("too long", "b", enough=3) == [0]
+    assert leading("too long", "too late", "b", enough=3) == [0]
 
 
 def test_a_side_that_does_not_fit_does_not_stop_the_other() -> None:
-    assert run_around_first(sequences("prompt", "prompt and much more", "pro"), 7) == [0, 2]
+    assert leading("prompt", "prompt and much more", "pro", "x", enough=7) == [0, 2, 3]
+
+
+def test_a_batch_is_larger_rather_than_that_relatives_are_torn_apart() -> None:
+    family = [f"prompt{letter}" for letter in "ABCD"]
+    assert leading(*family, "other", enough=8, most=16) == [0, 1, 2, 3]
+    assert leading(*family, "other", enough=8, most=9) == [0, 1, 2]
+    assert leading(*family, enough=8, most=16) == [0, 1, 2, 3], "all there are, and no strangers"
+
+
+def test_a_text_longer_than_a_batch_takes_its_relatives_along() -> None:
+    assert leading("prompt A", "prompt B", "prompt C", "p", enough=5, most=9) == [0, 1, 3]
+
+
+def test_a_short_batch_beside_interactive_work_stays_short() -> None:
+    window = sequences(*(f"prompt{letter}" for letter in "ABCD"))
+    assert Affinity(100, 200).gather(window, 8, leads=True) == [0, 1]
+
+
+def test_what_fills_a_batch_up_is_not_torn_from_its_relatives() -> None:
+    family = [f"prompt{letter}" for letter in "ABC"]
+    assert filling(*family, "other", enough=20, room=9) == [0, 1, 2]
+    assert filling("x", *family, "other", enough=20, room=9) == [0, 4]
+
+
+def test_what_fills_a_batch_up_does_not_pass_over_what_waited_longest() -> None:
+    assert filling("too long", "b", enough=20, room=3) == []
+    assert filling("promptA", "promptB", "b", enough=20, room=7) == []
+
+
+def test_distant_relatives_may_part() -> None:
+    """What they share, 3 tokens of a batch of 40, costs little to compute again."""
+    assert filling("pr one", "pr two", "pr six", "other", enough=40, room=10) == [0, 2]
 
 
 TEXT = st.text("ab", min_size=1, max_size=12)
+TEXTS = st.lists(TEXT, min_size=1, max_size=20)
 
 
-@given(st.lists(TEXT, min_size=1, max_size=20), st.integers(1, 40))
-def test_the_first_is_in_and_the_budget_holds(texts: list[str], room: int) -> None:
+@given(TEXTS, st.integers(1, 20), st.integers(1, 20), st.integers(1, 40), st.booleans())
+def test_the_first_leads_and_the_budget_holds(
+    texts: list[str], enough: int, more: int, room: int, leads: bool
+) -> None:
     window = sequences(*texts)
-    taken = run_around_first(window, room)
-    assert taken[0] == 0
+    room = min(room, enough)
+    taken = Affinity(enough, enough + more).gather(window, room, leads=leads)
     assert taken == sorted(set(taken))
+    assert taken[:1] == [0] or (not leads and not taken)
     cost = sum(new_tokens([window[index] for index in taken]))
-    assert cost <= room or taken == [0]
+    most = enough + more if leads and room == enough else room
+    assert cost <= max(most, len(texts[0]) if leads else 0)
 
 
-@given(st.lists(TEXT, min_size=1, max_size=20))
+@given(TEXTS)
 def test_what_fits_as_a_whole_is_taken_as_a_whole(texts: list[str]) -> None:
+    everything = sum(map(len, texts))
+    assert leading(*texts, enough=everything) == list(range(len(texts)))
+
+
+@given(TEXTS, st.integers(8, 24))
+def test_nothing_that_fills_a_batch_up_leaves_a_near_relative_behind(
+    texts: list[str], enough: int
+) -> None:
     window = sequences(*texts)
-    room = sum(new_tokens(window))
-    assert len(run_around_first(window, room)) == len(window)
+    taken = set(Affinity(enough, enough).gather(window, enough, leads=False))
+    common = shared_prefix(min(window, key=_ids).ids, max(window, key=_ids).ids)
+    order = sorted(range(len(window)), key=lambda index: window[index].ids)
+    for left, right in pairwise(order):
+        shared = shared_prefix(window[left].ids, window[right].ids)
+        if shared >= enough // 8 and shared > common:
+            assert (left in taken) == (right in taken)
+
+
+def _ids(sequence: Sequence) -> tuple[int, ...]:
+    return sequence.ids

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_model.packing import Sequence, new_tokens
-from service.backlog import PRIORITIES, WINDOW, Backlog, Job, Priority
+from service.backlog import PRIORITIES, WINDOW, WINDOW_BATCHES, Backlog, Job, Priority
 
 
 def job(
@@ -25,10 +25,15 @@ def job(
 
 
 def backlog(
-    *jobs: Job, batch_tokens: int = 10, max_wait: float = 0.0, shares_prefixes: bool = True
+    *jobs: Job,
+    batch_tokens: int = 10,
+    most_tokens: int | None = None,
+    max_wait: float = 0.0,
+    shares_prefixes: bool = True,
 ) -> Backlog:
     waiting = Backlog(
         batch_tokens=batch_tokens,
+        most_tokens=most_tokens,
         max_wait=max_wait,
         bulk_patience=5.0,
         shares_prefixes=shares_prefixes,
@@ -61,10 +66,24 @@ async def test_relatives_are_looked_for_among_those_that_waited_longest() -> Non
     assert texts(waiting.take(0)) == ["promptA"]
 
 
-async def test_relatives_are_looked_for_in_no_more_than_two_batches_worth_of_work() -> None:
-    strangers = [job("otherC", held=7), job("thirdD", held=7)]
-    waiting = backlog(job("promptA", held=7), *strangers, job("promptB", held=1))
+async def test_relatives_are_looked_for_in_no_more_than_some_batches_worth_of_work() -> None:
+    strangers = [job(f"{number:06}", held=10) for number in range(WINDOW_BATCHES - 1)]
+    waiting = backlog(job("promptA", held=10), *strangers, job("promptB", held=1))
     assert texts(waiting.take(0)) == ["promptA"]
+
+
+async def test_a_batch_grows_rather_than_that_relatives_are_torn_apart() -> None:
+    family = [job(f"prompt{letter}") for letter in "ABCDEFGH"]
+    waiting = backlog(*family, job("other"), most_tokens=14)
+    assert waiting.take(0) == family
+    assert texts(waiting.take(0)) == ["other"]
+
+
+async def test_strangers_run_in_the_order_in_which_they_came() -> None:
+    letters = "mzakq"
+    waiting = backlog(*(job(letter * 5) for letter in letters))
+    batches = list(iter(lambda: texts(waiting.take(0)), []))
+    assert [text[0] for batch in batches for text in batch] == list(letters)
 
 
 async def test_an_engine_that_shares_nothing_pays_for_every_prompt() -> None:

@@ -57,6 +57,8 @@ def ask(
 @contextmanager
 def _cluster(workers: int, address: str) -> Iterator[Any]:
     """Ray, connected to the cluster at `address`, or with one of its own on this machine."""
+    # Nothing is told to Ray's makers; the thread that gathers it would also outlive the run.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Whatever Ray Data cleans up after the end would otherwise join, or start, another cluster.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:

@@ -1,5 +1,6 @@
 """The Ray engine on local clusters, against the engine in this process."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -49,6 +50,7 @@ def test_same_rows_and_the_same_way_on_after_failures(tmp_path: Path, cluster: s
     assert len(server.bodies) == before + 3
     assert second.answers == local.answers
     assert second.facts == local.facts
+    assert not [thread.name for thread in threading.enumerate() if "usage" in thread.name]
 
 
 def test_a_cluster_of_its_own_stops_where_the_endpoint_refuses(tmp_path: Path) -> None:
