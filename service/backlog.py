@@ -23,7 +23,7 @@ Priority = Literal["interactive", "bulk"]
 WINDOW = 256
 """Jobs among which relatives are looked for."""
 
-WINDOW_BATCHES = 8
+WINDOW_BATCHES = 16
 """Batches' worth of them at most: relatives that go first must not make others late."""
 
 Answer = tuple[float, ...] | ItemError
@@ -59,8 +59,8 @@ class Backlog:
     """Jobs that wait.
 
     Args:
-        batch_tokens: budget of new tokens per batch; a job larger than it runs alone.
-        most_tokens: what a batch may hold rather than tear near relatives apart; unless told, no
+        batch_tokens: budget of new tokens per batch; a job larger than it leads its own.
+        most_tokens: what a batch may hold rather than tear close relatives apart; unless told, no
             more than any other.
         max_wait: seconds the first job may wait for company while the budget is not reached.
         bulk_patience: seconds that waiting bulk work gets no turn before it leads one batch.
@@ -116,9 +116,11 @@ class Backlog:
         """
         batch: list[Job] = []
         for lane in self._lanes_in_order(now):
-            budget = self._budget(lane, now)
+            polite = lane is self._bulk and self._politeness.is_due(now)
+            budget = self._politeness.room if polite else self._batch_tokens
             while window := self._window(lane, now):
-                group = self._group(window, budget - self._cost(batch), leads=not batch)
+                room = budget - self._cost(batch)
+                group = self._group(window, room, leads=not batch, keeps=not polite)
                 batch += group
                 if rest := [job for job in window if job not in group]:
                     self._put_back(lane, rest)
@@ -169,17 +171,12 @@ class Backlog:
             held += job.held
         return window
 
-    def _budget(self, lane: deque[Job], now: float) -> int:
-        """Tokens that a batch may hold once it has something of this lane."""
-        if lane is self._bulk:
-            return self._politeness.room_for_bulk(now)
-        return self._batch_tokens
-
-    def _group(self, window: list[Job], room: int, *, leads: bool) -> list[Job]:
-        """What of the window fits into a batch; what leads it goes though it be larger than one."""
+    def _group(self, window: list[Job], room: int, *, leads: bool, keeps: bool) -> list[Job]:
+        """What of the window goes into a batch; what leads it goes though it be larger."""
         if self._affinity:
             texts = [job.sequence for job in window]
-            return [window[index] for index in self._affinity.gather(texts, room, leads=leads)]
+            taken = self._affinity.gather(texts, room, leads=leads, keeps=keeps)
+            return [window[index] for index in taken]
         if leads:
             room = max(room, window[0].tokens)
         ends = accumulate(job.tokens for job in window)

@@ -33,9 +33,14 @@ class Politeness:
     def interactive_came(self, now: float) -> None:
         self._seen_at = now
 
-    def room_for_bulk(self, now: float) -> int:
-        """Tokens of the largest batch that may hold bulk work."""
-        return int(self._room) if now < self._seen_at + _RECENT else self._most
+    def is_due(self, now: float) -> bool:
+        """Whether interactive work comes."""
+        return now < self._seen_at + _RECENT
+
+    @property
+    def room(self) -> int:
+        """Tokens of the largest batch that may hold bulk work while it is due."""
+        return int(self._room)
 
     def interactive_ran(self, seconds: float) -> None:
         """A batch of interactive work alone took so long."""

@@ -183,7 +183,7 @@ class Served:
         """New tokens of a batch, and of one that keeps relatives together."""
         asked = self.settings.max_batch_tokens or model.engine.enough_tokens
         most = self.settings.max_batch_tokens or _GROWTH * asked
-        fit = model.engine.most_tokens or most
+        fit = most if model.engine.most_tokens is None else model.engine.most_tokens
         if fit < asked:
             _log.warning("batches hold %d tokens, not %d: memory has no room", fit, asked)
         return min(asked, fit), min(most, fit)

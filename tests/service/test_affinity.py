@@ -59,9 +59,23 @@ def test_a_text_longer_than_a_batch_takes_its_relatives_along() -> None:
     assert leading("prompt A", "prompt B", "prompt C", "p", enough=5, most=9) == [0, 1, 3]
 
 
-def test_a_short_batch_beside_interactive_work_stays_short() -> None:
+def test_a_batch_that_must_stay_short_tears_them_apart() -> None:
     window = sequences(*(f"prompt{letter}" for letter in "ABCD"))
-    assert Affinity(100, 200).gather(window, 8, leads=True) == [0, 1]
+    gather = Affinity(20, 40).gather
+    assert gather(window, 8, leads=True, keeps=False) == [0, 1]
+    assert gather(window, 20, leads=True, keeps=False) == [0, 1, 2, 3]
+    assert gather(sequences(*["prompt long"] * 2, "prompt else"), 11, leads=True, keeps=False)
+    other = sequences("promptA", "promptB", "promptC", "other")
+    assert gather(other, 8, leads=False, keeps=False) == [0, 1]
+    assert gather(other, 8, leads=False) == []
+
+
+def test_a_distant_relative_does_not_bring_part_of_its_own_family() -> None:
+    ours, theirs = [f"xxPPPPPP{n}" for n in range(2)], [f"xxQQQQQQ{n * 4}" for n in "abcd"]
+    assert leading(*ours, "older", *theirs, enough=24) == [0, 1, 2]
+    assert leading(*ours, "older", *theirs, enough=24, most=48) == [0, 1, 2]
+    assert filling(*ours, "other", *theirs, enough=24, room=20) == [0, 1, 2]
+    assert leading(*ours, "older", *theirs, enough=32) == [0, 1, 3, 4, 5, 6]
 
 
 def test_what_fills_a_batch_up_is_not_torn_from_its_relatives() -> None:
@@ -84,17 +98,16 @@ TEXT = st.text("ab", min_size=1, max_size=12)
 TEXTS = st.lists(TEXT, min_size=1, max_size=20)
 
 
-@given(TEXTS, st.integers(1, 20), st.integers(1, 20), st.integers(1, 40), st.booleans())
+@given(TEXTS, st.integers(1, 20), st.integers(0, 20), st.integers(0, 19), *[st.booleans()] * 2)
 def test_the_first_leads_and_the_budget_holds(
-    texts: list[str], enough: int, more: int, room: int, leads: bool
+    texts: list[str], enough: int, more: int, spent: int, leads: bool, keeps: bool
 ) -> None:
-    window = sequences(*texts)
-    room = min(room, enough)
-    taken = Affinity(enough, enough + more).gather(window, room, leads=leads)
+    window, room = sequences(*texts), max(1, enough - spent)
+    taken = Affinity(enough, enough + more).gather(window, room, leads=leads, keeps=keeps)
     assert taken == sorted(set(taken))
     assert taken[:1] == [0] or (not leads and not taken)
     cost = sum(new_tokens([window[index] for index in taken]))
-    most = enough + more if leads and room == enough else room
+    most = enough + more if leads and keeps else room
     assert cost <= max(most, len(texts[0]) if leads else 0)
 
 

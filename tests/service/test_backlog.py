@@ -136,15 +136,15 @@ TEXT = st.text("ab", min_size=1, max_size=15)
 ARRIVALS = st.lists(st.tuples(TEXT, st.sampled_from(PRIORITIES), st.booleans()), max_size=25)
 
 
-@given(ARRIVALS, st.booleans())
+@given(ARRIVALS, st.booleans(), st.integers(10, 30))
 async def test_every_job_is_taken_once_and_every_batch_takes_what_waited_longest(
-    arrivals: list[tuple[str, Priority, bool]], shares_prefixes: bool
+    arrivals: list[tuple[str, Priority, bool]], shares_prefixes: bool, most_tokens: int
 ) -> None:
     jobs = [job(text, priority=priority, held=len(text)) for text, priority, _ in arrivals]
     for entry, (_, _, abandoned) in zip(jobs, arrivals, strict=True):
         if abandoned:
             entry.answer.cancel()
-    waiting = backlog(*jobs, shares_prefixes=shares_prefixes)
+    waiting = backlog(*jobs, shares_prefixes=shares_prefixes, most_tokens=most_tokens)
     batches = list(iter(lambda: waiting.take(0.0), []))
 
     for priority in PRIORITIES:
@@ -157,7 +157,7 @@ async def test_every_job_is_taken_once_and_every_batch_takes_what_waited_longest
     for batch in batches:
         sequences = [entry.sequence for entry in batch]
         cost = sum(new_tokens(sequences)) if shares_prefixes else sum(e.tokens for e in batch)
-        assert cost <= max(10, batch[0].tokens)
+        assert cost <= max(most_tokens if shares_prefixes else 10, batch[0].tokens)
         kinds = [entry.priority for entry in batch]
         assert kinds == sorted(kinds, key=PRIORITIES.index), "interactive leads every batch"
     assert waiting.due_in(0.0) == math.inf
@@ -173,3 +173,12 @@ async def test_bulk_batches_are_short_while_interactive_work_comes() -> None:
     assert [entry.priority for entry in mixed] == ["interactive", "bulk", "bulk"]
     assert len(waiting.take(1.0)) == 2
     assert len(waiting.take(60.0)) == 10
+
+
+async def test_bulk_batches_beside_interactive_work_do_not_grow_for_relatives() -> None:
+    family = [job(f"prompt{letter}", priority="bulk") for letter in "ABCDEFGH"]
+    waiting = backlog(*family, job("x"), most_tokens=20)
+    waiting.note_ran([job("x")], 100.0)  # so long that bulk work may take as many as ever
+    assert len(waiting.take(0.0)) == 4  # x, 7 + 1 + 1
+    assert len(waiting.take(0.0)) == 4  # 7 + 1 + 1 + 1
+    assert len(waiting.take(0.0)) == 1

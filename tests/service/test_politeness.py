@@ -15,17 +15,18 @@ def settle(politeness: Politeness, *interactive_seconds: float) -> int:
         politeness.interactive_came(0.0)
         for seconds in interactive_seconds:
             politeness.interactive_ran(seconds)
-        tokens = politeness.room_for_bulk(0.0)
+        tokens = politeness.room
         politeness.bulk_ran(tokens, tokens / SPEED)
-    return politeness.room_for_bulk(0.0)
+    return politeness.room
 
 
-def test_nobody_waits_so_batches_are_full() -> None:
+def test_it_is_due_for_a_while_after_interactive_work_came() -> None:
     politeness = Politeness(8192)
-    assert politeness.room_for_bulk(0.0) == 8192
+    assert not politeness.is_due(0.0)
     politeness.interactive_came(0.0)
-    assert politeness.room_for_bulk(1.0) == 256
-    assert politeness.room_for_bulk(60.0) == 8192
+    assert politeness.is_due(1.0)
+    assert politeness.room == 256
+    assert not politeness.is_due(60.0)
 
 
 @pytest.mark.parametrize(("seconds", "tokens"), [(0.1, 1000), (0.001, 256), (10.0, 8192)])
@@ -41,9 +42,9 @@ def test_a_long_text_that_had_to_run_alone_teaches_nothing() -> None:
     politeness = Politeness(8192)
     politeness.interactive_came(0.0)
     politeness.interactive_ran(0.1)
-    before = politeness.room_for_bulk(0.0)
+    before = politeness.room
     politeness.bulk_ran(8000, 8000 / SPEED)
-    assert politeness.room_for_bulk(0.0) == before
+    assert politeness.room == before
 
 
 @given(
@@ -58,4 +59,4 @@ def test_room_stays_within_bounds(batch_tokens: int, ran: list[tuple[bool, int, 
             politeness.interactive_ran(seconds)
         else:
             politeness.bulk_ran(tokens, seconds)
-        assert min(256, batch_tokens) <= politeness.room_for_bulk(0.0) <= batch_tokens
+        assert min(256, batch_tokens) <= politeness.room <= batch_tokens
