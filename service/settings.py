@@ -197,10 +197,10 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             description="Tokens computed in one batch, a shared prefix counted once; fewer where "
-            "the memory that is free after loading has no room for them. Only a text that is "
-            "longer than this alone goes over. Unset: as many as are computed at full speed, 4096 "
-            "on a CPU and 8192 elsewhere, and up to twice as many where texts with a long "
-            "beginning in common would be torn apart.",
+            "the memory that is free after loading has no room for them. What would go over waits "
+            "for the next batch; a text longer than this runs alone. Unset: as many as are "
+            "computed at full speed, 4096 on a CPU and 8192 elsewhere, and up to twice as many "
+            "where texts with a long beginning in common would be torn apart.",
         ),
     ] = None
     max_wait_ms: Annotated[
