@@ -83,7 +83,7 @@ def grow(packed: Packed, device: torch.device) -> Tree:
         [end - start for start, end in pairwise(cuts)],
         _stretches(packed.segments, cuts),
         _reads(packed, device),
-        Branches.of(packed.segments),
+        Branches.of(packed),
         None,
     )
 

@@ -1,31 +1,30 @@
 """Attention over a packed tree on a CPU, for inference in float32, without a mask.
 
-A segment attends to itself causally. To its ancestors it attends as a whole, and so do all segments
-that branch off at the same place: together they are one call with many queries, which the kernel
-computes several times as fast as a masked call for each. The two halves of a softmax are joined by
-their log-sum-exps, as blocks are in FlashAttention (arXiv 2205.14135, section 3.1). In bfloat16 the
-halves would be rounded before they meet, and company would show in a score.
+A segment attends to itself causally. Where others branch off it, it is seen by all that follows in
+the subtree, which is one range of the flat batch: one call with many queries, which the kernel
+computes several times as fast as a masked call for each segment, and for which nothing is copied.
+The parts of a softmax are joined by their log-sum-exps, as blocks are in FlashAttention (arXiv
+2205.14135, section 3.1). In bfloat16 the parts would be rounded before they meet, and company would
+show in a score.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from reward_model.packing import Range, Segment
-
-Rows = slice | Tensor
-"""Flat indices, as a slice where they are one range."""
+from reward_model.packing import Packed, Segment
 
 
 @dataclass(frozen=True, slots=True)
-class Siblings:
-    """Segments with the same ancestors: their own tokens, and those of the path to them."""
+class Lookback:
+    """Tokens of one segment, and all those behind the segment that see them."""
 
-    own: Rows
-    past: Rows
+    keys: slice
+    queries: slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +36,15 @@ class Branches:
     """
 
     segments: list[slice]
-    siblings: list[Siblings]
+    lookbacks: list[Lookback]
     longest: int
 
     @classmethod
-    def of(cls, segments: list[Segment]) -> Self:
-        together: dict[tuple[Range, ...], list[Range]] = {}
-        for segment in segments:
-            together.setdefault(segment.past, []).append((segment.start, segment.end))
+    def of(cls, packed: Packed) -> Self:
         return cls(
-            [slice(segment.start, segment.end) for segment in segments],
-            [Siblings(_rows(own), _rows([*past])) for past, own in together.items() if past],
-            max(_length((*segment.past, (segment.start, segment.end))) for segment in segments),
+            [slice(segment.start, segment.end) for segment in packed.segments],
+            [back for segment in packed.segments for back in _lookbacks(segment, packed)],
+            max(packed.positions) + 1,
         )
 
 
@@ -67,14 +63,24 @@ def attend_by_branch(
         output[:, :, rows], weight[:, :, rows] = _flash(
             query[:, :, rows], key[:, :, rows], value[:, :, rows], scale, causal=True
         )
-    for group in branches.siblings:
-        seen, seen_weight = _flash(
-            query[:, :, group.own], key[:, :, group.past], value[:, :, group.past], scale
-        )
-        share = torch.sigmoid(weight[:, :, group.own] - seen_weight).unsqueeze(-1)
-        own = output[:, :, group.own]
-        output[:, :, group.own] = torch.lerp(seen, own, share)
+    for back in branches.lookbacks:
+        rows, keys = back.queries, back.keys
+        seen, seen_weight = _flash(query[:, :, rows], key[:, :, keys], value[:, :, keys], scale)
+        known, known_weight = output[:, :, rows], weight[:, :, rows]
+        share = torch.sigmoid(known_weight - seen_weight).unsqueeze(-1)
+        torch.lerp(seen, known, share, out=known)
+        torch.logaddexp(known_weight, seen_weight, out=known_weight)
     return output.reshape(1, heads, length, width)
+
+
+def _lookbacks(segment: Segment, packed: Packed) -> Iterator[Lookback]:
+    """One for each piece of the segment whose subtree ends elsewhere, behind the segment."""
+    start = segment.start
+    for end, piece in groupby(packed.subtree_end[segment.start : segment.end]):
+        stop = start + len(list(piece))
+        if end > segment.end:
+            yield Lookback(slice(start, stop), slice(segment.end, end))
+        start = stop
 
 
 def _by_key_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,13 +98,3 @@ def _flash(
         query, key, value, 0.0, causal, scale=scale
     )
     return output, log_sum_exp
-
-
-def _rows(ranges: list[Range]) -> Rows:
-    if all(left[1] == right[0] for left, right in pairwise(ranges)):
-        return slice(ranges[0][0], ranges[-1][1])
-    return torch.cat([torch.arange(start, end) for start, end in ranges])
-
-
-def _length(ranges: tuple[Range, ...]) -> int:
-    return sum(end - start for start, end in ranges)
