@@ -79,6 +79,14 @@ async def test_a_batch_grows_rather_than_that_relatives_are_torn_apart() -> None
     assert texts(waiting.take(0)) == ["other"]
 
 
+async def test_prompts_of_2000_tokens_are_computed_once_at_the_budget_of_a_cpu() -> None:
+    """Candidates of two requests, as best-of-16 has them: each request is 4,400 tokens."""
+    prompts = ["a" * 2000, "b" * 2000]
+    families = [[job(p + chr(n) * 150) for n in range(16)] for p in prompts]
+    waiting = backlog(*families[0], *families[1], batch_tokens=4096, most_tokens=8192)
+    assert [waiting.take(0), waiting.take(0)] == families
+
+
 async def test_strangers_run_in_the_order_in_which_they_came() -> None:
     letters = "mzakq"
     waiting = backlog(*(job(letter * 5) for letter in letters))
