@@ -11,9 +11,9 @@ FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom==7.5.0
-COPY pyproject.toml constraints.txt constraints-vllm.txt LICENSE README.md ./
+COPY pyproject.toml constraints.txt constraints-vllm.txt ./
 # Dependencies come before sources, so that a change of ours downloads nothing again.
-RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
+RUN touch LICENSE README.md && for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
 
 FROM dependencies AS torch-build
 ARG TORCH_PIP_ARGS=
@@ -36,6 +36,13 @@ RUN /opt/venv/bin/pip install -c constraints-vllm.txt --no-build-isolation ".[ot
 RUN rm -rf /opt/venv/bin/pip* /opt/venv/lib/python3*/site-packages/pip /opt/venv/lib/python3*/site-packages/pip-* \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 
+FROM ${BASE} AS kernels
+RUN command -v cc || (apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev)
+WORKDIR /src
+COPY scripts/build-kernels scripts/
+COPY reward_model/kernels reward_model/kernels
+RUN scripts/build-kernels --require
+
 FROM ${BASE} AS runtime
 RUN command -v tini || (apt-get update && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/*)
@@ -46,6 +53,7 @@ RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
            /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip
 WORKDIR /app
 COPY reward_model reward_model
+COPY --from=kernels /src/reward_model/kernels reward_model/kernels
 COPY service service
 # The release that is served unless another one is mounted here.
 COPY releases/tiny-code-rm /models/release

@@ -9,8 +9,8 @@ FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python3 -m venv /opt/venv && python3 -m venv /opt/sbom && /opt/sbom/bin/pip install cyclonedx-bom==7.5.0
-COPY pyproject.toml constraints.txt constraints-vllm.txt LICENSE README.md ./
-RUN for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
+COPY pyproject.toml constraints.txt constraints-vllm.txt ./
+RUN touch LICENSE README.md && for room in reward_model service trainer; do mkdir $room && touch $room/__init__.py; done
 
 FROM dependencies AS build
 ARG TORCH_PIP_ARGS=
@@ -33,10 +33,11 @@ RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
            /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/site-packages/setuptools* \
            /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip
 WORKDIR /app
+COPY scripts/build-kernels scripts/
 COPY reward_model reward_model
 COPY trainer trainer
 COPY runs runs
-RUN python3 -m compileall -q reward_model trainer
+RUN scripts/build-kernels --require && python3 -m compileall -q reward_model trainer
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
     OMP_WAIT_POLICY=PASSIVE MPLCONFIGDIR=/tmp/matplotlib TRITON_CACHE_DIR=/tmp/triton TORCHINDUCTOR_CACHE_DIR=/tmp/inductor

@@ -48,9 +48,6 @@ class Branches:
         )
 
 
-NONE = Branches([], [], 0)
-
-
 def attend_by_branch(
     query: Tensor, key: Tensor, value: Tensor, branches: Branches, scale: float | None
 ) -> Tensor:

@@ -1,9 +1,9 @@
 """Decoder layers of the Llama family on a CPU in float32, made of as few passes as there can be.
 
 They compute what transformers' layers compute. Products carry the activation, the gate and the
-residual with them (`reward_model.linear`), query, key and value are one product, norms' weights
-are part of the product that follows, and the last layer's second half runs for the tokens that are
-read and for no others.
+residual with them (`reward_model.linear`), norms' weights are part of the product that follows, a
+pair of numbers is turned to its position as one (`reward_model.heads`), and the last layer computes
+keys and values of all tokens, and the rest for those that are read and for no others.
 """
 
 import logging
@@ -14,8 +14,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from reward_model.attention import Tree, packed_tree_attention
+from reward_model.attention import attend_reads, attend_tree
+from reward_model.heads import Heads, rms_normed, stacked, turns_of
 from reward_model.linear import PackedLinear, runs_on_onednn
+from reward_model.stretches import How
+from reward_model.tree import Tree
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +30,6 @@ _ROWS = 1024
 
 _TOLERANCE = 1e-5
 """Largest difference from the usual layer, in units of the largest entry."""
-
-_INPUTS = ("q_proj", "k_proj", "v_proj")
 
 
 class FusedLayer(nn.Module):
@@ -43,19 +44,17 @@ class FusedLayer(nn.Module):
         attention, mlp = layer.get_submodule("self_attn"), layer.get_submodule("mlp")
         norm = layer.get_submodule("input_layernorm")
         mlp_norm = layer.get_submodule("post_attention_layernorm")
-        self.last, self._window = last, window
-        self._scale, self._width = (
-            _number(attention, "scaling"),
-            int(_number(attention, "head_dim")),
-        )
+        self.last = last
+        self._how = How(_number(attention, "scaling"), window, None)
         self._epsilon = _number(norm, "variance_epsilon")
-        self._heads = [_linear(attention, name).out_features // self._width for name in _INPUTS]
-        self._query_norm = getattr(attention, "q_norm", nn.Identity())
-        self._key_norm = getattr(attention, "k_norm", nn.Identity())
-        self._inputs = _stacked([_linear(attention, name) for name in _INPUTS], norm)
+        query, key, value = (_linear(attention, f"{name}_proj") for name in "qkv")
+        query_norm, key_norm = (getattr(attention, f"{name}_norm", None) for name in "qk")
+        width = int(_number(attention, "head_dim"))
+        self._query = Heads([query], norm, query_norm, width=width, epsilon=self._epsilon)
+        self._memory = Heads([key, value], norm, key_norm, width=width, epsilon=self._epsilon)
         self._output = PackedLinear.of(_linear(attention, "o_proj"))
-        self._gate = _stacked([_linear(mlp, "gate_proj")], mlp_norm)
-        self._up = _stacked([_linear(mlp, "up_proj")], mlp_norm)
+        self._gate = PackedLinear(*stacked([_linear(mlp, "gate_proj")], mlp_norm))
+        self._up = PackedLinear(*stacked([_linear(mlp, "up_proj")], mlp_norm))
         self._down = PackedLinear.of(_linear(mlp, "down_proj"))
 
     def forward(
@@ -67,39 +66,25 @@ class FusedLayer(nn.Module):
         **_: object,
     ) -> Tensor:
         hidden = hidden_1TD[0]
-        attended = self._attend(self._normed(hidden), position_embeddings, tree)
+        attended = self._attend(rms_normed(hidden, self._epsilon), position_embeddings, tree)
         if self.last:
-            hidden, attended = hidden[tree.reads], attended[tree.reads]
+            hidden = hidden[tree.reads]
         hidden = self._output.combined(attended, "add", hidden)
         return torch.cat([self._mlp(rows) for rows in hidden.split(_ROWS)]).unsqueeze(0)
 
     def _attend(self, rows: Tensor, angles: tuple[Tensor, Tensor], tree: Tree) -> Tensor:
-        heads = self._inputs(rows).unflatten(-1, (-1, self._width))
-        query, key, value = heads.split(self._heads, dim=1)
-        query = _rotated(self._query_norm(query), angles)
-        key = _rotated(self._key_norm(key), angles)
-        query, key, value = (part.transpose(0, 1).unsqueeze(0) for part in (query, key, value))
-        attended, _ = packed_tree_attention(
-            self,
-            query,
-            key,
-            value,
-            None,
-            tree=tree,
-            scaling=self._scale,
-            sliding_window=self._window,
-        )
-        return attended[0].flatten(1)
+        turns = turns_of(angles)
+        key, value = self._memory(rows, turns)
+        if self.last:
+            rows, turns = rows[tree.reads], turns[tree.reads]
+        query, _ = self._query(rows, turns)
+        attend = attend_reads if self.last else attend_tree
+        return attend(query, key, value, tree, self._how)[0].transpose(0, 1).flatten(1)
 
     def _mlp(self, rows: Tensor) -> Tensor:
-        normed = self._normed(rows)
+        normed = rms_normed(rows, self._epsilon)
         middle = self._up.combined(normed, "mul", self._gate.silu(normed))
         return self._down.combined(middle, "add", rows)
-
-    def _normed(self, rows: Tensor) -> Tensor:
-        """RMSNorm (arXiv 1910.07467, equation 4) but for its weight."""
-        norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-        return rows * norm.square_().div_(rows.shape[-1]).add_(self._epsilon).rsqrt_()
 
 
 @torch.inference_mode()
@@ -168,27 +153,6 @@ def _window(layer: nn.Module, model: PreTrainedModel) -> int | None:
     window = getattr(layer.get_submodule("self_attn"), "sliding_window", of_all)
     assert window is None or isinstance(window, int)
     return window
-
-
-def _stacked(linears: list[nn.Linear], norm: nn.Module) -> PackedLinear:
-    """Products of the same rows as one; the rows are normed, but for the norm's weight."""
-    gain = norm.get_parameter("weight")
-    weight = torch.cat([linear.weight for linear in linears]) * gain
-    biases: list[Tensor | None] = [linear.bias for linear in linears]
-    known = [bias for bias in biases if bias is not None]
-    assert len(known) in (0, len(linears))
-    return PackedLinear(weight, torch.cat(known) if known else None)
-
-
-def _rotated(heads_THD: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary positions (arXiv 2104.09864) in the half-split layout; cos and sin are [1, T, D]."""
-    half = heads_THD.shape[-1] // 2
-    cos, sin = (angle[0, :, None, :half] for angle in angles)
-    left, right = heads_THD.split(half, dim=-1)
-    rotated = torch.empty_like(heads_THD, memory_format=torch.contiguous_format)
-    torch.mul(left, cos, out=rotated[..., :half]).addcmul_(right, sin, value=-1)
-    torch.mul(right, cos, out=rotated[..., half:]).addcmul_(left, sin)
-    return rotated
 
 
 def _linear(parent: nn.Module, name: str) -> nn.Linear:

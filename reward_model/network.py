@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from reward_model.attention import IMPLEMENTATION, Tree, grow
+from reward_model.attention import IMPLEMENTATION
 from reward_model.checkpoint import backbone_dtype, load_model, load_tokenizer
 from reward_model.encoders import EncoderForward, is_encoder
 from reward_model.fused import fuse_layers
@@ -21,6 +21,7 @@ from reward_model.packing import Packed, Sequence, filled, pack
 from reward_model.positions import longest_text
 from reward_model.release import Release
 from reward_model.selfcheck import Scores, disagreement
+from reward_model.tree import Tree, grow
 
 _log = logging.getLogger(__name__)
 

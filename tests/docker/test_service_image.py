@@ -58,6 +58,11 @@ def test_it_can_fetch_a_release(running: Running) -> None:
     podman("exec", running.name, "python", "-c", "import aiohttp, huggingface_hub, s3fs")
 
 
+def test_its_kernels_are_compiled(running: Running) -> None:
+    command = "from reward_model.tree_kernel import tree_kernel; print(tree_kernel() is not None)"
+    assert podman("exec", running.name, "python", "-c", command).strip() == "True"
+
+
 @pytest.mark.parametrize("tool", ["gcc", "pip", "pip3", "git"])
 def test_it_has_no_build_tools(running: Running, tool: str) -> None:
     assert podman("exec", running.name, "sh", "-c", f"command -v {tool} || echo none") == "none"

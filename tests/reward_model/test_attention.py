@@ -2,15 +2,17 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import Module
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from reward_model import attention
-from reward_model.attention import Tree, grow, packed_tree_attention
+from reward_model.attention import attend_flex, packed_tree_attention
 from reward_model.flex import block_mask
 from reward_model.packing import Packed, Sequence, pack
+from reward_model.stretches import How
+from reward_model.tree import Tree, bucketed, grow
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 8
 CPU = torch.device("cpu")
@@ -63,10 +65,18 @@ def random_qkv(length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     )
 
 
+@pytest.fixture(params=["compiled", "torch's"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose run: ours, as far as there are any here, or torch's, as where there are none."""
+    if request.param == "torch's":
+        monkeypatch.setattr(attention, "tree_kernel", lambda: None)
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("layer", LAYERS)
 @given(packed=packed_batches)
-@settings(max_examples=30)
-def test_segments_attend_as_the_dense_definition(layer: Layer, packed: Packed) -> None:
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_trees_attend_as_the_dense_definition(layer: Layer, packed: Packed) -> None:
     query, key, value = random_qkv(len(packed.ids))
     tree, ways = grow(packed, CPU), vars(layer)
     output, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree, **ways)
@@ -77,9 +87,9 @@ def test_segments_attend_as_the_dense_definition(layer: Layer, packed: Packed) -
     torch.testing.assert_close(fast, reference, atol=1e-5, rtol=1e-5)
 
 
-def bucketed(packed: Packed) -> Tree:
+def grown_in_buckets(packed: Packed) -> Tree:
     """What `grow` makes for CUDA, on the CPU."""
-    return attention._grow_bucketed(packed, CPU)
+    return Tree.of(bucketed(packed), CPU)
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -87,9 +97,10 @@ def bucketed(packed: Packed) -> Tree:
 @given(packed=packed_batches)
 @settings(max_examples=5)
 def test_the_gpu_path_attends_the_same(layer: Layer, packed: Packed) -> None:
-    real, tree = len(packed.ids), bucketed(packed)
+    real, tree = len(packed.ids), grown_in_buckets(packed)
     query, key, value = random_qkv(tree.ids_1T.shape[1])
-    output, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree, **vars(layer))
+    how = How(None, layer.sliding_window, layer.softcap)
+    output = attend_flex(query, key, value, tree, how).transpose(1, 2)
     reference = expected(packed, query[:, :, :real], key[:, :, :real], value[:, :, :real], layer)
     torch.testing.assert_close(output[:, :real], reference, atol=1e-5, rtol=1e-5)
 
@@ -108,8 +119,7 @@ def test_the_gpu_mask_is_the_tree_s_and_skips_what_it_can(
     trunk = tuple(range(400))
     texts = [trunk[:shared] + (1000 + own,) * count for shared, count, own in shapes]
     packed = pack([Sequence(text, (len(text) - 1,)) for text in texts])
-    tree, real = bucketed(packed), len(packed.ids)
-    assert tree.subtree_end is not None
+    tree, real = grown_in_buckets(packed), len(packed.ids)
     mask = block_mask(tree.subtree_end, tree.positions_1T[0], window)
     length = mask.shape[-1]
     seen = torch.eye(length, dtype=torch.bool)

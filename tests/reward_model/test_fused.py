@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from reward_model import fused
+from reward_model import attention, fused
 from reward_model.fused import FusedLayer
+from reward_model.heads import turns_of
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release import open_release
@@ -46,9 +47,13 @@ def saved(model: PreTrainedModel, path: Path) -> RewardNetwork:
     return RewardNetwork.load(open_release(path), device="cpu")
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 def test_scores_at_every_read_position_are_those_of_transformers(
-    model: PreTrainedModel, tmp_path: Path
+    model: PreTrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
+    """With our kernel, as far as there is one here, and on torch's."""
+    if not compiled:
+        monkeypatch.setattr(attention, "tree_kernel", lambda: None)
     network = saved(model, tmp_path / "model")
     layers = network.model.base_model.get_submodule("layers")
     assert network.fuses_layers
@@ -68,7 +73,7 @@ def test_a_layer_that_would_not_compute_the_same_stays_as_it_is(
     model: PreTrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = saved(model, tmp_path / "model").score(BATCH)
-    monkeypatch.setattr(fused, "_rotated", lambda heads, _: heads)
+    monkeypatch.setattr(fused, "turns_of", lambda angles: torch.ones_like(turns_of(angles)))
     network = saved(model, tmp_path / "model")
     assert network.shares_prefixes
     assert not network.fuses_layers

@@ -12,6 +12,7 @@ from reward_model.linear import compiled_rows
 from reward_model.network import RewardNetwork
 from reward_model.packing import Packed, Sequence
 from reward_model.release import ReleaseError, open_release
+from reward_model.tree_kernel import tree_kernel
 from tests.checkpoints import make_checkpoint
 
 ids = st.lists(st.integers(7, 12), min_size=1, max_size=24).map(tuple)
@@ -41,6 +42,21 @@ def test_company_never_changes_a_score(
     together = [score for (score,) in network.score(last(*batch))]
     alone = [network.score(last(text))[0][0] for text in batch]
     assert together == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.skipif(tree_kernel() is None, reason="torch's kernels mix what they mask")
+@pytest.mark.parametrize("spot", [torch.nan, torch.inf])
+def test_a_text_that_is_no_number_anywhere_is_the_only_one(checkpoint: Path, spot: float) -> None:
+    network = RewardNetwork.load(open_release(checkpoint), device="cpu")
+    texts = [tuple(range(7, 30)), (*range(40, 50), 7, 8), tuple(range(50, 90)), (7, 8, 9)]
+    expected = network.score(last(*texts))
+    embedding = network.model.get_input_embeddings()
+    assert isinstance(embedding, torch.nn.Embedding)
+    with torch.no_grad():
+        embedding.weight[45] = spot
+    scores = torch.tensor(network.score(last(*texts)))
+    assert scores.isfinite().flatten().tolist() == [True, False, True, True]
+    torch.testing.assert_close(scores[[0, 2, 3]], torch.tensor(expected)[[0, 2, 3]])
 
 
 def test_scores_are_those_of_transformers(checkpoint: Path, network: RewardNetwork) -> None:

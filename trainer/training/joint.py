@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 from transformers import PreTrainedModel
 
-from reward_model.attention import grow
 from reward_model.network import head_scores, packed_hidden
+from reward_model.tree import grow
 from trainer.training.batches import Batch, Totals
 from trainer.training.loss import (
     JointLoss,
