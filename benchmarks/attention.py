@@ -1,0 +1,162 @@
+"""Our compiled kernel of attention over a packed tree beside torch's flash kernel, on a CPU.
+
+    python -m benchmarks.attention [--repeats 20]
+
+One layer's attention in float32, 8 heads of 64 numbers on 4 of keys and values; both take turns.
+Operations are counted for the pairs of tokens that see each other, so what a kernel computes in
+vain counts against it. The limit is torch's product of two large matrices on the same threads.
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from benchmarks.page import Cell, Page, add_output_options
+from benchmarks.stats import ratio
+from reward_model.branches import Branches, attend_by_branch
+from reward_model.packing import Packed, Sequence, pack
+from reward_model.stretches import How
+from reward_model.tree_kernel import Reach, TreeKernel, tree_kernel
+
+_HEADS, _KEY_HEADS, _WIDTH = 8, 4, 64
+_TREES = ((100, 16, 150), (600, 16, 150), (2000, 16, 150), (0, 5, 750), (0, 1, 256))
+"""Tokens of a prompt, candidates of it, tokens of a candidate."""
+
+_SIDE = 2048
+_TOLERANCE = 1e-4
+_FASTEST = "compiled"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of every turn; `work` is in operations."""
+
+    tree: str
+    kernel: str
+    work: float
+    seconds: list[float]
+
+    @property
+    def rate(self) -> float:
+        """10^9 operations per second, median over turns."""
+        return self.work / statistics.median(self.seconds) / 1e9
+
+
+@torch.inference_mode()
+def main() -> None:
+    options = _options()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    kernel = tree_kernel()
+    if kernel is None:
+        raise SystemExit("no kernel is compiled for this processor: scripts/build-kernels")
+    page = Page("attention", "Attention over a packed tree on a CPU")
+    limit = _limit(options.repeats)
+    found = [each for tree in _TREES for each in _measure(tree, kernel, options.repeats)]
+    _report(page, found, limit, options.repeats)
+    page.figure = plot(found, limit)
+    page.write(options)
+
+
+def tree_of(prompt: int, candidates: int, length: int) -> Packed:
+    """Every candidate begins in a way of its own."""
+    texts = [tuple(range(prompt)) + (prompt + index,) * length for index in range(candidates)]
+    return pack([Sequence(text, ()) for text in texts])
+
+
+def pairs(packed: Packed) -> int:
+    """Of tokens that see each other, each with itself among them."""
+    return sum(position + 1 for position in packed.positions)
+
+
+def _measure(shape: tuple[int, int, int], kernel: TreeKernel, repeats: int) -> list[Measured]:
+    packed = tree_of(*shape)
+    product = torch.randn(1, len(packed.ids), _HEADS + 2 * _KEY_HEADS, _WIDTH).transpose(1, 2)
+    query, key, value = product.split([_HEADS, _KEY_HEADS, _KEY_HEADS], dim=1)
+    reach, branches, how = Reach.of(packed), Branches.of(packed), How(None, None, None)
+    kernels: dict[str, Callable[[], Tensor]] = {
+        _FASTEST: lambda: kernel.attend(query, key, value, reach, how),
+        "torch's flash": lambda: attend_by_branch(query, key, value, branches, None),
+    }
+    torch.testing.assert_close(
+        *(attend() for attend in kernels.values()), atol=_TOLERANCE, rtol=_TOLERANCE
+    )
+    seconds: dict[str, list[float]] = {name: [] for name in kernels}
+    for _, name in itertools.product(range(repeats), kernels):
+        seconds[name].append(_seconds(kernels[name]))
+    work = 4.0 * _HEADS * _WIDTH * pairs(packed)
+    name = "P={}, N={}, C={}".format(*shape)
+    return [Measured(name, kernel, work, each) for kernel, each in seconds.items()]
+
+
+def _limit(repeats: int) -> float:
+    """10^9 operations per second of a product of matrices."""
+    left, right = torch.randn(2, _SIDE, _SIDE)
+    turns = [_seconds(lambda: left @ right) for _ in range(repeats + 1)][1:]
+    return 2 * _SIDE**3 / statistics.median(turns) / 1e9
+
+
+def _seconds(work: Callable[[], Tensor]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _report(page: Page, found: list[Measured], limit: float, repeats: int) -> None:
+    page.say(
+        f"One layer, {_HEADS} heads of {_WIDTH} on {_KEY_HEADS} of keys and values, float32, "
+        f"{torch.get_num_threads()} threads, median of {repeats} turns in which kernels alternate. "
+        "P, N, C: tokens of a prompt, candidates of it, tokens of a candidate. GFLOP/s count the "
+        "pairs of tokens that see each other. torch's flash kernel is called as "
+        "`reward_model/branches.py` calls it, where nothing is compiled. The limit is torch's "
+        f"product of two {_SIDE} x {_SIDE} matrices: {limit:.0f} GFLOP/s."
+    )
+    rows: list[list[Cell]] = []
+    for ours, other in zip(found[::2], found[1::2], strict=True):
+        times = ratio(other.seconds, ours.seconds)
+        shares = [f"{each.rate / limit:.2f}" for each in (ours, other)]
+        rates = [f"{each.rate:.0f}" for each in (ours, other)]
+        rows.append([ours.tree, *rates, *shares, str(times)])
+    page.table(
+        [
+            "tree", f"{_FASTEST}, GFLOP/s", "torch's flash", f"{_FASTEST}, share of the limit",
+            "torch's flash", "times as fast",
+        ],
+        rows,
+    )  # fmt: skip
+    page.facts |= {"limit": limit, "kernels": [asdict(each) for each in found]}
+
+
+def plot(found: list[Measured], limit: float) -> Figure:
+    """Rates of both, a group for each tree, under the limit."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    trees = list(dict.fromkeys(each.tree for each in found))
+    for kernel, mark in ((_FASTEST, "o"), ("torch's flash", "x")):
+        rates = [each.rate for each in found if each.kernel == kernel]
+        axes.plot(rates, range(len(trees)), mark, label=kernel)
+    axes.axvline(limit, linestyle="--", color="grey", label="product of matrices")
+    axes.set_yticks(range(len(trees)), trees)
+    axes.set(xlabel="GFLOP/s", ylim=(len(trees) - 0.5, -0.5))
+    axes.set_xlim(left=0)
+    axes.legend()
+    return figure
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--threads", type=int)
+    add_output_options(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
