@@ -29,8 +29,8 @@ _FOLDER = Path(__file__).with_name("kernels")
 _LEVELS = {"AVX512": ("x86-64-v4", "x86-64-v3"), "AVX2": ("x86-64-v3",)}
 """What may run, best first, by what torch finds that the processor can do."""
 
-_BLOCK, _TILE, _WIDEST = 64, 8, 256
-"""As in the source."""
+_BLOCK, _WIDTHS = 64, range(16, 257, 8)
+"""As in the source: keys to a block, and numbers that a head may have."""
 
 _NO_WINDOW = 2**31 - 1
 
@@ -112,8 +112,7 @@ class TreeKernel:
 
     def takes(self, query: Tensor) -> bool:
         """Whether it is written for heads of this width, and can read them."""
-        width = query.shape[-1]
-        return query.device.type == "cpu" and width <= _WIDEST and width % _TILE == 0
+        return query.device.type == "cpu" and query.shape[-1] in _WIDTHS
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, reach: Reach, how: How) -> Tensor:
         """Query [1, H, Q, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, Q, D].

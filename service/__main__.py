@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.admin import create_admin_app
+from service.allocator import keep_freed_memory
 from service.app import TracesUnavailable, create_app
 from service.keys import KeyFileError
 from service.lifecycle import Service
@@ -41,6 +42,7 @@ _TRY_IT = {
 def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     """Serve until a signal or a refusal, then exit: 0 when everything admitted was finished."""
     configure(settings.log_level)
+    keep_freed_memory()
     sys.setswitchinterval(_SWITCH_SECONDS)
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)

@@ -10,11 +10,10 @@
 // Compiled once for each width of vectors that processors have: scripts/build-kernels.
 #include "vectors.h"
 
-#define UNROLLED _Pragma("GCC unroll 8")
 #define VECTORS 2    // vectors of queries in a unit
 #define BLOCK 64     // keys that are weighed at a time
 #define TILE 8       // keys, or numbers of a value, that are multiplied at a time
-#define WIDEST 256   // numbers of a head, at most; always a multiple of TILE
+#define WIDEST 256   // numbers of a head, at most; always a multiple of TILE, and LANES at least
 
 // Row `token` of head `head` begins at data + head * by_head + token * by_token.
 struct rows {
@@ -95,7 +94,7 @@ INLINE void mask(struct unit *u, const struct call *c, int32_t start, int keys) 
 INLINE vec weigh(struct unit *u, int keys, int v) {
     vec greatest = splat(LEAST), before = u->scale[v];
     for (int k = 0; k < keys; k++)
-        greatest = chosen(u->weight[k][v] > greatest, u->weight[k][v], greatest);
+        greatest = greater(u->weight[k][v], greatest);
     vec scale = rounded_log2_of_exp(greatest), decay;
     scale = chosen(scale > before, scale, before);
     decay = two_to(before - scale);
@@ -173,17 +172,34 @@ INLINE int place(struct unit *u, const struct call *c, int64_t number) {
 }
 
 // A lane without a query of its own repeats the last one.
-INLINE void fill_lane(struct unit *u, const struct call *c, int v, int lane) {
-    int64_t query = u->first_query[v] + lane < c->queries ? u->first_query[v] + lane : c->queries - 1;
-    const float *numbers = c->query.data + u->head[v] * c->query.by_head + query * c->query.by_token;
-    int32_t token = c->token[query], position = c->position[token];
+INLINE int64_t query_of(const struct unit *u, const struct call *c, int v, int lane) {
+    int64_t query = u->first_query[v] + lane;
+    return query < c->queries ? query : c->queries - 1;
+}
+
+INLINE void note_token(struct unit *u, const struct call *c, int v, int lane) {
+    int32_t token = c->token[query_of(u, c, v, lane)], position = c->position[token];
     u->token[v][lane] = token;
     u->position[v][lane] = position;
     u->least_position = position < u->least_position ? position : u->least_position;
     u->first = token < u->first ? token : u->first;
     u->last = token > u->last ? token : u->last;
-    for (int64_t d = 0; d < c->width; d++)
-        u->query[d][v][lane] = numbers[d] * c->scale;
+}
+
+// Where the part of a row begins of which `d` is the first number: the last part begins early where it would be cut short.
+INLINE int64_t part_of(const struct call *c, int64_t d) {
+    return d + LANES <= c->width ? d : c->width - LANES;
+}
+
+// LANES numbers of LANES queries, from `d` on.
+INLINE void turn_queries(struct unit *u, const struct call *c, int v, int64_t d) {
+    const float *numbers = c->query.data + u->head[v] * c->query.by_head + d;
+    vec rows[LANES];
+    UNROLLED for (int lane = 0; lane < LANES; lane++)
+        rows[lane] = c->scale * loaded(numbers + query_of(u, c, v, lane) * c->query.by_token);
+    transpose(rows);
+    UNROLLED for (int i = 0; i < LANES; i++)
+        u->query[d + i][v] = rows[i];
 }
 
 INLINE void open_unit(struct unit *u, const struct call *c) {
@@ -191,7 +207,9 @@ INLINE void open_unit(struct unit *u, const struct call *c) {
     u->last = 0;
     for (int v = 0; v < VECTORS; v++) {
         for (int lane = 0; lane < LANES; lane++)
-            fill_lane(u, c, v, lane);
+            note_token(u, c, v, lane);
+        for (int64_t d = 0; d < c->width; d += LANES)
+            turn_queries(u, c, v, part_of(c, d));
         for (int64_t d = 0; d < c->width; d++)
             u->output[d][v] = splat(0);
         u->scale[v] = splat(2 * LEAST);
@@ -199,18 +217,22 @@ INLINE void open_unit(struct unit *u, const struct call *c) {
     }
 }
 
-INLINE void close_unit(struct unit *u, const struct call *c) {
-    for (int v = 0; v < VECTORS; v++) {
-        vec share = 1.0f / u->sum[v];
-        for (int64_t d = 0; d < c->width; d++)
-            u->output[d][v] *= share;
-        for (int lane = 0; lane < LANES && u->first_query[v] + lane < c->queries; lane++) {
-            int64_t query = u->first_query[v] + lane;
-            float *numbers = c->output.data + u->head[v] * c->output.by_head + query * c->output.by_token;
-            for (int64_t d = 0; d < c->width; d++)
-                numbers[d] = u->output[d][v][lane];
-        }
-    }
+// LANES numbers of the outputs of LANES queries, from `d` on.
+INLINE void turn_outputs(const struct unit *u, const struct call *c, int v, int64_t d) {
+    float *numbers = c->output.data + u->head[v] * c->output.by_head + d;
+    vec share = 1.0f / u->sum[v], rows[LANES];
+    UNROLLED for (int i = 0; i < LANES; i++)
+        rows[i] = u->output[d + i][v] * share;
+    transpose(rows);
+    int64_t queries = c->queries - u->first_query[v];
+    for (int lane = 0; lane < LANES && lane < queries; lane++)
+        store(numbers + (u->first_query[v] + lane) * c->output.by_token, rows[lane]);
+}
+
+INLINE void close_unit(const struct unit *u, const struct call *c) {
+    for (int v = 0; v < VECTORS; v++)
+        for (int64_t d = 0; d < c->width; d += LANES)
+            turn_outputs(u, c, v, part_of(c, d));
 }
 
 INLINE void read_blocks(struct unit *u, const struct call *c, int spotless) {

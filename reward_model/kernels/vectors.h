@@ -1,14 +1,22 @@
 // Vectors of LANES numbers, as wide as the processor's registers, and e to the power of them.
 #include <stdint.h>
+#include <string.h>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 #define LANES 16
+#define LANE {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 #elif defined(__AVX2__)
 #define LANES 8
+#define LANE {0, 1, 2, 3, 4, 5, 6, 7}
 #else
 #define LANES 4
+#define LANE {0, 1, 2, 3}
 #endif
 
+#define UNROLLED _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
@@ -26,11 +34,63 @@ INLINE vec chosen(ivec which, vec yes, vec no) {
     return (vec)(((ivec)yes & which) | ((ivec)no & ~which));
 }
 
+INLINE vec loaded(const float *numbers) {
+    vec some;
+    memcpy(&some, numbers, sizeof some);
+    return some;
+}
+
+INLINE void store(float *numbers, vec some) {
+    memcpy(numbers, &some, sizeof some);
+}
+
+// In each square of 2 * `side` numbers a side, the upper right quarter and the lower left change places.
+INLINE void exchange(vec *rows, int side) {
+    const ivec lane = LANE, lower = (lane & side) != 0;
+    const ivec upper_row = (lane & ~lower) | ((lane + LANES - side) & lower);
+    const ivec lower_row = ((lane + side) & ~lower) | ((lane + LANES) & lower);
+    UNROLLED for (int i = 0; i < LANES; i++)
+        if (!(i & side)) {
+            vec upper = rows[i], other = rows[i + side];
+            rows[i] = __builtin_shuffle(upper, other, upper_row);
+            rows[i + side] = __builtin_shuffle(upper, other, lower_row);
+        }
+}
+
+// What was number i of row j becomes number j of row i.
+INLINE void transpose(vec *rows) {
+    if (LANES > 8)
+        exchange(rows, 8);
+    if (LANES > 4)
+        exchange(rows, 4);
+    exchange(rows, 2);
+    exchange(rows, 1);
+}
+
+// The greater of two, and b where one is no number.
+INLINE vec greater(vec a, vec b) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+    return chosen(a > b, a, b);
+#endif
+}
+
 // 2 to a whole number up to 127; 0 below -126.
 INLINE vec two_to(vec whole) {
     ivec some = whole > -127.0f;
     ivec power = __builtin_convertvector(chosen(some, whole, splat(0)), ivec) + 127;
     return (vec)((power << 23) & some);
+}
+
+// x times 2 to a whole number up to 127; 0 for one below -126.
+INLINE vec scaled(vec x, vec whole) {
+#if defined(__AVX512F__)
+    __mmask16 some = _mm512_cmp_ps_mask((__m512)whole, _mm512_set1_ps(-127), _CMP_GT_OQ);
+    return (vec)_mm512_maskz_scalef_ps(some, (__m512)x, (__m512)whole);
+#else
+    return x * two_to(whole);
+#endif
 }
 
 // x / ln 2, rounded.
@@ -50,5 +110,5 @@ INLINE vec exponential(vec x, vec whole) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    return chosen(x <= LEAST, splat(0), chosen(x < GREATEST, p * two_to(n - whole), splat(__builtin_nanf(""))));
+    return chosen(x <= LEAST, splat(0), chosen(x < GREATEST, scaled(p, n - whole), splat(__builtin_nanf(""))));
 }

@@ -63,7 +63,7 @@ def expected(
     shapes=shapes,
     fill=st.integers(0, 20),
     heads=st.sampled_from([(1, 1), (4, 2), (3, 1), (4, 1), (6, 2), (5, 5)]),
-    width=st.sampled_from([8, 64, 80, 256]),
+    width=st.sampled_from([16, 24, 64, 80, 256]),
     how=st.builds(
         How,
         st.none() | st.floats(0.01, 1),
@@ -160,7 +160,7 @@ def test_what_is_no_number_stays_none_and_in_its_text(
     kernel: TreeKernel, spot: torch.Tensor, part: str, softcap: float | None
 ) -> None:
     packed = tree_of([(0, 70), (0, 100), (50, 1), (50, 20)])
-    query, key, value = random_heads(packed, 2, 1, 8)
+    query, key, value = random_heads(packed, 2, 1, 16)
     reach, how = Reach.of(packed), How(None, None, softcap)
     clean = kernel.attend(query, key, value, reach, how)
     {"query": query, "key": key, "value": value}[part][0, 0, 30] = spot
@@ -183,9 +183,9 @@ def test_heads_of_other_widths_are_left_to_torch() -> None:
     if kernel is None:
         pytest.skip("nothing is compiled here")
     taken = [
-        width for width in (4, 8, 12, 64, 256, 264) if kernel.takes(torch.empty(1, 1, 1, width))
+        width for width in (8, 16, 20, 64, 256, 264) if kernel.takes(torch.empty(1, 1, 1, width))
     ]
-    assert taken == [8, 64, 256]
+    assert taken == [16, 64, 256]
 
 
 def test_without_a_compiled_kernel_there_is_none(
