@@ -22,6 +22,7 @@ from benchmarks.arms import PACKED, PADDED, SHARED, TOLERANCE, Arm, Rivals, load
 from benchmarks.checkpoint import make_checkpoint
 from benchmarks.page import Cell, Page, add_output_options, verdict
 from benchmarks.workloads import BATCH, LONGEST, Workload, workloads
+from service.allocator import keep_freed_memory
 
 _TARGETS = (((600, 16, 150), SHARED, 4.0), ((600, 1, 150), PACKED, 1.0))
 """P, N and C, and how many times as fast as padding an arm should be there."""
@@ -59,6 +60,7 @@ Measurement = dict[str, Measured]
 
 def main() -> None:
     options = _options()
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     transformers_logging.disable_progress_bar()

@@ -3,7 +3,8 @@
     python -m benchmarks.overhead --data ../shared/data
 
 The same requests go to a service of ours, as text, and, encoded before the clock starts, through
-the same packed forward in a loop, in batches as full as the service's. Both take turns.
+the same packed forward in a loop, in batches as full as the service's and with memory that stays
+with the process as the service's does. Both take turns.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from benchmarks.traces import describe, make_trace
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence, new_tokens
 from reward_model.release import open_release
+from service.allocator import keep_freed_memory
 
 BATCH_TOKENS = 4096
 """The service's --max-batch-tokens on a CPU unless told."""
@@ -56,6 +58,7 @@ class Turn:
 
 def main() -> None:
     options = _options()
+    keep_freed_memory()
     transformers_logging.disable_progress_bar()
     page = Page("overhead", "Served against the forward alone")
     with terminable(), TemporaryDirectory() as folder:
