@@ -27,6 +27,7 @@ from benchmarks.traces import best_of
 from reward_model.network import RewardNetwork
 from reward_model.packing import Packed, pack
 from reward_model.release import open_release
+from service.allocator import keep_freed_memory
 
 _PROMPTS = (50, 200, 600, 1500, 4000)
 _CANDIDATES = (1, 4, 16, 64, 256)
@@ -49,6 +50,7 @@ class Point:
 
 def main() -> None:
     options = _options()
+    keep_freed_memory()
     transformers_logging.disable_progress_bar()
     page = Page("cost", "Cost of a request over its tokens")
     with TemporaryDirectory() as folder:

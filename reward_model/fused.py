@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 FAMILY = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Pre-norm layers with rotary positions and a gated MLP, all under the same names."""
 
+_ROWS = 4096
+"""Tokens for which an MLP's wide middle is held at a time: those of a batch, not of any text."""
+
 _TOLERANCE = 1e-5
 """Largest difference from the usual layer, in units of the largest entry."""
 
@@ -66,7 +69,9 @@ class FusedLayer(nn.Module):
         attended = self._attend(rms_normed(hidden, self._epsilon), position_embeddings, tree)
         if self.last:
             hidden = hidden[tree.reads]
-        return self._mlp(self._output.combined(attended, "add", hidden)).unsqueeze(0)
+        hidden = self._output.combined(attended, "add", hidden)
+        parts = [self._mlp(rows) for rows in hidden.split(_ROWS)]
+        return (torch.cat(parts) if parts[1:] else parts[0]).unsqueeze(0)
 
     def _attend(self, rows: Tensor, angles: tuple[Tensor, Tensor], tree: Tree) -> Tensor:
         turns = turns_of(angles)

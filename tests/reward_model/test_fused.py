@@ -47,11 +47,16 @@ def saved(model: PreTrainedModel, path: Path) -> RewardNetwork:
     return RewardNetwork.load(open_release(path), device="cpu")
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(("compiled", "rows"), [(True, 4096), (False, 4096), (True, 32)])
 def test_scores_at_every_read_position_are_those_of_transformers(
-    model: PreTrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
+    model: PreTrainedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: bool,
+    rows: int,
 ) -> None:
-    """With our kernel, as far as there is one here, and on torch's."""
+    """With our kernel, as far as there is one here, and on torch's; an MLP whole and in parts."""
+    monkeypatch.setattr(fused, "_ROWS", rows)
     if not compiled:
         monkeypatch.setattr(attention, "tree_kernel", lambda: None)
     network = saved(model, tmp_path / "model")
