@@ -44,6 +44,18 @@ INLINE void store(float *numbers, vec some) {
     memcpy(numbers, &some, sizeof some);
 }
 
+// Lane by lane: number `index` of a, and past its end of b.
+INLINE vec shuffled(vec a, vec b, ivec index) {
+#if defined(__clang__)
+    vec some;
+    for (int i = 0; i < LANES; i++)
+        some[i] = index[i] < LANES ? a[index[i]] : b[index[i] - LANES];
+    return some;
+#else
+    return __builtin_shuffle(a, b, index);
+#endif
+}
+
 // In each square of 2 * `side` numbers a side, the upper right quarter and the lower left change places.
 INLINE void exchange(vec *rows, int side) {
     const ivec lane = LANE, lower = (lane & side) != 0;
@@ -52,8 +64,8 @@ INLINE void exchange(vec *rows, int side) {
     UNROLLED for (int i = 0; i < LANES; i++)
         if (!(i & side)) {
             vec upper = rows[i], other = rows[i + side];
-            rows[i] = __builtin_shuffle(upper, other, upper_row);
-            rows[i + side] = __builtin_shuffle(upper, other, lower_row);
+            rows[i] = shuffled(upper, other, upper_row);
+            rows[i + side] = shuffled(upper, other, lower_row);
         }
 }
 
