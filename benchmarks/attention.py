@@ -18,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks.page import Cell, Page, add_output_options
+from benchmarks.page import Cell, Page, add_output_options, dot_plot
 from benchmarks.stats import ratio
 from reward_model.branches import Branches, attend_by_branch
 from reward_model.packing import Packed, Sequence, pack
@@ -136,16 +136,13 @@ def _report(page: Page, found: list[Measured], limit: float, repeats: int) -> No
 
 def plot(found: list[Measured], limit: float) -> Figure:
     """Rates of both, a group for each tree, under the limit."""
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.subplots()
-    trees = list(dict.fromkeys(each.tree for each in found))
-    for kernel, mark in ((_FASTEST, "o"), ("torch's flash", "x")):
-        rates = [each.rate for each in found if each.kernel == kernel]
-        axes.plot(rates, range(len(trees)), mark, label=kernel)
+    series = {
+        kernel: [(each.tree, each.rate) for each in found if each.kernel == kernel]
+        for kernel in dict.fromkeys(each.kernel for each in found)
+    }
+    figure = dot_plot("GFLOP/s", series)
+    (axes,) = figure.axes
     axes.axvline(limit, linestyle="--", color="grey", label="product of matrices")
-    axes.set_yticks(range(len(trees)), trees)
-    axes.set(xlabel="GFLOP/s", ylim=(len(trees) - 0.5, -0.5))
-    axes.set_xlim(left=0)
     axes.legend()
     return figure
 

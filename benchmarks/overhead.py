@@ -22,7 +22,7 @@ from benchmarks import servers
 from benchmarks.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.dialects import DIALECTS
 from benchmarks.load import Replay, replay
-from benchmarks.page import Cell, Page, add_output_options, verdict
+from benchmarks.page import Cell, Page, add_output_options, dot_plot, verdict
 from benchmarks.processes import Running, running, terminable
 from benchmarks.stats import ratio
 from benchmarks.texts import Renderer, Texts, load_renderer
@@ -141,17 +141,11 @@ def _report(page: Page, turns: list[Turn], options: argparse.Namespace) -> None:
 
 def plot(turns: list[Turn]) -> Figure:
     """Both rates of every turn, a group for each trace."""
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.subplots()
-    names = list(dict.fromkeys(turn.trace for turn in turns))
-    places = [names.index(turn.trace) for turn in turns]
-    axes.plot([turn.looped for turn in turns], places, "o", label="forward alone, in a loop")
-    axes.plot([turn.served for turn in turns], places, "x", label="served over HTTP")
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="tokens per second, counted as sent", ylim=(len(names) - 0.5, -0.5))
-    axes.set_xlim(left=0)
-    axes.legend()
-    return figure
+    series = {
+        "forward alone, in a loop": [(turn.trace, turn.looped) for turn in turns],
+        "served over HTTP": [(turn.trace, turn.served) for turn in turns],
+    }
+    return dot_plot("tokens per second, counted as sent", series)
 
 
 def _options() -> argparse.Namespace:

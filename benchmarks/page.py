@@ -4,7 +4,7 @@ import argparse
 import datetime
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +87,21 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--page", type=Path, metavar="FILE.md", help="write the page here")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures here")
+
+
+def dot_plot(xlabel: str, series: Mapping[str, Sequence[tuple[str, float]]]) -> Figure:
+    """A row for each group, a mark of its own for each of up to four series of (group, value)."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    groups = list(dict.fromkeys(group for points in series.values() for group, _ in points))
+    for (label, points), mark in zip(series.items(), "ox^s", strict=False):
+        places = [groups.index(group) for group, _ in points]
+        axes.plot([value for _, value in points], places, mark, label=label)
+    axes.set_yticks(range(len(groups)), groups)
+    axes.set(xlabel=xlabel, ylim=(len(groups) - 0.5, -0.5))
+    axes.set_xlim(left=0)
+    axes.legend()
+    return figure
 
 
 def verdict(met: bool) -> str:

@@ -18,7 +18,7 @@ from reward_model.branches import attend_by_branch
 from reward_model.flex import block_mask, capping, flex_kernel
 from reward_model.stretches import How, attend_stretches
 from reward_model.tree import Tree
-from reward_model.tree_kernel import tree_kernel
+from reward_model.tree_kernel import TreeKernel, tree_kernel
 
 IMPLEMENTATION = "packed_tree"
 """Name to give to `set_attn_implementation`."""
@@ -57,8 +57,7 @@ def attend_tree(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How)
 
 def attend_reads(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: How) -> Tensor:
     """For inference on a CPU: only the R tokens that are read see, query [1, H, R, D], as above."""
-    kernel = tree_kernel()
-    if kernel is not None and kernel.takes(query):
+    if kernel := _compiled_for(query):
         return kernel.attend(query, key, value, tree.reach.of_tokens(tree.reads), how)
     everyone = query.new_zeros(*query.shape[:2], key.shape[2], query.shape[3])
     everyone[:, :, tree.reads] = query
@@ -89,12 +88,16 @@ def _attend_on_cpu(query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: H
         # short, and bfloat16 1.6 times as long as float32.
         with sdpa_kernel(SDPBackend.MATH):
             return attend_stretches(query.float(), key.float(), value.float(), tree.stretches, how)
-    kernel = tree_kernel()
-    if kernel is not None and kernel.takes(query):
+    if kernel := _compiled_for(query):
         return kernel.attend(query, key, value, tree.reach, how)
     if _needs_masks(query, tree, how):
         return attend_stretches(query, key, value, tree.stretches, how)
     return attend_by_branch(query, key, value, tree.branches, how.scale)
+
+
+def _compiled_for(query: Tensor) -> TreeKernel | None:
+    kernel = tree_kernel()
+    return kernel if kernel and kernel.takes(query) else None
 
 
 def _needs_masks(query: Tensor, tree: Tree, how: How) -> bool:

@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Let it stay with the process, from whose other memory the next forward takes it.
 
     It would go back to the system after every batch and come again page by page, with a fault for
-    each: up to ten for a token computed, a tenth of the time. Call it before any thread starts, for
-    what a thread has by then it keeps. Settings of malloc's that the environment brings stay as
+    each: up to ten for a token computed. Call it before any thread starts, for what a thread has by
+    then it keeps. Settings of malloc's that the environment brings stay as
     they are.
 
     Returns:

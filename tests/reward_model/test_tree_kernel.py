@@ -175,7 +175,7 @@ def test_what_is_no_number_stays_none_and_in_its_text(
 
 @pytest.mark.parametrize("kernel", kernels)
 def test_only_what_lies_in_this_machine_s_memory_is_taken(kernel: TreeKernel) -> None:
-    assert not kernel.takes(torch.empty(1, 1, 1, 8, device="meta"))
+    assert not kernel.takes(torch.empty(1, 1, 1, 64, device="meta"))
 
 
 def test_heads_of_other_widths_are_left_to_torch() -> None:
