@@ -1,1 +1,1 @@
-"""Programs that print the figures this project states. See README.md."""
+"""Programs that measure what this project states; each prints and writes a dated page."""

@@ -18,12 +18,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks.page import Cell, Page, add_output_options, dot_plot
-from benchmarks.stats import ratio
-from reward_model.branches import Branches, attend_by_branch
+from benchmarks.harness.page import Cell, Page, add_output_options, dot_plot
+from benchmarks.harness.stats import ratio
+from reward_model.attention.compiled import TreeKernel, TreeMask, tree_kernel
+from reward_model.attention.flash_cpu import FlashPlan, attend_by_branch
+from reward_model.attention.sdpa import AttentionParams
 from reward_model.packing import Packed, Sequence, pack
-from reward_model.stretches import How
-from reward_model.tree_kernel import Reach, TreeKernel, tree_kernel
 
 _HEADS, _KEY_HEADS, _WIDTH = 8, 4, 64
 _TREES = ((100, 16, 150), (600, 16, 150), (2000, 16, 150), (0, 5, 750), (0, 1, 256))
@@ -80,7 +80,11 @@ def _measure(shape: tuple[int, int, int], kernel: TreeKernel, repeats: int) -> l
     packed = tree_of(*shape)
     product = torch.randn(1, len(packed.ids), _HEADS + 2 * _KEY_HEADS, _WIDTH).transpose(1, 2)
     query, key, value = product.split([_HEADS, _KEY_HEADS, _KEY_HEADS], dim=1)
-    reach, branches, how = Reach.of(packed), Branches.of(packed), How(None, None, None)
+    reach, branches, how = (
+        TreeMask.of(packed),
+        FlashPlan.of(packed),
+        AttentionParams(None, None, None),
+    )
     kernels: dict[str, Callable[[], Tensor]] = {
         _FASTEST: lambda: kernel.attend(query, key, value, reach, how),
         "torch's flash": lambda: attend_by_branch(query, key, value, branches, None),
@@ -115,8 +119,8 @@ def _report(page: Page, found: list[Measured], limit: float, repeats: int) -> No
         f"{torch.get_num_threads()} threads, median of {repeats} turns in which kernels alternate. "
         "P, N, C: tokens of a prompt, candidates of it, tokens of a candidate. GFLOP/s count the "
         "pairs of tokens that see each other. torch's flash kernel is called as "
-        "`reward_model/branches.py` calls it, where nothing is compiled. The limit is torch's "
-        f"product of two {_SIDE} x {_SIDE} matrices: {limit:.0f} GFLOP/s."
+        "`reward_model/attention/flash_cpu.py` calls it, where nothing is compiled. The limit is "
+        f"torch's product of two {_SIDE} x {_SIDE} matrices: {limit:.0f} GFLOP/s."
     )
     rows: list[list[Cell]] = []
     for ours, other in zip(found[::2], found[1::2], strict=True):

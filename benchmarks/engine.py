@@ -18,11 +18,11 @@ import torch
 from matplotlib.figure import Figure
 from transformers.utils import logging as transformers_logging
 
-from benchmarks.arms import PACKED, PADDED, SHARED, TOLERANCE, Arm, Rivals, load_rivals
-from benchmarks.checkpoint import make_checkpoint
-from benchmarks.page import Cell, Page, add_output_options, verdict
-from benchmarks.workloads import BATCH, LONGEST, Workload, workloads
-from service.allocator import keep_freed_memory
+from benchmarks.harness.page import Cell, Page, add_output_options, verdict
+from benchmarks.inputs.arms import PACKED, PADDED, SHARED, TOLERANCE, Arm, Rivals, load_rivals
+from benchmarks.inputs.checkpoint import make_checkpoint
+from benchmarks.inputs.workloads import BATCH, LONGEST, Workload, workloads
+from service.engines.allocator import keep_freed_memory
 
 _TARGETS = (((600, 16, 150), SHARED, 4.0), ((600, 1, 150), PACKED, 1.0))
 """P, N and C, and how many times as fast as padding an arm should be there."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from benchmarks.mbpp import read_problems
-from benchmarks.page import Cell, Page, add_output_options, verdict
-from benchmarks.processes import peak, resident
-from benchmarks.service_process import OwnService, own_service
+from benchmarks.harness.page import Cell, Page, add_output_options, verdict
+from benchmarks.harness.processes import peak, resident
+from benchmarks.harness.service_process import OwnService, own_service
+from benchmarks.inputs.mbpp import read_problems
 
 GROUP = 20
 """Candidates of one prompt in each request."""

@@ -14,8 +14,8 @@ import subprocess
 import httpx
 from tqdm import tqdm
 
-from benchmarks.page import Page, add_output_options, verdict
-from benchmarks.processes import Launch, running
+from benchmarks.harness.page import Page, add_output_options, verdict
+from benchmarks.harness.processes import Launch, running
 
 _MOST_SECONDS = 10.0
 RESTRICTED = (

@@ -9,20 +9,18 @@ import argparse
 import asyncio
 import random
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
 from matplotlib.figure import Figure
-from pydantic import BaseModel
 
-from benchmarks.mix import KINDS, Order, Pool, make_pool
-from benchmarks.page import Cell, Page, add_output_options, verdict
-from benchmarks.processes import Memory, running, watching
-from benchmarks.servers import ours
-from benchmarks.stats import slope
-from benchmarks.texts import load_renderer
+from benchmarks.harness.ledger import Ledger
+from benchmarks.harness.page import Cell, Page, add_output_options, verdict
+from benchmarks.harness.processes import Memory, running, settle, watching
+from benchmarks.harness.servers import ours
+from benchmarks.inputs.mix import KINDS, Order, Pool, make_pool
+from benchmarks.inputs.texts import load_renderer
 from service.settings import DEFAULT_MODEL
 
 _PATIENCE = 60.0
@@ -35,55 +33,6 @@ _MOST_SLOPE = 0.005
 """Growth per minute after the first one, as a share of what is resident then."""
 _MOST_RANGE = 1.1
 """Most over least resident, after the first minute."""
-
-
-class _Error(BaseModel):
-    code: str
-
-
-class _Row(BaseModel):
-    score: float | None
-    error: _Error | None
-
-
-class _Result(BaseModel):
-    scores: list[_Row]
-
-
-class _Answer(BaseModel):
-    results: list[_Result]
-
-
-@dataclass
-class Ledger:
-    """What was asked and answered, and the first score of every text."""
-
-    answered: Counter[str] = field(default_factory=Counter)
-    left: int = 0
-    refused: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    first: dict[tuple[str, str], float] = field(default_factory=dict)
-    compared: int = 0
-    largest_change: float = 0.0
-
-    def enter(self, order: Order, answer: bytes) -> None:
-        """An answer; each of its scores is compared with the text's first."""
-        (result,) = _Answer.model_validate_json(answer).results
-        texts = order.request.candidates
-        for place, (text, row) in enumerate(zip(texts, result.scores, strict=True)):
-            expected = order.errors.get(place)
-            code = row.error.code if row.error else None
-            if code != expected:
-                self.faults[f"{order.kind}: error {code} instead of {expected}"] += 1
-            elif row.score is not None:
-                self._compare((order.request.prompt, text), row.score)
-        self.answered[order.kind] += 1
-
-    def _compare(self, text: tuple[str, str], score: float) -> None:
-        if text in self.first:
-            self.compared += 1
-        change = abs(score - self.first.setdefault(text, score))
-        self.largest_change = max(self.largest_change, change)
 
 
 @dataclass(frozen=True)
@@ -198,24 +147,6 @@ def _judge(page: Page, ledger: Ledger, memory: Memory, options: argparse.Namespa
     )
     page.say(f"Memory after the first minute: {steady.least:.0f} to {steady.most:.0f} MB.")
     page.facts |= {"memory": asdict(steady), "samples": memory.samples}
-
-
-@dataclass(frozen=True)
-class Steady:
-    """Resident MB once settled; `growth` per minute, as a share of the least."""
-
-    least: float
-    most: float
-    growth: float
-
-
-def settle(memory: Memory) -> Steady:
-    """What was sampled after the first minute, or, of a shorter run, in its second half."""
-    last, _ = memory.samples[-1]
-    later = [sample for sample in memory.samples if sample[0] >= min(60.0, last / 2)]
-    megabytes = [megabytes for _, megabytes in later]
-    least = min(megabytes)
-    return Steady(least, max(megabytes), 60 * slope(later) / least)
 
 
 def plot(memory: Memory) -> Figure:

@@ -3,7 +3,8 @@
     python -m benchmarks.training --data DIR [--steps 4] [--repeats 3]
 
 The same rows, the same random network, AdamW, no LM loss: the plain Bradley-Terry objective, whose
-loss and gradients are the same to 1e-5 (tests/trainer/training/test_trl.py). Arms take turns.
+loss and gradients are the same to 1e-5 (tests/trainer/training/objective/test_trl.py). Arms take
+turns.
 """
 
 import argparse
@@ -28,20 +29,20 @@ from transformers.utils import logging as transformers_logging
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
-from benchmarks.checkpoint import add_checkpoint_options, make_checkpoint
-from benchmarks.page import Cell, Page, add_output_options, verdict
-from benchmarks.pairs import read_pairs
-from benchmarks.stats import Ratio, ratio
-from reward_model.encoding import Encoder
+from benchmarks.harness.page import Cell, Page, add_output_options, verdict
+from benchmarks.harness.stats import Ratio, ratio
+from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
+from benchmarks.inputs.pairs import read_pairs
 from reward_model.packing import new_tokens
-from trainer.pairs.row import Pairs, conversation
-from trainer.training.arguments import arguments
-from trainer.training.batches import Collator
+from reward_model.text.encoding import Encoder
+from trainer.pairs.row import PreferenceRow, conversation
 from trainer.training.finetune import FinetuneConfig
-from trainer.training.joint import JointModel
-from trainer.training.loop import PackedTrainer
-from trainer.training.schedule import schedule_of
-from trainer.training.start import load_start
+from trainer.training.loop.arguments import arguments
+from trainer.training.loop.schedule import schedule_of
+from trainer.training.loop.trainer import PackedTrainer
+from trainer.training.objective.batches import Collator
+from trainer.training.objective.joint import JointModel
+from trainer.training.weights.start import load_start
 
 _TARGET = 1.5
 _RATE = 1e-5
@@ -52,7 +53,7 @@ class Work:
     """Rows, so many of them a step, each with so many rejected answers."""
 
     name: str
-    rows: list[Pairs]
+    rows: list[PreferenceRow]
     rows_per_step: int
     rivals: int
 
@@ -218,8 +219,8 @@ def _introduction(model: Path, options: argparse.Namespace) -> str:
     )
 
 
-def _as_pairs(rows: list[Pairs]) -> Dataset:
-    def talk(row: Pairs, answer: str) -> list[dict[str, str]]:
+def _as_pairs(rows: list[PreferenceRow]) -> Dataset:
+    def talk(row: PreferenceRow, answer: str) -> list[dict[str, str]]:
         return [message._asdict() for message in conversation(row.prompt, answer)]
 
     return Dataset.from_list(

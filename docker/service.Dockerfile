@@ -40,7 +40,7 @@ FROM ${BASE} AS kernels
 RUN command -v cc || (apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev)
 WORKDIR /src
 COPY scripts/build-kernels scripts/
-COPY reward_model/kernels reward_model/kernels
+COPY reward_model/attention/kernels reward_model/attention/kernels
 RUN scripts/build-kernels --require
 
 FROM ${BASE} AS runtime
@@ -53,7 +53,7 @@ RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
            /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip
 WORKDIR /app
 COPY reward_model reward_model
-COPY --from=kernels /src/reward_model/kernels reward_model/kernels
+COPY --from=kernels /src/reward_model/attention/kernels reward_model/attention/kernels
 COPY service service
 # The release that is served unless another one is mounted here.
 COPY releases/tiny-code-rm /models/release

@@ -1,1 +1,1 @@
-"""The reward model itself: what the trainer and the service share."""
+"""The reward model itself: everything that the trainer and the service must do alike."""

@@ -14,11 +14,11 @@ import torch
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from reward_model.checkpoint import backbone_dtype
+from reward_model.attention.whole_texts import IMPLEMENTATION, FlatLayout
 from reward_model.packing import Sequence
 from reward_model.positions import positions_of
+from reward_model.release.checkpoint import backbone_dtype
 from reward_model.selfcheck import Scores, disagreement
-from reward_model.texts import IMPLEMENTATION, Texts
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def score_flat(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
     texts = [batch[index] for index in order]
     ids = [token for text in texts for token in text]
     positions = [position for text in texts for position in positions_of(model, text)]
-    layout = Texts.of([len(text) for text in texts])
+    layout = FlatLayout.of([len(text) for text in texts])
     with _pooled(model, layout):
         logits = model(
             input_ids=torch.tensor([ids], device=model.device),
@@ -105,7 +105,7 @@ def score_flat(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
 
 
 def score_by_length(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
-    """Texts of equal length need no padding to be a batch."""
+    """FlatLayout of equal length need no padding to be a batch."""
     by_length: dict[int, list[int]] = {}
     for index, ids in enumerate(batch):
         by_length.setdefault(len(ids), []).append(index)
@@ -128,7 +128,7 @@ def score_alone(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
 
 
 @contextmanager
-def _pooled(model: PreTrainedModel, texts: Texts) -> Iterator[None]:
+def _pooled(model: PreTrainedModel, texts: FlatLayout) -> Iterator[None]:
     """What comes after the layers sees [texts, 1, hidden] in place of [1, T, hidden].
 
     Pooler and head then work on a batch of texts, as they are: they read the first row of each,

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from reward_model.attention import IMPLEMENTATION
-from reward_model.checkpoint import backbone_dtype, load_model, load_tokenizer
+from reward_model.attention.tree import Tree, grow
+from reward_model.attention.tree_attention import IMPLEMENTATION
+from reward_model.cpu.llama_layers import fuse_layers
+from reward_model.cpu.onednn_linear import compiled_rows, pack_linears
 from reward_model.encoders import EncoderForward, is_encoder
-from reward_model.fused import fuse_layers
-from reward_model.linear import compiled_rows, pack_linears
 from reward_model.packing import Packed, Sequence, filled, pack
 from reward_model.positions import longest_text
-from reward_model.release import Release
+from reward_model.release.checkpoint import backbone_dtype, load_model, load_tokenizer
+from reward_model.release.release import Release
 from reward_model.selfcheck import Scores, disagreement
-from reward_model.tree import Tree, grow
 
 _log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""HTTP in, scores out. Knows `reward_model`, never `trainer`."""
+"""The HTTP service: requests in, scores out."""

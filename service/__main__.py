@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from service.admin import create_admin_app
-from service.allocator import keep_freed_memory
 from service.app import TracesUnavailable, create_app
-from service.keys import KeyFileError
-from service.lifecycle import Service
+from service.auth.key_file import KeyFileError
+from service.engines.allocator import keep_freed_memory
+from service.http.server import CannotListen, Server, SideServer, listen
 from service.logs import configure
-from service.model import ModelOpener, open_model
-from service.server import CannotListen, Server, SideServer, listen
+from service.scoring.model import ModelOpener, open_model
+from service.service import Service
 from service.settings import Settings, unknown_variables
 
 _log = logging.getLogger("service")

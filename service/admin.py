@@ -9,15 +9,15 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.routing import Route
 
-from service.answers import answer_at, answer_errors
-from service.edge import Edge
 from service.errors import NotAllowed
-from service.gate import Gate
-from service.lifecycle import Service
-from service.routes.json_body import JsonRoute
-from service.routes.openai_shape import ERRORS
-from service.routes.seams import ServiceOf
-from service.served import Served
+from service.http.error_responses import answer_at, answer_errors
+from service.http.gate import Gate
+from service.http.middleware import Edge
+from service.models.loaded_model import LoadedModel
+from service.routes.shared.dependencies import ServiceOf
+from service.routes.shared.json_body import JsonRoute
+from service.routes.shared.openai_shape import ERRORS
+from service.service import Service
 
 _MOST_BODY_BYTES = 64 * 1024
 """It is read before the key is looked at."""
@@ -123,7 +123,7 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
     return app
 
 
-def _described(service: Service, served: Served) -> Loaded:
+def _described(service: Service, served: LoadedModel) -> Loaded:
     models = service.models
     return Loaded(
         model=served.key,

@@ -9,30 +9,24 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from service.answers import answer_at, answer_errors
-from service.edge import Edge
-from service.gate import Gate
-from service.keyring import Keyring
-from service.lifecycle import Service
-from service.model import ModelOpener, open_model
-from service.routes import (
-    either_score,
-    llamafactory,
-    native,
-    oip,
-    openai,
-    openrlhf,
-    ops,
-    rerank,
-    slime,
-    tei,
-    vllm,
-)
-from service.routes.dialect import Dialect, names_by_route
+from service.auth.keyring import Keyring
+from service.http.error_responses import answer_at, answer_errors
+from service.http.gate import Gate
+from service.http.middleware import Edge
+from service.routes import llamafactory, openai, openrlhf, ops, slime
+from service.routes.native import or_vllm as either_score
+from service.routes.native import routes as native
+from service.routes.oip import routes as oip
+from service.routes.rerank import routes as rerank
+from service.routes.shared.dialect import Dialect, names_by_route
+from service.routes.tei import routes as tei
+from service.routes.vllm import routes as vllm
+from service.scoring.model import ModelOpener, open_model
+from service.service import Service
 from service.settings import DialectName, Settings
 
 if TYPE_CHECKING:
-    from service.traces import Traces
+    from service.telemetry.traces import Traces
 
 DIALECTS: dict[DialectName, Dialect] = {
     "native": native.DIALECT,
@@ -134,7 +128,7 @@ def _open_traces(settings: Settings) -> "Traces | None":
     if settings.otlp_endpoint is None:
         return None
     try:
-        from service.traces import Traces
+        from service.telemetry.traces import Traces
     except ModuleNotFoundError as error:
         raise TracesUnavailable(
             f"cannot send traces (--otlp-endpoint): {error.name} is not installed. "

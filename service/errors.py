@@ -1,10 +1,13 @@
-"""Everything that can be refused or go wrong, as one tree. `answers.py` maps it to status codes.
+"""Everything that can be refused or go wrong, as one tree; `http` maps it to status codes.
 
 Messages are sent to clients as they are, so none may hold a text that a user sent.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+LONGEST_RETRY = 60
+"""Seconds. Clients that honour Retry-After give up on anything longer."""
 
 
 class ServiceError(Exception):

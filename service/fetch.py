@@ -14,8 +14,8 @@ from pathlib import Path
 import fsspec
 from pydantic import ValidationError
 
-from reward_model.manifest import Manifest
-from reward_model.release import MANIFEST, ReleaseError, open_release, sha256
+from reward_model.release.manifest import Manifest
+from reward_model.release.release import MANIFEST, ReleaseError, open_release, sha256
 
 _AT_ONCE = 4
 """Files; more do not load a network better."""

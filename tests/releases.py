@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reward_model import release
-from reward_model.calibration import Calibration
-from reward_model.encoding import Encoder
-from reward_model.manifest import EncodingFacts, Golden, Manifest, Turn
 from reward_model.network import RewardNetwork
+from reward_model.release import release
+from reward_model.release.calibration import Calibration
+from reward_model.release.manifest import EncodingFacts, Golden, Manifest, Turn
+from reward_model.text.encoding import Encoder
 from tests.checkpoints import TEMPLATE, make_checkpoint
 
 

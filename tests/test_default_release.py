@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from reward_model.encoding import Encoder
 from reward_model.network import RewardNetwork
-from reward_model.release import Release, file_names, open_release
+from reward_model.release.release import Release, file_names, open_release
+from reward_model.text.encoding import Encoder
 from service.settings import DEFAULT_MODEL
 from tests.service.fakes import unready
 from trainer.evaluation.evaluate import Report, read

@@ -1,97 +1,169 @@
-"""The import rule of docs/architecture.md, read from the sources themselves."""
+"""The order of rooms and the homes of heavy libraries, read from the sources themselves."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A room may import itself and these. What two rooms need moves down into reward_model.
+# Distributions and what each may import of the others. What two of them need moves down into
+# reward_model.
 MAY_IMPORT = {
     "reward_model": set[str](),
     "service": {"reward_model"},
-    "trainer": {"reward_model"},
+    "trainer": {"reward_model", "codepmp_client"},
     "client": set[str](),
 }
-# What a room is imported as, where that is not its folder's name.
+# What a distribution is imported as, where that is not its folder's name.
 PACKAGE = {"client": "codepmp_client"}
-MODEL_FILES = {
-    "reward_model/attention.py",
-    "reward_model/flex.py",
-    "reward_model/linear.py",
-    "reward_model/fused.py",
-    "reward_model/heads.py",
-    "reward_model/branches.py",
-    "reward_model/checkpoint.py",
-    "reward_model/encoders.py",
-    "reward_model/merging.py",
-    "reward_model/network.py",
-    "reward_model/positions.py",
-    "reward_model/selfcheck.py",
-    "reward_model/stretches.py",
-    "reward_model/texts.py",
-    "reward_model/tree.py",
-    "reward_model/tree_kernel.py",
+
+# The rooms of each package from top to bottom: a room imports only those on lines below its own.
+# Rooms on one line are side by side and do not know each other. A name may be a single file.
+ROOMS = {
+    "reward_model": """
+        network
+        encoders
+        cpu selfcheck positions
+        attention release
+        text
+        packing
+    """,
+    "service": """
+        __main__ keys fetch
+        app admin
+        http
+        routes
+        service
+        telemetry
+        models
+        scoring
+        auth scheduling
+        engines
+        errors settings logs
+    """,
+    "trainer": """
+        __main__
+        cli
+        planning recipes
+        publishing synthesis
+        evaluation training
+        preferences
+        pairs
+        corpus
+        tables
+        pipeline
+    """,
+    "benchmarks": """
+        serving overload rolling_update rank_mbpp claim autoscaling soak
+        harness
+        inputs
+    """,
+}
+
+TORCH = {
+    "reward_model/*.py",
+    "reward_model/attention/*.py",
+    "reward_model/cpu/*.py",
+    "reward_model/release/*.py",
     "service/engines/*.py",
     "trainer/training/*.py",
+    "trainer/training/*/*.py",
+    "trainer/synthesis/generators.py",
     "trainer/publishing/publish.py",
 }
 # Everything else starts in milliseconds and is tested with a fake engine.
 HEAVY = {
-    "torch": MODEL_FILES,
-    "transformers": MODEL_FILES,
-    "peft": {"reward_model/merging.py", "trainer/training/lora.py"},
+    "torch": TORCH,
+    "transformers": TORCH,
+    "peft": {"reward_model/release/lora_merge.py", "trainer/training/weights/lora.py"},
     "vllm": {"service/engines/vllm_engine.py"},
-    "opentelemetry": {"service/traces.py"},
+    "opentelemetry": {"service/telemetry/traces.py"},
     "openai": {"trainer/synthesis/endpoint.py"},
     "ray": {"trainer/synthesis/fleet.py"},
 }
 
 
 def imported_by(source: str) -> Iterator[str]:
-    """Top-level names of all absolute imports, also of those inside functions."""
+    """Full names of all absolute imports, also of those inside functions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (name.name.partition(".")[0] for name in node.names)
+            yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module.partition(".")[0]
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
-def files_that_import(name: str, room: str) -> set[Path]:
-    sources = {path: path.read_text("utf-8") for path in (ROOT / room).rglob("*.py")}
-    return {path.relative_to(ROOT) for path in sources if name in imported_by(sources[path])}
+def imports_of(folder: str) -> Iterator[tuple[Path, str]]:
+    """Each file of a folder with each name that it imports."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for name in imported_by(path.read_text("utf-8")):
+            yield path.relative_to(ROOT), name
+
+
+def files_that_import(package: str, folder: str) -> set[Path]:
+    return {path for path, name in imports_of(folder) if name.partition(".")[0] == package}
 
 
 def test_the_reader_sees_imports_at_any_depth() -> None:
     source = "import a.b, c\nfrom d.e import f\nfrom . import g\ndef h():\n    import i as j\n"
-    assert list(imported_by(source)) == ["a", "c", "d", "i"]
+    assert list(imported_by(source)) == ["a.b", "c", "d.e.f", "i"]
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_rooms_import_only_downwards(room: str) -> None:
-    for other in MAY_IMPORT.keys() - MAY_IMPORT[room] - {room}:
+@pytest.mark.parametrize("distribution", MAY_IMPORT)
+def test_distributions_import_only_downwards(distribution: str) -> None:
+    for other in MAY_IMPORT.keys() - {distribution}:
         package = PACKAGE.get(other, other)
-        assert not files_that_import(package, room), f"{room} must not import {package}"
+        if package not in MAY_IMPORT[distribution]:
+            assert not files_that_import(package, distribution), f"{distribution} imports {package}"
+
+
+LOADER = pytest.mark.xfail(reason="the loader pushes to the metrics", strict=True)
+
+
+@pytest.mark.parametrize(
+    "package", [pytest.param(name, marks=LOADER) if name == "service" else name for name in ROOMS]
+)
+def test_rooms_import_only_the_rooms_below_them(package: str) -> None:
+    floors = [line.split() for line in ROOMS[package].split("\n") if line.strip()]
+    floor_of = {room: number for number, rooms in enumerate(floors) for room in rooms}
+    strays = []
+    for path, name in imports_of(package):
+        room = path.with_suffix("").parts[1]
+        other = name.split(".")[1] if name.startswith(f"{package}.") else room
+        # Programs of benchmarks stand at the top, and are not listed one by one.
+        if other != room and floor_of.get(room, -1) >= floor_of.get(other, -1):
+            strays.append(f"{path} imports {name}")
+    assert not strays
+
+
+@pytest.mark.parametrize("package", ["reward_model", "service", "trainer"])
+def test_every_room_is_listed_and_says_what_it_is(package: str) -> None:
+    rooms = {path.with_suffix("").name for path in (ROOT / package).glob("*")} - {"__init__"}
+    assert rooms - {"__pycache__", "py"} == set(ROOMS[package].split())
+    for init in chain((ROOT / package).rglob("__init__.py")):
+        sentence = ast.get_docstring(ast.parse(init.read_text("utf-8")))
+        assert sentence, f"{init.relative_to(ROOT)} does not say what its room is for"
 
 
 def test_the_client_needs_httpx_alone() -> None:
-    sources = (ROOT / "client").rglob("*.py")
-    imported = {name for path in sources for name in imported_by(path.read_text("utf-8"))}
+    imported = {name.partition(".")[0] for _, name in imports_of("client")}
     assert imported - set(sys.stdlib_module_names) == {"httpx", "codepmp_client"}
 
 
 @pytest.mark.parametrize("library", HEAVY)
-def test_heavy_libraries_stay_in_their_files(library: str) -> None:
-    found = {path for room in MAY_IMPORT for path in files_that_import(library, room)}
+def test_heavy_libraries_stay_in_their_rooms(library: str) -> None:
+    found = {path for folder in MAY_IMPORT for path in files_that_import(library, folder)}
     strays = {path for path in found if not any(path.match(allowed) for allowed in HEAVY[library])}
     assert not strays, f"{library} belongs in {sorted(HEAVY[library])}"
 
 
-@pytest.mark.parametrize("module", ["service.batcher", "service.scorer"])
+@pytest.mark.parametrize(
+    "module", ["service.scheduling.batcher", "service.scoring.scorer", "service.app"]
+)
 def test_the_way_to_the_engine_costs_no_torch(module: str) -> None:
     """Nor does what they import: no engine is loaded before it is chosen."""
     script = f"import sys, {module}; print(*sys.modules.keys() & {set(HEAVY)})"
@@ -101,5 +173,6 @@ def test_the_way_to_the_engine_costs_no_torch(module: str) -> None:
     assert run.stdout.split() == []
 
 
-def test_every_file_that_may_be_heavy_is_there() -> None:
-    assert [name for name in sorted(MODEL_FILES) if not list(ROOT.glob(name))] == []
+def test_every_place_of_a_heavy_library_is_there() -> None:
+    places = set(chain.from_iterable(HEAVY.values()))
+    assert [name for name in sorted(places) if not list(ROOT.glob(name))] == []

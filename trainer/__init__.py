@@ -1,1 +1,1 @@
-"""The offline trainer: source code in, a released reward model out."""
+"""The offline trainer: source code and preference data in, a reward-model release out."""

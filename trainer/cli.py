@@ -5,12 +5,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reward_model.release import ReleaseError
+from reward_model.release.release import ReleaseError
+from trainer.pipeline.recipe import Recipe
+from trainer.pipeline.stage import StageError
+from trainer.pipeline.stages import STAGES
 from trainer.planning.gpus import GPUS, Fleet
 from trainer.recipes import RECIPES, open_recipe
-from trainer.recipes.recipe import Recipe
-from trainer.stage import StageError
-from trainer.stages import STAGES
 
 _TOOLS = {
     "run": "run the stages that are not up to date, and say why each ran or not",
@@ -150,13 +150,13 @@ def _add_push(command: argparse.ArgumentParser) -> None:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    from trainer.overrides import overridden
+    from trainer.pipeline.overrides import overridden
 
     return overridden(open_recipe(options.recipe), options.set)
 
 
 def _stage(options: argparse.Namespace) -> None:
-    from trainer.running import run_stage
+    from trainer.pipeline.running import run_stage
 
     recipe = _recipe(options)
     if options.dry_run:
@@ -166,7 +166,7 @@ def _stage(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from trainer.running import run_recipe
+    from trainer.pipeline.running import run_recipe
 
     recipe = _recipe(options)
     if options.dry_run:
@@ -203,7 +203,7 @@ def _print_plan(options: argparse.Namespace, recipe: Recipe, stages: list[str]) 
 
 
 def _show(options: argparse.Namespace) -> None:
-    from trainer.overrides import settings
+    from trainer.pipeline.overrides import settings
 
     print("\n".join(settings(_recipe(options))))
 

@@ -11,7 +11,7 @@ from codepmp_client.base import BaseClient, results_of
 from codepmp_client.exchange import PATH, Exchange, Reply, Send, Step
 from codepmp_client.inputs import INTERACTIVE, Candidate, Input, Options, Prompt
 from codepmp_client.results import Result
-from codepmp_client.wire import Answer
+from codepmp_client.wire import ScoreResponse
 
 
 @dataclass(eq=False)
@@ -68,7 +68,7 @@ class AsyncRewardClient(BaseClient):
             raise failures.exceptions[0] from None
         return results_of(exchanges, [task.result() for task in running])
 
-    async def _run(self, exchange: Exchange) -> Answer:
+    async def _run(self, exchange: Exchange) -> ScoreResponse:
         async with self._turns:
             steps = exchange.steps()
             reply: Reply = None
@@ -76,7 +76,7 @@ class AsyncRewardClient(BaseClient):
                 try:
                     step = steps.send(reply)
                 except StopIteration as end:
-                    answer: Answer = end.value
+                    answer: ScoreResponse = end.value
                     return answer
                 reply = await self._do(step)
 

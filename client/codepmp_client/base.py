@@ -10,7 +10,7 @@ from codepmp_client.exchange import Exchange
 from codepmp_client.inputs import Input, Options
 from codepmp_client.results import Result
 from codepmp_client.split import join, split
-from codepmp_client.wire import Answer
+from codepmp_client.wire import ScoreResponse
 
 _DAY = 24 * 60 * 60
 """Seconds; the server takes no longer timeout."""
@@ -69,5 +69,5 @@ def _check(timeout: float) -> None:
         raise ValueError("the timeout must be more than 0 seconds, and a day at most")
 
 
-def results_of(exchanges: Sequence[Exchange], answers: Sequence[Answer]) -> list[Result]:
+def results_of(exchanges: Sequence[Exchange], answers: Sequence[ScoreResponse]) -> list[Result]:
     return join([exchange.request for exchange in exchanges], answers)

@@ -13,7 +13,7 @@ from codepmp_client.errors import RewardError
 from codepmp_client.exchange import PATH, Exchange, Reply, Send, Step
 from codepmp_client.inputs import INTERACTIVE, Candidate, Input, Options, Prompt
 from codepmp_client.results import Result
-from codepmp_client.wire import Answer
+from codepmp_client.wire import ScoreResponse
 
 
 @dataclass(eq=False)
@@ -67,14 +67,14 @@ class RewardClient(BaseClient):
             return results_of(exchanges, [self._run(exchanges[0])])
         return results_of(exchanges, list(self._threads.map(self._run, exchanges)))
 
-    def _run(self, exchange: Exchange) -> Answer:
+    def _run(self, exchange: Exchange) -> ScoreResponse:
         steps = exchange.steps()
         reply: Reply = None
         while True:
             try:
                 step = steps.send(reply)
             except StopIteration as end:
-                answer: Answer = end.value
+                answer: ScoreResponse = end.value
                 return answer
             reply = self._do(step)
 

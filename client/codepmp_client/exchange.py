@@ -20,7 +20,7 @@ from codepmp_client.errors import DeadlineExceeded, RewardError, Unavailable
 from codepmp_client.inputs import Options
 from codepmp_client.retry import pause_before_retry, retry_after
 from codepmp_client.split import Request
-from codepmp_client.wire import Answer, read_answer, read_error
+from codepmp_client.wire import ScoreResponse, read_answer, read_error
 
 PATH = "v1/score"
 
@@ -52,7 +52,7 @@ class Wait:
 
 Step = Send | Wait
 Reply = httpx.Response | httpx.RequestError | None
-Steps = Generator[Step, Reply, Answer]
+Steps = Generator[Step, Reply, ScoreResponse]
 
 
 @dataclass(frozen=True, slots=True)

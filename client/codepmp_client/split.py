@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from codepmp_client.errors import VersionChanged
 from codepmp_client.inputs import Input
 from codepmp_client.results import Result
-from codepmp_client.wire import Answer
+from codepmp_client.wire import ScoreResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def _pieces(inputs: Sequence[Input], most: int) -> Iterator[Piece]:
             yield Piece(of, Input(entry.prompt, entry.candidates[start : start + most]))
 
 
-def join(requests: Sequence[Request], answers: Sequence[Answer]) -> list[Result]:
+def join(requests: Sequence[Request], answers: Sequence[ScoreResponse]) -> list[Result]:
     """The inputs' results, in order.
 
     Raises:

@@ -47,7 +47,7 @@ class _Answer(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScoreResponse:
     """Of one request: per input and candidate, in order."""
 
     model: str
@@ -55,7 +55,7 @@ class Answer:
     scores: tuple[tuple[Score, ...], ...]
 
 
-def read_answer(response: httpx.Response, sizes: Sequence[int]) -> Answer:
+def read_answer(response: httpx.Response, sizes: Sequence[int]) -> ScoreResponse:
     """Args:
         sizes: candidates of each input that was sent.
 
@@ -65,7 +65,7 @@ def read_answer(response: httpx.Response, sizes: Sequence[int]) -> Answer:
     try:
         body: _Answer = response.json()
         scores = tuple(tuple(map(_score, result["scores"])) for result in body["results"])
-        answer = Answer(body["model"], body["version"], scores)
+        answer = ScoreResponse(body["model"], body["version"], scores)
     except (ValueError, KeyError, TypeError):
         raise _unlike_ours(response) from None
     if [len(entry) for entry in answer.scores] != list(sizes):

@@ -7,7 +7,7 @@ imported before it is chosen.
 from typing import TYPE_CHECKING, Protocol
 
 from reward_model.packing import Sequence
-from reward_model.release import Release
+from reward_model.release.release import Release
 from service.settings import Settings
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from reward_model.checkpoint import load_model
+from reward_model.attention.tree import BUCKET
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
-from reward_model.release import Release
-from reward_model.tree import BUCKET
+from reward_model.release.checkpoint import load_model
+from reward_model.release.release import Release
 from service.engines import EngineUnavailable, OutOfMemory
 from service.engines.memory import tokens_that_fit
 

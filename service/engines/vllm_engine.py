@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from safetensors import safe_open
 
 from reward_model.packing import Sequence
-from reward_model.release import Release, ReleaseError
+from reward_model.release.release import Release, ReleaseError
 from service.engines import EngineDead, EngineUnavailable
 from service.settings import Settings
 

@@ -1,1 +1,1 @@
-"""One file per dialect, each a thin translation to `Scorer` and back."""
+"""One file or folder for each dialect: a thin translation to `Scorer` and back."""

@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, Field
 
-from reward_model.encoding import Rendered
-from service.ask import Ask, Whole
-from service.record import record_of, server_timing
-from service.routes import dialect
-from service.routes.detail_shape import ERRORS, detail_error
-from service.routes.dialect import Dialect, raw_scores
-from service.routes.json_body import JsonRoute
-from service.routes.seams import ServiceOf
-from service.routes.tolerant import Text, Tolerant
+from reward_model.text.encoding import Rendered
+from service.routes.shared import dialect
+from service.routes.shared.body_types import Text, Tolerant
+from service.routes.shared.dependencies import ServiceOf
+from service.routes.shared.detail_shape import ERRORS, detail_error
+from service.routes.shared.dialect import Dialect, raw_scores
+from service.routes.shared.json_body import JsonRoute
+from service.scoring.types import Prerendered, ScoringRequest
 from service.settings import MOST_CANDIDATES
+from service.telemetry.request_record import record_of, server_timing
 
 router = APIRouter(route_class=JsonRoute, tags=["LLaMA-Factory"])
 
@@ -28,7 +28,7 @@ class Evaluation(Tolerant):
 
     messages: Annotated[
         list[Text], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
-    ] = Field(description="Whole conversations as rendered: special tokens are tokens.")
+    ] = Field(description="Prerendered conversations as rendered: special tokens are tokens.")
     max_length: Annotated[int, AfterValidator(_cuts_nothing)] | None = None
 
 
@@ -43,7 +43,7 @@ class Evaluated(BaseModel):
 async def evaluate(
     body: Evaluation, request: Request, response: Response, service: ServiceOf
 ) -> Evaluated:
-    ask = Ask(tuple(Whole(Rendered(text)) for text in body.messages))
+    ask = ScoringRequest(tuple(Prerendered(Rendered(text)) for text in body.messages))
     scored = await dialect.score(request, service, ask, param="messages")
     response.headers["Server-Timing"] = server_timing(scored.timings)
     return Evaluated(

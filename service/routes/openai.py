@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter, Request, Response
 
-from service.routes import vllm
-from service.routes.dialect import Dialect
-from service.routes.json_body import JsonRoute
-from service.routes.openai_shape import ERRORS, openai_error
-from service.routes.seams import ServiceOf
-from service.routes.vllm_request import ItemsRequest
-from service.routes.vllm_response import Embedded, Listed, listed, vector
+from service.routes.shared.dependencies import ServiceOf
+from service.routes.shared.dialect import Dialect
+from service.routes.shared.json_body import JsonRoute
+from service.routes.shared.openai_shape import ERRORS, openai_error
+from service.routes.vllm import routes as vllm
+from service.routes.vllm.request import ItemsRequest
+from service.routes.vllm.response import Embedded, Listed, listed, vector
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 

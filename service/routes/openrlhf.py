@@ -5,17 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from reward_model.encoding import Rendered
-from service.ask import Ask, Whole
-from service.record import server_timing
-from service.routes import dialect
-from service.routes.detail_shape import ERRORS, detail_error
-from service.routes.dialect import Dialect, raw_scores
-from service.routes.json_body import JsonRoute
-from service.routes.relevance import relevance
-from service.routes.seams import ServiceOf
-from service.routes.tolerant import Tolerant
+from reward_model.text.encoding import Rendered
+from service.routes.shared import dialect
+from service.routes.shared.body_types import Tolerant
+from service.routes.shared.dependencies import ServiceOf
+from service.routes.shared.detail_shape import ERRORS, detail_error
+from service.routes.shared.dialect import Dialect, raw_scores
+from service.routes.shared.json_body import JsonRoute
+from service.routes.shared.relevance import relevance
+from service.scoring.types import Prerendered, ScoringRequest
 from service.settings import MOST_CANDIDATES
+from service.telemetry.request_record import server_timing
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenRLHF"])
 
@@ -42,7 +42,7 @@ async def get_reward(
     body: Queries, request: Request, response: Response, service: ServiceOf
 ) -> Rewards:
     """An empty `query` has empty lists: some versions send one to each of their servers."""
-    ask = Ask(tuple(Whole(Rendered(text)) for text in body.query))
+    ask = ScoringRequest(tuple(Prerendered(Rendered(text)) for text in body.query))
     scored = await dialect.score(request, service, ask, param="query")
     response.headers["Server-Timing"] = server_timing(scored.timings)
     return Rewards(

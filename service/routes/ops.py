@@ -6,12 +6,12 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from reward_model.calibration import Calibration
+from reward_model.release.calibration import Calibration
 from service.errors import NotReady
-from service.models import Models
-from service.routes.openai_shape import ErrorBody
-from service.routes.seams import ServiceOf
-from service.served import Served
+from service.models.catalogue import ModelCatalogue
+from service.models.loaded_model import LoadedModel
+from service.routes.shared.dependencies import ServiceOf
+from service.routes.shared.openai_shape import ErrorBody
 
 router = APIRouter(tags=["operations"])
 
@@ -81,7 +81,7 @@ async def models(service: ServiceOf) -> ModelList:
     return ModelList(data=[_described(service.models, served) for served in loaded])
 
 
-def _described(models: Models, served: Served) -> ServedModel:
+def _described(models: ModelCatalogue, served: LoadedModel) -> ServedModel:
     model = served.model
     return ServedModel(
         id=model.name,

@@ -5,17 +5,17 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from reward_model.chat import Conversation, Message
-from reward_model.encoding import Rendered
-from service.ask import Ask, Input, Whole
+from reward_model.text.chat import Conversation, Message
+from reward_model.text.encoding import Rendered
 from service.errors import InvalidRequest
-from service.record import server_timing
-from service.routes import dialect
-from service.routes.detail_shape import ERRORS, detail_error
-from service.routes.dialect import Dialect, raw_scores
-from service.routes.json_body import JsonRoute
-from service.routes.seams import ServiceOf
-from service.routes.tolerant import Text, Tolerant, Turns, conversation, is_list
+from service.routes.shared import dialect
+from service.routes.shared.body_types import Text, Tolerant, Turns, conversation, is_list
+from service.routes.shared.dependencies import ServiceOf
+from service.routes.shared.detail_shape import ERRORS, detail_error
+from service.routes.shared.dialect import Dialect, raw_scores
+from service.routes.shared.json_body import JsonRoute
+from service.scoring.types import Input, Prerendered, ScoringRequest
+from service.telemetry.request_record import server_timing
 
 router = APIRouter(route_class=JsonRoute, tags=["slime"])
 
@@ -39,11 +39,11 @@ class Sample(Tolerant):
             return (Message("user", self.prompt),)
         return conversation(self.prompt)
 
-    def to_ask(self, rendered: bool) -> Ask:
+    def to_ask(self, rendered: bool) -> ScoringRequest:
         if not rendered:
-            return Ask((Input(self.conversation(), (self.response,)),))
+            return ScoringRequest((Input(self.conversation(), (self.response,)),))
         if isinstance(self.prompt, str):
-            return Ask((Whole(Rendered(self.prompt + self.response)),))
+            return ScoringRequest((Prerendered(Rendered(self.prompt + self.response)),))
         raise InvalidRequest("prompt is a list, and a rendered one is a text", param="prompt")
 
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from benchmarks.mix import Order
-from benchmarks.processes import Memory
-from benchmarks.soak import Ledger, settle
-from benchmarks.traces import Request
+from benchmarks.harness.ledger import Ledger
+from benchmarks.harness.processes import Memory, settle
+from benchmarks.inputs.mix import Order
+from benchmarks.inputs.traces import Request
 
 _ORDER = Order("too long", Request("p", ("x", "y" * 9)), errors={1: "too_long"})
 

@@ -8,7 +8,7 @@ from codepmp_client.errors import VersionChanged
 from codepmp_client.inputs import Input
 from codepmp_client.results import Score
 from codepmp_client.split import Request, join, split
-from codepmp_client.wire import Answer
+from codepmp_client.wire import ScoreResponse
 
 calls = st.lists(st.integers(1, 20), max_size=12).map(
     lambda sizes: [
@@ -55,12 +55,12 @@ def number(candidate: str) -> int:
     return 1000 * int(of) + int(at)
 
 
-def answer_to(request: Request, version: str = "1") -> Answer:
+def answer_to(request: Request, version: str = "1") -> ScoreResponse:
     scores = tuple(
         tuple(Score(0.0, None, tokens=number(str(c))) for c in piece.part.candidates)
         for piece in request
     )
-    return Answer("rm", version, scores)
+    return ScoreResponse("rm", version, scores)
 
 
 def test_scores_of_different_versions_are_not_put_side_by_side() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.harness.processes import free_port
 from benchmarks.image_start import RESTRICTED
-from benchmarks.processes import free_port
 
 # Named by scripts/test-image, which has just built them: one that merely lies here may be old.
 SERVICE, TRAINER = os.environ.get("SERVICE_IMAGE", ""), os.environ.get("TRAINER_IMAGE", "")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import yaml
 
-from benchmarks.processes import free_port
+from benchmarks.harness.processes import free_port
 from tests.docker.containers import BODY, SERVICE, await_ready, of_service, podman
 from tests.k8s.rendering import Object, items_at, of_kind, one_of_kind, rendered, settings_of, tool
 from tests.k8s.scraping import absent_metrics, empty_panels, scraping

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from benchmarks.processes import free_port
+from benchmarks.harness.processes import free_port
 from scripts.graphs import expressions
 from tests.k8s.exported import without_text
 from tests.k8s.rendering import text_at, tool

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import scaling
-from benchmarks.autoscaling import BUSY, WORK_SECONDS
+from benchmarks.autoscaling import scaling
+from benchmarks.autoscaling.__main__ import BUSY, WORK_SECONDS
 from service.app import create_app
 from service.settings import DEFAULT_MODEL, Settings
 from tests.k8s.rendering import (

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from benchmarks.processes import running
-from benchmarks.servers import ours
+from benchmarks.harness.processes import running
+from benchmarks.harness.servers import ours
 from tests.k8s.rendering import items_at, tool
 from tests.k8s.scraping import absent_metrics, empty_panels, scraping
 from tests.k8s.test_alerts import RULES

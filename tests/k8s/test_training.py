@@ -20,7 +20,7 @@ from tests.k8s.rendering import (
     text_at,
 )
 from trainer.cli import parser
-from trainer.overrides import overridden
+from trainer.pipeline.overrides import overridden
 from trainer.recipes import open_recipe
 from trainer.synthesis.ask import EngineConfig
 

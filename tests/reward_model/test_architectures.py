@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
-from reward_model.release import open_release
+from reward_model.release.release import open_release
 from tests.checkpoints import make_checkpoint
 
 Ids = tuple[int, ...]

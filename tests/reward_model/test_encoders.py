@@ -9,10 +9,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from reward_model import encoders
+from reward_model.attention.whole_texts import FlatLayout
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
-from reward_model.release import open_release
-from reward_model.texts import Texts
+from reward_model.release.release import open_release
 from tests.checkpoints import make_checkpoint
 
 # DeBERTa of transformers 5.16 uses what a current torch deprecates.
@@ -144,7 +144,7 @@ def test_bfloat16_is_for_the_layers_and_not_for_the_head(
 
 
 def test_a_wrong_flat_forward_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Texts, "firsts", lambda self, hidden: hidden[: len(self.lengths)])
+    monkeypatch.setattr(FlatLayout, "firsts", lambda self, hidden: hidden[: len(self.lengths)])
     network = RewardNetwork.load(open_release(make_encoder(tmp_path, "bert")), device="cpu")
     assert "the self-check found flat and plain scores" in str(network.fallback_reason)
     usual = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
-from reward_model.linear import compiled_rows
+from reward_model.attention.compiled import tree_kernel
+from reward_model.cpu.onednn_linear import compiled_rows
 from reward_model.network import RewardNetwork
 from reward_model.packing import Packed, Sequence
-from reward_model.release import ReleaseError, open_release
-from reward_model.tree_kernel import tree_kernel
+from reward_model.release.release import ReleaseError, open_release
 from tests.checkpoints import make_checkpoint
 
 ids = st.lists(st.integers(7, 12), min_size=1, max_size=24).map(tuple)

@@ -12,15 +12,15 @@ from fastapi import FastAPI
 from starlette.types import Message, Scope
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from reward_model.calibration import Calibration
-from reward_model.chat import Conversation
-from reward_model.encoding import Encoder
-from reward_model.manifest import Golden
 from reward_model.packing import Sequence
-from reward_model.release import Release
+from reward_model.release.calibration import Calibration
+from reward_model.release.manifest import Golden
+from reward_model.release.release import Release
+from reward_model.text.chat import Conversation
+from reward_model.text.encoding import Encoder
 from service.app import create_app
-from service.lifecycle import Service
-from service.model import Model, open_model
+from service.scoring.model import Model, open_model
+from service.service import Service
 from service.settings import Settings
 
 MAX_TOKENS = 64

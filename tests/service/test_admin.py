@@ -8,7 +8,7 @@ import pytest
 
 from service.admin import create_admin_app
 from tests.service.fakes import starting
-from tests.service.versions import Releases
+from tests.service.models.versions import Releases
 
 KEY = {"Authorization": "Bearer sesame"}
 

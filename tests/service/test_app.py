@@ -5,7 +5,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from service.app import DIALECTS
-from service.routes import either_score, ops
+from service.routes import ops
+from service.routes.native import or_vllm as either_score
 from tests.service.fakes import running
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import CannotLoad
-from service.model import open_model
+from service.scoring.model import open_model
 from tests.releases import make_release
 from tests.service.fakes import GatedEngine, raw_score, running, starting
 from tests.service.test_process import score, started

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_model.release import MANIFEST, open_release, sha256
+from reward_model.release.release import MANIFEST, open_release, sha256
 from service.fetch import FetchError, fetch
 from tests.releases import make_release
 

@@ -27,7 +27,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from service.model import open_model
+from service.scoring.model import open_model
 from tests.checkpoints import TEMPLATE, make_checkpoint
 from tests.service.fakes import starting
 

@@ -10,8 +10,8 @@ import pytest
 from tests.releases import make_release
 from tests.trainer.training.stages import make_base, make_pairs, rows
 from trainer.cli import main
+from trainer.pipeline.stages import STAGES
 from trainer.recipes import RECIPES
-from trainer.stages import STAGES
 
 
 def test_help_names_every_stage_tool_and_recipe_and_costs_no_torch() -> None:

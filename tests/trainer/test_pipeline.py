@@ -11,15 +11,15 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from reward_model.release import open_release
+from reward_model.release.release import open_release
 from tests.service.fakes import unready
 from trainer.corpus.gather import CorpusConfig
 from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import SPLITS, read_pairs
+from trainer.pipeline.recipe import Recipe
+from trainer.pipeline.running import run_recipe, run_stage
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.recipes import open_recipe
-from trainer.recipes.recipe import Recipe
-from trainer.running import run_recipe, run_stage
-from trainer.stage import StageError, read_manifest
 from trainer.training.base import BaseConfig
 
 MODULES = ("statistics", "textwrap", "heapq", "bisect", "fractions", "difflib", "random", "shlex")

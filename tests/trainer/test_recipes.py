@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from trainer.overrides import overridden, settings
+from trainer.pipeline.overrides import overridden, settings
+from trainer.pipeline.recipe import Recipe
+from trainer.pipeline.stage import StageError, config_hash
+from trainer.pipeline.stages import STAGES
 from trainer.recipes import RECIPES, open_recipe
-from trainer.recipes.recipe import Recipe
-from trainer.stage import StageError, config_hash
-from trainer.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from trainer.corpus.snippet import Snippet
 from trainer.corpus.sources.json_lines import read_objects
 from trainer.corpus.sources.places import open_files
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 _WORD = re.compile(r"\w+")
 

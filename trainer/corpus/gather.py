@@ -24,7 +24,7 @@ from trainer.corpus.snippet import Snippet, write_snippets
 from trainer.corpus.sources import AnySource
 from trainer.corpus.sources.source import Source, SourceFile
 from trainer.corpus.spool import Spool
-from trainer.stage import StageError, writing_stage
+from trainer.pipeline.stage import StageError, writing_stage
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainer.corpus.licences import UNKNOWN
 from trainer.corpus.sources.source import SourceFile, read_text
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 _PERMISSIVE = re.compile(
     r"\b(mit|isc|psf|0?bsd|apache|python software foundation|(the )?unlicense)(?![a-z])", re.I

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.shards import write_shards
-from trainer.stage import read_manifest, read_rows
+from trainer.pipeline.shards import write_shards
+from trainer.pipeline.stage import read_manifest, read_rows
 
 
 @dataclass(frozen=True)

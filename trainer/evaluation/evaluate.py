@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.evaluation import calibrate
 from trainer.evaluation.held_out import require_held_out
 from trainer.evaluation.load import Loaded, load
 from trainer.evaluation.measure import Measuring, measure
@@ -15,9 +16,8 @@ from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.evaluation.scorers.scorer import Scorer
 from trainer.evaluation.tasks import PairsTask, Task
-from trainer.lineage import is_stage, lineage
-from trainer.publishing import calibrate
-from trainer.stage import StageError, writing_stage
+from trainer.pipeline.lineage import is_stage, lineage
+from trainer.pipeline.stage import StageError, writing_stage
 
 __all__ = ["Accuracy", "EvaluateConfig", "Report", "read", "run"]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from trainer.evaluation.question import Question
-from trainer.lineage import training_pairs
-from trainer.pairs.row import Pairs, Request, read_pairs
-from trainer.stage import StageError
+from trainer.pairs.row import PreferenceRow, Request, read_pairs
+from trainer.pipeline.lineage import training_pairs
+from trainer.pipeline.stage import StageError
 
 _WORD = re.compile(r"\w+")
 
@@ -38,12 +38,12 @@ def require_held_out(
             )
 
 
-def _groups(questions: list[Question], rows: list[Pairs]) -> set[str]:
+def _groups(questions: list[Question], rows: list[PreferenceRow]) -> set[str]:
     """Whatever the source: a package or problem is the same one in another data set."""
     return {question.group for question in questions} & {row.group for row in rows}
 
 
-def _requests(questions: list[Question], rows: list[Pairs]) -> set[str]:
+def _requests(questions: list[Question], rows: list[PreferenceRow]) -> set[str]:
     seen = {_words(row.prompt) for row in rows}
     return {question.id for question in questions if _words(question.prompt) in seen}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from reward_model.release import sha256
+from reward_model.release.release import sha256
 from trainer.evaluation.benchmarks import process_bench, reward_bench, reward_bench_2
 from trainer.evaluation.measures.candidates import by_family
 from trainer.evaluation.question import Question, question_of
@@ -21,7 +21,7 @@ from trainer.evaluation.tasks import (
     Task,
 )
 from trainer.pairs.row import read_pairs
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 @dataclass

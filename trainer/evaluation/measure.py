@@ -8,7 +8,7 @@ from trainer.evaluation.load import Loaded
 from trainer.evaluation.measures import candidates, choice, confidence, length_bias, pairwise
 from trainer.evaluation.measures.answers import Judge, TextJudge, agreeing
 from trainer.evaluation.measures.estimate import Resampling
-from trainer.evaluation.measures.judged import Judged, Need, judge
+from trainer.evaluation.measures.judged import Need, ScoredQuestion, judge
 from trainer.evaluation.measures.math_judge import MathJudge
 from trainer.evaluation.question import text_of
 from trainer.evaluation.reporting.report import Table, TaskReport
@@ -22,7 +22,7 @@ from trainer.evaluation.tasks import (
     RewardBenchTask,
     Task,
 )
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 _WHAT = {
     "pairs": "pairs that no training stage has seen",
@@ -72,7 +72,7 @@ def _need(task: Task) -> Need:
     return "all"
 
 
-def _tables(loaded: Loaded, judged: list[Judged], by: Measuring) -> list[Table]:
+def _tables(loaded: Loaded, judged: list[ScoredQuestion], by: Measuring) -> list[Table]:
     match loaded.task:
         case PairsTask():
             return _pairs(judged, by)
@@ -88,7 +88,7 @@ def _tables(loaded: Loaded, judged: list[Judged], by: Measuring) -> list[Table]:
             return process_bench.tables(judged, loaded.labels, task.tune_on, by.how)
 
 
-def _pairs(judged: list[Judged], by: Measuring) -> list[Table]:
+def _pairs(judged: list[ScoredQuestion], by: Measuring) -> list[Table]:
     sources = {item.question.source for item in judged}
     margins = confidence.margins(judged)
     return [
@@ -101,7 +101,7 @@ def _pairs(judged: list[Judged], by: Measuring) -> list[Table]:
 
 
 def _candidates(
-    task: CandidatesTask, judged: list[Judged], counts: Counter[str], by: Measuring
+    task: CandidatesTask, judged: list[ScoredQuestion], counts: Counter[str], by: Measuring
 ) -> list[Table]:
     classes = _classes(task, judged, counts)
     curves = candidates.curves(judged, classes, task.largest, by.how, counts)
@@ -112,13 +112,13 @@ def _candidates(
     return [curves, sources, *_length_bias(mixed, by.how)]
 
 
-def _length_bias(judged: list[Judged], how: Resampling) -> list[Table]:
+def _length_bias(judged: list[ScoredQuestion], how: Resampling) -> list[Table]:
     accuracy = length_bias.accuracy_table(judged, how)
     return [*([accuracy] if accuracy.rows else []), length_bias.correlation_table(judged, how)]
 
 
 def _classes(
-    task: CandidatesTask, judged: list[Judged], counts: Counter[str]
+    task: CandidatesTask, judged: list[ScoredQuestion], counts: Counter[str]
 ) -> list[tuple[int, ...]] | None:
     texts = [[text_of(answer) for answer in item.question.answers] for item in judged]
     if task.answers == "none":

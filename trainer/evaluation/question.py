@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from trainer.pairs.row import Pairs, Request
+from trainer.pairs.row import PreferenceRow, Request
 
 STEP = "\n\n"
 """Joins the steps of an answer that is given in steps."""
@@ -68,7 +68,7 @@ class Reading:
     error: str = ""
 
 
-def question_of(row: Pairs) -> Question:
+def question_of(row: PreferenceRow) -> Question:
     """Its chosen answer first, the only one that is right."""
     return Question(
         id=row.id,

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from trainer.files import read_file
-from trainer.record import Record, Unusable
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
+from trainer.tables.files import read_file
+from trainer.tables.record import Record, Unusable
 
 R = TypeVar("R")
 

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records, source_name
 from trainer.pairs.group import group_of
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 LETTERS = "ABCDEFGHIJ"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from trainer.corpus.snippet import Snippet
 from trainer.pairs.mutants import mutants
-from trainer.pairs.row import Candidate
+from trainer.pairs.row import Rejected
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def rejected(
     config: GenerateConfig,
     seed: str,
     counts: Counter[str],
-) -> list[Candidate]:
+) -> list[Rejected]:
     """Rejected answers for a snippet's prompt; `others` lend their bodies.
 
     `counts` says how many of those were passed over.
@@ -48,12 +48,12 @@ def rejected(
     source = snippet.source
     strangers = rng.choices(others, k=config.other_functions + config.other_bodies)
     whole, lent = strangers[: config.other_functions], strangers[config.other_functions :]
-    made = [Candidate("mutant", text) for text in mutants(source, config.mutants, seed)]
-    made += [Candidate("truncated", _truncate(source, rng)) for _ in range(config.truncated)]
-    made += [Candidate("repeated", _repeat(source, rng)) for _ in range(config.repeated)]
-    made += [Candidate("other_function", o.source) for o in _wrong(whole, snippet, counts)]
+    made = [Rejected("mutant", text) for text in mutants(source, config.mutants, seed)]
+    made += [Rejected("truncated", _truncate(source, rng)) for _ in range(config.truncated)]
+    made += [Rejected("repeated", _repeat(source, rng)) for _ in range(config.repeated)]
+    made += [Rejected("other_function", o.source) for o in _wrong(whole, snippet, counts)]
     made += [
-        Candidate("other_body", _graft(source, o.source)) for o in _wrong(lent, snippet, counts)
+        Rejected("other_body", _graft(source, o.source)) for o in _wrong(lent, snippet, counts)
     ]
     return made
 

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from trainer.pairs.row import Candidate
+from trainer.pairs.row import Rejected
 
 
 def usable(
-    chosen: str, rejected: Iterable[Candidate], most_characters: int, counts: Counter[str]
-) -> tuple[Candidate, ...]:
+    chosen: str, rejected: Iterable[Rejected], most_characters: int, counts: Counter[str]
+) -> tuple[Rejected, ...]:
     """The rejected candidates that teach something beside this chosen one, each text once."""
-    kept: dict[str, Candidate] = {}
+    kept: dict[str, Rejected] = {}
     for candidate in rejected:
         reason = _reason(candidate.text, chosen, kept, most_characters)
         counts[f"{candidate.kind}: {reason or 'kept'}"] += 1

@@ -12,9 +12,9 @@ from trainer.corpus.snippet import Snippet, read_snippets
 from trainer.pairs.embedded import GenerateConfig, can_mutate, rejected
 from trainer.pairs.filter import usable
 from trainer.pairs.prompts import Prompt, describe
-from trainer.pairs.row import SPLITS, Pairs, write_pairs
+from trainer.pairs.row import SPLITS, PreferenceRow, write_pairs
 from trainer.pairs.split import split_of
-from trainer.stage import writing_stage
+from trainer.pipeline.stage import writing_stage
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def run(config: PairsConfig, inputs: Path, output: Path) -> None:
 
 def _pairs(
     snippets: list[Snippet], split: str, config: PairsConfig, counts: Counter[str]
-) -> Iterator[Pairs]:
+) -> Iterator[PreferenceRow]:
     rng = random.Random(f"{config.seed} {split}")
     rng.shuffle(snippets)
     lenders = _lenders(snippets, config.neighbours)
@@ -100,7 +100,7 @@ def _row(
     config: PairsConfig,
     rng: random.Random,
     counts: Counter[str],
-) -> Pairs | None:
+) -> PreferenceRow | None:
     prompt = describe(snippet, config.seed, named=config.named)
     if reason := _unwanted(snippet, prompt, config, rng):
         counts[f"prompt: {reason}"] += 1
@@ -111,7 +111,7 @@ def _row(
     if not kept:
         counts["prompt: nothing rejected"] += 1
         return None
-    return Pairs(snippet.id, snippet.package, prompt.text, snippet.source, kept)
+    return PreferenceRow(snippet.id, snippet.package, prompt.text, snippet.source, kept)
 
 
 def _unwanted(

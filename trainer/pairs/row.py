@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_model.chat import Conversation, Message
-from trainer.shards import read_shards, write_shards
+from reward_model.text.chat import Conversation, Message
+from trainer.pipeline.shards import read_shards, write_shards
 
 SPLITS = ("train", "calibration", "evaluation")
 
@@ -14,7 +14,7 @@ Request = str | Conversation
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Rejected:
     """A rejected answer and how it was made; `margin` is by how much the chosen one is known to
     be better, on whatever scale its source rates answers, and 0 where nobody rated them."""
 
@@ -24,7 +24,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PreferenceRow:
     """One request's pairs: its chosen answer against each of its rejected ones.
 
     Attributes:
@@ -38,12 +38,12 @@ class Pairs:
     group: str
     prompt: Request
     chosen: str
-    rejected: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
     source: str = ""
     weight: float = 1.0
 
 
-def texts(row: Pairs) -> list[str]:
+def texts(row: PreferenceRow) -> list[str]:
     """Of every turn of a row's request, and of its chosen answer."""
     return [message.content for message in conversation(row.prompt, row.chosen)]
 
@@ -58,11 +58,11 @@ def conversation(request: Request, answer: str) -> Conversation:
     return (*turns(request), Message("assistant", answer))
 
 
-def read_pairs(folder: Path, split: str) -> list[Pairs]:
+def read_pairs(folder: Path, split: str) -> list[PreferenceRow]:
     """All pairs of one split of a finished stage."""
-    return read_shards(folder, split, Pairs)
+    return read_shards(folder, split, PreferenceRow)
 
 
-def write_pairs(folder: Path, split: str, rows: list[Pairs], size: int) -> None:
+def write_pairs(folder: Path, split: str, rows: list[PreferenceRow], size: int) -> None:
     """Shards of at most `size` rows."""
     write_shards(folder, split, rows, size)

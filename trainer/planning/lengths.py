@@ -7,8 +7,8 @@ from statistics import fmean
 
 from tokenizers import Tokenizer
 
-from trainer.pairs.row import Pairs, read_pairs, texts
-from trainer.stage import MANIFEST
+from trainer.pairs.row import PreferenceRow, read_pairs, texts
+from trainer.pipeline.stage import MANIFEST
 
 _SAMPLE = 500
 CHARACTERS_PER_TOKEN = 3.5
@@ -38,7 +38,7 @@ class Lengths:
         return self.prompt + self.answer * (1 + self.rivals * with_rejected)
 
     def seen(self, *, with_rejected: bool = True) -> float:
-        """Pairs of a token and one that it attends to, over a row."""
+        """PreferenceRow of a token and one that it attends to, over a row."""
         answers = 1 + self.rivals * with_rejected
         return self.prompt**2 / 2 + answers * (self.prompt * self.answer + self.answer**2 / 2)
 
@@ -89,5 +89,5 @@ def _size(file: Path | None) -> _Size:
     return _Size(Tokenizer.from_file(str(file)), f"with the tokenizer of {file.parent.name}")
 
 
-def _answer(row: Pairs, size: _Size) -> float:
+def _answer(row: PreferenceRow, size: _Size) -> float:
     return fmean(map(size, (row.chosen, *(rival.text for rival in row.rejected))))

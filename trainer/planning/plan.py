@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.pipeline.recipe import Recipe
+from trainer.pipeline.stage import StageError
 from trainer.planning.cost import (
     Memory,
     Tokens,
@@ -17,8 +19,6 @@ from trainer.planning.gpus import Fleet
 from trainer.planning.lengths import Lengths, assumed, measured
 from trainer.planning.run import Run, run_of
 from trainer.planning.shape import KNOWN, Shape, read_shape
-from trainer.recipes.recipe import Recipe
-from trainer.stage import StageError
 
 _HELD_OUT = 1500
 """Rows of a held-out split while nobody knows."""

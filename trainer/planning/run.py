@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from trainer.stage import Row
+from trainer.pipeline.stage import Row
 
 
 class Weights(BaseModel):

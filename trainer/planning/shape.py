@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 @dataclass(frozen=True)

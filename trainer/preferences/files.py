@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.files import Found
-from trainer.stage import StageError
-from trainer.streamed import streamed
+from trainer.pipeline.stage import StageError
+from trainer.tables.files import Found
+from trainer.tables.streamed import streamed
 
 _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
 

@@ -1,4 +1,4 @@
-"""Preference data -> Pairs: read in the field's formats, mixed, held out by problem."""
+"""Preference data -> PreferenceRow: read in the field's formats, mixed, held out by problem."""
 
 import hashlib
 from collections import Counter
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_model.release import sha256
-from trainer.pairs.row import SPLITS, Pairs, write_pairs
+from reward_model.release.release import sha256
+from trainer.pairs.row import SPLITS, PreferenceRow, write_pairs
 from trainer.pairs.split import split_of
+from trainer.pipeline.stage import StageError, writing_stage
 from trainer.preferences.files import files_of
 from trainer.preferences.source import Account, Source, convert
-from trainer.stage import StageError, writing_stage
 
-_BY_SOURCE = dict[str, list[Pairs]]
+_BY_SOURCE = dict[str, list[PreferenceRow]]
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def _mixed(
     return mixed
 
 
-def _shuffled(rows: Iterable[Pairs], seed: int) -> list[Pairs]:
+def _shuffled(rows: Iterable[PreferenceRow], seed: int) -> list[PreferenceRow]:
     """By hash: the first hundred are among the first thousand, whatever else there is."""
     return sorted(rows, key=lambda row: hashlib.sha256(f"{seed} {row.id}".encode()).digest())
 
 
-def _counts(split: str, rows: list[Pairs], accounts: dict[str, Account]) -> Counter[str]:
+def _counts(split: str, rows: list[PreferenceRow], accounts: dict[str, Account]) -> Counter[str]:
     for row in rows:
         accounts[row.source].made[split] += 1
     return Counter(

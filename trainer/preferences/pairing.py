@@ -1,4 +1,4 @@
-"""Judged answers -> pairs: the best ones over those that are worse."""
+"""RatedAnswers answers -> pairs: the best ones over those that are worse."""
 
 import hashlib
 import json
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from trainer.pairs.group import squeezed
-from trainer.pairs.row import Candidate, Pairs
-from trainer.preferences.judged import Answer, Judged
-from trainer.record import Unusable
+from trainer.pairs.row import PreferenceRow, Rejected
+from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
+from trainer.tables.record import Unusable
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Pairing:
     least_margin: float = 0.0
 
 
-_Contest = tuple[Answer, list[Answer]]
+_Contest = tuple[RatedAnswer, list[RatedAnswer]]
 """A chosen answer and all it may be compared with."""
 
 
 def rows_of(
-    judged: Judged, pairing: Pairing, seed: int, source: str, counts: Counter[str]
-) -> list[Pairs]:
+    judged: RatedAnswers, pairing: Pairing, seed: int, source: str, counts: Counter[str]
+) -> list[PreferenceRow]:
     """Rows of one request, each with other answers than the next; `counts` has every answer's
     and every pair's fate.
 
@@ -48,7 +48,7 @@ def rows_of(
     # Seeded by what is asked, so that a request's pairs do not depend on the rows around it.
     rng = random.Random(f"{seed} {judged.prompt}")
     rng.shuffle(contests)
-    rows: list[Pairs] = []
+    rows: list[PreferenceRow] = []
     left = pairing.most_pairs
     for chosen, worse in contests:
         taken = rng.sample(worse, min(len(worse), pairing.most_rejected, left))
@@ -60,7 +60,7 @@ def rows_of(
     return rows
 
 
-def _contests(judged: Judged, pairing: Pairing, counts: Counter[str]) -> list[_Contest]:
+def _contests(judged: RatedAnswers, pairing: Pairing, counts: Counter[str]) -> list[_Contest]:
     if _alike(judged.answers):
         raise Unusable("no answer is better than another")
     answers = _distinct(judged.answers, counts)
@@ -80,14 +80,14 @@ def _contests(judged: Judged, pairing: Pairing, counts: Counter[str]) -> list[_C
     return far_apart
 
 
-def _alike(answers: Sequence[Answer]) -> bool:
+def _alike(answers: Sequence[RatedAnswer]) -> bool:
     return len({answer.rating for answer in answers}) < 2
 
 
-def _distinct(answers: Iterable[Answer], counts: Counter[str]) -> list[Answer]:
+def _distinct(answers: Iterable[RatedAnswer], counts: Counter[str]) -> list[RatedAnswer]:
     """Each text once, and none that is empty or was judged in two ways."""
     ratings: dict[str, set[float]] = defaultdict(set)
-    first: dict[str, Answer] = {}
+    first: dict[str, RatedAnswer] = {}
     for answer in answers:
         text = squeezed(answer.text)
         ratings[text].add(answer.rating)
@@ -108,14 +108,14 @@ def _fate(text: str, ratings: set[float]) -> str:
     return "kept" if len(ratings) == 1 else "judged both ways"
 
 
-def _by_model(answers: Iterable[Answer]) -> list[list[Answer]]:
-    by_model: dict[str, list[Answer]] = defaultdict(list)
+def _by_model(answers: Iterable[RatedAnswer]) -> list[list[RatedAnswer]]:
+    by_model: dict[str, list[RatedAnswer]] = defaultdict(list)
     for answer in answers:
         by_model[answer.model].append(answer)
     return list(by_model.values())
 
 
-def _of_best(answers: list[Answer]) -> list[_Contest]:
+def _of_best(answers: list[RatedAnswer]) -> list[_Contest]:
     best = max(answer.rating for answer in answers)
     worse = [answer for answer in answers if answer.rating < best]
     return [(chosen, worse) for chosen in answers if chosen.rating == best and worse]
@@ -125,11 +125,13 @@ def _size(contests: list[_Contest]) -> int:
     return sum(len(worse) for _, worse in contests)
 
 
-def _row(judged: Judged, chosen: Answer, worse: list[Answer], source: str) -> Pairs:
+def _row(
+    judged: RatedAnswers, chosen: RatedAnswer, worse: list[RatedAnswer], source: str
+) -> PreferenceRow:
     rejected = tuple(
-        Candidate(answer.kind, answer.text, chosen.rating - answer.rating if judged.rated else 0.0)
+        Rejected(answer.kind, answer.text, chosen.rating - answer.rating if judged.rated else 0.0)
         for answer in worse
     )
     content = json.dumps([judged.prompt, chosen.text, [each.text for each in rejected]])
     identity = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return Pairs(identity, judged.group, judged.prompt, chosen.text, rejected, source)
+    return PreferenceRow(identity, judged.group, judged.prompt, chosen.text, rejected, source)

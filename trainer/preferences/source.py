@@ -8,19 +8,19 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from trainer.files import Found, read_file
-from trainer.pairs.row import Pairs, Request
+from trainer.pairs.row import PreferenceRow, Request
+from trainer.pipeline.stage import StageError
 from trainer.preferences.files import Dataset, files_of
-from trainer.preferences.hh import Hh
-from trainer.preferences.judged import Format, Judged
-from trainer.preferences.labelled import Labelled
-from trainer.preferences.math_shepherd import MathShepherd
-from trainer.preferences.multiple_choice import MultipleChoice
+from trainer.preferences.formats.format import Format, RatedAnswers
+from trainer.preferences.formats.hh import Hh
+from trainer.preferences.formats.labelled import Labelled
+from trainer.preferences.formats.math_shepherd import MathShepherd
+from trainer.preferences.formats.multiple_choice import MultipleChoice
+from trainer.preferences.formats.trl import Trl
+from trainer.preferences.formats.ultrafeedback import UltraFeedback
 from trainer.preferences.pairing import Pairing, rows_of
-from trainer.preferences.trl import Trl
-from trainer.preferences.ultrafeedback import UltraFeedback
-from trainer.record import Record, Unusable
-from trainer.stage import StageError
+from trainer.tables.files import Found, read_file
+from trainer.tables.record import Record, Unusable
 
 _MOST_COLUMNS, _LONGEST_COLUMN = 20, 40
 """Shown of a file of another shape, whose keys may be anything."""
@@ -85,17 +85,17 @@ class Account:
 class _Request:
     """A judged request, and the rows it is from."""
 
-    judged: Judged
+    judged: RatedAnswers
     rows: list[str]
 
 
-def convert(source: Source, work: Path, seed: int, account: Account) -> list[Pairs]:
+def convert(source: Source, work: Path, seed: int, account: Account) -> list[PreferenceRow]:
     """All pairs of a source.
 
     Raises:
         StageError: it cannot be read, has other columns, or yields nothing at all.
     """
-    made: list[Pairs] = []
+    made: list[PreferenceRow] = []
     for request in _requests(source, work, account):
         try:
             made += rows_of(request.judged, source.pairing, seed, source.name, account.answers)
@@ -130,7 +130,7 @@ def _requests(source: Source, work: Path, account: Account) -> list[_Request]:
     return found
 
 
-def _judge(source: Source, record: Record | Unusable) -> Judged:
+def _judge(source: Source, record: Record | Unusable) -> RatedAnswers:
     if isinstance(record, Unusable):
         raise record
     if absent := [column for column in _columns(source) if column not in record]:

@@ -10,9 +10,9 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import TqdmCallback
 from fsspec.core import url_to_fs
 
-from reward_model.release import sha256
+from reward_model.release.release import sha256
+from trainer.pipeline.stage import StageError
 from trainer.publishing.places import require_whole
-from trainer.stage import StageError
 
 _INSTALL = {"s3": "scripts/install s3", "s3a": "scripts/install s3"}
 

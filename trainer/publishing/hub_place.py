@@ -21,9 +21,9 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
-from reward_model.release import sha256
+from reward_model.release.release import sha256
+from trainer.pipeline.stage import StageError
 from trainer.publishing.places import require_whole
-from trainer.stage import StageError
 
 _REPOSITORY = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*?)(?:@([\w./-]+))?")
 

@@ -4,13 +4,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from reward_model.release import Release, open_release
-from trainer.stage import StageError
+from reward_model.release.release import Release, open_release
+from trainer.pipeline.stage import StageError
 
 HUB = "hf://"
 
 
-class Place(Protocol):
+class Destination(Protocol):
     """A folder somewhere that holds one release, or nothing.
 
     Raises, in all methods:
@@ -42,7 +42,7 @@ class Place(Protocol):
         """All files, into a folder."""
 
 
-def open_place(url: str) -> Place:
+def open_place(url: str) -> Destination:
     """The hub for `hf://owner/name`, otherwise a local path or any URL that fsspec knows.
 
     Raises:
@@ -57,7 +57,7 @@ def open_place(url: str) -> Place:
     return open_folder(url)
 
 
-def require_whole(place: Place, folder: Path, names: list[str]) -> None:
+def require_whole(place: Destination, folder: Path, names: list[str]) -> None:
     """Raises StageError when a file there is not that in `folder`."""
     if lost := place.differing(folder, names):
         raise StageError(f"{place.url}: {', '.join(lost)} did not arrive whole: push again")

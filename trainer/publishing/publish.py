@@ -13,17 +13,16 @@ import torch
 from pydantic import JsonValue
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from reward_model import release
-from reward_model.checkpoint import load_model, load_tokenizer
-from reward_model.encoding import Encoder
-from reward_model.manifest import EncodingFacts, Golden, Manifest, Turn
-from reward_model.release import Release
-from trainer.evaluation import evaluate
-from trainer.lineage import lineage
-from trainer.pairs.row import Pairs, conversation, read_pairs
-from trainer.publishing import calibrate
+from reward_model.release import release
+from reward_model.release.checkpoint import load_model, load_tokenizer
+from reward_model.release.manifest import EncodingFacts, Golden, Manifest, Turn
+from reward_model.release.release import Release
+from reward_model.text.encoding import Encoder
+from trainer.evaluation import calibrate, evaluate
+from trainer.pairs.row import PreferenceRow, conversation, read_pairs
+from trainer.pipeline.lineage import lineage
+from trainer.pipeline.stage import StageError, commit, config_hash, manifest_hash, read_manifest
 from trainer.publishing.card import card
-from trainer.stage import StageError, commit, config_hash, manifest_hash, read_manifest
 
 _CHECKPOINT = (
     "config.json",
@@ -123,7 +122,7 @@ def _write_golden(
             stream.write(Golden(messages=messages, score=score).model_dump_json() + "\n")
 
 
-def _golden_messages(rows: list[Pairs]) -> list[tuple[Turn, ...]]:
+def _golden_messages(rows: list[PreferenceRow]) -> list[tuple[Turn, ...]]:
     """Real answers, and texts that a tokenizer or a template is likely to get wrong.
 
     No empty ones: the service does not score them.

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from reward_model.manifest import Manifest
-from reward_model.release import MANIFEST, open_release, read_manifest
-from trainer.publishing.places import Place
-from trainer.stage import StageError
+from reward_model.release.manifest import Manifest
+from reward_model.release.release import MANIFEST, open_release, read_manifest
+from trainer.pipeline.stage import StageError
+from trainer.publishing.places import Destination
 
 _HARMLESS = frozenset({".gitattributes"})
 """The hub makes one in every repository."""
 
 
-def push(folder: Path, place: Place, *, force: bool = False) -> str:
+def push(folder: Path, place: Destination, *, force: bool = False) -> str:
     """Copy a release and check every file that arrived by its hash; says what was done.
 
     Args:
@@ -38,7 +38,7 @@ def push(folder: Path, place: Place, *, force: bool = False) -> str:
 
 
 def _replaced(
-    place: Place, found: set[str], before: Manifest | None, new: Manifest, *, force: bool
+    place: Destination, found: set[str], before: Manifest | None, new: Manifest, *, force: bool
 ) -> set[str]:
     """Files of the release that is there which the new one has not."""
     known = set(new.files) | {MANIFEST} | _HARMLESS
@@ -55,7 +55,7 @@ def _replaced(
     return (old & found) - known
 
 
-def _manifest_at(place: Place, found: set[str]) -> Manifest | None:
+def _manifest_at(place: Destination, found: set[str]) -> Manifest | None:
     if MANIFEST not in found:
         return None
     try:

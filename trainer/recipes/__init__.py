@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from trainer.recipes.recipe import Recipe
+from trainer.pipeline.recipe import Recipe
 
 RECIPES = {
     "cpu_tiny": "the whole thread in minutes on two cores, from what is installed anyway",

@@ -8,27 +8,27 @@ from typing import Any
 
 from trainer.corpus import gather
 from trainer.corpus.gather import CorpusConfig
-from trainer.evaluation import evaluate
+from trainer.evaluation import calibrate, evaluate
+from trainer.evaluation.calibrate import CalibrateConfig
 from trainer.evaluation.evaluate import EvaluateConfig
 from trainer.evaluation.tasks import PairsTask
 from trainer.pairs import make
 from trainer.pairs.make import PairsConfig
-from trainer.publishing import calibrate, publish
-from trainer.publishing.calibrate import CalibrateConfig
+from trainer.pipeline.recipe import Recipe, Stage
+from trainer.publishing import publish
 from trainer.publishing.publish import PublishConfig
 from trainer.recipes.cpu_tiny import hard_pairs
-from trainer.recipes.recipe import Recipe, Stage
-from trainer.synthesis import combine, describe, respond
+from trainer.synthesis import combine, describe, generators, respond
 from trainer.synthesis.ask import AskConfig
 from trainer.synthesis.combine import LlmPairsConfig
 from trainer.synthesis.describe import DescribeConfig
 from trainer.synthesis.endpoint import EndpointConfig
+from trainer.synthesis.generators import GeneratorConfig
 from trainer.synthesis.question import Sampling
 from trainer.synthesis.respond import RespondConfig
-from trainer.training import finetune, generators, pretrain
+from trainer.training import finetune, pretrain
 from trainer.training.base import BaseConfig
 from trainer.training.finetune import FinetuneConfig, Mix
-from trainer.training.generators import GeneratorConfig
 from trainer.training.pretrain import PretrainConfig, warm_up
 
 DESCRIBE, ANSWER = "Describe: {code}", "{request}"

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from trainer.pipeline.recipe import Recipe
 from trainer.recipes import codepmp_qwen2_7b
-from trainer.recipes.recipe import Recipe
 
 _NAME = "codepmp_qwen2_1_5b"
 

@@ -12,17 +12,17 @@ from trainer.corpus import gather as sources
 from trainer.corpus.gather import CorpusConfig
 from trainer.corpus.sources.parquet import ParquetSource
 from trainer.corpus.sources.source import THE_STACK
-from trainer.evaluation import evaluate
+from trainer.evaluation import calibrate, evaluate
+from trainer.evaluation.calibrate import CalibrateConfig
 from trainer.evaluation.evaluate import EvaluateConfig
 from trainer.evaluation.tasks import PairsTask
+from trainer.pipeline.recipe import Recipe, Stage
 from trainer.preferences import gather as preferences
+from trainer.preferences.formats.math_shepherd import MathShepherd
 from trainer.preferences.gather import PreferencesConfig
-from trainer.preferences.math_shepherd import MathShepherd
 from trainer.preferences.source import Source
-from trainer.publishing import calibrate, publish
-from trainer.publishing.calibrate import CalibrateConfig
+from trainer.publishing import publish
 from trainer.publishing.publish import PublishConfig
-from trainer.recipes.recipe import Recipe, Stage
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.ask import AskConfig
 from trainer.synthesis.combine import LlmPairsConfig

@@ -2,18 +2,18 @@
 
 from trainer.corpus import gather
 from trainer.corpus.gather import CorpusConfig
-from trainer.evaluation import evaluate
+from trainer.evaluation import calibrate, evaluate
+from trainer.evaluation.calibrate import CalibrateConfig
 from trainer.evaluation.evaluate import EvaluateConfig
 from trainer.pairs import make
 from trainer.pairs.embedded import GenerateConfig
 from trainer.pairs.make import PairsConfig
-from trainer.publishing import calibrate, publish
-from trainer.publishing.calibrate import CalibrateConfig
+from trainer.pipeline.recipe import Recipe, Stage
+from trainer.publishing import publish
 from trainer.publishing.publish import PublishConfig
-from trainer.recipes.recipe import Recipe, Stage
 from trainer.training import base, pretrain
 from trainer.training.base import BaseConfig
-from trainer.training.loss import LossWeights
+from trainer.training.objective.loss import LossWeights
 from trainer.training.pretrain import PretrainConfig, warm_up
 
 

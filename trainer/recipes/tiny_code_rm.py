@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from trainer.corpus.gather import CorpusConfig
 from trainer.pairs.make import PairsConfig
+from trainer.pipeline.recipe import Recipe
 from trainer.recipes import cpu_tiny
-from trainer.recipes.recipe import Recipe
 
 
 def recipe() -> Recipe:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 from trainer.synthesis import concurrently, fleet
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.ledger import Ledger
 from trainer.synthesis.progress import Progress
-from trainer.synthesis.question import Answer, Question, Sampling, questions
+from trainer.synthesis.question import Completion, Question, Sampling, questions
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Replies:
     """All there is, of this run and of earlier ones: answers by question id."""
 
     config: AskConfig
-    answers: dict[str, Answer]
+    answers: dict[str, Completion]
     failures: Counter[str]
     facts: dict[str, object]
 
-    def to(self, prompt: str) -> list[Answer | None]:
+    def to(self, prompt: str) -> list[Completion | None]:
         """An answer for each sample, None for one that is not answered yet."""
         return [self.answers.get(question.id) for question in self.config.questions(prompt)]
 
@@ -95,7 +95,7 @@ def _ask(missing: list[Question], config: AskConfig, progress: Progress) -> None
 
 
 def _facts(
-    endpoint: EndpointConfig, answers: list[Answer], failures: Counter[str]
+    endpoint: EndpointConfig, answers: list[Completion], failures: Counter[str]
 ) -> dict[str, object]:
     """For the manifest: the same in whatever number of runs the answers came."""
     read = sum(answer.prompt_tokens for answer in answers)

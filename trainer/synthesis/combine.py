@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from trainer.lineage import lineage
 from trainer.pairs.accuracy import longer_is_chosen
-from trainer.pairs.row import SPLITS, Candidate, Pairs, write_pairs
+from trainer.pairs.row import SPLITS, PreferenceRow, Rejected, write_pairs
 from trainer.pairs.split import split_of
-from trainer.stage import writing_stage
+from trainer.pipeline.lineage import lineage
+from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.code import code_of, similarity
 from trainer.synthesis.describe import Description, read_descriptions
 from trainer.synthesis.filters import Limits, unfit_code
@@ -45,7 +45,7 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
     """
     lineage(inputs, list(_STAGES))  # both sides answered the descriptions that are there now
     counts: Counter[str] = Counter()
-    by_split: dict[str, list[Pairs]] = {split: [] for split in SPLITS}
+    by_split: dict[str, list[PreferenceRow]] = {split: [] for split in SPLITS}
     for row in _rows(config, inputs, counts):
         by_split[split_of(row.group, config)].append(row)
     with writing_stage(config, output, reads=[inputs / stage for stage in _STAGES]) as draft:
@@ -65,7 +65,7 @@ def paired(
     weak: list[Response],
     config: LlmPairsConfig,
     counts: Counter[str],
-) -> Iterator[Pairs]:
+) -> Iterator[PreferenceRow]:
     """A row for each distinct strong answer, against all weak ones that differ enough from it.
 
     Every response ends in exactly one count, and so does every pair of two that are fit.
@@ -73,15 +73,15 @@ def paired(
     losers = _codes("weak", description.language, weak, config.limits, counts)
     winners = _codes("strong", description.language, strong, config.limits, counts)
     for number, winner in enumerate(winners):
-        rivals = [Candidate("weak", it) for it in losers if _differ(winner, it, config, counts)]
+        rivals = [Rejected("weak", it) for it in losers if _differ(winner, it, config, counts)]
         counts["row: kept" if rivals else "row: nothing rejected"] += 1
         if rivals:
             identity = f"{description.id}-{number}"
             request, package = description.text, description.package
-            yield Pairs(identity, package, request, winner, tuple(rivals), source="llm")
+            yield PreferenceRow(identity, package, request, winner, tuple(rivals), source="llm")
 
 
-def _rows(config: LlmPairsConfig, inputs: Path, counts: Counter[str]) -> Iterator[Pairs]:
+def _rows(config: LlmPairsConfig, inputs: Path, counts: Counter[str]) -> Iterator[PreferenceRow]:
     strong = _by_description(read_responses(inputs / "strong"))
     weak = _by_description(read_responses(inputs / "weak"))
     for row in tqdm(read_descriptions(inputs / "describe"), desc="pairs"):

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.corpus.snippet import Snippet, read_snippets
-from trainer.shards import read_shards, write_shards
-from trainer.stage import writing_stage
+from trainer.pipeline.shards import read_shards, write_shards
+from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.ask import AskConfig, ask_all, ledger_of
 from trainer.synthesis.filters import Limits, unfit_description
-from trainer.synthesis.question import Answer
+from trainer.synthesis.question import Completion
 from trainer.synthesis.wording import DESCRIBE, fill, require
 
 _STEM = "descriptions"
@@ -72,7 +72,7 @@ def _prompt(snippet: Snippet, config: DescribeConfig) -> str:
 
 
 def _described(
-    snippet: Snippet, answers: list[Answer | None], limits: Limits, counts: Counter[str]
+    snippet: Snippet, answers: list[Completion | None], limits: Limits, counts: Counter[str]
 ) -> Iterator[Description]:
     """Every sample ends in exactly one count."""
     for number, answer in enumerate(answers):

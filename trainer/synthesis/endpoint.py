@@ -7,8 +7,8 @@ from typing import Self
 
 import openai
 
-from trainer.stage import StageError
-from trainer.synthesis.question import Answer, Asked, Failure, Outcome, Question, Route
+from trainer.pipeline.stage import StageError
+from trainer.synthesis.question import Asked, Completion, Failure, Outcome, Question, Route
 
 _HOPELESS = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
 """A wrong key, URL or model name: no other question would fare better."""
@@ -87,12 +87,12 @@ class Endpoint:
         except (openai.OpenAIError, ValueError) as error:
             return _failure(question.id, error)
 
-    async def _answer(self, question: Question) -> Answer:
+    async def _answer(self, question: Question) -> Completion:
         if self._config.route == "chat":
             return await self._chat(question)
         return await self._completion(question)
 
-    async def _chat(self, question: Question) -> Answer:
+    async def _chat(self, question: Question) -> Completion:
         reply = await self._client.chat.completions.create(
             model=self._config.model,
             messages=[{"role": "user", "content": question.prompt}],
@@ -102,7 +102,7 @@ class Endpoint:
         choice = reply.choices[0]
         return _row(question, choice.message.content, choice.finish_reason, reply.usage)
 
-    async def _completion(self, question: Question) -> Answer:
+    async def _completion(self, question: Question) -> Completion:
         reply = await self._client.completions.create(
             model=self._config.model, prompt=question.prompt, extra_body=question.body
         )
@@ -139,8 +139,8 @@ def _row(
     text: str | None,
     finish_reason: str | None,
     usage: openai.types.CompletionUsage | None,
-) -> Answer:
-    return Answer(
+) -> Completion:
+    return Completion(
         id=question.id,
         text=text or "",
         finish_reason=finish_reason or "",

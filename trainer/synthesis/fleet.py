@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 from trainer.synthesis import concurrently
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.question import Outcome, Question

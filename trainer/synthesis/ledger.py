@@ -9,11 +9,11 @@ from typing import BinaryIO, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from trainer.stage import StageError
-from trainer.synthesis.question import Answer
+from trainer.pipeline.stage import StageError
+from trainer.synthesis.question import Completion
 
 _ROWS_PER_SYNC = 32
-_ADAPTER = TypeAdapter(Answer)
+_ADAPTER = TypeAdapter(Completion)
 
 
 class Ledger:
@@ -50,7 +50,7 @@ class Ledger:
             self._stream.close()
         self._lock.close()
 
-    def append(self, answer: Answer) -> None:
+    def append(self, answer: Completion) -> None:
         """Keep it. It is safe from a crash of the machine at the latest when the block ends."""
         if answer.id in self.answers:
             return
@@ -78,20 +78,20 @@ def _locked(folder: Path) -> BinaryIO:
     return stream
 
 
-def _first_of_each(files: list[Path]) -> dict[str, Answer]:
-    answers: dict[str, Answer] = {}
+def _first_of_each(files: list[Path]) -> dict[str, Completion]:
+    answers: dict[str, Completion] = {}
     for file in files:
         for answer in _read(file):
             answers.setdefault(answer.id, answer)
     return answers
 
 
-def _read(file: Path) -> list[Answer]:
+def _read(file: Path) -> list[Completion]:
     *whole, _torn = file.read_bytes().split(b"\n")
     return [_parse(line, file, number) for number, line in enumerate(whole, start=1)]
 
 
-def _parse(line: bytes, file: Path, number: int) -> Answer:
+def _parse(line: bytes, file: Path, number: int) -> Completion:
     try:
         return _ADAPTER.validate_json(line)
     except ValidationError:

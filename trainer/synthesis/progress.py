@@ -5,10 +5,10 @@ from typing import Self
 
 from tqdm import tqdm
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.ledger import Ledger
-from trainer.synthesis.question import Answer, Failure, Outcome
+from trainer.synthesis.question import Completion, Failure, Outcome
 
 
 class Progress:
@@ -33,12 +33,12 @@ class Progress:
         self._bar.close()
 
     def record(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Completion):
             self._keep(outcome)
         else:
             self._count(outcome)
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: Completion) -> None:
         self._ledger.append(answer)
         self._in_a_row = 0
         self._tokens.update(read=answer.prompt_tokens, written=answer.completion_tokens)

@@ -74,7 +74,7 @@ def _question(prompt: str, asked: Asked, sampling: Sampling, sample: int) -> Que
 
 
 @dataclass(frozen=True)
-class Answer:
+class Completion:
     """What the model said; `id` is the question's. `finish_reason` "length" means cut short."""
 
     id: str
@@ -100,4 +100,4 @@ class Failure:
     hopeless: bool = False
 
 
-Outcome = Answer | Failure
+Outcome = Completion | Failure

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.shards import read_shards, write_shards
-from trainer.stage import writing_stage
+from trainer.pipeline.shards import read_shards, write_shards
+from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.ask import AskConfig, ask_all, ledger_of
 from trainer.synthesis.describe import Description, read_descriptions
-from trainer.synthesis.question import Answer
+from trainer.synthesis.question import Completion
 from trainer.synthesis.wording import ANSWER, fill, require
 
 _STEM = "responses"
@@ -59,7 +59,7 @@ def _prompt(row: Description, config: RespondConfig) -> str:
     return fill(config.wording, request=row.text, language=row.language)
 
 
-def _responses(description: str, answers: list[Answer | None]) -> Iterator[Response]:
+def _responses(description: str, answers: list[Completion | None]) -> Iterator[Response]:
     for sample, answer in enumerate(answers):
         if answer:
             yield Response(description, sample, answer.text, answer.finish_reason)

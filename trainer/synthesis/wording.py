@@ -1,6 +1,6 @@
 """How the describer and the answering models are asked, zero-shot, unless a recipe words it."""
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 DESCRIBE = """\
 Below is a piece of {language} code. First work out, for yourself, what it is meant for and what \

@@ -13,7 +13,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from trainer.pairs.row import read_pairs, texts
-from trainer.stage import writing_stage
+from trainer.pipeline.stage import writing_stage
 
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from reward_model.encoding import Encoder
-from trainer.pairs.row import Pairs, read_pairs
-from trainer.preferences import doctor
-from trainer.training import processes
+from reward_model.text.encoding import Encoder
+from trainer.pairs.row import PreferenceRow, read_pairs
+from trainer.preferences.doctor import doctor
 from trainer.training.config import TrainConfig
-from trainer.training.joint import JointModel
-from trainer.training.loss import LossWeights
+from trainer.training.loop import processes
+from trainer.training.objective.joint import JointModel
+from trainer.training.objective.loss import LossWeights
 from trainer.training.run import Data, look, train
-from trainer.training.start import Start
+from trainer.training.weights.start import Start
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _examine(data: Data, encoder: Encoder, start: Start, model: JointModel) -> d
     return {"doctor": findings.facts()}
 
 
-def _rows(mix: Mix, inputs: Path, split: str, seed: int | None = None) -> list[Pairs]:
+def _rows(mix: Mix, inputs: Path, split: str, seed: int | None = None) -> list[PreferenceRow]:
     """A stage's rows, marked with it where they name no source, weighed as the mixture says."""
     rows = read_pairs(inputs / mix.stage, split)
     if seed is not None and mix.most is not None and mix.most < len(rows):

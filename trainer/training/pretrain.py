@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainer.pairs.row import read_pairs
 from trainer.training.config import TrainConfig
-from trainer.training.loss import LossWeights
+from trainer.training.objective.loss import LossWeights
 from trainer.training.run import Data, train
 
 

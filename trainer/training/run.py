@@ -9,23 +9,23 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from reward_model.encoding import Encoder
-from trainer.lineage import is_stage
-from trainer.pairs.row import Pairs
-from trainer.stage import Draft, StageError, manifest_hash, writing_stage
-from trainer.training import checkpoints, processes
-from trainer.training.arguments import arguments, log_writers
-from trainer.training.batches import Collator
-from trainer.training.checkpoints import Identity, Keeper
+from reward_model.text.encoding import Encoder
+from trainer.pairs.row import PreferenceRow
+from trainer.pipeline.lineage import is_stage
+from trainer.pipeline.stage import Draft, StageError, manifest_hash, writing_stage
 from trainer.training.config import TrainConfig
-from trainer.training.export import export
-from trainer.training.fitting import fitting
-from trainer.training.held_out import HeldOut
-from trainer.training.joint import JointModel
-from trainer.training.loop import PackedTrainer
-from trainer.training.lora import add_adapters
-from trainer.training.schedule import Schedule, schedule_of
-from trainer.training.start import Start, find, load_start
+from trainer.training.loop import checkpoints, processes
+from trainer.training.loop.arguments import arguments, log_writers
+from trainer.training.loop.checkpoints import Identity, Keeper
+from trainer.training.loop.held_out import HeldOut
+from trainer.training.loop.schedule import Schedule, schedule_of
+from trainer.training.loop.trainer import PackedTrainer
+from trainer.training.objective.batches import Collator
+from trainer.training.objective.fitting import fitting
+from trainer.training.objective.joint import JointModel
+from trainer.training.weights.export import export
+from trainer.training.weights.lora import add_adapters
+from trainer.training.weights.start import Start, find, load_start
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Data:
         with_rejected, lm_on_prompt: as of `Collator`.
     """
 
-    rows: list[Pairs]
-    held_out: list[Pairs]
+    rows: list[PreferenceRow]
+    held_out: list[PreferenceRow]
     stages: list[Path]
     with_rejected: bool = True
     lm_on_prompt: bool = False

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from reward_model.checkpoint import load_tokenizer
 from reward_model.network import Prepared
 from reward_model.packing import Sequence
-from reward_model.release import open_release
+from reward_model.release.checkpoint import load_tokenizer
+from reward_model.release.release import open_release
 from reward_model.selfcheck import Scores
 from service.engines import OutOfMemory
 from service.engines.torch_engine import TorchEngine, load_torch_engine
@@ -75,9 +75,9 @@ def test_batches_side_by_side_are_computed_one_by_one(
 _CRAMPED = """
 import resource, sys
 from pathlib import Path
-from reward_model.checkpoint import load_tokenizer
+from reward_model.release.checkpoint import load_tokenizer
 from reward_model.packing import Sequence
-from reward_model.release import open_release
+from reward_model.release.release import open_release
 from service.engines import OutOfMemory
 from service.engines.torch_engine import load_torch_engine
 

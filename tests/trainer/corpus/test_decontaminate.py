@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.trainer.corpus.snippets import snippet
 from trainer.corpus.decontaminate import EvaluationSet, Protected, protect
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 SECRET = "def is_even(number): remainder = number % 2; return remainder == 0 and number > 0"

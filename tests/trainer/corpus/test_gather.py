@@ -13,7 +13,7 @@ from trainer.corpus.decontaminate import EvaluationSet, Protected
 from trainer.corpus.gather import CorpusConfig, run
 from trainer.corpus.snippet import Snippet, read_snippets
 from trainer.corpus.sources import FolderSource, JsonLinesSource
-from trainer.stage import StageError, read_manifest
+from trainer.pipeline.stage import StageError, read_manifest
 
 PACKAGES = CorpusConfig(folders=("src",), standard_library=False, installed=False)
 ROWS = CorpusConfig(

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from trainer.corpus.packages import Package, files, packages
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 def found(work: Path) -> list[Package]:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.trainer.corpus.snippets import snippet
 from trainer.corpus.snippet import read_snippets, write_snippets
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 def test_shards_are_read_back_in_order(tmp_path: Path) -> None:

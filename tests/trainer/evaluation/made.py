@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from trainer.evaluation.measures.estimate import Resampling
-from trainer.evaluation.measures.judged import Judged
+from trainer.evaluation.measures.judged import ScoredQuestion
 from trainer.evaluation.question import Question, Reading, text_of, unaskable
 
 HOW = Resampling(resamples=200)
@@ -43,10 +43,10 @@ def question(
     return Question("1", group, "p", answers, tuple(correct), tuple(kinds), source)
 
 
-def judged(scores: Sequence[float], of: Question) -> Judged:
-    return Judged(of, tuple(scores))
+def judged(scores: Sequence[float], of: Question) -> ScoredQuestion:
+    return ScoredQuestion(of, tuple(scores))
 
 
-def pair(better: float, worse: float, *, group: str = "a", kind: str = "mutant") -> Judged:
+def pair(better: float, worse: float, *, group: str = "a", kind: str = "mutant") -> ScoredQuestion:
     """One pair whose right answer is as long as its wrong one."""
     return judged((better, worse), question((True, False), group=group, kinds=("chosen", kind)))

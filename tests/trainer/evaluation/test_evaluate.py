@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reward_model.calibration import Calibration
+from reward_model.release.calibration import Calibration
 from tests.checkpoints import make_checkpoint
+from trainer.evaluation.calibrate import CalibrateConfig
 from trainer.evaluation.evaluate import EvaluateConfig, Report, read, run
 from trainer.evaluation.reporting.report import Table
 from trainer.evaluation.tasks import (
@@ -19,9 +20,8 @@ from trainer.evaluation.tasks import (
     RewardBenchTask,
     Task,
 )
-from trainer.pairs.row import Candidate, Pairs, write_pairs
-from trainer.publishing.calibrate import CalibrateConfig
-from trainer.stage import StageError, read_manifest, writing_stage
+from trainer.pairs.row import PreferenceRow, Rejected, write_pairs
+from trainer.pipeline.stage import StageError, read_manifest, writing_stage
 
 CONFIG = EvaluateConfig(
     checkpoint="model",
@@ -43,7 +43,9 @@ def jsonl(file: Path, rows: list[dict[str, object]]) -> None:
 
 def write_data(work: Path) -> None:
     pairs = [
-        Pairs(f"{n}", f"package {n}", f"Write {n}.", "x" * (n + 1), (Candidate("mutant", "yy"),))
+        PreferenceRow(
+            f"{n}", f"package {n}", f"Write {n}.", "x" * (n + 1), (Rejected("mutant", "yy"),)
+        )
         for n in range(4)
     ]
     with writing_stage(PairsTask(), work / "pairs") as draft:

@@ -7,9 +7,9 @@ import pytest
 
 from trainer.evaluation.held_out import require_held_out
 from trainer.evaluation.question import Question
-from trainer.lineage import is_stage, training_pairs
-from trainer.pairs.row import Candidate, Pairs, write_pairs
-from trainer.stage import StageError, writing_stage
+from trainer.pairs.row import PreferenceRow, Rejected, write_pairs
+from trainer.pipeline.lineage import is_stage, training_pairs
+from trainer.pipeline.stage import StageError, writing_stage
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class Nothing:
     """A config."""
 
 
-def stage(folder: Path, name: str, reads: list[str], rows: list[Pairs] | None = None) -> None:
+def stage(
+    folder: Path, name: str, reads: list[str], rows: list[PreferenceRow] | None = None
+) -> None:
     with writing_stage(Nothing(), folder / name, reads=[folder / r for r in reads]) as draft:
         if rows is not None:
             write_pairs(draft.path, "train", rows, 10)
@@ -26,8 +28,10 @@ def stage(folder: Path, name: str, reads: list[str], rows: list[Pairs] | None = 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     """finetune <- (preferences, pretrain <- pairs)."""
-    trained = Pairs("1", "numpy", "Add two numbers.", "x", (Candidate("mutant", "y"),))
-    problem = Pairs("2", "hash", "How many eggs?", "3", (Candidate("wrong", "4"),), source="gsm")
+    trained = PreferenceRow("1", "numpy", "Add two numbers.", "x", (Rejected("mutant", "y"),))
+    problem = PreferenceRow(
+        "2", "hash", "How many eggs?", "3", (Rejected("wrong", "4"),), source="gsm"
+    )
     stage(tmp_path, "pairs", [], [trained])
     stage(tmp_path, "preferences", [], [problem])
     stage(tmp_path, "pretrain", ["pairs"])

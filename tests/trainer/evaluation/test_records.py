@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from trainer.evaluation.records import files_of, read_records
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from trainer.evaluation.sources import read_candidates, read_choices
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 

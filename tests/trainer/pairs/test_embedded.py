@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from trainer.corpus.snippet import Snippet
 from trainer.pairs.embedded import GenerateConfig, rejected
 from trainer.pairs.filter import usable
-from trainer.pairs.row import Candidate
+from trainer.pairs.row import Rejected
 
 SOURCE = "def add(a, b):\n    total = a + b\n    print(total)\n    return total"
 OTHER = "def area(width, height):\n    side = width * height\n    return side"
@@ -38,11 +38,11 @@ def test_unusable_candidates_are_counted_under_their_reason() -> None:
     kept = usable(
         SOURCE,
         [
-            Candidate("mutant", SOURCE.replace("    ", "  ")),
-            Candidate("truncated", "  "),
-            Candidate("mutant", OTHER),
-            Candidate("repeated", OTHER),
-            Candidate("repeated", "x" * 300),
+            Rejected("mutant", SOURCE.replace("    ", "  ")),
+            Rejected("truncated", "  "),
+            Rejected("mutant", OTHER),
+            Rejected("repeated", OTHER),
+            Rejected("repeated", "x" * 300),
         ],
         most_characters=200,
         counts=counts,

@@ -1,4 +1,4 @@
-from reward_model.chat import Message
+from reward_model.text.chat import Message
 from trainer.pairs.group import group_of
 
 

@@ -10,9 +10,9 @@ from trainer.corpus.snippet import Snippet
 from trainer.pairs import make
 from trainer.pairs.embedded import GenerateConfig
 from trainer.pairs.make import PairsConfig
-from trainer.pairs.row import Pairs, read_pairs
+from trainer.pairs.row import PreferenceRow, read_pairs
 from trainer.pairs.split import split_of
-from trainer.stage import read_manifest, write_rows, writing_stage
+from trainer.pipeline.stage import read_manifest, write_rows, writing_stage
 
 TRAIN_ONLY = PairsConfig(
     evaluation_share=0.0, calibration_share=0.0, generate=GenerateConfig(other_functions=2)
@@ -34,7 +34,7 @@ SNIPPETS = [
 ]
 
 
-def made(folder: Path, snippets: list[Snippet], config: PairsConfig) -> list[Pairs]:
+def made(folder: Path, snippets: list[Snippet], config: PairsConfig) -> list[PreferenceRow]:
     with writing_stage(CorpusConfig(), folder / "corpus") as draft:
         write_rows(draft.path / "snippets.jsonl", snippets)
     make.run(config, folder, folder / "pairs")

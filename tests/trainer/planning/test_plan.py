@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.pairs.row import Candidate, Pairs, write_pairs
+from trainer.pairs.row import PreferenceRow, Rejected, write_pairs
+from trainer.pipeline.stage import StageError, writing_stage
 from trainer.planning.cost import (
     Tokens,
     checkpoint_bytes,
@@ -21,7 +22,6 @@ from trainer.planning.run import Lora, Run, Weights
 from trainer.planning.shape import KNOWN, read_shape
 from trainer.planning.table import text_of
 from trainer.recipes import RECIPES, open_recipe
-from trainer.stage import StageError, writing_stage
 from trainer.training.base import BaseConfig
 
 SMALL, LARGE = KNOWN["Qwen/Qwen2-1.5B"], KNOWN["Qwen/Qwen2-7B"]
@@ -88,7 +88,10 @@ def test_a_prompt_is_computed_once() -> None:
 
 
 def test_lengths_are_measured_where_the_rows_are(tmp_path: Path) -> None:
-    rows = [Pairs(str(i), "g", "p" * 35, "c" * 70, (Candidate("m", "r" * 140),)) for i in range(9)]
+    rows = [
+        PreferenceRow(str(i), "g", "p" * 35, "c" * 70, (Rejected("m", "r" * 140),))
+        for i in range(9)
+    ]
     with writing_stage(BaseConfig(), tmp_path / "pairs") as draft:
         write_pairs(draft.path, "train", rows, 100)
     found = measured(tmp_path / "pairs", None)

@@ -1,9 +1,9 @@
 """Rows and a healthy model for the doctor's tests."""
 
-from reward_model.encoding import Encoder
+from reward_model.text.encoding import Encoder
 from tests.checkpoints import make_tokenizer
-from trainer.pairs.row import Candidate, Pairs, Request
-from trainer.preferences.check_model import ModelFacts
+from trainer.pairs.row import PreferenceRow, Rejected, Request
+from trainer.preferences.doctor.check_model import ModelFacts
 
 TEMPLATE = """\
 {%- for message in messages -%}
@@ -13,9 +13,11 @@ TEMPLATE = """\
 {% endif %}"""
 
 
-def row(identity: str, prompt: Request, chosen: str, *rejected: str, group: str = "") -> Pairs:
-    rivals = tuple(Candidate("rejected", text) for text in rejected)
-    return Pairs(identity, group or identity, prompt, chosen, rivals)
+def row(
+    identity: str, prompt: Request, chosen: str, *rejected: str, group: str = ""
+) -> PreferenceRow:
+    rivals = tuple(Rejected("rejected", text) for text in rejected)
+    return PreferenceRow(identity, group or identity, prompt, chosen, rivals)
 
 
 def model(

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.pipeline.stage import StageError
 from trainer.preferences.files import Dataset, files_of
-from trainer.stage import StageError
 
 ROWS = [{"n": 1, "text": "zwölf"}, {"n": 2, "text": "[x]"}]
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_model.release import sha256
-from trainer.pairs.row import SPLITS, Pairs, read_pairs
+from reward_model.release.release import sha256
+from trainer.pairs.row import SPLITS, PreferenceRow, read_pairs
 from trainer.pairs.split import split_of
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.preferences.files import Dataset
+from trainer.preferences.formats.trl import Trl
 from trainer.preferences.gather import PreferencesConfig, run
 from trainer.preferences.source import Source
-from trainer.preferences.trl import Trl
-from trainer.record import Record
-from trainer.stage import StageError, read_manifest
+from trainer.tables.record import Record
 
 
 def pair(prompt: str, number: int = 0) -> Record:
@@ -28,7 +28,7 @@ def source(folder: Path, name: str, rows: list[Record], **facts: Any) -> Source:
     return Source(name, Trl(), (f"{name}.jsonl",), **facts)
 
 
-def gathered(folder: Path, config: PreferencesConfig) -> dict[str, list[Pairs]]:
+def gathered(folder: Path, config: PreferencesConfig) -> dict[str, list[PreferenceRow]]:
     run(config, folder, folder / "preferences")
     return {split: read_pairs(folder / "preferences", split) for split in SPLITS}
 
@@ -38,7 +38,7 @@ def made(folder: Path) -> dict[str, dict[str, int]]:
     return {name: facts["made"] for name, facts in sources.items()}
 
 
-def of(rows: list[Pairs], name: str) -> list[Pairs]:
+def of(rows: list[PreferenceRow], name: str) -> list[PreferenceRow]:
     return [row for row in rows if row.source == name]
 
 

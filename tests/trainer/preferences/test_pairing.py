@@ -5,27 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.pairs.group import squeezed
-from trainer.pairs.row import Pairs
-from trainer.preferences.judged import Answer, Judged
+from trainer.pairs.row import PreferenceRow
+from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
 from trainer.preferences.pairing import Pairing, rows_of
-from trainer.record import Unusable
+from trainer.tables.record import Unusable
 
 
-def judged(*answers: Answer, rated: bool = False) -> Judged:
-    return Judged("p", answers, "g", rated)
+def judged(*answers: RatedAnswer, rated: bool = False) -> RatedAnswers:
+    return RatedAnswers("p", answers, "g", rated)
 
 
-def paired(found: Judged, pairing: Pairing | None = None) -> list[Pairs]:
+def paired(found: RatedAnswers, pairing: Pairing | None = None) -> list[PreferenceRow]:
     return rows_of(found, pairing or Pairing(), 1, "source", Counter())
 
 
-def compared(rows: list[Pairs]) -> set[tuple[str, str]]:
+def compared(rows: list[PreferenceRow]) -> set[tuple[str, str]]:
     return {(row.chosen, rival.text) for row in rows for rival in row.rejected}
 
 
 texts = st.text(st.sampled_from("ab \n"), max_size=3)
 answers = st.builds(
-    Answer, texts, st.sampled_from([0.0, 1.0, 2.0]), model=st.sampled_from(["", "m", "n"])
+    RatedAnswer, texts, st.sampled_from([0.0, 1.0, 2.0]), model=st.sampled_from(["", "m", "n"])
 )
 pairings = st.builds(
     Pairing,
@@ -37,7 +37,9 @@ pairings = st.builds(
 
 
 @given(st.lists(answers, max_size=8), pairings, st.booleans())
-def test_every_pair_keeps_its_promises(found: list[Answer], pairing: Pairing, rated: bool) -> None:
+def test_every_pair_keeps_its_promises(
+    found: list[RatedAnswer], pairing: Pairing, rated: bool
+) -> None:
     counts: Counter[str] = Counter()
     try:
         rows = rows_of(judged(*found, rated=rated), pairing, 1, "source", counts)
@@ -60,31 +62,33 @@ def test_every_pair_keeps_its_promises(found: list[Answer], pairing: Pairing, ra
 
 
 def test_every_right_answer_is_paired_with_every_wrong_one() -> None:
-    right = [Answer(f"right {n}", 1) for n in range(3)]
-    wrong = [Answer(f"wrong {n}", 0) for n in range(2)]
+    right = [RatedAnswer(f"right {n}", 1) for n in range(3)]
+    wrong = [RatedAnswer(f"wrong {n}", 0) for n in range(2)]
     assert compared(paired(judged(*right, *wrong))) == {
         (r.text, w.text) for r in right for w in wrong
     }
 
 
 def test_rated_answers_are_all_compared_with_the_best() -> None:
-    (row,) = paired(judged(Answer("a", 4), Answer("b", 5), Answer("c", 1.5), rated=True))
+    (row,) = paired(
+        judged(RatedAnswer("a", 4), RatedAnswer("b", 5), RatedAnswer("c", 1.5), rated=True)
+    )
     assert row.chosen == "b"
     assert {rival.text: rival.margin for rival in row.rejected} == {"a": 1, "c": 3.5}
 
 
 def test_models_are_not_compared_when_one_family_is_asked_for() -> None:
     found = judged(
-        Answer("a", 1, model="m"),
-        Answer("b", 0, model="n"),
-        Answer("c", 1, model="n"),
-        Answer("d", 1, model="o"),
+        RatedAnswer("a", 1, model="m"),
+        RatedAnswer("b", 0, model="n"),
+        RatedAnswer("c", 1, model="n"),
+        RatedAnswer("d", 1, model="o"),
     )
     assert compared(paired(found, Pairing(same_model=True))) == {("c", "b")}
 
 
 def test_a_cap_leaves_other_pairs_of_the_same_answers_out_and_counts_them() -> None:
-    found = [Answer(f"{n}", n % 2) for n in range(10)]
+    found = [RatedAnswer(f"{n}", n % 2) for n in range(10)]
     counts: Counter[str] = Counter()
     rows = rows_of(judged(*found), Pairing(most_pairs=7, most_rejected=3), 1, "", counts)
     assert len(compared(rows)) == 7
@@ -95,24 +99,26 @@ def test_a_cap_leaves_other_pairs_of_the_same_answers_out_and_counts_them() -> N
     ("found", "pairing", "reason"),
     [
         ([], Pairing(), "no answer is better"),
-        ([Answer("a", 1), Answer("b", 1)], Pairing(), "no answer is better"),
-        ([Answer("a", 1), Answer(" a\n", 0)], Pairing(), "the same text"),
-        ([Answer("a", 1), Answer(" ", 0)], Pairing(), "empty"),
+        ([RatedAnswer("a", 1), RatedAnswer("b", 1)], Pairing(), "no answer is better"),
+        ([RatedAnswer("a", 1), RatedAnswer(" a\n", 0)], Pairing(), "the same text"),
+        ([RatedAnswer("a", 1), RatedAnswer(" ", 0)], Pairing(), "empty"),
         (
-            [Answer("a", 1, model="m"), Answer("b", 0, model="n")],
+            [RatedAnswer("a", 1, model="m"), RatedAnswer("b", 0, model="n")],
             Pairing(same_model=True),
             "no model",
         ),
-        ([Answer("a", 1), Answer("b", 0)], Pairing(least_margin=2), "least margin"),
+        ([RatedAnswer("a", 1), RatedAnswer("b", 0)], Pairing(least_margin=2), "least margin"),
     ],
 )
-def test_what_cannot_be_paired_says_why(found: list[Answer], pairing: Pairing, reason: str) -> None:
+def test_what_cannot_be_paired_says_why(
+    found: list[RatedAnswer], pairing: Pairing, reason: str
+) -> None:
     with pytest.raises(Unusable, match=reason):
         paired(judged(*found), pairing)
 
 
 def test_a_row_is_named_by_what_it_compares() -> None:
-    (one,) = paired(judged(Answer("a", 1), Answer("b", 0)))
-    (same,) = paired(judged(Answer("b", 0), Answer("a", 1)))
-    (other,) = paired(judged(Answer("b", 1), Answer("a", 0)))
+    (one,) = paired(judged(RatedAnswer("a", 1), RatedAnswer("b", 0)))
+    (same,) = paired(judged(RatedAnswer("b", 0), RatedAnswer("a", 1)))
+    (other,) = paired(judged(RatedAnswer("b", 1), RatedAnswer("a", 0)))
     assert one.id == same.id != other.id

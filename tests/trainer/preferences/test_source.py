@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.pairs.row import Pairs
-from trainer.preferences.labelled import Labelled
-from trainer.preferences.math_shepherd import MathShepherd
-from trainer.preferences.multiple_choice import MultipleChoice
+from trainer.pairs.row import PreferenceRow
+from trainer.pipeline.stage import StageError
+from trainer.preferences.formats.labelled import Labelled
+from trainer.preferences.formats.math_shepherd import MathShepherd
+from trainer.preferences.formats.multiple_choice import MultipleChoice
+from trainer.preferences.formats.trl import Trl
 from trainer.preferences.source import Account, Source, convert
-from trainer.preferences.trl import Trl
-from trainer.record import Record
-from trainer.stage import StageError
+from trainer.tables.record import Record
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 """Beside the checkout; absent in most places."""
@@ -26,7 +26,9 @@ def file_of(folder: Path, rows: list[Record]) -> Path:
     return file
 
 
-def converted(folder: Path, rows: list[Record], source: Source) -> tuple[list[Pairs], Account]:
+def converted(
+    folder: Path, rows: list[Record], source: Source
+) -> tuple[list[PreferenceRow], Account]:
     file_of(folder, rows)
     account = Account()
     return convert(source, folder, 1, account), account

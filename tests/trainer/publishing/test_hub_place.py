@@ -7,12 +7,12 @@ import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
 
-from reward_model.release import open_release
+from reward_model.release.release import open_release
 from tests.releases import make_release
 from tests.trainer.publishing.hub import Hub, running
+from trainer.pipeline.stage import StageError
 from trainer.publishing.hub_place import HubPlace, open_repository
 from trainer.publishing.push import push
-from trainer.stage import StageError
 
 
 @pytest.fixture(autouse=True)

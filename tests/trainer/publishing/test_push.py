@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from reward_model.release import ReleaseError
+from reward_model.release.release import ReleaseError
 from tests.releases import make_release
+from trainer.pipeline.stage import StageError
 from trainer.publishing.file_place import FilePlace, open_folder
 from trainer.publishing.places import open_place, verified
 from trainer.publishing.push import push
-from trainer.stage import StageError
 
 WITHOUT_S3 = pytest.mark.skipif(
     find_spec("s3fs") is None or find_spec("moto") is None,

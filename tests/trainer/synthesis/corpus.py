@@ -4,7 +4,7 @@ from pathlib import Path
 
 from trainer.corpus.gather import CorpusConfig
 from trainer.corpus.snippet import Snippet
-from trainer.stage import write_rows, writing_stage
+from trainer.pipeline.stage import write_rows, writing_stage
 from trainer.synthesis.ask import AskConfig
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.question import Sampling

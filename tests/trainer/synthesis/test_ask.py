@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.synthesis.server import FAULTS, Server, echo, serving
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 from trainer.synthesis.ask import AskConfig, Replies, ask_all
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.question import Answer, Sampling
+from trainer.synthesis.question import Completion, Sampling
 
 PROMPTS = [f"prompt {number}" for number in range(12)]
 
@@ -196,7 +196,7 @@ def test_an_answer_keeps_why_it_ended(tmp_path: Path) -> None:
     with serving(reply=lambda prompt, seed: "one two three") as server:
         asked = replace(config(server), sampling=Sampling(max_tokens=2))
         (answer,) = ask_all(["p"], asked, tmp_path).answers.values()
-    assert answer == Answer(answer.id, "one two three", "length", 1, 3)
+    assert answer == Completion(answer.id, "one two three", "length", 1, 3)
 
 
 def test_the_key_comes_from_the_named_variable_and_is_kept_nowhere(

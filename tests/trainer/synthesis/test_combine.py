@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.trainer.synthesis.corpus import asking, make_corpus, snippet
 from tests.trainer.synthesis.server import serving
-from trainer.pairs.row import SPLITS, Candidate, Pairs, read_pairs
+from trainer.pairs.row import SPLITS, PreferenceRow, Rejected, read_pairs
 from trainer.pairs.split import split_of
-from trainer.stage import StageError, read_manifest
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig, paired
 from trainer.synthesis.describe import DescribeConfig, Description
@@ -30,16 +30,16 @@ def responses(*texts: str, end: str = "stop") -> list[Response]:
 
 def pair(
     strong: list[Response], weak: list[Response], **options: float
-) -> tuple[list[Pairs], Counter[str]]:
+) -> tuple[list[PreferenceRow], Counter[str]]:
     counts: Counter[str] = Counter()
     return list(paired(ASKED, strong, weak, LlmPairsConfig(**options), counts)), counts  # type: ignore[arg-type]
 
 
 def test_the_strong_answer_is_chosen() -> None:
     (row,), counts = pair(responses(STRONG), responses(WEAK, BROKEN))
-    rivals = (Candidate("weak", WEAK), Candidate("weak", BROKEN))
+    rivals = (Rejected("weak", WEAK), Rejected("weak", BROKEN))
     chosen = "def add(a, b):\n    return a + b"
-    assert row == Pairs("d-0", "package", ASKED.text, chosen, rivals, source="llm")
+    assert row == PreferenceRow("d-0", "package", ASKED.text, chosen, rivals, source="llm")
     assert counts == {"strong: fit": 1, "weak: fit": 2, "pair: kept": 2, "row: kept": 1}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trainer.synthesis.corpus import asking, make_corpus, snippet
 from tests.trainer.synthesis.server import serving
-from trainer.stage import StageError, manifest_hash, read_manifest
+from trainer.pipeline.stage import StageError, manifest_hash, read_manifest
 from trainer.synthesis import describe
 from trainer.synthesis.describe import DescribeConfig, Description, read_descriptions
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trainer.synthesis.corpus import asking
 from tests.trainer.synthesis.server import serving
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 from trainer.synthesis.ask import EngineConfig, ask_all
 
 pytestmark = [

@@ -5,22 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 from trainer.synthesis.ledger import Ledger
-from trainer.synthesis.question import Answer
+from trainer.synthesis.question import Completion
 
 
-def answer(number: int, text: str = "text") -> Answer:
-    return Answer(f"id{number}", text, "stop", 1, 2)
+def answer(number: int, text: str = "text") -> Completion:
+    return Completion(f"id{number}", text, "stop", 1, 2)
 
 
-def write(folder: Path, answers: list[Answer]) -> None:
+def write(folder: Path, answers: list[Completion]) -> None:
     with Ledger(folder) as ledger:
         for each in answers:
             ledger.append(each)
 
 
-def read(folder: Path) -> dict[str, Answer]:
+def read(folder: Path) -> dict[str, Completion]:
     with Ledger(folder) as ledger:
         return dict(ledger.answers)
 

@@ -24,7 +24,7 @@ from trainer.corpus.gather import CorpusConfig
 from trainer.pairs import make
 from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import SPLITS, read_pairs
-from trainer.stage import manifest_hash, read_manifest
+from trainer.pipeline.stage import manifest_hash, read_manifest
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.ask import AskConfig
 from trainer.synthesis.combine import LlmPairsConfig
@@ -46,9 +46,9 @@ READY_SECONDS = 600
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus, and a stronger and a weaker model of it."""
-    from trainer.training import generators
+    from trainer.synthesis import generators
+    from trainer.synthesis.generators import GeneratorConfig
     from trainer.training.base import BaseConfig
-    from trainer.training.generators import GeneratorConfig
     from trainer.training.pretrain import warm_up
 
     folder = tmp_path_factory.mktemp("work")

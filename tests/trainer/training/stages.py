@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.checkpoints import make_checkpoint
-from trainer.pairs.row import Candidate, Pairs, write_pairs
-from trainer.stage import writing_stage
+from trainer.pairs.row import PreferenceRow, Rejected, write_pairs
+from trainer.pipeline.stage import writing_stage
 from trainer.training.pretrain import PretrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,17 +26,17 @@ class Made:
     what: str
 
 
-def rows(count: int, name: str = "row", weight: float = 1.0) -> list[Pairs]:
+def rows(count: int, name: str = "row", weight: float = 1.0) -> list[PreferenceRow]:
     """Requests with a right answer and two wrong ones, of different lengths."""
     return [
-        Pairs(
+        PreferenceRow(
             f"{name}-{number}",
             f"{name}-{number}",
             f"{name}: {_VERBS[number % 8]} {number} numbers",
             f"def {_VERBS[number % 8]}(a, b): return a + {number}",
             (
-                Candidate("mutant", f"def {_VERBS[number % 8]}(a, b): return a - {number}", 0.5),
-                Candidate("other", _VERBS[(number + 3) % 8] * (1 + number % 3)),
+                Rejected("mutant", f"def {_VERBS[number % 8]}(a, b): return a - {number}", 0.5),
+                Rejected("other", _VERBS[(number + 3) % 8] * (1 + number % 3)),
             ),
             weight=weight,
         )
@@ -44,7 +44,9 @@ def rows(count: int, name: str = "row", weight: float = 1.0) -> list[Pairs]:
     ]
 
 
-def make_pairs(folder: Path, train: list[Pairs], evaluation: list[Pairs] | None = None) -> None:
+def make_pairs(
+    folder: Path, train: list[PreferenceRow], evaluation: list[PreferenceRow] | None = None
+) -> None:
     with writing_stage(Made("pairs"), folder) as draft:
         write_pairs(draft.path, "train", train, 1000)
         write_pairs(draft.path, "evaluation", evaluation or [], 1000)

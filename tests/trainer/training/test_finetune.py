@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.training.stages import make_base, make_pairs, rows, weights
-from trainer.stage import StageError, read_manifest
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.training import finetune
 from trainer.training.finetune import FinetuneConfig, Mix
 

@@ -11,19 +11,19 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from reward_model.encoding import Encoder
 from reward_model.network import RewardNetwork
-from reward_model.release import open_release
+from reward_model.release.release import open_release
+from reward_model.text.encoding import Encoder
 from tests.checkpoints import make_tokenizer
 from tests.trainer.training.stages import make_base, make_pairs, make_work, rows, weights
 from trainer.pairs.row import conversation
-from trainer.stage import StageError, read_manifest
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.training import pretrain
-from trainer.training.checkpoints import folder_of
 from trainer.training.config import Branch, Lora
-from trainer.training.loss import LossWeights
+from trainer.training.loop.checkpoints import folder_of
+from trainer.training.objective.loss import LossWeights
 from trainer.training.pretrain import PretrainConfig
-from trainer.training.start import OUTPUT, load_start
+from trainer.training.weights.start import OUTPUT, load_start
 
 CONFIG = PretrainConfig(
     start="base",

@@ -8,7 +8,7 @@ from typing import Literal
 
 from trainer.corpus.languages import language_of
 from trainer.corpus.sources.source import SourceFile, read_text
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from trainer.corpus.sources.places import absolute
 from trainer.corpus.sources.source import Columns, SourceFile
-from trainer.streamed import streamed
+from trainer.tables.streamed import streamed
 
 
 @dataclass(frozen=True)

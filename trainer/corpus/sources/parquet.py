@@ -12,7 +12,7 @@ from pyarrow.parquet import ParquetFile
 
 from trainer.corpus.sources.places import open_files
 from trainer.corpus.sources.source import Columns, SourceFile
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 _ROWS = 256  # a file of source code may be a megabyte
 

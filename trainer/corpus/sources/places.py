@@ -4,7 +4,7 @@ from pathlib import Path
 
 import fsspec
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 def absolute(place: str, work: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from trainer.evaluation.measures.estimate import Resampling, Sums, ratio
-from trainer.evaluation.measures.judged import Judged
+from trainer.evaluation.measures.judged import ScoredQuestion
 from trainer.evaluation.measures.parts import Part, combined
 from trainer.evaluation.question import Question, step_ends
 from trainer.evaluation.records import read_records, source_name
 from trainer.evaluation.reporting.report import Row, Table
 from trainer.pairs.group import group_of
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 NO_ERROR = -1
 
@@ -78,19 +78,21 @@ def read_questions(file: Path, counts: Counter[str]) -> tuple[list[Question], La
     return questions, {row.id: row.label for row in kept}
 
 
-def by_score(judged: Judged, label: int) -> Solution:
+def by_score(judged: ScoredQuestion, label: int) -> Solution:
     question = judged.question
     return Solution(question.group, question.source, judged.steps[0], label)
 
 
-def by_length(judged: Judged, label: int) -> Solution:
+def by_length(judged: ScoredQuestion, label: int) -> Solution:
     """The further in, the worse: whatever is scored, errors come late."""
     question = judged.question
     ends = tuple(-float(end) for end in step_ends(question.answers[0]))
     return Solution(question.group, question.source, ends, label)
 
 
-def tables(judged: list[Judged], labels: Labels, tune_on: str, how: Resampling) -> list[Table]:
+def tables(
+    judged: list[ScoredQuestion], labels: Labels, tune_on: str, how: Resampling
+) -> list[Table]:
     """F1 with its two accuracies for each file, and the mean of the F1s."""
     pairs = [(item, labels[item.question.id]) for item in judged]
     contenders = {

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.evaluation.measures.estimate import Resampling
-from trainer.evaluation.measures.judged import CONTENDERS, Judged, sources
+from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion, sources
 from trainer.evaluation.measures.parts import Part, best_right, combined
 from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records
 from trainer.evaluation.reporting.report import Table
 from trainer.pairs.group import group_of
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 _MATH = "math-prm"
 _CODE = ("hep-cpp", "hep-go", "hep-java", "hep-js", "hep-python", "hep-rust")
@@ -66,13 +66,13 @@ def read_questions(file: Path) -> list[Question]:
     ]
 
 
-def tables(judged: list[Judged], how: Resampling) -> list[Table]:
+def tables(judged: list[ScoredQuestion], how: Resampling) -> list[Table]:
     """Sections with their mean, and subsets."""
     by_contender = {name: subset_parts(judged, name) for name in CONTENDERS}
     return [_sections(by_contender, how), _subsets(by_contender, how)]
 
 
-def subset_parts(judged: Iterable[Judged], contender: str) -> dict[str, Part]:
+def subset_parts(judged: Iterable[ScoredQuestion], contender: str) -> dict[str, Part]:
     """Each subset weighs as many as its rows, and math as many as all code together."""
     items = sources(judged)
     parts = {

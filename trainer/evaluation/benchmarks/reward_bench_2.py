@@ -10,13 +10,13 @@ from random import Random
 import numpy as np
 
 from trainer.evaluation.measures.estimate import Resampling, Sums, ratio
-from trainer.evaluation.measures.judged import CONTENDERS, Contender, Judged, sources
+from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion, sources
 from trainer.evaluation.measures.parts import Part, best_right, combined
 from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records
 from trainer.evaluation.reporting.report import Table
 from trainer.pairs.group import group_of
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 TIES = "Ties"
 
@@ -46,7 +46,7 @@ def read_questions(file: Path) -> list[Question]:
     return [_question(row, file) for row in read_records(file, _Row)]
 
 
-def tables(judged: list[Judged], how: Resampling) -> list[Table]:
+def tables(judged: list[ScoredQuestion], how: Resampling) -> list[Table]:
     """A row for each subset, and their mean."""
     parts = {name: subset_parts(judged, name) for name in CONTENDERS}
     rows = {"overall": {name: combined(list(of.values()), how) for name, of in parts.items()}}
@@ -59,7 +59,7 @@ def tables(judged: list[Judged], how: Resampling) -> list[Table]:
     return [Table("subsets", what, rows, plot="bars")]
 
 
-def subset_parts(judged: list[Judged], contender: str) -> dict[str, Part]:
+def subset_parts(judged: list[ScoredQuestion], contender: str) -> dict[str, Part]:
     return {
         subset: (_ties if subset == TIES else best_right)(of, contender)
         for subset, of in sources(judged).items()
@@ -83,7 +83,7 @@ def _question(row: _Row, file: Path) -> Question:
     )
 
 
-def _ties(judged: list[Judged], contender: str) -> Part:
+def _ties(judged: list[ScoredQuestion], contender: str) -> Part:
     """Two columns for each mean, its sum and its count; an item is a question with its reference.
 
     A constant score has no margins at all, so guessing is drawn here.
@@ -97,7 +97,7 @@ def _ties(judged: list[Judged], contender: str) -> Part:
     return Part(list(gaps), columns, _ties_score)
 
 
-def _gaps(judged: Judged, contender: Contender) -> _Gaps:
+def _gaps(judged: ScoredQuestion, contender: Contender) -> _Gaps:
     labelled = list(zip(contender(judged), judged.question.correct, strict=True))
     right = [score for score, correct in labelled if correct]
     wrong = [score for score, correct in labelled if not correct]
@@ -130,6 +130,6 @@ def _ties_score(sums: Sums) -> Sums:
     return np.where(sums[..., 1::2].sum(axis=-1) > 0, score, np.nan)
 
 
-def _drawn(judged: Judged) -> tuple[float, ...]:
+def _drawn(judged: ScoredQuestion) -> tuple[float, ...]:
     rng = Random(judged.question.id)
     return tuple(rng.random() for _ in judged.scores)

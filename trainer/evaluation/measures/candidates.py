@@ -7,7 +7,7 @@ from dataclasses import replace
 from trainer.evaluation.measures import votes
 from trainer.evaluation.measures.best_of_n import best_of, oracle
 from trainer.evaluation.measures.estimate import Resampling, share
-from trainer.evaluation.measures.judged import CONTENDERS, Judged
+from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion
 from trainer.evaluation.question import Question
 from trainer.evaluation.reporting.report import Row, Table
 
@@ -26,7 +26,7 @@ def by_family(questions: Sequence[Question]) -> list[Question]:
     ]
 
 
-def sizes_of(judged: Sequence[Judged], most: int) -> list[int]:
+def sizes_of(judged: Sequence[ScoredQuestion], most: int) -> list[int]:
     """1, 2, 4 ... as far as enough questions have candidates."""
     counts = [len(item.scores) for item in judged]
     sizes = [2**k for k in range(most.bit_length()) if 2**k <= most]
@@ -34,7 +34,7 @@ def sizes_of(judged: Sequence[Judged], most: int) -> list[int]:
 
 
 def curves(
-    judged: list[Judged],
+    judged: list[ScoredQuestion],
     classes: list[tuple[int, ...]] | None,
     most: int,
     how: Resampling,
@@ -56,7 +56,7 @@ def curves(
     return Table("best of N", _what(items, sizes, classes is not None), rows, plot="curve")
 
 
-def _row(judged: list[Judged], n: int, how: Resampling) -> Row:
+def _row(judged: list[ScoredQuestion], n: int, how: Resampling) -> Row:
     groups = [item.question.group for item in judged]
     row = {
         name: share(groups, [best_of(contender(i), i.question.correct, n) for i in judged], how)
@@ -67,7 +67,10 @@ def _row(judged: list[Judged], n: int, how: Resampling) -> Row:
 
 
 def _add_votes(
-    rows: dict[str, Row], judged: list[Judged], classes: list[tuple[int, ...]], how: Resampling
+    rows: dict[str, Row],
+    judged: list[ScoredQuestion],
+    classes: list[tuple[int, ...]],
+    how: Resampling,
 ) -> None:
     groups = [item.question.group for item in judged]
     sizes = [int(n) for n in rows]
@@ -79,7 +82,7 @@ def _add_votes(
         rows[str(n)]["weighted_majority"] = share(groups, heavy, how)
 
 
-def _what(judged: list[Judged], sizes: list[int], voted: bool) -> str:
+def _what(judged: list[ScoredQuestion], sizes: list[int], voted: bool) -> str:
     text = (
         "probability that the chosen one of N candidates is right: the expectation over all draws "
         "of N, ties shared; random is also the share of right candidates, oracle that N hold one"

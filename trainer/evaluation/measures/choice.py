@@ -1,12 +1,12 @@
 """Multiple choice: every option is scored, and the key must be the best."""
 
 from trainer.evaluation.measures.estimate import Resampling
-from trainer.evaluation.measures.judged import CONTENDERS, Judged, sources
+from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion, sources
 from trainer.evaluation.measures.parts import best_right
 from trainer.evaluation.reporting.report import Row, Table
 
 
-def by_source(judged: list[Judged], how: Resampling) -> Table:
+def by_source(judged: list[ScoredQuestion], how: Resampling) -> Table:
     """A row for all questions, and one for each data set."""
     parts = {source: of for source, of in sources(judged).items() if source}
     return Table(
@@ -17,6 +17,6 @@ def by_source(judged: list[Judged], how: Resampling) -> Table:
     )
 
 
-def accuracy(judged: list[Judged], how: Resampling) -> Row:
+def accuracy(judged: list[ScoredQuestion], how: Resampling) -> Row:
     """Share of questions whose best answer is a right one."""
     return {name: best_right(judged, name).alone(how) for name in CONTENDERS}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from trainer.evaluation.measures.estimate import Estimate, Resampling, Sums, estimate, ratio, share
-from trainer.evaluation.measures.judged import Judged
+from trainer.evaluation.measures.judged import ScoredQuestion
 from trainer.evaluation.reporting.report import Table
 
 BINS = 10
@@ -23,7 +23,7 @@ class Margins:
     values: NDArray[np.float64]
 
 
-def margins(judged: list[Judged]) -> Margins:
+def margins(judged: list[ScoredQuestion]) -> Margins:
     found = [pair for item in judged for pair in _margins(item)]
     return Margins([group for group, _ in found], np.array([value for _, value in found]))
 
@@ -69,7 +69,7 @@ def reliability(of: Margins, temperature: float, how: Resampling) -> Table:
     return Table("reliability", what, rows, plot="reliability")
 
 
-def _margins(judged: Judged) -> Iterator[tuple[str, float]]:
+def _margins(judged: ScoredQuestion) -> Iterator[tuple[str, float]]:
     labelled = list(zip(judged.scores, judged.question.correct, strict=True))
     for better in (score for score, correct in labelled if correct):
         for worse in (score for score, correct in labelled if not correct):

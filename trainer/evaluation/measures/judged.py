@@ -16,7 +16,7 @@ or for any."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredQuestion:
     """A question whose answers all have raw scores.
 
     Attributes:
@@ -33,7 +33,7 @@ class Judged:
         return tuple(float(len(text_of(answer))) for answer in self.question.answers)
 
 
-Contender = Callable[[Judged], tuple[float, ...]]
+Contender = Callable[[ScoredQuestion], tuple[float, ...]]
 
 CONTENDERS: dict[str, Contender] = {
     "model": lambda judged: judged.scores,
@@ -44,9 +44,9 @@ CONTENDERS: dict[str, Contender] = {
 """Who ranks the answers. A figure stands beside what the longest answer and a guess would get."""
 
 
-def sources(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
+def sources(judged: Iterable[ScoredQuestion]) -> dict[str, list[ScoredQuestion]]:
     """The questions of each data set, by its name, in the order of the names."""
-    parts: dict[str, list[Judged]] = {}
+    parts: dict[str, list[ScoredQuestion]] = {}
     for item in sorted(judged, key=lambda item: item.question.source):
         parts.setdefault(item.question.source, []).append(item)
     return parts
@@ -58,7 +58,7 @@ def judge(
     need: Need,
     counts: Counter[str],
     desc: str = "scoring",
-) -> list[Judged]:
+) -> list[ScoredQuestion]:
     """Score every answer; `counts` says what was left out, and why."""
     progress = tqdm(
         zip(questions, scorer.score(questions), strict=True), total=len(questions), desc=desc
@@ -69,7 +69,7 @@ def judge(
 
 def _judged(
     question: Question, readings: list[Reading], need: Need, counts: Counter[str]
-) -> Judged | None:
+) -> ScoredQuestion | None:
     kept = [index for index, reading in enumerate(readings) if not reading.error]
     for index, reading in enumerate(readings):
         if reading.error:
@@ -79,7 +79,7 @@ def _judged(
         return None
     read = [readings[index].scores for index in kept]
     steps = tuple(scores[:-1] for scores in read) if question.stepped else ()
-    return Judged(question.only(kept), tuple(scores[-1] for scores in read), steps)
+    return ScoredQuestion(question.only(kept), tuple(scores[-1] for scores in read), steps)
 
 
 def _left_out(kind: str, reading: Reading) -> str:

@@ -12,13 +12,13 @@ from trainer.evaluation.measures.estimate import (
     mean,
     ratio,
 )
-from trainer.evaluation.measures.judged import CONTENDERS, Contender, Judged
+from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion
 from trainer.evaluation.reporting.report import Row, Table
 
 _STRATA = ("right one shorter", "right one longer")
 
 
-def accuracy_table(judged: list[Judged], how: Resampling) -> Table:
+def accuracy_table(judged: list[ScoredQuestion], how: Resampling) -> Table:
     """Accuracy by which of a pair is longer, and with both kinds of pair counted alike.
 
     A ranking by length alone gets 0.5 of the last, however lengths and labels go together.
@@ -37,7 +37,7 @@ def accuracy_table(judged: list[Judged], how: Resampling) -> Table:
     return Table("accuracy by length", what, rows, plot="bars")
 
 
-def correlation_table(judged: list[Judged], how: Resampling) -> Table:
+def correlation_table(judged: list[ScoredQuestion], how: Resampling) -> Table:
     """Correlation with length among the answers of one request, beside that of being right."""
     row = {
         "model": correlation(judged, [item.scores for item in judged], how),
@@ -53,7 +53,7 @@ def correlation_table(judged: list[Judged], how: Resampling) -> Table:
 
 
 def correlation(
-    judged: list[Judged], scores: Sequence[Sequence[float]], how: Resampling
+    judged: list[ScoredQuestion], scores: Sequence[Sequence[float]], how: Resampling
 ) -> Estimate:
     """Sums of squares and products add up over requests, so groups can be resampled."""
     columns = np.array(
@@ -74,13 +74,13 @@ def _pearson(sums: Sums) -> Sums:
     return np.nan_to_num(ratio(sums[..., 0], np.sqrt(sums[..., 1] * sums[..., 2])))
 
 
-def _pairs(judged: list[Judged], contender: Contender) -> tuple[list[str], Sums]:
+def _pairs(judged: list[ScoredQuestion], contender: Contender) -> tuple[list[str], Sums]:
     """For each question its group; credit and count of pairs, shorter right ones first."""
     groups = [item.question.group for item in judged]
     return groups, np.array([_credits(item, contender(item)) for item in judged])
 
 
-def _credits(judged: Judged, scores: tuple[float, ...]) -> list[float]:
+def _credits(judged: ScoredQuestion, scores: tuple[float, ...]) -> list[float]:
     correct = np.array(judged.question.correct)
     values, lengths = np.array(scores), np.array(judged.lengths)
     margin = values[correct][:, None] - values[~correct]

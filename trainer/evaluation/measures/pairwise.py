@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.evaluation.measures.estimate import Estimate, Resampling, estimate, mean
-from trainer.evaluation.measures.judged import CONTENDERS, Contender, Judged
+from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion
 from trainer.evaluation.reporting.report import Row, Table
 
 
@@ -25,7 +25,7 @@ class Outcome:
     pairs: int
 
 
-def outcomes(judged: Iterable[Judged], contender: Contender) -> list[Outcome]:
+def outcomes(judged: Iterable[ScoredQuestion], contender: Contender) -> list[Outcome]:
     return [outcome for item in judged for outcome in _outcomes(item, contender(item))]
 
 
@@ -36,7 +36,7 @@ def accuracy(found: list[Outcome], how: Resampling) -> Estimate:
     return estimate(groups, columns, mean, how, n=sum(outcome.pairs for outcome in found))
 
 
-def by_kind(judged: list[Judged], how: Resampling) -> Table:
+def by_kind(judged: list[ScoredQuestion], how: Resampling) -> Table:
     """A row for all pairs, and one for each kind of wrong answer."""
     return Table(
         "pairwise accuracy by kind of wrong answer",
@@ -46,14 +46,14 @@ def by_kind(judged: list[Judged], how: Resampling) -> Table:
     )
 
 
-def by_source(judged: list[Judged], how: Resampling) -> Table:
+def by_source(judged: list[ScoredQuestion], how: Resampling) -> Table:
     """A row for each data set that the pairs are from."""
     rows = _rows(judged, lambda outcome: outcome.source, how)
     what = "share of pairs whose right answer scores higher, by the data set they are from"
     return Table("pairwise accuracy by source", what, rows, plot="bars")
 
 
-def _outcomes(judged: Judged, scores: tuple[float, ...]) -> Iterable[Outcome]:
+def _outcomes(judged: ScoredQuestion, scores: tuple[float, ...]) -> Iterable[Outcome]:
     question = judged.question
     right = np.array([s for s, c in zip(scores, question.correct, strict=True) if c])
     kinds = [question.kind(i) for i, correct in enumerate(question.correct) if not correct]
@@ -65,12 +65,12 @@ def _outcomes(judged: Judged, scores: tuple[float, ...]) -> Iterable[Outcome]:
         yield Outcome(question.group, question.source, kind, float(credit[of].sum()), pairs)
 
 
-def _row(judged: list[Judged], how: Resampling) -> Row:
+def _row(judged: list[ScoredQuestion], how: Resampling) -> Row:
     return {name: accuracy(outcomes(judged, by), how) for name, by in CONTENDERS.items()}
 
 
 def _rows(
-    judged: list[Judged], part_of: Callable[[Outcome], str], how: Resampling
+    judged: list[ScoredQuestion], part_of: Callable[[Outcome], str], how: Resampling
 ) -> dict[str, Row]:
     found = {name: outcomes(judged, contender) for name, contender in CONTENDERS.items()}
     parts = sorted({part_of(outcome) for outcome in found["model"]} - {""})

@@ -15,7 +15,7 @@ from trainer.evaluation.measures.estimate import (
     estimate,
     mean,
 )
-from trainer.evaluation.measures.judged import CONTENDERS, Judged
+from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Part:
         return estimate(self.groups, self.columns, self.statistic, how)
 
 
-def best_right(judged: Sequence[Judged], contender: str) -> Part:
+def best_right(judged: Sequence[ScoredQuestion], contender: str) -> Part:
     """Share of questions whose best answer is a right one; ties share."""
     credit = [top(CONTENDERS[contender](item), item.question.correct) for item in judged]
     columns = np.array([(won, 1.0) for won in credit])

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import TypeAdapter
 
 from trainer.evaluation.measures.estimate import Estimate
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 VERSION = 2
 

@@ -12,7 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from trainer.evaluation.question import STEP, Question, Reading, text_of, unaskable
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 _MOST_ANSWERS = 256
 _MOST_CHARACTERS = 500_000

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from reward_model import packing
-from reward_model.chat import Unencodable
-from reward_model.encoding import Encoder, TooLong
 from reward_model.network import RewardNetwork
-from reward_model.release import open_release
+from reward_model.release.release import open_release
+from reward_model.text.chat import Unencodable
+from reward_model.text.encoding import Encoder, TooLong
 from trainer.evaluation.question import Answer, Question, Reading, step_ends, text_of, unaskable
 from trainer.pairs.row import Request, conversation
 

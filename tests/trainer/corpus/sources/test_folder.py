@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from trainer.corpus.sources.folder import FolderSource
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 def fill(root: Path, *paths: str) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.corpus.sources.source import THE_STACK, Columns
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 CELLS = st.one_of(st.none(), st.integers(), st.text(max_size=5), st.lists(st.text(max_size=3)))
 

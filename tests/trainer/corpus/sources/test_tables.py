@@ -11,7 +11,7 @@ from pyarrow.parquet import write_table
 
 from trainer.corpus.sources import AnySource, DatasetSource, JsonLinesSource, ParquetSource
 from trainer.corpus.sources.source import Columns, SourceFile
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 ROWS = [
     {"content": f"x = {n}\n", "path": f"f{n}.py", "repository": f"r{n % 3}", "licence": "MIT"}

@@ -18,7 +18,7 @@ from trainer.evaluation.benchmarks.process_bench import (
     read_questions,
     split_parts,
 )
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 steps = st.lists(st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0]), min_size=1, max_size=5)
 

@@ -10,8 +10,8 @@ from trainer.evaluation.benchmarks.reward_bench import (
     subset_parts,
     tables,
 )
-from trainer.evaluation.measures.judged import Judged
-from trainer.stage import StageError
+from trainer.evaluation.measures.judged import ScoredQuestion
+from trainer.pipeline.stage import StageError
 
 
 def rows(**counts: int) -> list[dict[str, object]]:
@@ -31,12 +31,13 @@ def rows(**counts: int) -> list[dict[str, object]]:
     ]
 
 
-def judged(folder: Path, written: list[dict[str, object]], right: set[str]) -> list[Judged]:
+def judged(folder: Path, written: list[dict[str, object]], right: set[str]) -> list[ScoredQuestion]:
     """Subsets in `right` are ranked right, all others wrong."""
     file = folder / "filtered.jsonl"
     file.write_text("\n".join(map(json.dumps, written)))
     return [
-        Judged(q, (1.0, 0.0) if q.source in right else (0.0, 1.0)) for q in read_questions(file)
+        ScoredQuestion(q, (1.0, 0.0) if q.source in right else (0.0, 1.0))
+        for q in read_questions(file)
     ]
 
 

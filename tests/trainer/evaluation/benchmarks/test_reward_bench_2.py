@@ -6,8 +6,8 @@ import pytest
 
 from tests.trainer.evaluation.made import HOW
 from trainer.evaluation.benchmarks.reward_bench_2 import read_questions, tables
-from trainer.evaluation.measures.judged import Judged
-from trainer.stage import StageError
+from trainer.evaluation.measures.judged import ScoredQuestion
+from trainer.pipeline.stage import StageError
 
 
 def row(name: str, subset: str, right: int, wrong: int) -> dict[str, object]:
@@ -25,11 +25,13 @@ def row(name: str, subset: str, right: int, wrong: int) -> dict[str, object]:
     }
 
 
-def judged(folder: Path, cases: list[tuple[dict[str, object], tuple[float, ...]]]) -> list[Judged]:
+def judged(
+    folder: Path, cases: list[tuple[dict[str, object], tuple[float, ...]]]
+) -> list[ScoredQuestion]:
     file = folder / "test.json"
     file.write_text(json.dumps([written for written, _ in cases]))
     questions = read_questions(file)
-    return [Judged(q, scores) for q, (_, scores) in zip(questions, cases, strict=True)]
+    return [ScoredQuestion(q, scores) for q, (_, scores) in zip(questions, cases, strict=True)]
 
 
 def test_the_chosen_one_of_four_must_be_best_and_ties_share(tmp_path: Path) -> None:

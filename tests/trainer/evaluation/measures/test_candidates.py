@@ -4,10 +4,10 @@ import pytest
 
 from tests.trainer.evaluation.made import HOW, judged, question
 from trainer.evaluation.measures.candidates import by_family, curves, sizes_of
-from trainer.evaluation.measures.judged import Judged
+from trainer.evaluation.measures.judged import ScoredQuestion
 
 
-def pool(size: int, group: str) -> Judged:
+def pool(size: int, group: str) -> ScoredQuestion:
     """The right candidates score highest and are the shorter ones."""
     correct = [index >= size // 2 for index in range(size)]
     texts = ["short" if right else "much longer" for right in correct]

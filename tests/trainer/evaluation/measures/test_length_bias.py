@@ -1,11 +1,11 @@
 import pytest
 
 from tests.trainer.evaluation.made import HOW, judged, question
-from trainer.evaluation.measures.judged import Judged
+from trainer.evaluation.measures.judged import ScoredQuestion
 from trainer.evaluation.measures.length_bias import accuracy_table, correlation_table
 
 
-def of_lengths(right: int, wrong: int, scores: tuple[float, float], group: str) -> Judged:
+def of_lengths(right: int, wrong: int, scores: tuple[float, float], group: str) -> ScoredQuestion:
     texts = ("r" * right, "w" * wrong)
     return judged(scores, question((True, False), texts=texts, group=group))
 

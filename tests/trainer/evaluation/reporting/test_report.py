@@ -6,7 +6,7 @@ import pytest
 from trainer.evaluation.measures.estimate import Estimate
 from trainer.evaluation.reporting import page, plots
 from trainer.evaluation.reporting.report import VERSION, Report, Table, TaskReport, read, write
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 
 def estimate(value: float) -> Estimate:

@@ -7,14 +7,14 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.processes import running
-from benchmarks.servers import ours
-from reward_model.chat import Message
+from benchmarks.harness.processes import running
+from benchmarks.harness.servers import ours
+from reward_model.text.chat import Message
 from tests.checkpoints import make_checkpoint
 from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
-from trainer.stage import StageError
+from trainer.pipeline.stage import StageError
 
 CODE = "def add(a, b):\n    return a + b"
 

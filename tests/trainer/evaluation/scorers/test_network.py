@@ -7,7 +7,7 @@ from tests.checkpoints import make_checkpoint
 from trainer.evaluation.measures.judged import judge
 from trainer.evaluation.question import Question, question_of
 from trainer.evaluation.scorers.network import NetworkScorer
-from trainer.pairs.row import Candidate, Pairs
+from trainer.pairs.row import PreferenceRow, Rejected
 
 
 def test_company_never_changes_a_score_and_order_is_kept(tmp_path: Path) -> None:
@@ -24,8 +24,8 @@ def test_pairs_without_scores_are_counted(tmp_path: Path) -> None:
     checkpoint, counts = make_checkpoint(tmp_path), Counter[str]()
     long = "word " * 2000
     rows = [
-        Pairs("1", "a", "p", "x", (Candidate("mutant", long), Candidate("mutant", "y"))),
-        Pairs("2", "a", "p", long, (Candidate("mutant", "y"),)),
+        PreferenceRow("1", "a", "p", "x", (Rejected("mutant", long), Rejected("mutant", "y"))),
+        PreferenceRow("2", "a", "p", long, (Rejected("mutant", "y"),)),
     ]
     questions = [question_of(row) for row in rows]
     (judged,) = judge(questions, NetworkScorer(checkpoint), "both", counts)

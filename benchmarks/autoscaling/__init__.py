@@ -1,0 +1,1 @@
+"""Which signal to scale on: a recorded trace replayed to simulated replicas."""

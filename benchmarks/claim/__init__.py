@@ -1,0 +1,1 @@
+"""What preference-model pretraining buys: the paper's claim at small scale."""

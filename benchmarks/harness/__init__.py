@@ -1,0 +1,1 @@
+"""What programs share: processes, load, statistics and the result page."""

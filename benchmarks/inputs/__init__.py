@@ -1,0 +1,1 @@
+"""Checkpoints, texts and requests that programs measure with."""

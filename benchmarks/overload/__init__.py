@@ -1,0 +1,1 @@
+"""What happens at five times the load that a server can take."""

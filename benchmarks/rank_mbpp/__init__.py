@@ -1,0 +1,1 @@
+"""Whether the reference solution of an MBPP problem comes first among eight."""

@@ -1,0 +1,1 @@
+"""Whether a rolling update under load loses requests."""

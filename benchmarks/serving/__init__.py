@@ -1,0 +1,1 @@
+"""This server beside vLLM and a plain server, over HTTP."""

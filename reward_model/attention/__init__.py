@@ -1,0 +1,1 @@
+"""Attention over a packed prefix tree, and the kernels that compute it."""

@@ -1,0 +1,1 @@
+"""The release directory: checkpoint, manifest, calibration, adapters, and where they come from."""

@@ -1,0 +1,157 @@
+"""A checkpoint's weights and tokenizer, loaded by transformers and checked."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from reward_model.release.lora_merge import merge
+from reward_model.release.release import Release, ReleaseError
+from reward_model.text.chat import Message, Unencodable, render
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+
+
+def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32") -> PreTrainedModel:
+    """The checkpoint's sequence-classification model, from safetensors only, its head in float32.
+
+    Raises:
+        ReleaseError: not a checkpoint that transformers loads, or weights are missing from it.
+    """
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            release.path,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **({"num_labels": 1} if release.adapter else {}),
+        )
+    except Exception as error:  # whatever a damaged file makes the loaders raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ReleaseError(f"{release.path}: transformers cannot load it: {reason}") from error
+    assert isinstance(model, PreTrainedModel)
+    missing = sorted(report["missing_keys"])
+    if release.adapter:
+        model = merge(model, release.adapter, set(missing))
+    elif missing:
+        raise ReleaseError(
+            f"{release.path}: the weights hold no {', '.join(missing)}, which would be random; "
+            "serve a checkpoint that was trained with its score head"
+        )
+    _cast_backbone(model, _dtype(dtype))
+    nn.Module.to(model, device=device)
+    return model
+
+
+def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
+    """The checkpoint's fast tokenizer, its chat template replaced when the release names one.
+
+    An adapter's own tokenizer goes before its base's.
+
+    Raises:
+        ReleaseError: there is none, it is not a fast one, or it has no chat template.
+    """
+    path = _tokenizer_path(release)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except Exception as error:  # whatever a damaged file makes the loaders raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ReleaseError(
+            f"{path}: its tokenizer does not load ({reason}); save it again with the weights"
+        ) from error
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if not tokenizer.is_fast:
+        raise ReleaseError(f"{path}: needs tokenizer.json, the fast tokenizer's file")
+    if release.chat_template is not None:
+        tokenizer.chat_template = release.chat_template
+    if not tokenizer.chat_template:
+        raise ReleaseError(
+            f"{path}: the tokenizer has no chat template; name a template file with --chat-template"
+        )
+    _require_facts(release, tokenizer)
+    _require_template(release, tokenizer)
+    return tokenizer
+
+
+def _tokenizer_path(release: Release) -> Path:
+    """Without any of these files transformers 5 makes up an empty tokenizer instead of failing."""
+    for path in filter(None, (release.adapter, release.path)):
+        if any((path / name).exists() for name in _TOKENIZER_FILES):
+            return path
+    raise ReleaseError(
+        f"{release.path / 'tokenizer.json'}: missing; put the tokenizer beside the weights"
+    )
+
+
+def _require_template(release: Release, tokenizer: PreTrainedTokenizerBase) -> None:
+    try:
+        render(tokenizer, (Message("user", "x"), Message("assistant", "x")))
+    except Unencodable as error:
+        raise ReleaseError(
+            f"{release.path}: its chat template renders no conversation at all: {error}"
+        ) from error
+
+
+def _require_facts(release: Release, tokenizer: PreTrainedTokenizerBase) -> None:
+    """transformers may put a tokenizer of its own in a saved one's place; the ids would differ."""
+    if release.encoding is None:
+        return
+    template = tokenizer.chat_template
+    assert isinstance(template, str)
+    found = release.encoding.model_copy(
+        update={
+            "chat_template_sha256": sha256(template.encode()).hexdigest(),
+            "bos_token": tokenizer.bos_token,
+            "eos_token": tokenizer.eos_token,
+            "pad_token": tokenizer.pad_token,
+        }
+    )
+    for name, expected in release.encoding:
+        if getattr(found, name) != expected:
+            raise ReleaseError(
+                f"{release.path}: its tokenizer loads with another {name} than release.json has; "
+                "install the transformers version of constraints.txt, or publish again"
+            )
+
+
+def backbone_dtype(model: PreTrainedModel) -> torch.dtype:
+    """Not `model.dtype`, the first weight's: in RoBERTa and its kin that is the head's."""
+    return next(parameter.dtype for parameter in model.base_model.parameters())
+
+
+def _dtype(name: str) -> torch.dtype:
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def _cast_backbone(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """The backbone's weights and nothing else.
+
+    Its buffers stay in float32, as transformers keeps them: rotary frequencies rounded to bfloat16
+    are a radian off after a thousand tokens. So does the head: bf16 scores tie close candidates.
+    """
+    heads = _heads(model)
+    kept = {id(parameter) for head in heads for parameter in head.parameters()}
+    for parameter in model.base_model.parameters():
+        if id(parameter) not in kept:
+            parameter.data = parameter.data.to(dtype)
+    for head in heads:
+        head.register_forward_pre_hook(_inputs_to_float32)
+
+
+def _heads(model: PreTrainedModel) -> list[nn.Module]:
+    """All that works on whole texts; BERT keeps its pooler inside the backbone."""
+    heads = [child for child in model.children() if child is not model.base_model]
+    pooler = getattr(model.base_model, "pooler", None)
+    return [*heads, pooler] if isinstance(pooler, nn.Module) else heads
+
+
+def _inputs_to_float32(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(argument.float() for argument in args)

@@ -1,0 +1,40 @@
+"""Where a model lies: a directory, or else a download from the Hugging Face hub."""
+
+import re
+from pathlib import Path
+
+from reward_model.release.release import ReleaseError
+
+_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model"]
+"""What a checkpoint needs; pickles and remote code are not even downloaded."""
+
+
+def locate(model: str) -> Path:
+    """The directory of a model named by its path, or else by its id on the Hugging Face hub.
+
+    Raises:
+        ReleaseError: it is neither.
+    """
+    path = Path(model).expanduser()
+    return path if path.exists() else fetch(model)
+
+
+def fetch(hub_id: str, revision: str | None = None) -> Path:
+    """Download a model, or find it in the cache.
+
+    Raises:
+        ReleaseError: this is no hub id, or the hub does not give it.
+    """
+    if not _ID.fullmatch(hub_id):
+        raise ReleaseError(f"{hub_id}: no such directory; name one, or a hub id like owner/name")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_FILES))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise ReleaseError(
+            f"{hub_id}: no such directory, and the hub does not give it ({type(error).__name__}); "
+            "check the name and the network, or download it and name the directory"
+        ) from error

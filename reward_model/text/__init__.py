@@ -1,0 +1,1 @@
+"""Conversations to token ids: chat template, encoding, special-token safety, truncation, steps."""

@@ -1,0 +1,1 @@
+"""From a socket to a route, and errors back; knows no model."""

@@ -1,0 +1,1 @@
+"""The service's own dialect: `POST /v1/score`."""

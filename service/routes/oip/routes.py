@@ -1,0 +1,156 @@
+"""Clients of inference platforms: the Open Inference Protocol, version 2 (KServe, Triton)."""
+
+from contextlib import suppress
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.errors import NotReady, UnknownModel
+from service.models.loaded_model import LoadedModel
+from service.routes.oip.metadata import (
+    ONLY_VERSION,
+    IndexEntry,
+    Live,
+    ModelConfig,
+    ModelMetadata,
+    ModelReady,
+    Ready,
+    ServerMetadata,
+)
+from service.routes.oip.shapes import InferAnswer, InferBody, OipError, RewardTensor, oip_error
+from service.routes.oip.tensors import HEADER_LENGTH, TensorRoute, pack_floats
+from service.routes.shared import dialect
+from service.routes.shared.dependencies import ServiceOf
+from service.routes.shared.dialect import Dialect, raw_scores
+from service.routes.shared.openai_shape import documented
+from service.scoring.model import Model
+from service.telemetry.request_record import server_timing
+
+router = APIRouter(
+    route_class=TensorRoute, tags=["open inference protocol"], responses=documented(OipError)
+)
+
+
+async def _served(request: Request, service: ServiceOf) -> LoadedModel:
+    """What the path names, and perhaps a version of it."""
+    if service.models.default is None:
+        raise NotReady(str(service.unready), retry_after=1)
+    name, version = request.path_params["model"], request.path_params.get("version")
+    if version is None:
+        return service.models.find(name)
+    with suppress(UnknownModel):
+        return service.models.find(f"{name}@{version}")
+    return service.models.find(name if version == ONLY_VERSION else f"{name}@{version}")
+
+
+ServedOf = Annotated[LoadedModel, Depends(_served)]
+
+
+# The name of a model may have slashes in it, so longer paths must be found first: decorators
+# add their routes from the lowest up.
+_MODEL = "/v2/models/{model:path}"
+_VERSION = _MODEL + "/versions/{version}"
+
+
+@router.get("/v2", summary="What server is this?")
+async def server_metadata(request: Request) -> ServerMetadata:
+    return ServerMetadata(version=request.app.version)
+
+
+@router.get("/v2/health/live", summary="Is the process alive?")
+async def live() -> Live:
+    return Live()
+
+
+@router.get(
+    "/v2/health/ready",
+    responses={503: {"model": Ready, "description": "Not now."}},
+    summary="Would a request be scored now?",
+)
+async def ready(response: Response, service: ServiceOf) -> Ready:
+    response.status_code = 503 if service.unready else 200
+    return Ready(ready=service.unready is None)
+
+
+@router.post("/v2/repository/index", summary="What is served, as Triton says it")
+async def index(service: ServiceOf) -> list[IndexEntry]:
+    reason = service.unready
+    state: Literal["READY", "LOADING"] = "LOADING" if reason else "READY"
+    if service.models.default is None:
+        raise NotReady(str(reason), retry_after=1)
+    return [
+        IndexEntry(name=served.model.name, state=state, reason=reason or "")
+        for served in service.models
+    ]
+
+
+@router.get(
+    _MODEL + "/ready",
+    responses={503: {"model": ModelReady | OipError, "description": "Not now, or not loaded yet."}},
+    summary="Would the model score now?",
+)
+@router.get(_VERSION + "/ready", include_in_schema=False)
+async def model_ready(response: Response, service: ServiceOf, served: ServedOf) -> ModelReady:
+    response.status_code = 503 if service.unready else 200
+    return ModelReady(name=served.model.name, ready=service.unready is None)
+
+
+@router.get(_MODEL + "/config", summary="Triton's model configuration")
+@router.get(_VERSION + "/config", include_in_schema=False)
+async def model_config(service: ServiceOf, served: ServedOf) -> ModelConfig:
+    return ModelConfig(name=served.model.name, max_batch_size=service.settings.max_candidates)
+
+
+@router.get(_MODEL, summary="What tensors the model takes and gives")
+@router.get(_VERSION, include_in_schema=False)
+async def model_metadata(service: ServiceOf, served: ServedOf) -> ModelMetadata:
+    name = served.model.name
+    loaded = [one.model for one in service.models if one.model.name == name]
+    return ModelMetadata(name=name, versions=[model.release.version for model in loaded])
+
+
+@router.post(
+    _MODEL + "/infer",
+    response_model=InferAnswer,
+    summary="Score texts",
+)
+@router.post(
+    _VERSION + "/infer",
+    response_model=InferAnswer,
+    include_in_schema=False,
+)
+async def infer(
+    body: InferBody, request: Request, service: ServiceOf, served: ServedOf
+) -> Response:
+    """Score `response` as the answer to `prompt`, or `sentences` that are rendered already.
+
+    Input and output may be in Triton's binary form. `rewards` are raw scores.
+    """
+    ask = body.to_ask()
+    scored = await dialect.score(request, service, ask, param="inputs", model=served.key)
+    response = _answer(body, served.model, raw_scores(scored))
+    response.headers["Server-Timing"] = server_timing(scored.timings)
+    return response
+
+
+def _answer(body: InferBody, model: Model, rewards: list[float]) -> Response:
+    packed = pack_floats(rewards) if body.wants_binary else None
+    rewards_tensor = RewardTensor(
+        shape=body.shape,
+        parameters=None if packed is None else {"binary_data_size": len(packed)},
+        data=rewards if packed is None else None,
+    )
+    answer = InferAnswer(
+        model_name=model.name,
+        model_version=model.release.version,
+        id=body.id,
+        outputs=[rewards_tensor],
+    )
+    head = answer.model_dump_json(exclude_none=True).encode()
+    if packed is None:
+        return Response(head, media_type="application/json")
+    headers = {HEADER_LENGTH: str(len(head))}
+    return Response(head + packed, headers=headers, media_type="application/octet-stream")
+
+
+DIALECT = Dialect(router, oip_error)

@@ -1,0 +1,1 @@
+"""Rerank requests as Cohere, Jina and vLLM define them."""

@@ -1,0 +1,1 @@
+"""The routes of a vLLM server for reward models."""

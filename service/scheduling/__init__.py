@@ -1,0 +1,1 @@
+"""Which job runs when; knows neither torch nor HTTP."""

@@ -1,0 +1,233 @@
+"""Runs the backlog on engine threads: submit jobs on the event loop, await their answers.
+
+A thread takes its next batch itself, at the moment it becomes free. So the engine never waits for
+the event loop, and a batch holds everything that arrived until it starts. There are as many threads
+as the engine takes batches at once: one for an engine that computes one after the other.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from reward_model.packing import Sequence, new_tokens
+from service.engines import Engine, EngineDead, OutOfMemory
+from service.errors import DeadlineExceeded, ItemError
+from service.scheduling.queue import Job, JobQueue, JobResult
+
+_log = logging.getLogger(__name__)
+
+Answers = list[JobResult]
+
+_HUNG = ItemError("engine_error", "the engine did not come back from a batch: send it again")
+
+_TOO_BIG = ItemError(
+    "out_of_memory", "this text does not fit into the memory that is free, not even alone"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """One batch that ran.
+
+    Attributes:
+        sequences, tokens: texts of it, and tokens computed for them.
+        seconds: how long the engine had it.
+        drained: tokens that admission held for it.
+        busy: seconds since the batch before ended, or since there was work again: what comes
+            between two batches takes time, too.
+        splits: how often it was split to fit into memory.
+        at_once: batches that the engine had when it ended, itself included.
+    """
+
+    sequences: int
+    tokens: int
+    seconds: float
+    drained: int = 0
+    busy: float = 0.0
+    splits: int = 0
+    at_once: int = 1
+
+
+class Batcher:
+    """Lives on the event loop that made it.
+
+    Args:
+        engine: scores batches; a fault of it costs that batch's jobs only.
+        backlog: the policy. Only ever touched with the lock held.
+        threads: an executor with a thread for each batch in flight, all of which this batcher
+            occupies until it is closed.
+        report: called on the event loop after each batch.
+        died: called on the event loop with the reason when the engine says that it is dead.
+        clock: seconds; comparable with `Job.queued_at` and `Job.deadline`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        backlog: JobQueue,
+        threads: Executor,
+        *,
+        report: Callable[[BatchReport], None] = lambda _: None,
+        died: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._backlog = backlog
+        self._report = report
+        self._died = died
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._closing = False
+        self._hung = False
+        self._running: dict[int, tuple[float, list[Job]]] = {}
+        self._ended_at = -math.inf
+        self._loop = asyncio.get_running_loop()
+        self._workers = [
+            self._loop.run_in_executor(threads, self._work) for _ in range(engine.batches_in_flight)
+        ]
+
+    def submit(self, jobs: list[Job]) -> None:
+        """Queue jobs side by side; each `answer` is resolved once, whatever happens."""
+        with self._changed:
+            if self._hung:
+                return _answer_all(jobs, _HUNG)
+            assert not self._closing, "nothing is submitted after close"
+            for job in jobs:
+                self._backlog.push(job)
+            # All of them, because one batch may not hold it all.
+            self._changed.notify_all()
+        return None
+
+    @property
+    def running_for(self) -> float:
+        """Seconds that the engine has had its oldest batch; 0 while it has none."""
+        with self._changed:
+            begun = [started for started, _ in self._running.values()]
+        return self._clock() - min(begun) if begun else 0.0
+
+    def give_up(self) -> None:
+        """The engine does not come back: answer what it has and what waits, and take no more.
+
+        Its threads are left to themselves; what they may still answer is too late.
+        """
+        with self._changed:
+            self._hung = self._closing = True
+            held = [job for _, batch in self._running.values() for job in batch]
+            waiting = self._backlog.take_all()
+            self._changed.notify_all()
+        _answer_all(held + waiting, _HUNG)
+
+    async def close(self) -> None:
+        """Run everything submitted, then let the engine threads go."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        await asyncio.gather(*self._workers)
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            self._run(batch)
+
+    def _next_batch(self) -> list[Job]:
+        """Waits for work; empty only after `close`, when all work is done."""
+        with self._changed:
+            while True:
+                now = self._clock()
+                wait = self._backlog.due_in(now)
+                if wait <= 0 or (self._closing and wait < math.inf):
+                    batch = self._backlog.take(now)
+                    self._answer_expired()
+                    if batch:
+                        self._running[id(batch)] = now, batch
+                        return batch
+                elif self._closing:
+                    return []
+                else:
+                    self._changed.wait(None if wait == math.inf else wait)
+
+    def _run(self, batch: list[Job]) -> None:
+        sequences = [job.sequence for job in batch]
+        shared = self._engine.shares_prefixes
+        computed = new_tokens(sequences) if shared else [job.tokens for job in batch]
+        started_at = self._clock()
+        answers, splits = self._score(sequences)
+        finished_at = self._clock()
+        for job, count in zip(batch, computed, strict=True):
+            job.computed, job.started_at, job.finished_at = count, started_at, finished_at
+        with self._changed:
+            at_once = len(self._running)
+            del self._running[id(batch)]
+            waited_since = max(self._ended_at, min(job.queued_at for job in batch))
+            self._ended_at = finished_at
+            self._backlog.note_ran(batch, finished_at - started_at)
+        seconds = finished_at - started_at
+        report = BatchReport(
+            sequences=len(batch),
+            tokens=sum(computed),
+            seconds=seconds,
+            drained=sum(job.held for job in batch),
+            busy=finished_at - min(waited_since, started_at),
+            splits=splits,
+            at_once=at_once,
+        )
+        self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
+
+    def _score(self, sequences: list[Sequence]) -> tuple[Answers, int]:
+        """An answer for every sequence, and how often a batch was split to fit into memory."""
+        try:
+            return self._try(sequences), 0
+        except OutOfMemory:
+            _log.warning("out of memory with a batch of %d", len(sequences))
+        middle = len(sequences) // 2
+        if not middle:
+            return [_TOO_BIG], 0
+        (left, before), (right, after) = map(self._score, (sequences[:middle], sequences[middle:]))
+        return left + right, before + after + 1
+
+    def _try(self, sequences: list[Sequence]) -> Answers:
+        try:
+            return _read(self._engine.score(sequences), len(sequences))
+        except OutOfMemory:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
+            _log.exception("engine fault: %s", type(fault).__name__)
+            if isinstance(fault, EngineDead):
+                self._loop.call_soon_threadsafe(self._died, str(fault))
+            return [ItemError("engine_error", "the engine failed on this batch")] * len(sequences)
+
+    def _deliver(self, batch: list[Job], answers: Answers, report: BatchReport) -> None:
+        for job, answer in zip(batch, answers, strict=True):
+            if not job.answer.done():
+                job.answer.set_result(answer)
+        self._report(report)
+
+    def _answer_expired(self) -> None:
+        if expired := self._backlog.take_expired():
+            self._loop.call_soon_threadsafe(_expire, expired)
+
+
+def _answer_all(jobs: list[Job], answer: JobResult) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_result(answer)
+
+
+def _expire(jobs: list[Job]) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_exception(DeadlineExceeded("timeout_ms passed before a score was made"))
+
+
+def _read(rows: list[list[float]], expected: int) -> Answers:
+    assert len(rows) == expected, "the engine answers every sequence"
+    return [
+        tuple(row)
+        if all(map(math.isfinite, row))
+        else ItemError("non_finite", "the model gave a score that is not a finite number")
+        for row in rows
+    ]

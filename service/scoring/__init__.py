@@ -1,0 +1,1 @@
+"""A scoring request's way from texts to scores."""

@@ -1,0 +1,56 @@
+"""What is served: a release, how its conversations become ids, and the engine that scores them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reward_model.release.hub import locate
+from reward_model.release.lora import open_checkpoint
+from reward_model.release.release import Release
+from reward_model.text.encoding import Encoder
+from service.engines import Engine, open_engine
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Model:
+    """A conversation of more than `max_characters` is too long whatever they are, so that megabytes
+    need not be encoded to find that out.
+    """
+
+    name: str
+    release: Release
+    encoder: Encoder
+    max_characters: int
+    engine: Engine
+
+
+ModelOpener = Callable[[Settings], Model]
+
+
+def open_model(settings: Settings) -> Model:
+    """Read, verify and load what the settings name. Slow; call it on the engine's thread.
+
+    Raises:
+        ReleaseError: it must not be served; the message names the file and the remedy.
+        EngineUnavailable: the settings ask for a device or an engine that is not there.
+    """
+    release = open_checkpoint(locate(settings.model), chat_template=settings.chat_template)
+    # Imported here, after the release was found fit, because torch and transformers take seconds.
+    from reward_model.release.checkpoint import load_tokenizer
+
+    tokenizer = load_tokenizer(release)
+    engine = open_engine(release, tokenizer, settings)
+    encoder = Encoder(tokenizer, max_tokens=engine.max_tokens, pad_id=release.pad_id)
+    return Model(
+        name=settings.model_name or _name(settings, release),
+        release=release,
+        encoder=encoder,
+        max_characters=engine.max_tokens * max(map(len, tokenizer.get_vocab())),
+        engine=engine,
+    )
+
+
+def _name(settings: Settings, release: Release) -> str:
+    """A downloaded checkpoint lies under its commit's hash, which is no name for it."""
+    return release.name if Path(settings.model).expanduser().exists() else settings.model

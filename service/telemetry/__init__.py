@@ -1,0 +1,1 @@
+"""One record for each request, and three views of it: log, metrics and traces."""

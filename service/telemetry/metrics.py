@@ -1,0 +1,221 @@
+"""Every Prometheus object of one app, named once. Seconds and tokens, never milliseconds.
+
+A registry of its own for each app, so that two apps in one process do not meet.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+from service.auth.keyring import Keyring
+from service.models.shadow import Differences
+from service.scheduling.admission import Admission
+from service.scheduling.batcher import BatchReport
+from service.scheduling.queue import PRIORITIES
+from service.scheduling.throughput import ThroughputEstimator
+from service.scoring.model import Model
+from service.scoring.types import Scored
+from service.telemetry.request_record import RequestRecord
+from service.telemetry.score_collector import ScoreCollector
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_DIFFERENCES = (-10, -3, -1, -0.3, -0.1, -0.01, -1e-4, 1e-4, 0.01, 0.1, 0.3, 1, 3, 10)
+_SIZES = tuple(float(2**power) for power in range(0, 18))
+_FILLS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 2)
+
+State = Literal["loading", "ready", "draining", "failed"]
+_STATES: tuple[State, ...] = get_args(State)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self._scores = ScoreCollector()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.registry.register(self._scores)
+        self._declare_counters()
+        self._declare_histograms()
+        self._declare_gauges()
+
+    def _declare_counters(self) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"reward_{name}", text, labels, registry=self.registry)
+
+        self._requests = counter("requests", "Requests answered.", "dialect", "route", "outcome")
+        self._errors = counter("errors", "Errors of whole requests and of single items.", "code")
+        self._items = counter("items", "Candidates answered.", "outcome")
+        self._non_finite = counter("non_finite_scores", "Scores that were NaN or infinite.")
+        self._golden = counter("golden_mismatches", "Models that did not give their golden scores.")
+        self._tokens = counter("tokens", "Tokens of all candidates' conversations.")
+        self._computed = counter("computed_tokens", "Tokens that went through the engine.")
+        self._cache_hits = counter("cache_hits", "Candidates whose score was known before.")
+        self._cache_misses = counter("cache_misses", "Candidates that had to be computed.")
+        self._busy = counter("engine_busy_seconds", "Seconds that the engine had work.")
+        self._splits = counter("oom_splits", "Batches split because memory ran out.")
+        self._key_requests = counter("key_requests", "Requests answered, by name of key.", "key")
+        self._key_tokens = counter("key_tokens", "Tokens computed, by name of key.", "key")
+        self._saved = counter("saved_tokens", "Tokens that sharing prefixes did not compute.")
+        self._truncated = counter("truncated_items", "Candidates whose prompt was cut to fit.")
+        self._dropped = counter("dropped_tokens", "Tokens cut out of prompts.")
+
+    def _declare_histograms(self) -> None:
+        def seconds(name: str, text: str, *labels: str) -> Histogram:
+            name = f"reward_{name}_seconds"
+            return Histogram(name, text, labels, registry=self.registry, buckets=_SECONDS)
+
+        def size(name: str, text: str) -> Histogram:
+            return Histogram(f"reward_{name}", text, registry=self.registry, buckets=_SIZES)
+
+        self._request = seconds("request", "From a request's head to its answer.", "route")
+        self._encode = seconds("encode", "Turning one request's texts into tokens.")
+        self._queue = seconds("queue", "From a request's last token to its first batch.")
+        self._inference = seconds("inference", "From a request's first batch to its last.")
+        self._shadow = Histogram(
+            "reward_shadow_difference",
+            "Raw score of the shadow version minus the one that was answered.",
+            ("answered_by", "shadow"),
+            registry=self.registry,
+            buckets=_DIFFERENCES,
+        )
+        self._batch = seconds("batch", "One batch on the engine.")
+        self._batch_sequences = size("batch_sequences", "Sequences of one batch.")
+        self._batch_tokens = size("batch_tokens", "Tokens computed in one batch.")
+        self._batch_fill = Histogram(
+            "reward_batch_fill_ratio",
+            "Tokens computed in one batch, over those it may hold.",
+            registry=self.registry,
+            buckets=_FILLS,
+        )
+
+    def _declare_gauges(self) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"reward_{name}", text, labels, registry=self.registry)
+
+        self._queue_items = gauge("queue_items", "Candidates admitted, not scored.", "priority")
+        self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
+        self._cache_bytes = gauge("cache_bytes", "Occupied by scores of earlier requests.")
+        self._budget = gauge(
+            "batch_token_budget", "New tokens that one batch may hold.", "model", "version"
+        )
+        self._work = gauge("queue_work_seconds", "How long what was admitted takes to compute.")
+        self._speed = gauge(
+            "engine_tokens_per_second",
+            "Tokens that admission held, worked off in a second, of late.",
+            "model",
+            "version",
+        )
+        self._ready = gauge("ready", "1 when ready for requests, else 0.")
+        self._state = gauge("engine_state", "1 for the state it is in, else 0.", "state")
+        self._shares = gauge(
+            "shares_prefixes",
+            "1 when a shared prefix is computed once, 0 when every text is computed whole. reason: "
+            "why it fell back to that; empty when it did not (encoders have nothing to share).",
+            "model",
+            "version",
+            "reason",
+        )
+        self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
+
+    def watch(self, admission: Admission, state: Callable[[], State]) -> None:
+        """Gauges that are read when they are asked for."""
+        self._ready.set_function(lambda: state() == "ready")
+        for one in _STATES:
+            self._state.labels(one).set_function(partial(_is, state, one))
+        self._work.set_function(lambda: admission.seconds_of_work)
+        for priority in PRIORITIES:
+            items, tokens = self._queue_items.labels(priority), self._queue_tokens.labels(priority)
+            items.set_function(partial(admission.items, priority))
+            tokens.set_function(partial(admission.tokens, priority))
+
+    def watch_keyring(self, keyring: Keyring) -> None:
+        stale = Gauge(
+            "reward_api_keys_stale",
+            "1 when the file of API keys was changed to something that cannot be used, else 0.",
+            registry=self.registry,
+        )
+        stale.set_function(lambda: keyring.stale)
+
+    def watch_caches(self, occupied: Callable[[], int]) -> None:
+        self._cache_bytes.set_function(occupied)
+
+    def describe(self, model: Model) -> None:
+        engine, release = model.engine, model.release
+        reason = engine.fallback_reason or ""
+        self._shares.labels(model.name, release.version, reason).set(engine.shares_prefixes)
+        self._release.labels(model.name, release.version, engine.dtype).set(1)
+        self._scores.begin(model.name, release.version, release.calibration)
+
+    def measure(self, model: Model, budget: int, pace: ThroughputEstimator) -> None:
+        """What a model's engine may and can do; told again when it is loaded again."""
+        labels = model.name, model.release.version
+        self._budget.labels(*labels).set(budget)
+        self._speed.labels(*labels).set_function(lambda: pace.speed)
+
+    def forget(self, model: Model) -> None:
+        """It is not served any more."""
+        labels = model.name, model.release.version
+        self._shares.remove(*labels, model.engine.fallback_reason or "")
+        self._release.remove(*labels, model.engine.dtype)
+        self._budget.remove(*labels)
+        self._speed.remove(*labels)
+        self._scores.end(*labels)
+
+    def note_golden_mismatch(self) -> None:
+        self._golden.inc()
+
+    def observe_shadow(self, differences: Differences) -> None:
+        histogram = self._shadow.labels(differences.answered_by, differences.shadow)
+        for value in differences.values:
+            histogram.observe(value)
+
+    def observe_batch(self, report: BatchReport, budget: int) -> None:
+        self._batch.observe(report.seconds)
+        self._busy.inc(report.busy / report.at_once)  # each of those side by side has its share
+        self._batch_sequences.observe(report.sequences)
+        self._batch_tokens.observe(report.tokens)
+        self._batch_fill.observe(report.tokens / budget)
+        self._splits.inc(report.splits)
+
+    def observe(self, record: RequestRecord) -> None:
+        """Count one answered request."""
+        self._requests.labels(record.dialect, record.route, record.outcome).inc()
+        self._request.labels(record.route).observe(record.seconds)
+        if record.error:
+            self._errors.labels(record.error).inc()
+        if record.caller:
+            self._key_requests.labels(record.caller.name).inc()
+            self._key_tokens.labels(record.caller.name).inc(
+                record.scored.computed_tokens if record.scored else 0
+            )
+        for outcome, count in record.item_outcomes().items():
+            self._items.labels(outcome).inc(count)
+        if record.scored:
+            self._observe_scored(record.scored)
+
+    def render(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)
+
+    def _observe_scored(self, scored: Scored) -> None:
+        self._encode.observe(scored.timings.encode)
+        self._queue.observe(scored.timings.queue)
+        self._inference.observe(scored.timings.infer)
+        self._tokens.inc(scored.tokens)
+        self._computed.inc(scored.computed_tokens)
+        self._saved.inc(scored.saved_tokens)
+        self._cache_hits.inc(scored.cached)
+        self._cache_misses.inc(scored.computed)
+        self._truncated.inc(sum(item.dropped > 0 for item in scored.items()))
+        self._dropped.inc(sum(item.dropped for item in scored.items()))
+        self._scores.observe(scored)
+        for code, count in scored.errors().items():
+            self._errors.labels(code).inc(count)
+            if code == "non_finite":
+                self._non_finite.inc(count)
+
+
+def _is(state: Callable[[], State], one: State) -> bool:
+    return state() == one

@@ -1,0 +1,104 @@
+"""Finished requests as OpenTelemetry spans, sent over OTLP/HTTP in batches by the SDK's thread.
+
+The only importer of opentelemetry, and itself imported only where traces are asked for. A span is
+made when its request is over, from the times on its record, so a request pays for nothing before.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import SpanKind, Status, StatusCode, format_trace_id, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from service.scoring.types import Timings
+from service.telemetry.request_record import RequestRecord
+
+_FLUSH_SECONDS = 3.0
+"""For what is left when the server ends; a collector that does not answer loses it."""
+
+_SERVERS = 500
+"""From here on a status is the server's fault."""
+
+
+class Traces:
+    """Sends to the collector at `endpoint`, an OTLP/HTTP base URL."""
+
+    def __init__(self, endpoint: str) -> None:
+        resource = Resource.create({SERVICE_NAME: "codepmp"}).merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._exporter: SpanExporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces")
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        self._tracer = self._provider.get_tracer("codepmp.service")
+        self._propagator = TraceContextTextMapPropagator()
+
+    def add(self, record: RequestRecord, traceparent: str | None) -> str:
+        """Keep the spans of a request that ended just now, in its sender's trace if it has one.
+
+        Returns:
+            The trace's id, also where its sender said that it is not recorded.
+        """
+        zero = time.time_ns() - _nanoseconds(time.monotonic())
+        begin = zero + _nanoseconds(record.started)
+        span = self._tracer.start_span(
+            f"{record.known_method} {record.route}",
+            context=self._parent(traceparent),
+            kind=SpanKind.SERVER,
+            attributes=dict(_attributes(record)),
+            start_time=begin,
+        )
+        if record.status >= _SERVERS:
+            span.set_status(Status(StatusCode.ERROR))
+        if record.scored:
+            self._add_steps(set_span_in_context(span), record.scored.timings, zero)
+        span.end(begin + _nanoseconds(record.seconds))
+        return format_trace_id(span.get_span_context().trace_id)
+
+    async def close(self) -> None:
+        """Send what is left, in a moment or not at all."""
+        flush = threading.Thread(target=self._provider.shutdown, daemon=True)
+        flush.start()
+        await asyncio.to_thread(flush.join, _FLUSH_SECONDS)
+        if flush.is_alive():
+            self._exporter.shutdown()  # or its thread would try again for as long as it can
+
+    def _parent(self, traceparent: str | None) -> Context:
+        """Without `tracestate`, which is free text."""
+        carrier = {"traceparent": traceparent} if traceparent else {}
+        return self._propagator.extract(carrier, Context())
+
+    def _add_steps(self, parent: Context, timings: Timings, zero: int) -> None:
+        """`zero` is the time at which the monotonic clock, on which timings are, was 0."""
+        steps = {"encode": timings.encode, "queue": timings.queue, "infer": timings.infer}
+        begin = zero + _nanoseconds(timings.started + timings.admit)
+        for name, seconds in steps.items():
+            end = begin + _nanoseconds(seconds)
+            self._tracer.start_span(name, context=parent, start_time=begin).end(end)
+            begin = end
+
+
+def _attributes(record: RequestRecord) -> Iterator[tuple[str, AttributeValue]]:
+    """Names, numbers and codes of ours: nothing that a user chose."""
+    yield "http.request.method", record.known_method
+    yield "http.route", record.route
+    yield "http.response.status_code", record.status
+    yield "http.request.body.size", record.body_bytes
+    yield "reward.dialect", record.dialect
+    yield "reward.outcome", record.outcome
+    if record.ask:
+        yield "reward.priority", record.ask.priority
+        yield "reward.items", record.ask.items
+    if record.scored:
+        yield "reward.tokens", record.scored.tokens
+        yield "reward.computed_tokens", record.scored.computed_tokens
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)

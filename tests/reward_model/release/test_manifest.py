@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from reward_model.release.manifest import Manifest
+from reward_model.release.release import MANIFEST, ReleaseError, open_release, read_manifest
+from tests.releases import make_release
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_release(tmp_path_factory.mktemp("release") / "rm")
+
+
+def test_one_flipped_byte_anywhere_is_found(folder: Path) -> None:
+    file = folder / MANIFEST
+    original = file.read_bytes()
+    for place in range(0, len(original), 3):
+        changed = bytes([original[place] ^ 1])
+        file.write_bytes(original[:place] + changed + original[place + 1 :])
+        with pytest.raises(ReleaseError, match=MANIFEST):
+            open_release(folder)
+    file.write_bytes(original)
+    assert read_manifest(folder).seal
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/hostname", "../x", "a/../../x", "..", "a/..", "", "a\\b", "a/", "x" * 256]
+)
+def test_files_lie_below_the_release(folder: Path, name: str) -> None:
+    facts = read_manifest(folder).model_dump() | {"files": {name: "0" * 64}}
+    with pytest.raises(ValidationError, match="files"):
+        Manifest.model_validate(facts)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", ".hidden", "sub/a.b.json", "a..b"])
+def test_usual_names_are_taken(folder: Path, name: str) -> None:
+    facts = read_manifest(folder).model_dump() | {"files": {name: "0" * 64}}
+    assert Manifest.model_validate(facts).files.keys() == {name}
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e9, float("inf"), float("nan")])
+def test_a_tolerance_that_tolerates_all_is_none(folder: Path, tolerance: float) -> None:
+    facts = read_manifest(folder).model_dump() | {"golden_tolerance": tolerance}
+    with pytest.raises(ValidationError, match="golden_tolerance"):
+        Manifest.model_validate(facts)

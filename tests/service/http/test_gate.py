@@ -1,0 +1,255 @@
+"""Who may come in: the real app, with a key file that changes and a clock that is told the time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.app import create_app
+from service.logs import JsonLines
+from service.settings import Settings
+from tests.service.auth.test_bucket import Clock
+from tests.service.auth.test_key_file import line
+from tests.service.fakes import FakeEngine, GatedEngine, Running, model, running
+
+KEY = "rmk-secret-of-team-a"
+BODY = {"inputs": [{"prompt": "prompt", "candidates": ["a"]}]}
+COST = 7
+"""Tokens of BODY's only candidate with its prompt, computed."""
+
+PROBES = [
+    *("/healthz", "/readyz", "/metrics", "/health", "/ping", "/v2/health/live", "/v2/health/ready"),
+    *("/v2/models/fake-rm/ready", "/v2/models/fake-rm/versions/1/ready"),
+]
+
+
+@asynccontextmanager
+async def guarded(
+    tmp_path: Path, *limits: str, engine: FakeEngine | None = None, **settings: object
+) -> AsyncIterator[tuple[Running, Path, Clock]]:
+    """An app that needs a key, its key file, and the clock of both."""
+    keys, clock = tmp_path / "keys", Clock()
+    keys.write_text(line("team-a", KEY, *limits))
+    named = Settings.model_validate({"api_keys_file": keys, "result_cache_bytes": 0, **settings})
+    app = create_app(named, lambda _: model(engine), clock=clock)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test", timeout=10) as client,
+    ):
+        await app.state.service.started()
+        yield Running(app, client), keys, clock
+
+
+async def ask(app: Running, key: str = KEY, **body: object) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {key}"}
+    return await app.client.post("/v1/score", json=BODY | body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": f"Bearer {KEY}"}, 200),
+        ({"authorization": f"bearer  {KEY} "}, 200),
+        ({"X-API-Key": KEY}, 200),
+        ({"X-API-Key": "EMPTY", "Authorization": f"Bearer {KEY}"}, 200),
+        ({"X-API-Key": KEY, "Authorization": "Bearer EMPTY"}, 200),
+        ({"Authorization": KEY}, 401),
+        ({"Authorization": f"Basic {KEY}"}, 401),
+        ({"Authorization": "Bearer "}, 401),
+        ({"Authorization": f"Bearer {KEY}x"}, 401),
+        ({"X-API-Key": ""}, 401),
+        ({"Cookie": f"key={KEY}"}, 401),
+    ],
+)
+async def test_a_key_comes_in_one_of_two_headers(
+    tmp_path: Path, headers: dict[str, str], status: int
+) -> None:
+    async with guarded(tmp_path) as (app, _, _):
+        answer = await app.client.post("/v1/score", json=BODY, headers=headers)
+    assert answer.status_code == status
+
+
+async def test_without_a_key_the_answer_says_how_to_send_one(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as (app, _, _):
+        answer = await ask(app, "rmk-wrong")
+        metrics = (await app.client.get("/metrics")).text
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
+    assert "Authorization: Bearer" in error["message"]
+    assert "rmk-wrong" not in answer.text
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["x-request-id"]
+    assert 'reward_errors_total{code="invalid_api_key"} 1.0' in metrics
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/docs", "/openapi.json", "/no/such/path", "/"])
+async def test_every_other_path_needs_a_key(tmp_path: Path, path: str) -> None:
+    async with guarded(tmp_path) as (app, _, _):
+        without = await app.client.get(path)
+        known = await app.client.get(path, headers={"X-API-Key": KEY})
+    assert without.status_code == 401
+    assert known.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("path", PROBES)
+async def test_probes_need_neither_key_nor_name_unless_they_bring_a_body(
+    tmp_path: Path, path: str
+) -> None:
+    async with guarded(tmp_path, trusted_hosts="api.example.com") as (app, _, _):
+        without = [await app.client.request(method, path) for method in ("GET", "HEAD")]
+        app.client.headers["Host"] = "api.example.com"
+        with_body = await app.client.request("GET", path, content=b"x" * 100)
+        other_method = await app.client.post(path)
+        near = await app.client.get(path + "/x")
+    assert not {answer.status_code for answer in without} & {400, 401}
+    assert {answer.status_code for answer in (with_body, other_method, near)} == {401}
+
+
+async def test_keys_change_with_their_file_and_never_fail_open(tmp_path: Path) -> None:
+    async def statuses() -> list[int]:
+        clock.now += 1
+        return [(await ask(app, key)).status_code for key in (KEY, "new", "")]
+
+    async with guarded(tmp_path) as (app, keys, clock):
+        before = await statuses()
+        keys.write_text("nonsense")
+        broken = await statuses()
+        stale = (await app.client.get("/metrics")).text
+        keys.write_text(line("team-a", "new"))
+        after = await statuses()
+        current = (await app.client.get("/metrics")).text
+    assert before == broken == [200, 401, 401]
+    assert after == [401, 200, 401]
+    assert "reward_api_keys_stale 1.0" in stale
+    assert "reward_api_keys_stale 0.0" in current
+
+
+async def test_so_many_requests_at_a_time(tmp_path: Path) -> None:
+    engine = GatedEngine()
+    async with guarded(tmp_path, "concurrency=1", engine=engine) as (app, _, _):
+        first = asyncio.create_task(ask(app))
+        await engine.begins()
+        refused = await ask(app)
+        probe = await app.client.get("/readyz")
+        engine.go_on.release(2)
+        answers = [await first, await ask(app)]
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "quota_exceeded"
+    assert refused.headers["retry-after"] == "1"
+    assert probe.status_code == 200
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_so_many_tokens_a_minute(tmp_path: Path) -> None:
+    """Charged with what was computed: the bucket is empty after ten requests, not after nine."""
+    async with guarded(tmp_path, f"tokens_per_minute={COST * 10}") as (app, _, clock):
+        answers = [await ask(app) for _ in range(11)]
+        models = await app.client.get("/v1/models", headers={"X-API-Key": KEY})
+        clock.now += int(answers[-1].headers["retry-after"])
+        later = await ask(app)
+        metrics = (await app.client.get("/metrics")).text
+    assert [answer.status_code for answer in answers] == [200] * 10 + [503]
+    assert answers[0].json()["usage"]["computed_tokens"] == COST
+    assert answers[-1].json()["error"]["code"] == "quota_exceeded"
+    assert answers[-1].headers["retry-after"] == "1"
+    assert (models.status_code, later.status_code) == (200, 200)
+    assert f'reward_key_tokens_total{{key="team-a"}} {COST * 11}.0' in metrics
+    assert 'reward_key_requests_total{key="team-a"} 13.0' in metrics
+
+
+async def test_who_only_wants_the_tokens_is_charged_for_the_work_too(tmp_path: Path) -> None:
+    async with guarded(tmp_path, "tokens_per_minute=1") as (app, _, _):
+        app.client.headers["X-API-Key"] = KEY
+        answers = [await app.client.post("/tokenize", json={"prompt": "abc"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 503]
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"), [(["concurrency=1"], "quota_exceeded"), ([], "queue_full")]
+)
+async def test_overload_is_429_where_that_is_set(
+    tmp_path: Path, limits: list[str], code: str
+) -> None:
+    settings = {"overload_status": "429", "max_queue_items": 1}
+    engine = GatedEngine()
+    async with guarded(tmp_path, *limits, engine=engine, **settings) as (app, _, _):
+        first = asyncio.create_task(ask(app))
+        await engine.begins()
+        refused = await ask(app)
+        engine.go_on.release()
+        await first
+        app.service.begin_drain()
+        draining = await ask(app)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, code)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert draining.status_code == 503, "another server is not overloaded"
+
+
+async def test_a_name_is_logged_and_a_key_never(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with guarded(tmp_path) as (app, keys, clock):
+        await ask(app)
+        await ask(app, "rmk-wrong")
+        keys.write_text(f"{KEY} rmk-wrong")
+        clock.now += 1
+        await ask(app)
+        metrics = (await app.client.get("/metrics")).text
+    ours = [record for record in caplog.records if record.name.startswith("service")]
+    lines = "".join(JsonLines().format(record) for record in ours)
+    assert '"key": "team-a"' in lines
+    for secret in (KEY, "rmk-wrong", line("", KEY)[9:40]):
+        assert secret not in lines + metrics
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("api.example.com", 200),
+        ("API.example.com:8000", 200),
+        ("a.b.internal", 200),
+        ("[::1]:80", 200),
+        ("internal", 400),
+        ("evil-internal", 400),
+        ("api.example.com.evil.org", 400),
+        ("api.example.com:80@evil.org", 400),
+        ("", 400),
+    ],
+)
+async def test_hosts_that_are_trusted(host: str, status: int) -> None:
+    async with running(trusted_hosts="api.example.com, *.internal [::1]") as app:
+        answer = await app.client.post("/v1/score", json=BODY, headers={"Host": host})
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["error"]["code"] == "untrusted_host"
+    assert not host or status == 200 or host not in answer.text
+
+
+async def test_with_nothing_set_anybody_may_come_in() -> None:
+    async with running() as app:
+        answer = await app.client.post("/v1/score", json=BODY, headers={"Host": "any"})
+    assert answer.status_code == 200
+
+
+async def test_no_body_is_read_for_who_may_not_come_in(tmp_path: Path) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b"x" * 100_000
+
+    async with guarded(tmp_path) as (app, _, _):
+        growing = await app.client.post("/v1/score", content=endless())
+        announced = await app.client.post("/v1/score", content=b"x" * 2_000_000)
+        small = await app.client.post("/v1/score", json=BODY)
+    assert sent == 11, "a megabyte is dropped, so that usual clients see the answer"
+    assert [answer.status_code for answer in (growing, announced, small)] == [401] * 3
+    assert growing.headers["connection"] == announced.headers["connection"] == "close"
+    assert "connection" not in small.headers

@@ -1,0 +1,69 @@
+"""What a shadow would have answered is seen in the metrics, and nowhere else."""
+
+from service.models.shadow import Differences, Shadow
+from service.scoring.types import Input, Scored, ScoringRequest, Timings
+from tests.service.fakes import Running, starting
+from tests.service.models.versions import Releases
+
+
+async def counted(app: Running) -> list[str]:
+    text = (await app.client.get("/metrics")).text
+    return [line for line in text.splitlines() if line.startswith("reward_shadow_difference_")]
+
+
+async def test_differences_are_counted_and_answers_are_not_touched() -> None:
+    releases = Releases()
+    async with starting(releases, model="1", also_serve="other-2") as app:
+        await app.service.started()
+        shadow = app.service.shadow
+        unasked = (await app.score("prompt", "a", "b")).json()
+        shadow.cast(app.service.models.find("other"), 1.0)
+        answers = [(await app.score("prompt", text, "b")).json() for text in ("a", "c")]
+        await shadow.settled()
+        lines = await counted(app)
+        shadow.cast(None, 0.0)
+        await app.score("prompt", "d")
+        await shadow.settled()
+        assert await counted(app) == lines
+    assert answers[0]["results"] == unasked["results"]
+    labels = '{answered_by="fake-rm@1",shadow="other@2"}'
+    assert f"reward_shadow_difference_count{labels} 4.0" in lines
+    below = '{answered_by="fake-rm@1",le="10.0",shadow="other@2"}'
+    assert f"reward_shadow_difference_bucket{below} 0.0" in lines, "they are 1000 apart"
+
+
+async def test_only_the_share_asked_for_is_scored() -> None:
+    seen: list[Differences] = []
+    draws = iter([0.05, 0.5, 0.09, 0.1])
+    async with starting(Releases(), model="1", also_serve="other-2") as app:
+        await app.service.started()
+        shadow = Shadow(seen.append, lambda: next(draws))
+        shadow.cast(app.service.models.find("other"), 0.1)
+        ask = ScoringRequest((Input((), ("abc",)),))
+        scored = await app.service.models.find(None).scorer.score(ask)
+        for _ in range(4):
+            shadow.offer(ask, scored)
+            await shadow.settled()
+    assert seen == [Differences("fake-rm@1", "other@2", (1000.0,))] * 2
+
+
+async def test_a_shadow_that_is_unloaded_is_ended() -> None:
+    async with starting(Releases(), model="1", also_serve="other-2") as app:
+        await app.service.started()
+        app.service.shadow.cast(app.service.models.find("other"), 1.0)
+        await app.service.unload("other@2")
+        assert app.service.shadow.served is None
+        assert (await app.score("prompt", "a")).status_code == 200
+
+
+async def test_a_version_is_no_shadow_of_itself() -> None:
+    seen: list[Differences] = []
+    async with starting(Releases(), model="1") as app:
+        await app.service.started()
+        shadow = Shadow(seen.append)
+        shadow.cast(app.service.models.find(None), 1.0)
+        shadow.offer(
+            ScoringRequest(()), Scored("fake-rm", "1", (), 0, 0, Timings(0, 0, 0, 0, 0, 0))
+        )
+        await shadow.settled()
+    assert not seen

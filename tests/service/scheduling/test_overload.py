@@ -1,0 +1,144 @@
+"""Five times what an engine can do, on a clock that only these tests move: nothing sleeps.
+
+Admission and backlog are the real ones; the engine is pretended, and as steady as it is said to be.
+"""
+
+import asyncio
+import random
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+
+from reward_model.packing import Sequence, new_tokens
+from service.errors import QueueFull
+from service.scheduling.admission import Admission, Reservation
+from service.scheduling.queue import Job, JobQueue
+from service.scheduling.throughput import ThroughputEstimator
+
+SPEED = 9000.0
+"""Tokens a second."""
+DEADLINE = 5.0
+CANDIDATES = 8
+SECONDS = 60.0
+
+
+@dataclass(eq=False)
+class Request:
+    """Admitted at `began`; `took` until its last candidate was computed, or its time was over."""
+
+    began: float
+    tokens: int
+    held: ExitStack
+    place: Reservation
+    jobs: list[Job] = field(default_factory=list)
+    left: int = CANDIDATES
+    took: float | None = None
+
+
+class House:
+    """Admission, backlog, and an engine whose batches take longer or shorter by exp(`spread`)."""
+
+    def __init__(self, spread: float, batch_tokens: int) -> None:
+        self.now = 0.0
+        self.pace = ThroughputEstimator()
+        self.pace.note_batch(int(SPEED), 1.0)
+        self.admission = Admission(max_items=10**6, max_tokens=10**9, clock=lambda: self.now)
+        self.backlog = JobQueue(
+            batch_tokens=batch_tokens, max_wait=0, bulk_patience=1, shares_prefixes=True
+        )
+        self.admitted: list[Request] = []
+        self._spread = spread
+        self._rng = random.Random("overload")
+        self._of: dict[Job, Request] = {}
+
+    def arrive(self) -> None:
+        """One request: a prompt that a few others share, and candidates of its own."""
+        prompt = (self._rng.randrange(24),) * self._rng.randint(30, 150)
+        answers = [self._rng.randint(5, 150) for _ in range(CANDIDATES)]
+        tokens, held = len(prompt) + sum(answers), ExitStack()
+        try:
+            place = held.enter_context(
+                self.admission.admit("interactive", CANDIDATES, tokens, self.pace, DEADLINE)
+            )
+        except QueueFull:
+            return
+        request = Request(self.now, tokens, held, place)
+        self.admitted.append(request)
+        for length in answers:
+            job = self._job(prompt, length, tokens // CANDIDATES)
+            self._of[job] = request
+            request.jobs.append(job)
+            self.backlog.push(job)
+
+    def _job(self, prompt: tuple[int, ...], length: int, held: int) -> Job:
+        ids = (*prompt, self._rng.randrange(10**9), *(1 for _ in range(length)))
+        answer = asyncio.get_running_loop().create_future()
+        return Job(
+            Sequence(ids, (len(ids) - 1,)),
+            "interactive",
+            answer,
+            self.now,
+            self.now + DEADLINE,
+            held=held,
+        )
+
+    def batch(self) -> tuple[float, list[Job]]:
+        """What the engine takes now, and when it will be done."""
+        jobs = self.backlog.take(self.now)
+        tokens = sum(new_tokens([job.sequence for job in jobs]))
+        pauses = self._rng.lognormvariate(0, self._spread)
+        return self.now + tokens / SPEED * pauses, jobs
+
+    def ran(self, jobs: list[Job], seconds: float) -> None:
+        self.pace.note_batch(sum(job.held for job in jobs), seconds)
+        for job in jobs:
+            request = self._of[job]
+            request.place.give_back(job.held)
+            request.left -= 1
+            if not request.left and request.took is None:
+                self._end(request)
+
+    def expire(self) -> None:
+        for request in self.admitted:
+            if request.took is None and self.now >= request.began + DEADLINE:
+                for job in request.jobs:
+                    job.answer.cancel()
+                self._end(request)
+
+    def _end(self, request: Request) -> None:
+        request.took = self.now - request.began
+        request.held.close()
+
+
+def overload(spread: float, batch_tokens: int) -> House:
+    """Five times the requests that can be computed, at random times; a batch whenever none runs."""
+    house, rng = House(spread, batch_tokens), random.Random("arrivals")
+    every = (90 + CANDIDATES * 77.5) / SPEED / 5
+    due, began, ends = 0.0, 0.0, 0.0
+    running: list[Job] = []
+    while house.now < SECONDS:
+        house.now = min(due, ends) if running else due
+        house.expire()
+        if running and house.now == ends:
+            house.ran(running, ends - began)
+            running = []
+        if house.now == due:
+            house.arrive()
+            due += rng.expovariate(1 / every)
+        if not running and len(house.backlog):
+            began = house.now
+            ends, running = house.batch()
+    return house
+
+
+@pytest.mark.parametrize(("spread", "batch_tokens"), [(0.0, 8192), (0.3, 4096)])
+async def test_what_is_admitted_ends_in_time_and_the_engine_is_not_starved(
+    spread: float, batch_tokens: int
+) -> None:
+    house = overload(spread, batch_tokens)
+    ended = [request for request in house.admitted if request.took is not None]
+    took = sorted(request.took or 0.0 for request in ended)
+    assert took[int(0.99 * len(took))] < DEADLINE
+    scored = sum(request.tokens for request in ended if not request.left)
+    assert scored / SECONDS > 0.9 * SPEED

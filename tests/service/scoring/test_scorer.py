@@ -1,0 +1,213 @@
+"""Admit, encode, submit, calibrate: with a real batcher and threads around a fake engine."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from reward_model.packing import Sequence, new_tokens
+from reward_model.text.chat import Message
+from service.errors import DeadlineExceeded, QueueFull
+from service.scheduling.admission import Admission
+from service.scheduling.batcher import Batcher
+from service.scheduling.queue import JobQueue
+from service.scheduling.throughput import ThroughputEstimator
+from service.scoring.encode_pool import EncodePool
+from service.scoring.encode_threads import EncodeThreads
+from service.scoring.result_cache import ResultCache
+from service.scoring.scorer import Scorer
+from service.scoring.types import Input, ItemScore, ScoringRequest, TokenIds, rank
+from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, encode, model
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class House:
+    scorer: Scorer
+    admission: Admission
+
+
+@asynccontextmanager
+async def scoring(
+    engine: FakeEngine, *, batch_tokens: int = 1000, max_items: int = 100, cache_bytes: int = 0
+) -> AsyncIterator[House]:
+    backlog = JobQueue(
+        batch_tokens=batch_tokens,
+        max_wait=0.0,
+        bulk_patience=1.0,
+        shares_prefixes=engine.shares_prefixes,
+    )
+    admission = Admission(max_items=max_items, max_tokens=10_000)
+    threads, pace = EncodeThreads(2, lambda: False), ThroughputEstimator()
+    with ThreadPoolExecutor(1) as thread:
+        batcher, served = Batcher(engine, backlog, thread), model(engine)
+        pool, cache = EncodePool(served, threads), ResultCache(cache_bytes)
+        yield House(Scorer(served, admission, pace, pool, batcher, cache), admission)
+        await batcher.close()
+    threads.shutdown()
+
+
+def ask(prompt: str, *candidates: str, timeout: float | None = None) -> ScoringRequest:
+    return ScoringRequest((Input((Message("user", prompt),), candidates),), timeout=timeout)
+
+
+async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
+    async with scoring(FakeEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", "zzz", "a", "mm"))
+    raw = [9.0, 7.0, 8.0]
+    assert list(scored.items()) == [
+        ItemScore(tokens=int(score), raw=score, normalized=CALIBRATION.apply(score))
+        for score in raw
+    ]
+
+
+async def test_the_queue_s_limit_holds_for_who_only_wants_the_tokens() -> None:
+    async with scoring(FakeEngine(), max_items=1) as house:
+        with (
+            house.admission.admit("interactive", 1, 1, ThroughputEstimator()),
+            pytest.raises(QueueFull),
+        ):
+            await house.scorer.encode(TokenIds((1, 2)))
+        assert await house.scorer.encode(TokenIds((1, 2))) == (1, 2)
+
+
+async def test_what_was_scored_before_is_not_computed_again() -> None:
+    engine = FakeEngine()
+    async with scoring(engine, cache_bytes=10_000) as house:
+        first = await house.scorer.score(ask("prompt", "a", "bb"))
+        second = await house.scorer.score(ask("prompt", "bb", "ccc"))
+    assert [item.cached for item in second.items()] == [True, False]
+    assert next(second.items()) == replace(list(first.items())[1], cached=True)
+    assert (first.cached, first.computed, second.cached, second.computed) == (0, 2, 1, 1)
+    assert second.computed_tokens == len("promptccc")
+    assert [len(batch) for batch in engine.batches] == [2, 1]
+
+
+class BrokenEngine(FakeEngine):
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        raise RuntimeError("out of something")
+
+
+async def test_errors_are_not_remembered() -> None:
+    async with scoring(BrokenEngine(), cache_bytes=10_000) as house:
+        items = [*(await house.scorer.score(ask("p", "a"))).items()]
+        items += (await house.scorer.score(ask("p", "a"))).items()
+    assert [item.error.code for item in items if item.error] == ["engine_error"] * 2
+
+
+async def test_computed_tokens_are_the_nodes_of_the_prefix_tree() -> None:
+    candidates = ["one", "two", "one more", "two", "three"]
+    sequences = [encode((Message("user", "prompt" + text),)) for text in candidates]
+    async with scoring(FakeEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", *candidates))
+    assert scored.computed_tokens == sum(new_tokens(sequences))
+    assert scored.tokens == sum(len(sequence.ids) for sequence in sequences)
+    assert scored.saved_tokens == scored.tokens - scored.computed_tokens
+
+
+async def test_a_lone_request_that_just_fits_the_budget_is_one_batch() -> None:
+    """Rollouts that branch late are put beside each other, wherever they stood in the request."""
+    candidates = ["aaaa1", "bbbb1", "aaaa2", "bbbb2"]
+    nodes = len("prompt") + 5 + 5 + 1 + 1
+    engine = FakeEngine()
+    async with scoring(engine, batch_tokens=nodes) as house:
+        scored = await house.scorer.score(ask("prompt", *candidates))
+    assert len(engine.batches) == 1
+    assert scored.computed_tokens == nodes
+
+
+class PlainEngine(FakeEngine):
+    shares_prefixes = False
+
+
+async def test_an_engine_that_shares_nothing_computes_every_token() -> None:
+    async with scoring(PlainEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", "a", "b"))
+    assert (scored.computed_tokens, scored.saved_tokens) == (14, 0)
+
+
+async def test_a_candidate_that_is_too_long_has_an_error_and_the_others_a_score() -> None:
+    async with scoring(FakeEngine()) as house:
+        scored = await house.scorer.score(ask("prompt", "x" * MAX_TOKENS, "fine"))
+    long, fine = scored.items()
+    assert long.error is not None
+    assert (long.error.code, long.raw, long.tokens) == ("too_long", None, MAX_TOKENS + 6)
+    assert fine.raw == 10.0
+
+
+async def test_a_prompt_that_is_too_long_alone_is_answered_for_every_candidate() -> None:
+    engine = FakeEngine()
+    async with scoring(engine) as house:
+        scored = await house.scorer.score(ask("x" * (MAX_TOKENS + 1), "a", "b"))
+    assert scored.errors() == {"too_long": 2}
+    assert (scored.computed_tokens, scored.timings.queue, scored.timings.infer) == (0, 0, 0)
+    assert engine.batches == []
+
+
+async def test_timings_add_up() -> None:
+    async with scoring(FakeEngine()) as house:
+        timings = (await house.scorer.score(ask("prompt", "a"))).timings
+    steps = [timings.admit, timings.encode, timings.queue, timings.infer]
+    assert all(step >= 0 for step in steps)
+    assert sum(steps) <= timings.total
+
+
+async def test_a_full_queue_refuses_before_any_work() -> None:
+    engine = GatedEngine()
+    async with scoring(engine, max_items=1) as house:
+        first = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+        await engine.begins()
+        with pytest.raises(QueueFull):
+            await house.scorer.score(ask("prompt", "b"))
+        engine.go_on.release()
+        await first
+    assert len(engine.batches) == 1
+
+
+async def test_after_the_deadline_nothing_of_the_request_runs() -> None:
+    engine = GatedEngine()
+    async with scoring(engine) as house:
+        blocking = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+        await engine.begins()
+        with pytest.raises(DeadlineExceeded):
+            await house.scorer.score(ask("late", "b", timeout=0.01))
+        assert house.admission.items("interactive") == 1
+        engine.go_on.release()
+        await blocking
+    assert len(engine.batches) == 1
+
+
+async def test_a_cancelled_request_is_never_run() -> None:
+    engine = GatedEngine()
+    async with scoring(engine) as house:
+        blocking = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+        await engine.begins()
+        leaving = asyncio.create_task(house.scorer.score(ask("prompt", "b")))
+        while house.admission.tokens("interactive") < 14:  # noqa: ASYNC110 - until it is queued
+            await asyncio.sleep(0)
+        leaving.cancel()
+        engine.go_on.release()
+        await blocking
+    assert len(engine.batches) == 1
+    assert leaving.cancelled()
+    assert house.admission.items("interactive") == 0
+
+
+def test_equals_rank_by_index_and_errors_not_at_all() -> None:
+    items = tuple(ItemScore(1, raw) for raw in (1.0, 3.0, None, 3.0, -0.5))
+    assert rank(items) == [1, 3, 0, 4]
+
+
+@pytest.mark.parametrize(
+    "module", ["service.scheduling.batcher", "service.scoring.scorer", "service.app"]
+)
+def test_importing_the_way_to_the_engine_imports_no_torch(module: str) -> None:
+    script = f"import sys, {module}; assert not {{'torch', 'transformers'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -1,0 +1,171 @@
+"""Loading, proving, draining, ending."""
+
+import asyncio
+import threading
+
+import pytest
+
+from reward_model.packing import Sequence
+from reward_model.release.manifest import Golden, Turn
+from reward_model.release.release import ReleaseError
+from service.engines import EngineDead
+from service.scoring.model import Model
+from service.settings import Settings
+from tests.service.fakes import FakeEngine, GatedEngine, model, running, starting
+
+
+def golden(prompt: str, answer: str, score: float) -> Golden:
+    turns = (Turn(role="user", content=prompt), Turn(role="assistant", content=answer))
+    return Golden(messages=turns, score=score)
+
+
+async def test_golden_scores_are_replayed_before_readiness() -> None:
+    engine = FakeEngine()
+    async with running(engine, golden("ab", "c", 3.0), golden("ab", "cd", 4.0)) as app:
+        assert app.service.unready is None
+    assert [len(sequence.ids) for batch in engine.batches for sequence in batch] == [3, 4]
+
+
+async def test_a_wrong_golden_score_keeps_it_unready() -> None:
+    async with running(FakeEngine(), golden("ab", "c", 3.0), golden("ab", "cd", 4.5)) as app:
+        ready = await app.client.get("/readyz")
+        score = await app.score("prompt", "a")
+        alive = await app.client.get("/healthz")
+        metrics = (await app.client.get("/metrics")).text
+    assert ready.status_code == score.status_code == 503
+    reason = ready.json()["reason"]
+    assert "golden.jsonl: 1 of 2" in reason
+    assert "line 2: expected 4.500000 within 0, got 4.000000" in reason
+    assert "--dtype" in reason
+    assert reason in score.json()["error"]["message"]
+    assert alive.status_code == 200
+    assert "reward_ready 0.0" in metrics
+
+
+async def test_a_golden_text_that_no_longer_fits_keeps_it_unready() -> None:
+    async with running(FakeEngine(), golden("ab", "c" * 99, 101.0)) as app:
+        reason = str(app.service.unready)
+    assert "line 1: expected 101.000000, got the error too_long" in reason
+
+
+class ColdEngine(FakeEngine):
+    def warm_up(self) -> None:
+        raise RuntimeError("no memory left on the device")
+
+
+async def test_a_failing_warm_up_keeps_it_unready_with_the_reason() -> None:
+    async with running(ColdEngine()) as app:
+        assert app.service.unready == "RuntimeError: no memory left on the device"
+        assert app.service.refusal is None
+
+
+async def test_an_unfit_release_is_refused() -> None:
+    def refuse(_: Settings) -> Model:
+        raise ReleaseError("x/config.json: has 2 labels")
+
+    async with starting(refuse) as app:
+        await app.service.started()
+        ready = await app.client.get("/readyz")
+    assert app.service.refusal == "x/config.json: has 2 labels"
+    assert ready.json()["reason"] == "x/config.json: has 2 labels"
+
+
+async def test_warnings_of_a_release_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with running():
+        pass
+    assert "not a real model" in caplog.text
+
+
+async def test_a_drain_refuses_new_requests_and_readiness() -> None:
+    async with running() as app:
+        app.service.begin_drain()
+        ready = await app.client.get("/readyz")
+        score = await app.score("prompt", "a")
+        alive = await app.client.get("/healthz")
+    assert (ready.status_code, alive.status_code) == (503, 200)
+    assert "shutting down" in ready.json()["reason"]
+    assert score.status_code == 503
+    assert score.json()["error"]["code"] == "draining"
+    assert (score.headers["retry-after"], score.headers["connection"]) == ("1", "close")
+
+
+async def test_the_engine_is_closed_on_its_own_thread() -> None:
+    class Threads(FakeEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = {threading.current_thread()}
+
+        def warm_up(self) -> None:
+            self.seen.add(threading.current_thread())
+
+        def close(self) -> None:
+            self.seen.add(threading.current_thread())
+            super().close()
+
+    engines: list[Threads] = []
+
+    def opener(_: Settings) -> Model:
+        engines.append(Threads())
+        return model(engines[0])
+
+    async with starting(opener) as app:
+        await app.service.started()
+        await app.score("prompt", "a")
+    assert engines[0].closed
+    assert len(engines[0].seen) == 1
+    assert not app.service.stuck
+
+
+async def test_batches_beside_each_other_leave_the_engine_thread_alone() -> None:
+    """Opening, warming up and closing stay on one thread; batches run on others, and overlap."""
+    engine = GatedEngine(batches_in_flight=2)
+    async with running(engine) as app:
+        early = asyncio.create_task(app.score("prompt", "a"))
+        await engine.begins()
+        late = asyncio.create_task(app.score("prompt", "bc"))
+        await engine.begins()
+        engine.go_on.release(2)
+        answers = await early, await late
+    scores = [answer.json()["results"][0]["scores"][0]["score"] for answer in answers]
+    assert scores == [7.0, 8.0]
+    assert engine.closed
+    assert not app.service.stuck
+
+
+async def test_a_dead_engine_ends_the_service() -> None:
+    class Dying(FakeEngine):
+        def score(self, batch: list[Sequence]) -> list[list[float]]:
+            if batch:
+                raise EngineDead("its process ended")
+            return []
+
+    async with running(Dying()) as app:
+        assert app.service.unready is None
+        answer = await app.score("prompt", "a")
+        ready = await app.client.get("/readyz")
+    assert answer.json()["results"][0]["scores"][0]["error"]["code"] == "engine_error"
+    assert ready.json()["reason"] == "its process ended"
+    assert app.service.refusal == "any more: its process ended"
+
+
+async def test_an_engine_that_cannot_warm_up_is_closed() -> None:
+    engine = ColdEngine()
+    async with running(engine):
+        pass
+    assert engine.closed
+
+
+async def test_ending_while_the_model_loads() -> None:
+    """Nothing is served any more, and the engine that still arrives is closed."""
+    loading, go_on, engine = threading.Event(), threading.Event(), FakeEngine()
+
+    def slow(_: Settings) -> Model:
+        loading.set()
+        go_on.wait(10)
+        return model(engine)
+
+    async with starting(slow) as app:
+        assert await asyncio.to_thread(loading.wait, 10)
+        go_on.set()
+    assert app.service.unready is not None
+    assert engine.closed

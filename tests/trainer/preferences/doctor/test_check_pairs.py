@@ -1,0 +1,66 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reward_model.text.chat import Message
+from tests.trainer.preferences.rows import EVALUATION, ROWS, row
+from trainer.pairs.row import PreferenceRow
+from trainer.preferences.doctor.check_pairs import examine_pairs
+from trainer.preferences.doctor.findings import Finding
+
+
+def found(
+    check: str, train: list[PreferenceRow], evaluation: list[PreferenceRow] = EVALUATION
+) -> Finding:
+    (finding,) = [each for each in examine_pairs(train, evaluation) if each.check == check]
+    return finding
+
+
+def test_pairs_both_ways_round_are_contradictory_within_one_request() -> None:
+    there, back = row("there", "p", "a", "b"), row("back", "p", "b ", "a")
+    finding = found("contradictory", [there, back])
+    assert (finding.severity, finding.count, finding.first) == ("warning", 2, "there")
+    assert found("contradictory", [there, row("other", "q", "b", "a")]).severity == "fine"
+
+
+def test_a_chain_is_no_contradiction() -> None:
+    chain = [row("1", "p", "a", "b"), row("2", "p", "b", "c"), row("3", "p", "a", "c")]
+    assert found("contradictory", chain).severity == "fine"
+
+
+def test_pairs_that_are_there_again_are_counted_beyond_the_first() -> None:
+    rows = [row("1", "p", "a", "b", "c"), row("2", "p", "a", "c\n"), row("3", "q", "a", "c")]
+    finding = found("duplicate", [*rows, rows[1]])
+    assert (finding.severity, finding.count, finding.first) == ("warning", 2, "1")
+    assert found("duplicate", rows[::2]).severity == "fine"
+
+
+def test_turns_are_part_of_what_is_compared() -> None:
+    turns = (Message("user", "p"), Message("assistant", "x"), Message("user", "q"))
+    assert found("duplicate", [row("1", "q", "a", "b"), row("2", turns, "a", "b")]).count == 0
+
+
+def test_empty_texts_are_told() -> None:
+    empty = [row("1", " ", "a", "b"), row("2", "p", "", "b"), row("3", "p", "a", "b", "\n")]
+    finding = found("empty", [*ROWS, *empty])
+    assert (finding.severity, finding.count, finding.first) == ("warning", 3, "1")
+
+
+def test_evaluation_rows_are_found_by_group_and_by_request() -> None:
+    train = [row("t", "What is  TWO?", "a", "b", group="g")]
+    by_group = row("e1", "Another?", "a", "b", group="g")
+    by_request = row("e2", "what is two?", "c", "d", group="h")
+    for rows, first in (([by_group], "e1"), ([by_request], "e2"), ([by_group, by_request], "e1")):
+        finding = found("held out", train, [*EVALUATION, *rows])
+        assert (finding.severity, finding.count, finding.first) == ("fatal", len(rows), first)
+    assert found("held out", train, []).severity == "fine"
+
+
+names = st.lists(st.sampled_from("abcdef"), min_size=1)
+
+
+@given(names, names)
+def test_what_is_held_out_is_found_exactly(train: list[str], evaluation: list[str]) -> None:
+    rows = [row(f"t{n}", name, "x", "y", group=name) for n, name in enumerate(train)]
+    held_out = [row(f"e{n}", name, "x", "y", group=name) for n, name in enumerate(evaluation)]
+    shared = [name for name in evaluation if name in train]
+    assert found("held out", rows, held_out).count == len(shared)

@@ -1,0 +1,69 @@
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from trainer.pipeline.stage import StageError
+from trainer.tables.files import read_file
+from trainer.tables.record import Record, Unusable
+
+ROWS: list[Record] = [{"n": 1, "text": "zwölf"}, {"n": 2, "text": "[x]\n"}]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+
+
+def write(file: Path) -> Path:
+    match file.name:
+        case "rows.parquet":
+            parquet.write_table(pyarrow.Table.from_pylist(ROWS), file)
+        case "rows.json":
+            file.write_text(json.dumps(ROWS, indent=1), encoding="utf-8")
+        case "rows.json.gz":
+            file.write_bytes(gzip.compress(json.dumps(ROWS).encode()))
+        case "rows.txt.gz":
+            file.write_bytes(gzip.compress(LINES.encode()))
+        case "marked.jsonl":
+            file.write_text(LINES, encoding="utf-8-sig")
+        case _:
+            file.write_text(LINES, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["rows.parquet", "rows.json", "rows.json.gz", "rows.txt.gz", "rows.jsonl", "marked.jsonl"],
+)
+def test_every_kind_of_file_has_the_same_rows(tmp_path: Path, name: str) -> None:
+    assert list(read_file(write(tmp_path / name))) == list(enumerate(ROWS, start=1))
+
+
+def test_a_damaged_line_costs_that_line_and_keeps_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"n": 1}\n\n{"n": \n[2]\n{"n": 3}\n')
+    found = list(read_file(file))
+    assert [number for number, _ in found] == [1, 3, 4, 5]
+    reasons = [str(record) for _, record in found if isinstance(record, Unusable)]
+    assert reasons == ["not JSON", "not an object"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.jsonl", b"prompt,chosen\n"),
+        ("rows.json", b"[1, 2"),
+        ("rows.parquet", b"PAR2"),
+        ("rows.jsonl.gz", b"no gzip"),
+        ("cut.jsonl.gz", gzip.compress(LINES.encode() * 99, mtime=0)[:-20]),
+        ("latin.jsonl", b'{"text": "zw\xf6lf"}'),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_without_quoting_it(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(StageError, match=name) as refusal:
+        list(read_file(file))
+    assert "chosen" not in str(refusal.value)

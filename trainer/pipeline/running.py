@@ -1,0 +1,32 @@
+"""Running a recipe's stages: one, or all that are not up to date."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from trainer.pipeline.freshness import folder_of, reason_to_run
+from trainer.pipeline.recipe import Recipe
+
+
+def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
+    """A stage reads finished stages below `work` and writes its own folder there, manifest last."""
+    entry, output = recipe[stage], folder_of(stage, work)
+    began = time.monotonic()
+    print(f"{stage}: started {time.strftime('%H:%M:%S')}, writes {output}", flush=True)
+    entry.run(entry.config, work, output)
+    took = timedelta(seconds=round(time.monotonic() - began))
+    print(f"{stage}: done {time.strftime('%H:%M:%S')}, took {took}", flush=True)
+
+
+def run_recipe(recipe: Recipe, work: Path, first: str | None, last: str | None) -> None:
+    """Run the stages from `first` to `last` that are not up to date, and say why each did or not.
+
+    A stage is looked at when its turn comes: what ran before it may be what it reads.
+    """
+    for stage in recipe.between(first, last):
+        reason = reason_to_run(stage, recipe[stage].config, work)
+        if reason is None:
+            print(f"{stage}: skipped, it is up to date", flush=True)
+            continue
+        print(f"{stage}: runs, because {reason}", flush=True)
+        run_stage(stage, recipe, work)

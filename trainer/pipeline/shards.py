@@ -1,0 +1,30 @@
+"""What a stage hands on in bulk: rows in files of a bounded size."""
+
+from collections.abc import Iterable
+from itertools import count, islice
+from pathlib import Path
+from typing import TypeVar
+
+from trainer.pipeline.stage import Row, read_manifest, read_rows, write_rows
+
+R = TypeVar("R", bound=Row)
+
+
+def write_shards(folder: Path, stem: str, rows: Iterable[Row], size: int) -> None:
+    """`stem-00000.jsonl` and so on, of at most `size` rows each, in the order given.
+
+    No more than one shard of them is held in memory.
+    """
+    waiting = iter(rows)
+    for number in count():
+        shard = list(islice(waiting, size))
+        if not shard:
+            return
+        write_rows(folder / f"{stem}-{number:05d}.jsonl", shard)
+
+
+def read_shards(folder: Path, stem: str, row_type: type[R]) -> list[R]:
+    """All rows of a finished stage."""
+    read_manifest(folder)
+    files = sorted(folder.glob(f"{stem}-*.jsonl"))
+    return [row for file in files for row in read_rows(file, row_type)]

@@ -1,0 +1,110 @@
+"""What every stage shares: rows in JSONL files, and a manifest that is written last."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from reward_model.release.release import sha256
+
+MANIFEST = "manifest.json"
+
+
+class Row(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: "ClassVar[dict[str, dataclasses.Field[Any]]]"
+
+
+R = TypeVar("R", bound=Row)
+
+
+class StageError(Exception):
+    """A stage cannot run; the message says what to do."""
+
+
+@dataclass
+class Draft:
+    """A stage's output while it is being made: a folder to fill and facts for its manifest."""
+
+    path: Path
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@contextmanager
+def writing_stage(config: Row, output: Path, *, reads: Iterable[Path] = ()) -> Iterator[Draft]:
+    """Fill a draft folder; it becomes `output`, its manifest complete, when the block ends.
+
+    Args:
+        reads: folders of the stages it was made from; the manifest tells them by their hashes.
+    """
+    inputs = {folder.name: manifest_hash(folder) for folder in reads}
+    code = commit()
+    draft = Draft(output.with_name(f".{output.name}.partial"))
+    shutil.rmtree(draft.path, ignore_errors=True)
+    draft.path.mkdir(parents=True)
+    yield draft
+    manifest = {
+        "stage": output.name,
+        "config": dataclasses.asdict(config),
+        "config_sha256": config_hash(config),
+        "inputs": inputs,
+        "commit": code,
+        "files": {file.name: sha256(file) for file in sorted(draft.path.iterdir())},
+        **draft.facts,
+    }
+    (draft.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    shutil.rmtree(output, ignore_errors=True)
+    draft.path.replace(output)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Raises StageError when the stage that makes this folder has not finished."""
+    if not (folder / MANIFEST).is_file():
+        raise StageError(f"{folder} has no {MANIFEST}: run `python -m trainer {folder.name}` first")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def config_hash(config: Row) -> str:
+    text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_rows(file: Path, rows: Iterable[Row]) -> None:
+    with file.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
+
+
+def read_rows(file: Path, row_type: type[R]) -> list[R]:
+    """Rows of a finished stage, checked against their type; nested rows become what they were."""
+    read_manifest(file.parent)
+    adapter = TypeAdapter(row_type)
+    with file.open("rb") as stream:
+        return [adapter.validate_json(line) for line in stream]
+
+
+def manifest_hash(folder: Path) -> str:
+    """What identifies a finished stage's output: its manifest names every file's hash."""
+    read_manifest(folder)
+    return sha256(folder / MANIFEST)
+
+
+def commit() -> str | None:
+    """Of the checkout that runs, marked when it has changes; None where there is no checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    command += ["--abbrev=40", "--exclude=*"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None

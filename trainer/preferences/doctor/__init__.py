@@ -1,0 +1,1 @@
+"""Checks of pairs, tokenizer and model before training starts."""

@@ -1,0 +1,1 @@
+"""The training loop: optimizers, schedule, checkpoints, logging, several processes."""

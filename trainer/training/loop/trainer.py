@@ -1,0 +1,112 @@
+"""transformers' Trainer over packed batches: ours are the loss, its totals, and the optimiser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import FullyShardedDataParallelPlugin
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from transformers import Trainer
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+from trainer.training.config import TrainConfig
+from trainer.training.loop import processes
+from trainer.training.loop.held_out import HeldOut
+from trainer.training.loop.meter import Meter
+from trainer.training.loop.optimizers import optimiser_of
+from trainer.training.objective.batches import Batch, Totals
+from trainer.training.objective.joint import JointModel
+from trainer.training.objective.loss import JointLoss
+
+
+class PackedTrainer(Trainer):
+    """Trains a `JointModel` on `Batch`es; logs the loss's terms and the accuracy."""
+
+    loss_is_scaled_for_ga = True  # by the totals of the whole step
+
+    def __init__(
+        self, *, config: TrainConfig, model: JointModel, held_out: HeldOut | None, **rest: Any
+    ) -> None:
+        super().__init__(model=model, **rest)
+        self._config = config
+        self._held_out = held_out
+        self._meter = Meter()
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp_plugin_args and processes.device() == "cpu":
+            plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
+            processes.shard_on_cpu(self.accelerator, plugin)
+            self.is_fsdp_enabled = True
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The micro-batches of a step, and the `Totals` of all processes."""
+        self._meter.begin_step()
+        samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        own = [sample["batch"].totals for sample in samples]
+        sums = torch.tensor([sum(t.pairs for t in own), sum(t.lm for t in own)], device=device)
+        pairs, lm = self.accelerator.reduce(sums).tolist()
+        return samples, Totals(pairs, lm)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Tensor:
+        """This micro-batch's part of the step's loss.
+
+        Times the processes: what each of them computes is averaged, and the parts are to be added.
+        """
+        assert not return_outputs, "a packed batch has no outputs per example"
+        batch: Batch = inputs["batch"]
+        assert isinstance(num_items_in_batch, Totals)
+        device = self.args.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self._config.bf16):
+            terms: JointLoss = model(batch, num_items_in_batch)
+        self._meter.add(terms)
+        world: int = self.args.world_size
+        return terms.total(self._config.weights) * world
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        network = model or self.model
+        assert network is not None
+        self.optimizer = optimiser_of(self._config, network)
+        return self.optimizer
+
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Accuracy on held-out pairs, over all and by source."""
+        assert self._held_out
+        assert self.model_wrapped is not None
+        found = self._held_out.measure(self.model_wrapped, self.accelerator)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def log(self, logs: dict[str, float], *rest: Any) -> None:
+        evaluated = any(name.startswith("eval_") for name in logs)
+        terms = {} if evaluated else self._meter.take()
+        super().log({**logs, **terms}, *rest)
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        """Of adapters, what is trained: the rest is the start's, and quantised maybe."""
+        if self._config.lora is None:
+            super()._save(output_dir, state_dict)
+            return
+        assert output_dir
+        assert self.model is not None
+        trained = {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}
+        if self.args.should_save:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            save_file(trained, Path(output_dir) / SAFE_WEIGHTS_NAME)

@@ -1,0 +1,1 @@
+"""Rows to packed batches, and batches to losses."""

@@ -1,0 +1,187 @@
+"""Where training starts: a stage's checkpoint, a directory of transformers', or one of the hub.
+
+A causal language model gives its backbone, gets a fresh score head, and keeps its own output
+embedding for the language-model loss. A sequence classifier keeps its score head.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from reward_model.attention.tree_attention import IMPLEMENTATION
+from reward_model.network import unpackable
+from reward_model.release.hub import locate
+from reward_model.release.release import ReleaseError
+from trainer.pipeline.stage import MANIFEST, StageError
+
+OUTPUT = "lm_head.safetensors"
+"""Beside a stage's checkpoint when its output embedding is apart from the input's."""
+
+_NAMES = ("lm_head.weight", "embed_out.weight")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model that attends over packed trees, in float32, and what belongs to it.
+
+    Attributes:
+        output: output embedding [vocabulary, hidden], None when it is the input's or there is none.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    output: nn.Parameter | None
+
+
+def find(start: str, inputs: Path) -> Path:
+    """The folder of a stage below `inputs`, a directory, or a download of a hub id.
+
+    Raises:
+        StageError: it is none of these.
+    """
+    stage = inputs / start
+    if (stage / MANIFEST).is_file():
+        return stage
+    try:
+        return locate(start)
+    except ReleaseError as error:
+        raise StageError(f"no stage {start} below {inputs} has finished; {error}") from error
+
+
+def load_start(
+    folder: Path,
+    *,
+    seed: int,
+    with_lm: bool,
+    quantised: bool = False,
+    end_token: str | None = None,
+) -> Start:
+    """Load what training starts from.
+
+    Args:
+        seed: of a fresh score head.
+        with_lm: whether there will be a language-model loss, which needs an output embedding.
+        quantised: load linear layers in 4 bits (QLoRA).
+        end_token: ends a text in place of the tokenizer's own.
+
+    Raises:
+        StageError: the checkpoint could be trained, and served wrongly or not at all.
+    """
+    tokenizer = _load_tokenizer(folder, end_token)
+    model = _load_model(folder, seed, quantised=quantised)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.eos_token_id = tokenizer.eos_token_id
+    output = None
+    if with_lm and not model.config.tie_word_embeddings:
+        output = nn.Parameter(_output_embedding(folder).float())
+    return Start(model, tokenizer, output)
+
+
+def save_output(output: Tensor, folder: Path) -> None:
+    """Beside the checkpoint, for a later stage with a language-model loss."""
+    save_file({_NAMES[0]: output.to(torch.bfloat16).contiguous()}, folder / OUTPUT)
+
+
+def _load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if end_token is not None:
+        if end_token not in tokenizer.get_vocab():
+            raise StageError(f"{folder}: end_token {end_token} is not in its vocabulary")
+        tokenizer.eos_token = end_token
+    if tokenizer.pad_token in (None, tokenizer.eos_token):
+        raise StageError(
+            f"{folder}: its tokenizer pads with {tokenizer.pad_token!r}, which loaders take for "
+            "the end of a text: give it a pad token of its own, or set end_token"
+        )
+    if not tokenizer.chat_template:
+        raise StageError(f"{folder}: its tokenizer has no chat template: save it with one")
+    return tokenizer
+
+
+def _load_model(folder: Path, seed: int, *, quantised: bool) -> PreTrainedModel:
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        num_labels=1,
+        problem_type="regression",
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+        **(_four_bits() if quantised else {}),
+    )
+    assert isinstance(model, PreTrainedModel)
+    missing = set(report["missing_keys"])
+    if strange := sorted(missing - {"score.weight"}):
+        raise StageError(f"{folder}: its weights hold no {strange[0]}: name a whole checkpoint")
+    if reason := unpackable(model):
+        raise StageError(f"{folder}: {reason}, and training packs: start from another architecture")
+    if missing:
+        _fresh_head(model, seed)
+    model.set_attn_implementation(IMPLEMENTATION)
+    return model
+
+
+def _fresh_head(model: PreTrainedModel, seed: int) -> None:
+    """Scores of about unit size: last hidden states are normalised."""
+    head = model.score
+    assert isinstance(head, nn.Linear)
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(head.weight.shape, generator=generator) * head.in_features**-0.5
+    with torch.no_grad():
+        head.weight.copy_(weight)
+
+
+def _output_embedding(folder: Path) -> Tensor:
+    if (folder / OUTPUT).is_file():
+        return load_file(folder / OUTPUT)[_NAMES[0]]
+    for file in _weight_files(folder):
+        with safe_open(file, framework="pt") as weights:
+            for name in _NAMES:
+                if name in weights.keys():  # noqa: SIM118 - not a mapping
+                    tensor: Tensor = weights.get_tensor(name)
+                    return tensor
+    raise StageError(
+        f"{folder}: its output embedding is apart from the input's (tie_word_embeddings is "
+        "false) and not among its weights: start from the causal language model, or set the "
+        "weight of the language-model loss to 0"
+    )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return [folder / "model.safetensors"]
+    return [
+        folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    ]
+
+
+def _four_bits() -> dict[str, object]:
+    """How transformers loads linear layers in NF4, as arXiv 2305.14314 does; the head stays."""
+    from transformers import BitsAndBytesConfig
+    from transformers.utils.import_utils import is_bitsandbytes_available
+
+    if not torch.cuda.is_available() or not is_bitsandbytes_available():
+        raise StageError(
+            "QLoRA needs a CUDA device and bitsandbytes: `pip install bitsandbytes`, or set "
+            "lora.quantised to false where there is no such device"
+        )
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=["score"],
+    )
+    return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
