@@ -105,7 +105,7 @@ def score_flat(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
 
 
 def score_by_length(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
-    """FlatLayout of equal length need no padding to be a batch."""
+    """Texts of equal length need no padding to be a batch."""
     by_length: dict[int, list[int]] = {}
     for index, ids in enumerate(batch):
         by_length.setdefault(len(ids), []).append(index)

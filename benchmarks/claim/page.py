@@ -11,7 +11,7 @@ from scipy.stats import t as students_t
 from benchmarks.claim.run import EPOCHS, LEARNING_RATE, Run
 from benchmarks.claim.tasks import Task
 from benchmarks.harness.page import Cell, Page
-from benchmarks.rank_mbpp.ranking import Estimate
+from benchmarks.harness.ranking import Estimate
 from trainer.pairs.accuracy import longer_is_chosen
 from trainer.pipeline.stage import read_manifest
 

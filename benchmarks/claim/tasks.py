@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.inputs.mbpp import read_problems
-from benchmarks.rank_mbpp.questions import REFERENCE, make_questions
+from benchmarks.inputs.questions import REFERENCE, make_questions
 from trainer.pairs.row import PreferenceRow, Rejected, read_pairs, write_pairs
 from trainer.pipeline.stage import writing_stage
 

@@ -28,7 +28,7 @@ class Evaluation(Tolerant):
 
     messages: Annotated[
         list[Text], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
-    ] = Field(description="Prerendered conversations as rendered: special tokens are tokens.")
+    ] = Field(description="Conversations as the template rendered them: special tokens are tokens.")
     max_length: Annotated[int, AfterValidator(_cuts_nothing)] | None = None
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.harness import ranking
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
+from benchmarks.harness.ranking import Credit, Estimate
 from benchmarks.harness.service_process import Service, own_service, service_at
 from benchmarks.inputs.mbpp import read_problems
-from benchmarks.rank_mbpp import ranking
-from benchmarks.rank_mbpp.questions import (
+from benchmarks.inputs.questions import (
     CANDIDATES,
     MUTANT,
     REFERENCE,
@@ -26,7 +27,6 @@ from benchmarks.rank_mbpp.questions import (
     Question,
     make_questions,
 )
-from benchmarks.rank_mbpp.ranking import Credit, Estimate
 
 CHANCE = 1 / CANDIDATES
 _CHANCE_RECIPROCAL = sum(1 / rank for rank in range(1, CANDIDATES + 1)) / CANDIDATES

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.inputs.mbpp import Problem, passes
-from benchmarks.rank_mbpp.questions import CANDIDATES, MUTANT, REFERENCE, make_questions
+from benchmarks.inputs.questions import CANDIDATES, MUTANT, REFERENCE, make_questions
 
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"]
 _PROBLEMS = [

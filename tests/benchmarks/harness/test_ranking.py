@@ -1,7 +1,7 @@
 import pytest
 
-from benchmarks.rank_mbpp import ranking
-from benchmarks.rank_mbpp.ranking import Credit
+from benchmarks.harness import ranking
+from benchmarks.harness.ranking import Credit
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,0 @@
-"""Whether the reference solution of an MBPP problem comes first among eight."""
