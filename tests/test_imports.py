@@ -84,7 +84,7 @@ HEAVY = {
     "vllm": {"service/engines/vllm_engine.py"},
     "opentelemetry": {"service/telemetry/traces.py"},
     "openai": {"trainer/synthesis/endpoint.py"},
-    "ray": {"trainer/synthesis/fleet.py"},
+    "ray": {"trainer/synthesis/ray_engine.py"},
 }
 
 

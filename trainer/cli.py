@@ -9,7 +9,7 @@ from reward_model.release.release import ReleaseError
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import StageError
 from trainer.pipeline.stages import STAGES
-from trainer.planning.gpus import GPUS, Fleet
+from trainer.planning.gpus import GPUS, Devices
 from trainer.recipes import RECIPES, open_recipe
 
 _TOOLS = {
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         dest="command", required=True, metavar="COMMAND", help="above", prog="python -m trainer"
     )
     for stage, what in STAGES.items():
-        command = commands.add_parser(stage, description=f"Run one stage: {what}.")
+        command = commands.add_parser(stage, description=f"TrainingRun one stage: {what}.")
         _add_recipe(command)
         _add_plan(command.add_argument_group("the plan, instead of running"), dry_run=True)
         command.set_defaults(function=_stage)
@@ -198,8 +198,8 @@ def _print_plan(options: argparse.Namespace, recipe: Recipe, stages: list[str]) 
     from trainer.planning.plan import plan
     from trainer.planning.table import text_of
 
-    fleet = Fleet(GPUS[options.gpu], options.gpus, options.mfu)
-    print(text_of(plan(recipe, stages, fleet, options.work), fleet))
+    devices = Devices(GPUS[options.gpu], options.gpus, options.mfu)
+    print(text_of(plan(recipe, stages, devices, options.work), devices))
 
 
 def _show(options: argparse.Namespace) -> None:

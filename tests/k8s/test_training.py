@@ -22,7 +22,7 @@ from tests.k8s.rendering import (
 from trainer.cli import parser
 from trainer.pipeline.overrides import overridden
 from trainer.recipes import open_recipe
-from trainer.synthesis.ask import EngineConfig
+from trainer.synthesis.completions import EngineConfig
 
 GPU = "nvidia.com/gpu"
 
@@ -95,7 +95,7 @@ def test_synthesis_asks_through_the_cluster_with_all_its_workers() -> None:
         "workerGroupSpecs",
     )
     workers = integer_at(group, "replicas")
-    assert recipe["describe"].config.ask.engine == EngineConfig("ray", workers, "auto")
+    assert recipe["describe"].config.llm.engine == EngineConfig("ray", workers, "auto")
 
 
 def test_ray_is_of_the_version_that_the_image_has() -> None:

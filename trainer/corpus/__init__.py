@@ -1,1 +1,1 @@
-"""Source code in: what is read, what is kept of it and why, and where every piece came from."""
+"""CodeSource code in: what is read, what is kept of it and why, and where every piece came from."""

@@ -34,7 +34,7 @@ class EvaluationSet:
     columns: tuple[str, ...] = ()
 
 
-class Protected:
+class EvaluationNgrams:
     """All runs of `words` words of all evaluation sets.
 
     A text of fewer words is protected as one run when it has at least `least` of them, and is
@@ -72,9 +72,9 @@ class Protected:
         return None
 
 
-def protect(sets: Iterable[EvaluationSet], words: int, least: int, work: Path) -> Protected:
+def protect(sets: Iterable[EvaluationSet], words: int, least: int, work: Path) -> EvaluationNgrams:
     """Raises StageError where a set's files or columns are not there."""
-    protected = Protected(words, least)
+    protected = EvaluationNgrams(words, least)
     for each in sets:
         texts = list(_texts(each, work))
         if not texts:

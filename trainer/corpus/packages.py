@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from trainer.corpus.licences import UNKNOWN
+from trainer.corpus.licenses import UNKNOWN
 from trainer.corpus.sources.source import SourceFile, read_text
 from trainer.pipeline.stage import StageError
 
@@ -21,7 +21,7 @@ _RESTRICTED = re.compile(
     r"|non-?commercial|proprietary",
     re.I,
 )
-"""Copyleft, and licences that look open and are not."""
+"""Copyleft, and licenses that look open and are not."""
 
 _SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "testing", "_vendor", "vendor", "_vendored", "idlelib", "lib2to3", "examples"}
@@ -33,7 +33,7 @@ class Package:
     """A unit of hold-out: all its files are training data, or all are evaluation data."""
 
     name: str
-    licence: str
+    license: str
     files: tuple[Path, ...]
 
 
@@ -44,7 +44,7 @@ def files(packages: Iterable[Package], counts: Counter[str]) -> Iterator[SourceF
             text = read_text(file, counts)
             if text is not None:
                 path = "/".join(file.parts[-3:])
-                yield SourceFile(text, path, package.name, package.licence, "python", rank)
+                yield SourceFile(text, path, package.name, package.license, "python", rank)
 
 
 def packages(folders: Iterable[Path], *, standard_library: bool, installed: bool) -> list[Package]:
@@ -79,14 +79,14 @@ def _standard_library() -> Iterator[Package]:
 
 def _installed(folder: str) -> Iterator[Package]:
     for distribution in metadata.distributions(path=[folder]):
-        licence = _licence(distribution)
-        if licence:
+        stated = _license(distribution)
+        if stated:
             files = [Path(str(file.locate())) for file in distribution.files or ()]
-            yield Package(distribution.name.lower(), licence, _python_files(files, Path(folder)))
+            yield Package(distribution.name.lower(), stated, _python_files(files, Path(folder)))
 
 
-def _licence(distribution: metadata.Distribution) -> str | None:
-    """The licence as stated, when it is permissive and nothing beside it is not."""
+def _license(distribution: metadata.Distribution) -> str | None:
+    """The license as stated, when it is permissive and nothing beside it is not."""
     facts = distribution.metadata
     classifiers = [c for c in facts.get_all("Classifier") or () if c.startswith("License ::")]
     stated = _fact(facts, "License-Expression") or " ".join(

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from trainer.corpus.piece import Piece, worthless
+from trainer.corpus.fragment import Fragment, worthless
 
 _LEAST_NODES = 15
 
 
-def functions(text: str, counts: Counter[str]) -> Iterator[Piece] | None:
+def functions(text: str, counts: Counter[str]) -> Iterator[Fragment] | None:
     """Functions of a module and methods of its classes; nested functions stay where they are.
 
     None where the file does not parse; `counts` says why functions were left out.
@@ -26,7 +26,7 @@ def functions(text: str, counts: Counter[str]) -> Iterator[Piece] | None:
     return (piece for function in found if (piece := _piece(function, counts)))
 
 
-def _piece(function: ast.FunctionDef, counts: Counter[str]) -> Piece | None:
+def _piece(function: ast.FunctionDef, counts: Counter[str]) -> Fragment | None:
     docstring = ast.get_docstring(function) or ""
     if docstring:
         function.body = function.body[1:]
@@ -37,7 +37,7 @@ def _piece(function: ast.FunctionDef, counts: Counter[str]) -> Piece | None:
         return None
     try:
         head = f"{function.name}({ast.unparse(function.args)})"
-        return Piece(function.name, head, docstring, ast.unparse(function))
+        return Fragment(function.name, head, docstring, ast.unparse(function))
     except RecursionError:
         counts["nested too deep"] += 1
         return None

@@ -45,20 +45,20 @@ class QualityConfig:
     """Limits beyond which a file is left out.
 
     Attributes:
-        most_characters: of a file.
-        longest_line, mean_line: in characters.
-        least_alphanumeric: share of letters and digits.
-        most_encoded: share of characters in runs of base64, hexadecimal or escaped data.
-        longest_encoded: characters of one such run.
+        max_characters: of a file.
+        max_line, max_mean_line: in characters.
+        min_alphanumeric: share of letters and digits.
+        max_encoded: share of characters in runs of base64, hexadecimal or escaped data.
+        max_encoded_run: characters of one such run.
         skipped_folders: names of folders of tests and of other people's code.
     """
 
-    most_characters: int = 1_000_000
-    longest_line: int = 1000
-    mean_line: float = 100.0
-    least_alphanumeric: float = 0.25
-    most_encoded: float = 0.5
-    longest_encoded: int = 1024
+    max_characters: int = 1_000_000
+    max_line: int = 1000
+    max_mean_line: float = 100.0
+    min_alphanumeric: float = 0.25
+    max_encoded: float = 0.5
+    max_encoded_run: int = 1024
     skipped_folders: tuple[str, ...] = _FOLDERS
 
 
@@ -69,7 +69,7 @@ def unfit(file: SourceFile, config: QualityConfig) -> str | None:
         return "vendored or test"
     if _MINIFIED.search(path.name):
         return "minified"
-    if len(file.text) > config.most_characters:
+    if len(file.text) > config.max_characters:
         return "file too large"
     return _unfit_text(file.text, config) if file.text.strip() else "empty"
 
@@ -78,11 +78,11 @@ def _unfit_text(text: str, config: QualityConfig) -> str | None:
     lines = text.splitlines()
     if any(_GENERATED.search(line) for line in lines[:_HEADER_LINES]):
         return "generated"
-    if max(map(len, lines)) > config.longest_line:
+    if max(map(len, lines)) > config.max_line:
         return "long line"
-    if len(text) > config.mean_line * len(lines):
+    if len(text) > config.max_mean_line * len(lines):
         return "long lines on average"
-    if sum(map(str.isalnum, text)) < config.least_alphanumeric * len(text):
+    if sum(map(str.isalnum, text)) < config.min_alphanumeric * len(text):
         return "few letters and digits"
     return "encoded data" if _is_data(text, config) else None
 
@@ -90,4 +90,4 @@ def _unfit_text(text: str, config: QualityConfig) -> str | None:
 def _is_data(text: str, config: QualityConfig) -> bool:
     runs = [len(run.group()) for run in _ENCODED.finditer(text)]
     longest = max(runs, default=0)
-    return longest > config.longest_encoded or sum(runs) > config.most_encoded * len(text)
+    return longest > config.max_encoded_run or sum(runs) > config.max_encoded * len(text)

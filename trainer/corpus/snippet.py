@@ -15,7 +15,7 @@ class Snippet:
 
     Attributes:
         package: its repository or distribution: the unit of hold-out.
-        licence: as its source states it.
+        license: as its source states it.
         path: of its file.
         signature: of a Python function its name and arguments, otherwise all that stands before
             its body; of a whole file its path.
@@ -27,7 +27,7 @@ class Snippet:
 
     id: str
     package: str
-    licence: str
+    license: str
     path: str
     name: str
     signature: str

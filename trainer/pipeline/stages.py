@@ -1,7 +1,7 @@
 """The stages that recipes are made of, in the order in which they run."""
 
 STAGES = {
-    "corpus": "source code -> snippets, duplicates and unclear licences left out",
+    "corpus": "source code -> snippets, duplicates and unclear licenses left out",
     "pairs": "snippets -> requests with a chosen and several rejected answers",
     "strong_lm": "a small language model that describes code and writes it",
     "weak_lm": "a smaller one that only writes it",

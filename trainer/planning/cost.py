@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainer.planning.run import Run
+from trainer.planning.run import TrainingRun
 from trainer.planning.shape import Shape
 
 _CHUNK = 1024
@@ -10,7 +10,7 @@ _CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenCounts:
     """Of a run or a step.
 
     Attributes:
@@ -24,7 +24,7 @@ class Tokens:
     seen: float
 
 
-def training_flops(shape: Shape, tokens: Tokens, *, recompute: bool) -> float:
+def training_flops(shape: Shape, tokens: TokenCounts, *, recompute: bool) -> float:
     """6 N for each token and twice the attention's products, forward and backward (2001.08361).
 
     N are the layers' matrices: an embedding is looked up, and multiplied with only where the loss
@@ -54,8 +54,8 @@ class Memory:
         return self.weights + self.gradients + self.optimiser + self.activations
 
 
-def training_memory(shape: Shape, run: Run, step_tokens: float, devices: int) -> Memory:
-    """Weights, gradients and states in float32, sharded over all devices; activations of one
+def training_memory(shape: Shape, run: TrainingRun, step_tokens: float, devices: int) -> Memory:
+    """LossTerms, gradients and states in float32, sharded over all devices; activations of one
     micro-batch, whose products are in bfloat16 (autocast) and whose residual stream is not.
     """
     parameters = shape.parameters + shape.hidden
@@ -72,7 +72,7 @@ def training_memory(shape: Shape, run: Run, step_tokens: float, devices: int) ->
     )
 
 
-def optimiser_bytes(shape: Shape, run: Run, trained: float) -> float:
+def optimiser_bytes(shape: Shape, run: TrainingRun, trained: float) -> float:
     """AdamW keeps two moments of each weight, Muon one of the layers' matrices."""
     if run.lora or run.optimiser == "adamw":
         return 8 * trained
@@ -80,7 +80,7 @@ def optimiser_bytes(shape: Shape, run: Run, trained: float) -> float:
 
 
 def adapters(shape: Shape, rank: int) -> int:
-    """Weights of adapters on all linear layers, and of the score head."""
+    """LossTerms of adapters on all linear layers, and of the score head."""
     attention = 2 * (shape.hidden + shape.attention_width)
     attention += 2 * (shape.hidden + shape.key_value_width)
     return (
@@ -88,7 +88,7 @@ def adapters(shape: Shape, rank: int) -> int:
     )
 
 
-def _activations(shape: Shape, run: Run, tokens: float) -> float:
+def _activations(shape: Shape, run: TrainingRun, tokens: float) -> float:
     """What backward needs of each layer, or its input alone and one whole layer at a time."""
     layer = tokens * layer_activations(shape)
     kept = (
@@ -107,8 +107,8 @@ def layer_activations(shape: Shape) -> int:
     return 2 * (products + 4 * shape.feed_forward) + 2 * 4 * shape.hidden
 
 
-def checkpoint_bytes(shape: Shape, run: Run | None = None) -> float:
-    """Weights in bfloat16; with a run, also what it keeps to resume from: weights and states."""
+def checkpoint_bytes(shape: Shape, run: TrainingRun | None = None) -> float:
+    """LossTerms in bfloat16; with a run, also what it keeps to resume from: weights and states."""
     released = 2.0 * (shape.parameters + shape.hidden)
     if run is None or not run.save_every:
         return released

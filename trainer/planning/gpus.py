@@ -13,7 +13,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class Devices:
     """Equal devices that share a model's training (full sharding).
 
     Attributes:

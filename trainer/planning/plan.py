@@ -9,15 +9,15 @@ from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import StageError
 from trainer.planning.cost import (
     Memory,
-    Tokens,
+    TokenCounts,
     checkpoint_bytes,
     forward_flops,
     training_flops,
     training_memory,
 )
-from trainer.planning.gpus import Fleet
+from trainer.planning.gpus import Devices
 from trainer.planning.lengths import Lengths, assumed, measured
-from trainer.planning.run import Run, run_of
+from trainer.planning.run import TrainingRun, training_run
 from trainer.planning.shape import KNOWN, Shape, read_shape
 
 _HELD_OUT = 1500
@@ -37,25 +37,25 @@ class StagePlan:
     disk: float = 0.0
 
 
-def plan(recipe: Recipe, stages: list[str], fleet: Fleet, work: Path | None) -> list[StagePlan]:
+def plan(recipe: Recipe, stages: list[str], devices: Devices, work: Path | None) -> list[StagePlan]:
     """One for each stage; `work` is where data and checkpoints may already be.
 
     Raises:
         StageError: a model's shape is not known.
     """
-    planner = _Planner(recipe, fleet, work)
+    planner = _Planner(recipe, devices, work)
     return [planner.stage(stage) for stage in stages]
 
 
 @dataclass(frozen=True)
 class _Planner:
     recipe: Recipe
-    fleet: Fleet
+    devices: Devices
     work: Path | None
 
     def stage(self, stage: str) -> StagePlan:
         config = self.recipe[stage].config
-        if run := run_of(config):
+        if run := training_run(config):
             return self._training(stage, run)
         fields = dataclasses.asdict(config)
         checkpoint = fields.get("checkpoint")
@@ -66,24 +66,24 @@ class _Planner:
             return self._scoring(stage, checkpoint, pairs)
         return StagePlan(stage, (_uncounted(fields),))
 
-    def _training(self, stage: str, run: Run) -> StagePlan:
+    def _training(self, stage: str, run: TrainingRun) -> StagePlan:
         shape, lengths = self.shape(run.start), self.lengths(run.pairs, run.start, run.most_tokens)
         steps = _steps(run, lengths)
         step = _step_tokens(run, lengths)
-        tokens = Tokens(*(steps * value for value in dataclasses.astuple(step)))
+        tokens = TokenCounts(*(steps * value for value in dataclasses.astuple(step)))
         flops = training_flops(shape, tokens, recompute=run.recompute)
-        memory = training_memory(shape, run, step.computed, self.fleet.count)
+        memory = training_memory(shape, run, step.computed, self.devices.count)
         return StagePlan(
             stage,
             (
                 f"{steps:,} steps of {run.prompts_per_step:,} prompts, N = {shape.parameters:,}",
                 lengths.source,
-                *_warnings(memory, self.fleet, run),
+                *_warnings(memory, self.devices, run),
             ),
             tokens=tokens.computed,
             flops=flops,
             memory=memory,
-            seconds=flops / self.fleet.flops,
+            seconds=flops / self.devices.flops,
             disk=checkpoint_bytes(shape, run),
         )
 
@@ -99,14 +99,14 @@ class _Planner:
             f"scores {rows:,} held-out rows of {', '.join(pairs)}",
             *dict.fromkeys(split.source for split in splits),
         )
-        return StagePlan(stage, notes, tokens, flops, memory, flops / self.fleet.flops)
+        return StagePlan(stage, notes, tokens, flops, memory, flops / self.devices.flops)
 
     def shape(self, start: str) -> Shape:
         """Of a stage's checkpoint, or of a model that is named by directory or hub id."""
         if start not in self.recipe.stages:
             return KNOWN[start] if start in KNOWN else read_shape(Path(start))
         config = self.recipe[start].config
-        if run := run_of(config):
+        if run := training_run(config):
             return self.shape(run.start)
         fields = dataclasses.asdict(config)
         fields = fields.get("shape", fields)  # of a generator
@@ -138,7 +138,7 @@ class _Planner:
         folder = Path(start) if start not in self.recipe.stages else (self.work or Path()) / start
         if (folder / "tokenizer.json").is_file() or start not in self.recipe.stages:
             return folder / "tokenizer.json"
-        run = run_of(self.recipe[start].config)
+        run = training_run(self.recipe[start].config)
         return self._tokenizer(run.start) if run else None
 
 
@@ -153,14 +153,14 @@ def _scored(fields: dict[str, Any]) -> list[str]:
 
 
 def _uncounted(fields: dict[str, Any]) -> str:
-    if "ask" in fields:
-        return f"asks {fields['ask']['endpoint']['model']}, which runs elsewhere: not counted"
+    if "llm" in fields:
+        return f"asks {fields['llm']['endpoint']['model']}, which runs elsewhere: not counted"
     if "tasks" in fields:
         return "scores files whose lengths are not known: not counted"
     return "trains a small model: not counted" if "training" in fields else "runs no model"
 
 
-def _steps(run: Run, lengths: Lengths) -> int:
+def _steps(run: TrainingRun, lengths: Lengths) -> int:
     if run.steps is not None:
         return run.steps
     if lengths.rows is None:
@@ -168,18 +168,18 @@ def _steps(run: Run, lengths: Lengths) -> int:
     return max(1, round(run.epochs * lengths.rows / run.prompts_per_step))
 
 
-def _step_tokens(run: Run, lengths: Lengths) -> Tokens:
+def _step_tokens(run: TrainingRun, lengths: Lengths) -> TokenCounts:
     prompts, rejected = run.prompts_per_step, run.with_rejected
     predicted = lengths.answer + (lengths.prompt if run.lm_on_prompt else 0.0)
-    return Tokens(
+    return TokenCounts(
         computed=prompts * lengths.computed(with_rejected=rejected),
         predicted=prompts * predicted if run.weights.lm else 0.0,
         seen=prompts * lengths.seen(with_rejected=rejected),
     )
 
 
-def _warnings(memory: Memory, fleet: Fleet, run: Run) -> tuple[str, ...]:
-    room = fleet.gpu.memory
+def _warnings(memory: Memory, devices: Devices, run: TrainingRun) -> tuple[str, ...]:
+    room = devices.gpu.memory
     if room is None or memory.total < 0.9 * room:
         return ()
     unused = {"recompute": not run.recompute, "accumulate": True, "LoRA": not run.lora}

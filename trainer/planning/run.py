@@ -8,21 +8,21 @@ from pydantic import BaseModel, ConfigDict
 from trainer.pipeline.stage import Row
 
 
-class Weights(BaseModel):
+class LossTerms(BaseModel):
     """Of the losses; a loss without weight costs nothing."""
 
     rank: float = 1.0
     lm: float = 1.0
 
 
-class Lora(BaseModel):
+class LoraSpec(BaseModel):
     """Of adapters."""
 
     rank: int
     quantised: bool = False
 
 
-class Run(BaseModel):
+class TrainingRun(BaseModel):
     """See `trainer.training`. A field that a stage's config has not is at what it does without."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -33,22 +33,22 @@ class Run(BaseModel):
     epochs: float = 1.0
     accumulate: int = 1
     pairs: str = "pairs"
-    weights: Weights = Weights()
+    weights: LossTerms = LossTerms()
     with_rejected: bool = True
     lm_on_prompt: bool = False
     optimiser: Literal["muon", "adamw"] = "muon"
     most_tokens: int | None = None
     recompute: bool = False
-    lora: Lora | None = None
+    lora: LoraSpec | None = None
     save_every: int = 0
     keep: int = 2
 
 
-def run_of(config: Row) -> Run | None:
+def training_run(config: Row) -> TrainingRun | None:
     """None when the stage does not train."""
     fields = dataclasses.asdict(config)
     if not {"start", "prompts_per_step"} <= fields.keys():
         return None
     if mixture := fields.get("mixture"):
         fields["pairs"] = mixture[0]["stage"]
-    return Run.model_validate(fields)
+    return TrainingRun.model_validate(fields)

@@ -37,7 +37,7 @@ class Shape:
 
     @property
     def layer_matrices(self) -> int:
-        """Weights of one layer that every token is multiplied with."""
+        """LossTerms of one layer that every token is multiplied with."""
         attention = 2 * self.attention_width + 2 * self.key_value_width
         return self.hidden * (attention + 3 * self.feed_forward)
 

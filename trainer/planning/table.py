@@ -2,19 +2,19 @@
 
 from datetime import timedelta
 
-from trainer.planning.gpus import Fleet
+from trainer.planning.gpus import Devices
 from trainer.planning.plan import StagePlan
 
 _HEAD = f"{'stage':<12}{'tokens':>9}{'PFLOPs':>10}{'GB/device':>11}{'time':>17}{'disk GB':>9}"
 
 
-def text_of(plans: list[StagePlan], fleet: Fleet) -> str:
+def text_of(plans: list[StagePlan], devices: Devices) -> str:
     """A table, then what it rests on."""
     seconds, disk = sum(p.seconds for p in plans), sum(p.disk for p in plans)
     total = f"{'all':<12}{'':>30}{_time(seconds):>17}{disk / 1e9:>9.2f}"
     notes = [f"  {p.stage}: {'; '.join(p.notes)}" for p in plans]
     memory = [f"  {p.stage}: {_memory(p)}" for p in plans if p.memory]
-    return "\n".join([_HEAD, *map(_row, plans), total, "", *_assumptions(fleet), *notes, *memory])
+    return "\n".join([_HEAD, *map(_row, plans), total, "", *_assumptions(devices), *notes, *memory])
 
 
 def _row(p: StagePlan) -> str:
@@ -27,9 +27,10 @@ def _row(p: StagePlan) -> str:
     )
 
 
-def _assumptions(fleet: Fleet) -> list[str]:
+def _assumptions(devices: Devices) -> list[str]:
     return [
-        f"On {fleet.count} x {fleet.gpu.name}, at {fleet.mfu:.0%} of {fleet.gpu.flops / 1e12:g} "
+        f"On {devices.count} x {devices.gpu.name}, at {devices.mfu:.0%} of "
+        f"{devices.gpu.flops / 1e12:g} "
         "TFLOP/s each, weights and states sharded over all of them.",
         "Not counted: reading, downloads, stages without a model, the framework's own memory.",
     ]

@@ -19,12 +19,12 @@ from trainer.publishing import publish
 from trainer.publishing.publish import PublishConfig
 from trainer.recipes.cpu_tiny import hard_pairs
 from trainer.synthesis import combine, describe, generators, respond
-from trainer.synthesis.ask import AskConfig
 from trainer.synthesis.combine import LlmPairsConfig
+from trainer.synthesis.completions import LlmConfig
 from trainer.synthesis.describe import DescribeConfig
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.generators import GeneratorConfig
-from trainer.synthesis.question import Sampling
+from trainer.synthesis.requests import Sampling
 from trainer.synthesis.respond import RespondConfig
 from trainer.training import finetune, pretrain
 from trainer.training.base import BaseConfig
@@ -32,7 +32,7 @@ from trainer.training.finetune import FinetuneConfig, Mix
 from trainer.training.pretrain import PretrainConfig, warm_up
 
 DESCRIBE, ANSWER = "Describe: {code}", "{request}"
-"""Shorter than the wordings for models that follow instructions: these two know only what they are
+"""Shorter than the templates for models that follow instructions: these two know only what they are
 taught here."""
 
 
@@ -64,27 +64,27 @@ def _generator(
     return GeneratorConfig(
         shape=shape or BaseConfig(),
         training=warm_up("base", steps, prompts_per_step=24, learning_rate=4e-3),
-        describe_wording=DESCRIBE,
-        answer_wording=ANSWER,
+        describe_template=DESCRIBE,
+        answer_template=ANSWER,
         describes=describes,
     )
 
 
 def _synthesis() -> dict[str, Stage[Any]]:
     """Paper: 1,024 new tokens, one answer a side. Ours here: as long as these models stay sane."""
-    asked = DescribeConfig(_ask("strong", 48), wording=DESCRIBE, most_snippets=700)
+    asked = DescribeConfig(_ask("strong", 48), template=DESCRIBE, max_snippets=700)
     return {
         "describe": Stage(describe.run, asked),
-        "strong": Stage(respond.run, RespondConfig(_ask("strong", 160), wording=ANSWER)),
-        "weak": Stage(respond.run, RespondConfig(_ask("weak", 160), wording=ANSWER)),
+        "strong": Stage(respond.run, RespondConfig(_ask("strong", 160), template=ANSWER)),
+        "weak": Stage(respond.run, RespondConfig(_ask("weak", 160), template=ANSWER)),
         "llm_pairs": Stage(combine.run, LlmPairsConfig()),
     }
 
 
-def _ask(model: str, max_tokens: int) -> AskConfig:
+def _ask(model: str, max_tokens: int) -> LlmConfig:
     """`$NAME` is taken from the environment: the addresses are chosen when the servers start."""
     endpoint = EndpointConfig(f"$CODEPMP_{model.upper()}_URL", model)
-    return AskConfig(endpoint, Sampling(max_tokens=max_tokens))
+    return LlmConfig(endpoint, Sampling(max_tokens=max_tokens))
 
 
 def _training() -> dict[str, Stage[Any]]:

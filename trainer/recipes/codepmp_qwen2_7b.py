@@ -1,6 +1,6 @@
 """CodePMP as published (arXiv 2410.02229) on Qwen2-7B, and what we do otherwise.
 
-Put source files with their licences into `source/*.parquet` of the work folder, in the columns of
+Put source files with their licenses into `source/*.parquet` of the work folder, in the columns of
 The Stack, and preference data into `math_shepherd.jsonl`. Serve the describer and both writers, and
 name their addresses in CODEPMP_DESCRIBER_URL, CODEPMP_STRONG_URL and CODEPMP_WEAK_URL.
 docs/recipes.md compares every figure.
@@ -24,11 +24,11 @@ from trainer.preferences.source import Source
 from trainer.publishing import publish
 from trainer.publishing.publish import PublishConfig
 from trainer.synthesis import combine, describe, respond
-from trainer.synthesis.ask import AskConfig
 from trainer.synthesis.combine import LlmPairsConfig
+from trainer.synthesis.completions import LlmConfig
 from trainer.synthesis.describe import DescribeConfig
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.question import Sampling
+from trainer.synthesis.requests import Sampling
 from trainer.synthesis.respond import RespondConfig
 from trainer.training import finetune, pretrain
 from trainer.training.finetune import FinetuneConfig
@@ -72,20 +72,20 @@ def synthesis() -> dict[str, Stage[Any]]:
 
 
 def corpus() -> CorpusConfig:
-    """Paper: 20 M Python files, unfiltered. Ours: permissive licences, no near duplicates."""
+    """Paper: 20 M Python files, unfiltered. Ours: permissive licenses, no near duplicates."""
     return CorpusConfig(
         sources=(ParquetSource("source/*.parquet", THE_STACK),),
         standard_library=False,
         installed=False,
-        most_per_package=100_000,
-        most_characters=3000,  # 1,024 tokens with the request, where the paper cuts to the right
+        max_per_package=100_000,
+        max_characters=3000,  # 1,024 tokens with the request, where the paper cuts to the right
         permutations=256,
     )
 
 
-def _ask(server: str, model: str) -> AskConfig:
+def _ask(server: str, model: str) -> LlmConfig:
     endpoint = EndpointConfig(f"$CODEPMP_{server}_URL", model, concurrency=256)
-    return AskConfig(endpoint, Sampling(temperature=0.7, max_tokens=1024))
+    return LlmConfig(endpoint, Sampling(temperature=0.7, max_tokens=1024))
 
 
 def pretraining(start: str, learning_rate: float) -> PretrainConfig:

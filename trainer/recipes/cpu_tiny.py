@@ -21,7 +21,7 @@ def recipe() -> Recipe:
     return Recipe(
         "cpu_tiny",
         {
-            "corpus": Stage(gather.run, CorpusConfig(most_per_package=400)),
+            "corpus": Stage(gather.run, CorpusConfig(max_per_package=400)),
             "pairs": Stage(make.run, PairsConfig(most_held_out=300)),
             "base": Stage(base.run, BaseConfig()),
             "warmup": Stage(

@@ -14,7 +14,7 @@ from trainer.pipeline.lineage import lineage
 from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.code import code_of, similarity
 from trainer.synthesis.describe import Description, read_descriptions
-from trainer.synthesis.filters import Limits, unfit_code
+from trainer.synthesis.filters import AnswerLimits, unfit_code
 from trainer.synthesis.respond import Response, read_responses
 
 _STAGES = ("describe", "strong", "weak")
@@ -30,7 +30,7 @@ class LlmPairsConfig:
             another stage of pairs, the same packages.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
     similarity: float = 0.9
     evaluation_share: float = 0.10
     calibration_share: float = 0.03
@@ -96,7 +96,7 @@ def _by_description(responses: list[Response]) -> defaultdict[str, list[Response
 
 
 def _codes(
-    side: str, language: str, responses: list[Response], limits: Limits, counts: Counter[str]
+    side: str, language: str, responses: list[Response], limits: AnswerLimits, counts: Counter[str]
 ) -> list[str]:
     kept: list[str] = []
     for response in responses:

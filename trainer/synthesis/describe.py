@@ -8,10 +8,10 @@ from pathlib import Path
 from trainer.corpus.snippet import Snippet, read_snippets
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import writing_stage
-from trainer.synthesis.ask import AskConfig, ask_all, ledger_of
-from trainer.synthesis.filters import Limits, unfit_description
-from trainer.synthesis.question import Completion
-from trainer.synthesis.wording import DESCRIBE, fill, require
+from trainer.synthesis.completions import LlmConfig, complete_all, ledger_path
+from trainer.synthesis.filters import AnswerLimits, unfit_description
+from trainer.synthesis.requests import Completion
+from trainer.synthesis.templates import DESCRIBE, fill, require
 
 _STEM = "descriptions"
 
@@ -21,15 +21,15 @@ class DescribeConfig:
     """Who describes which snippets, and how.
 
     Attributes:
-        wording: names `{code}`, and `{language}` if it likes.
-        most_snippets: of the corpus, drawn by their hashes: the same ones every time, and more of
+        template: names `{code}`, and `{language}` if it likes.
+        max_snippets: of the corpus, drawn by their hashes: the same ones every time, and more of
             the same when more are asked for. None takes all.
     """
 
-    ask: AskConfig
-    wording: str = DESCRIBE
-    most_snippets: int | None = None
-    limits: Limits = field(default_factory=Limits)
+    llm: LlmConfig
+    template: str = DESCRIBE
+    max_snippets: int | None = None
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
     rows_per_shard: int = 10_000
 
 
@@ -45,11 +45,11 @@ class Description:
 
 def run(config: DescribeConfig, inputs: Path, output: Path) -> None:
     """Read `corpus`; write descriptions by id. Answers are kept in `<output>-answers` as well."""
-    require(config.wording, "code")
+    require(config.template, "code")
     found = sorted(read_snippets(inputs / "corpus"), key=lambda snippet: snippet.id)
-    snippets = found[: config.most_snippets]
+    snippets = found[: config.max_snippets]
     prompts = {snippet.id: _prompt(snippet, config) for snippet in snippets}
-    replies = ask_all(prompts.values(), config.ask, ledger_of(output))
+    replies = complete_all(prompts.values(), config.llm, ledger_path(output))
     counts: Counter[str] = Counter(snippets=len(found), asked=len(snippets))
     kept = [
         row
@@ -68,11 +68,11 @@ def read_descriptions(folder: Path) -> list[Description]:
 
 
 def _prompt(snippet: Snippet, config: DescribeConfig) -> str:
-    return fill(config.wording, code=snippet.source, language=snippet.language.lower())
+    return fill(config.template, code=snippet.source, language=snippet.language.lower())
 
 
 def _described(
-    snippet: Snippet, answers: list[Completion | None], limits: Limits, counts: Counter[str]
+    snippet: Snippet, answers: list[Completion | None], limits: AnswerLimits, counts: Counter[str]
 ) -> Iterator[Description]:
     """Every sample ends in exactly one count."""
     for number, answer in enumerate(answers):

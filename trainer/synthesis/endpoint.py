@@ -8,7 +8,14 @@ from typing import Self
 import openai
 
 from trainer.pipeline.stage import StageError
-from trainer.synthesis.question import Asked, Completion, Failure, Outcome, Question, Route
+from trainer.synthesis.requests import (
+    Completion,
+    CompletionRequest,
+    Failure,
+    ModelIdentity,
+    Outcome,
+    Route,
+)
 
 _HOPELESS = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
 """A wrong key, URL or model name: no other question would fare better."""
@@ -28,7 +35,7 @@ class EndpointConfig:
             5xx, with growing pauses or those that `Retry-After` asks for.
         attempt_seconds: without a byte from the endpoint, after which an attempt is given up.
         deadline_seconds: for one request, its retries included.
-        failures_in_a_row: after so many, with no answer between them, the stage stops.
+        max_consecutive_failures: after so many, with no answer between them, the stage stops.
         prompt_price, completion_price: of a million tokens, in any currency.
     """
 
@@ -38,16 +45,16 @@ class EndpointConfig:
     route: Route = "chat"
     key_variable: str = ""
     concurrency: int = 64
-    retries: int = 5
+    max_retries: int = 5
     attempt_seconds: float = 300.0
     deadline_seconds: float = 900.0
-    failures_in_a_row: int = 50
+    max_consecutive_failures: int = 50
     prompt_price: float = 0.0
     completion_price: float = 0.0
 
     @property
-    def asked(self) -> Asked:
-        return Asked(self.model, self.revision, self.route)
+    def asked(self) -> ModelIdentity:
+        return ModelIdentity(self.model, self.revision, self.route)
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         price = prompt_tokens * self.prompt_price + completion_tokens * self.completion_price
@@ -67,7 +74,7 @@ class Endpoint:
             base_url=_url(config.url),
             api_key=_key(config.key_variable),
             timeout=config.attempt_seconds,
-            max_retries=config.retries,
+            max_retries=config.max_retries,
         )
 
     async def __aenter__(self) -> Self:
@@ -76,7 +83,7 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def ask(self, question: Question) -> Outcome:
+    async def ask(self, question: CompletionRequest) -> Outcome:
         """Never raises for what an endpoint or a network can do."""
         try:
             async with asyncio.timeout(self._config.deadline_seconds):
@@ -87,12 +94,12 @@ class Endpoint:
         except (openai.OpenAIError, ValueError) as error:
             return _failure(question.id, error)
 
-    async def _answer(self, question: Question) -> Completion:
+    async def _answer(self, question: CompletionRequest) -> Completion:
         if self._config.route == "chat":
             return await self._chat(question)
         return await self._completion(question)
 
-    async def _chat(self, question: Question) -> Completion:
+    async def _chat(self, question: CompletionRequest) -> Completion:
         reply = await self._client.chat.completions.create(
             model=self._config.model,
             messages=[{"role": "user", "content": question.prompt}],
@@ -102,7 +109,7 @@ class Endpoint:
         choice = reply.choices[0]
         return _row(question, choice.message.content, choice.finish_reason, reply.usage)
 
-    async def _completion(self, question: Question) -> Completion:
+    async def _completion(self, question: CompletionRequest) -> Completion:
         reply = await self._client.completions.create(
             model=self._config.model, prompt=question.prompt, extra_body=question.body
         )
@@ -135,7 +142,7 @@ def _check(reply: object, kind: type[object]) -> None:
 
 
 def _row(
-    question: Question,
+    question: CompletionRequest,
     text: str | None,
     finish_reason: str | None,
     usage: openai.types.CompletionUsage | None,

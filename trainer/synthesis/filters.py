@@ -18,22 +18,22 @@ Side = Literal["both", "chosen", "neither"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class AnswerLimits:
     """What makes an answer unfit.
 
     Attributes:
-        most_characters: longer texts are left out.
+        max_characters: longer texts are left out.
         keep_truncated: whether answers that `max_tokens` cut short are kept. Cut answers of the
             weak side alone would teach length.
         parses: sides whose Python must parse. Code that does not is a fair loser and a bad winner.
     """
 
-    most_characters: int = 4000
+    max_characters: int = 4000
     keep_truncated: bool = False
     parses: Side = "chosen"
 
 
-def unfit_description(text: str, finish_reason: str, limits: Limits) -> str | None:
+def unfit_description(text: str, finish_reason: str, limits: AnswerLimits) -> str | None:
     """Why this is no description of code that a model could be asked to write."""
     if reason := _unfit(text, finish_reason, limits):
         return reason
@@ -43,7 +43,7 @@ def unfit_description(text: str, finish_reason: str, limits: Limits) -> str | No
 
 
 def unfit_code(
-    text: str, finish_reason: str, limits: Limits, *, language: str, chosen: bool
+    text: str, finish_reason: str, limits: AnswerLimits, *, language: str, chosen: bool
 ) -> str | None:
     """Why the code in this answer cannot be on this side of a pair."""
     code = code_of(text)
@@ -55,11 +55,11 @@ def unfit_code(
     return None if is_fenced(text) or looks_like_code(code) else "non-code"
 
 
-def _unfit(text: str, finish_reason: str, limits: Limits) -> str | None:
+def _unfit(text: str, finish_reason: str, limits: AnswerLimits) -> str | None:
     if not text.strip():
         return "empty"
     if _REFUSAL.match(text):
         return "refusal"
     if finish_reason == "length" and not limits.keep_truncated:
         return "truncated"
-    return "over-long" if len(text) > limits.most_characters else None
+    return "over-long" if len(text) > limits.max_characters else None

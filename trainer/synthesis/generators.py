@@ -19,7 +19,7 @@ from transformers import (
 
 from trainer.pairs.row import PreferenceRow, read_pairs, write_pairs
 from trainer.pipeline.stage import read_manifest, writing_stage
-from trainer.synthesis.wording import ANSWER, DESCRIBE, fill
+from trainer.synthesis.templates import ANSWER, DESCRIBE, fill
 from trainer.training import base, pretrain
 from trainer.training.base import BaseConfig
 from trainer.training.pretrain import PretrainConfig, warm_up
@@ -27,7 +27,7 @@ from trainer.training.pretrain import PretrainConfig, warm_up
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """One model: its shape, its training, and the wordings it will be asked with.
+    """One model: its shape, its training, and the templates it will be asked with.
 
     Attributes:
         training: starts from `base`, made here, and reads texts made here.
@@ -37,8 +37,8 @@ class GeneratorConfig:
 
     shape: BaseConfig = field(default_factory=BaseConfig)
     training: PretrainConfig = field(default_factory=lambda: warm_up("base", 120, 24, 4e-3))
-    describe_wording: str = DESCRIBE
-    answer_wording: str = ANSWER
+    describe_template: str = DESCRIBE
+    answer_template: str = ANSWER
     describes: bool = True
     pairs: str = "pairs"
 
@@ -65,10 +65,10 @@ def tasks(rows: list[PreferenceRow], config: GeneratorConfig) -> list[Preference
     made: list[PreferenceRow] = []
     for row in rows:
         assert isinstance(row.prompt, str), "requests made from snippets have one turn"
-        write = fill(config.answer_wording, request=row.prompt, language="python")
+        write = fill(config.answer_template, request=row.prompt, language="python")
         made.append(PreferenceRow(f"{row.id}-write", row.group, write, row.chosen, ()))
         if config.describes:
-            read = fill(config.describe_wording, code=row.chosen, language="python")
+            read = fill(config.describe_template, code=row.chosen, language="python")
             made.append(PreferenceRow(f"{row.id}-describe", row.group, read, row.prompt, ()))
     return made
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Self
 from pydantic import TypeAdapter, ValidationError
 
 from trainer.pipeline.stage import StageError
-from trainer.synthesis.question import Completion
+from trainer.synthesis.requests import Completion
 
 _ROWS_PER_SYNC = 32
 _ADAPTER = TypeAdapter(Completion)

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from trainer.pipeline.stage import StageError
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.ledger import Ledger
-from trainer.synthesis.question import Completion, Failure, Outcome
+from trainer.synthesis.requests import Completion, Failure, Outcome
 
 
 class Progress:
@@ -60,7 +60,7 @@ class Progress:
                 f"{url} refuses to answer as {model} ({failure.reason}: {failure.detail}): check "
                 "the URL, the model's name and the key; answers so far are kept"
             )
-        if self._in_a_row >= self._endpoint.failures_in_a_row:
+        if self._in_a_row >= self._endpoint.max_consecutive_failures:
             raise StageError(
                 f"{self._in_a_row} requests to {url} failed in a row, the last with "
                 f"{failure.reason} ({failure.detail}): see to the endpoint, then run this stage "

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import writing_stage
-from trainer.synthesis.ask import AskConfig, ask_all, ledger_of
+from trainer.synthesis.completions import LlmConfig, complete_all, ledger_path
 from trainer.synthesis.describe import Description, read_descriptions
-from trainer.synthesis.question import Completion
-from trainer.synthesis.wording import ANSWER, fill, require
+from trainer.synthesis.requests import Completion
+from trainer.synthesis.templates import ANSWER, fill, require
 
 _STEM = "responses"
 
@@ -19,11 +19,11 @@ class RespondConfig:
     """Who answers, and how; `ask.sampling.samples` is how many candidates each request gets.
 
     Attributes:
-        wording: names `{request}`, and `{language}` if it likes.
+        template: names `{request}`, and `{language}` if it likes.
     """
 
-    ask: AskConfig
-    wording: str = ANSWER
+    llm: LlmConfig
+    template: str = ANSWER
     rows_per_shard: int = 10_000
 
 
@@ -39,14 +39,14 @@ class Response:
 
 def run(config: RespondConfig, inputs: Path, output: Path) -> None:
     """Read `describe`; write responses by id. Answers are kept in `<output>-answers` as well."""
-    require(config.wording, "request")
+    require(config.template, "request")
     descriptions = read_descriptions(inputs / "describe")
     prompts = {row.id: _prompt(row, config) for row in descriptions}
-    replies = ask_all(prompts.values(), config.ask, ledger_of(output))
+    replies = complete_all(prompts.values(), config.llm, ledger_path(output))
     with writing_stage(config, output, reads=[inputs / "describe"]) as draft:
         rows = [r for row in descriptions for r in _responses(row.id, replies.to(prompts[row.id]))]
         write_shards(draft.path, _STEM, rows, config.rows_per_shard)
-        wanted = len(descriptions) * config.ask.sampling.samples
+        wanted = len(descriptions) * config.llm.sampling.samples
         draft.facts["counts"] = {"responses": len(rows), "not answered yet": wanted - len(rows)}
         draft.facts.update(replies.facts)
 
@@ -56,7 +56,7 @@ def read_responses(folder: Path) -> list[Response]:
 
 
 def _prompt(row: Description, config: RespondConfig) -> str:
-    return fill(config.wording, request=row.text, language=row.language)
+    return fill(config.template, request=row.text, language=row.language)
 
 
 def _responses(description: str, answers: list[Completion | None]) -> Iterator[Response]:

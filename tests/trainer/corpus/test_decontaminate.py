@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.corpus.snippets import snippet
-from trainer.corpus.decontaminate import EvaluationSet, Protected, protect
+from trainer.corpus.decontaminate import EvaluationNgrams, EvaluationSet, protect
 from trainer.pipeline.stage import StageError
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -17,7 +17,7 @@ TEXTS = st.lists(st.sampled_from("abc"), max_size=12).map(" ".join)
 
 @given(TEXTS, TEXTS, st.integers(1, 4))
 def test_exactly_those_that_share_a_run_are_hit(secret: str, text: str, words: int) -> None:
-    protected = Protected(words, words)
+    protected = EvaluationNgrams(words, words)
     protected.add("set", [secret])
     length = 2 * words - 1  # of that many letters and blanks
     runs = {secret[i : i + length] for i in range(0, len(secret) - length + 1, 2)}
@@ -27,7 +27,7 @@ def test_exactly_those_that_share_a_run_are_hit(secret: str, text: str, words: i
 
 
 def test_layout_punctuation_and_case_hide_nothing() -> None:
-    protected = Protected(8, 8)
+    protected = EvaluationNgrams(8, 8)
     protected.add("set", [SECRET])
     hidden = SECRET.replace("; ", "\n\n    ").replace("number", "Number").replace("%", " %")
     assert protected.hit(snippet(hidden)) == "set"
@@ -35,7 +35,7 @@ def test_layout_punctuation_and_case_hide_nothing() -> None:
 
 
 def test_a_short_text_is_protected_whole_and_a_shorter_one_is_counted() -> None:
-    protected = Protected(13, 5)
+    protected = EvaluationNgrams(13, 5)
     protected.add("set", ["one two three four five six", "one two three"])
     assert protected.hit(snippet("zero one two three four five six seven")) == "set"
     assert protected.hit(snippet("one two three four five")) is None
@@ -43,7 +43,7 @@ def test_a_short_text_is_protected_whole_and_a_shorter_one_is_counted() -> None:
 
 
 def test_a_run_of_two_sets_is_the_first_ones() -> None:
-    protected = Protected(3, 3)
+    protected = EvaluationNgrams(3, 3)
     protected.add("first", ["a b c"])
     protected.add("second", ["a b c d"])
     assert protected.hit(snippet("a b c")) == "first"

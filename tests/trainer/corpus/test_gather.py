@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.corpus.snippets import FUNCTION
-from trainer.corpus.decontaminate import EvaluationSet, Protected
+from trainer.corpus.decontaminate import EvaluationNgrams, EvaluationSet
 from trainer.corpus.gather import CorpusConfig, run
 from trainer.corpus.snippet import Snippet, read_snippets
 from trainer.corpus.sources import FolderSource, JsonLinesSource
@@ -21,11 +21,11 @@ ROWS = CorpusConfig(
 )
 
 
-def row(text: str, repository: str = "r", licence: str = "MIT", **others: str) -> dict[str, str]:
+def row(text: str, repository: str = "r", spdx: str = "MIT", **others: str) -> dict[str, str]:
     return {
         "content": text,
         "repository": repository,
-        "licence": licence,
+        "license": spdx,
         "path": "a.py",
         **others,
     }
@@ -72,7 +72,7 @@ def test_exact_and_near_duplicates_are_dropped_across_packages(tmp_path: Path) -
 def test_a_snippet_knows_where_it_is_from(tmp_path: Path) -> None:
     (found,) = gathered(tmp_path, [row(FUNCTION, "owner/name", "MIT OR GPL-2.0-only")])
     assert (found.package, found.path) == ("owner/name", "a.py")
-    assert (found.licence, found.language) == ("MIT OR GPL-2.0-only", "python")
+    assert (found.license, found.language) == ("MIT OR GPL-2.0-only", "python")
     assert len(found.sha256) == 64
 
 
@@ -82,8 +82,8 @@ def test_every_file_and_every_function_is_in_one_count(tmp_path: Path) -> None:
         row(FUNCTION, "s"),
         row(other(1)),
         row("def stub(): pass\n"),
-        row(other(2), licence="GPL-3.0-only"),
-        row(other(3), licence=""),
+        row(other(2), spdx="GPL-3.0-only"),
+        row(other(3), spdx=""),
         row(other(4), path="a.weird"),
         row("main = do\n  print 1\n", path="a.hs"),
         row(other(5), path="tests/a.py"),
@@ -93,14 +93,14 @@ def test_every_file_and_every_function_is_in_one_count(tmp_path: Path) -> None:
             FUNCTION.replace("clip", "test_clip") + FUNCTION + "    print(value, low, high)\n" * 40
         ),
     ]
-    kept = gathered(tmp_path, rows, replace(ROWS, most_per_package=2))
+    kept = gathered(tmp_path, rows, replace(ROWS, max_per_package=2))
     assert facts(tmp_path, "files") == {
         "cut into functions": 5,
         "does not parse": 1,
         "kept whole: haskell": 1,
         "language: unknown": 1,
-        "licence: GPL-3.0-only": 1,
-        "licence: unknown": 1,
+        "license: GPL-3.0-only": 1,
+        "license: unknown": 1,
         "no repository": 1,
         "vendored or test": 1,
     }
@@ -116,7 +116,7 @@ def test_every_file_and_every_function_is_in_one_count(tmp_path: Path) -> None:
 
 
 LAST = row("main = interact reverse\n", path="Last.hs")
-KINDS = st.sampled_from(["function", "copy", "small", "haskell", "broken", "licence", "secret"])
+KINDS = st.sampled_from(["function", "copy", "small", "haskell", "broken", "license", "secret"])
 
 
 def row_of(kind: str, number: int) -> dict[str, str]:
@@ -130,7 +130,7 @@ def row_of(kind: str, number: int) -> dict[str, str]:
             return row(f"main = print {number}\n", repository, path="a.hs")
         case "broken":
             return row("def (", repository)
-        case "licence":
+        case "license":
             return row(other(number), repository, "AGPL-3.0-only")
         case "secret":
             return row(other(0), repository)
@@ -144,14 +144,14 @@ def test_the_order_of_rows_changes_nothing_and_none_is_lost(
 ) -> None:
     rows = [row_of(kind, number) for number, kind in enumerate([*kinds, "function"], start=1)]
     (tmp_path / "set.txt").write_text(other(0))
-    config = replace(ROWS, most_per_package=3, evaluation_sets=(EvaluationSet("set", "set.txt"),))
+    config = replace(ROWS, max_per_package=3, evaluation_sets=(EvaluationSet("set", "set.txt"),))
     once = gathered(tmp_path, rows, config)
     counts, files = facts(tmp_path, "counts"), facts(tmp_path, "files")
     rng.shuffle(rows)
     assert gathered(tmp_path, rows, config) == once
     assert (counts, files) == (facts(tmp_path, "counts"), facts(tmp_path, "files"))
     assert sum(files.values()) == len(rows)
-    pieces = len(rows) - kinds.count("broken") - kinds.count("licence")
+    pieces = len(rows) - kinds.count("broken") - kinds.count("license")
     assert sum(counts.values()) == pieces
     assert counts.get("in evaluation set: set", 0) == kinds.count("secret")
 
@@ -163,9 +163,9 @@ def test_no_run_of_words_of_an_evaluation_set_survives(
 ) -> None:
     (tmp_path / "set.txt").write_text("\n".join(map(other, sorted(secrets))))
     sets = (EvaluationSet("set", "set.txt"),) if secrets else ()
-    config = replace(ROWS, evaluation_sets=sets, run_words=words, least_run_words=words)
+    config = replace(ROWS, evaluation_sets=sets, ngram_words=words, min_ngram_words=words)
     kept = gathered(tmp_path, [row(other(n)) for n in range(22)] + [LAST], config)
-    protected = Protected(words, words)
+    protected = EvaluationNgrams(words, words)
     protected.add("set", map(other, secrets))
     assert [each.name for each in kept if protected.hit(each)] == []
     assert "Last" in {each.name for each in kept}
@@ -198,10 +198,10 @@ def test_languages_go_by_any_of_their_names(tmp_path: Path) -> None:
     assert facts(tmp_path, "files")["language: c"] == 1
 
 
-def test_licences_and_languages_are_in_the_manifest(tmp_path: Path) -> None:
-    rows = [row(other(1), licence="ISC"), row(other(2)), row("main = 1", path="a.hs")]
+def test_licenses_and_languages_are_in_the_manifest(tmp_path: Path) -> None:
+    rows = [row(other(1), spdx="ISC"), row(other(2)), row("main = 1", path="a.hs")]
     gathered(tmp_path, rows)
-    assert facts(tmp_path, "licences") == {"ISC": 1, "MIT": 2}
+    assert facts(tmp_path, "licenses") == {"ISC": 1, "MIT": 2}
     assert facts(tmp_path, "languages") == {"haskell": 1, "python": 2}
     assert read_manifest(tmp_path / "corpus")["packages"] == 1
 
@@ -215,12 +215,12 @@ def test_large_corpora_come_in_shards(tmp_path: Path) -> None:
 def test_several_sources_make_one_corpus(tmp_path: Path) -> None:
     (tmp_path / "repositories" / "one").mkdir(parents=True)
     (tmp_path / "repositories" / "one" / "code.py").write_text(FUNCTION)
-    sources = (*ROWS.sources, FolderSource("repositories", licence="MIT"))
+    sources = (*ROWS.sources, FolderSource("repositories", license="MIT"))
     kept = gathered(tmp_path, [row(FUNCTION, "two"), row(other(1))], replace(ROWS, sources=sources))
     assert [(s.package, s.name) for s in kept] == [("one", "clip"), ("r", "f1")]
 
 
 def test_when_nothing_is_left_the_reasons_are_told(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="2 licence: unknown"):
-        gathered(tmp_path, [row(FUNCTION, licence="")] * 2)
+    with pytest.raises(StageError, match="2 license: unknown"):
+        gathered(tmp_path, [row(FUNCTION, spdx="")] * 2)
     assert not (tmp_path / "corpus").exists()

@@ -11,17 +11,17 @@ def found(work: Path) -> list[Package]:
     return packages([work / "src"], standard_library=False, installed=False)
 
 
-def install(folder: Path, name: str, licence: str) -> None:
+def install(folder: Path, name: str, stated: str) -> None:
     """What pip leaves of a distribution of one module."""
     facts = folder / f"{name}-1.dist-info"
     facts.mkdir(parents=True)
-    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n{licence}\n")
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n{stated}\n")
     (facts / "RECORD").write_text(f"{name}.py,,\n")
     (folder / f"{name}.py").write_text("x = 1\n")
 
 
 @pytest.mark.parametrize(
-    ("licence", "kept"),
+    ("metadata", "kept"),
     [
         ("License-Expression: MIT OR Apache-2.0", True),
         ("Classifier: License :: OSI Approved :: BSD License", True),
@@ -31,15 +31,15 @@ def install(folder: Path, name: str, licence: str) -> None:
             "Classifier: License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)",
             False,
         ),
-        ("Summary: no licence at all", False),
+        ("Summary: no license at all", False),
         ("License: The Unlicense (Unlicense)", True),
         ("License: Limited permission is granted", False),
         ("License: MIT with Commons Clause", False),
         ("License: Server Side Public License, SSPL, Apache", False),
     ],
 )
-def test_only_permissive_licences_are_read(tmp_path: Path, licence: str, kept: bool) -> None:
-    install(tmp_path / "src", "alpha", licence)
+def test_only_permissive_licenses_are_read(tmp_path: Path, metadata: str, kept: bool) -> None:
+    install(tmp_path / "src", "alpha", metadata)
     assert [p.name for p in found(tmp_path)] == (["alpha"] if kept else [])
 
 
@@ -76,5 +76,5 @@ def test_a_file_is_read_with_its_provenance_or_counted(tmp_path: Path) -> None:
     bad.write_bytes(b"x = '\xff'\n")
     counts: Counter[str] = Counter()
     (file,) = files([Package("p", "MIT", (good, bad, tmp_path / "gone.py"))], counts)
-    assert (file.repository, file.licence, file.language) == ("p", "MIT", "python")
+    assert (file.repository, file.license, file.language) == ("p", "MIT", "python")
     assert counts == {"no text": 2}

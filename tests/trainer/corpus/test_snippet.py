@@ -17,7 +17,7 @@ def test_shards_are_read_back_in_order(tmp_path: Path) -> None:
 
 
 def test_snippets_written_before_there_were_languages_still_load(tmp_path: Path) -> None:
-    keys = ("id", "package", "licence", "path", "name", "signature", "docstring", "source")
+    keys = ("id", "package", "license", "path", "name", "signature", "docstring", "source")
     (tmp_path / "snippets.jsonl").write_text(json.dumps(dict.fromkeys(keys, "x")) + "\n")
     (tmp_path / "manifest.json").write_text("{}")
     (old,) = read_snippets(tmp_path)

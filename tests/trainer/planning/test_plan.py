@@ -9,24 +9,24 @@ import pytest
 from trainer.pairs.row import PreferenceRow, Rejected, write_pairs
 from trainer.pipeline.stage import StageError, writing_stage
 from trainer.planning.cost import (
-    Tokens,
+    TokenCounts,
     checkpoint_bytes,
     forward_flops,
     training_flops,
     training_memory,
 )
-from trainer.planning.gpus import GPUS, Fleet
+from trainer.planning.gpus import GPUS, Devices
 from trainer.planning.lengths import Lengths, assumed, measured
 from trainer.planning.plan import plan
-from trainer.planning.run import Lora, Run, Weights
+from trainer.planning.run import LoraSpec, LossTerms, TrainingRun
 from trainer.planning.shape import KNOWN, read_shape
 from trainer.planning.table import text_of
 from trainer.recipes import RECIPES, open_recipe
 from trainer.training.base import BaseConfig
 
 SMALL, LARGE = KNOWN["Qwen/Qwen2-1.5B"], KNOWN["Qwen/Qwen2-7B"]
-RUN = Run(start="Qwen/Qwen2-7B", prompts_per_step=64, steps=10, optimiser="adamw")
-FLEET = Fleet(GPUS["h200"], 8, 0.4)
+RUN = TrainingRun(start="Qwen/Qwen2-7B", prompts_per_step=64, steps=10, optimiser="adamw")
+DEVICES = Devices(GPUS["h200"], 8, 0.4)
 
 
 def test_published_numbers_of_parameters() -> None:
@@ -35,7 +35,7 @@ def test_published_numbers_of_parameters() -> None:
 
 
 def test_six_n_d_and_attention_on_top() -> None:
-    tokens = Tokens(computed=1e9, predicted=0, seen=0)
+    tokens = TokenCounts(computed=1e9, predicted=0, seen=0)
     assert training_flops(LARGE, tokens, recompute=False) == 6 * LARGE.matrices * 1e9
     assert training_flops(LARGE, tokens, recompute=True) == 8 * LARGE.matrices * 1e9
     predicting = replace(tokens, predicted=1e9)
@@ -62,10 +62,10 @@ def test_what_saves_memory_saves_it() -> None:
     recomputed = training_memory(LARGE, RUN.model_copy(update={"recompute": True}), 10_000, 1)
     halved = training_memory(LARGE, RUN.model_copy(update={"accumulate": 2}), 10_000, 1)
     muon = training_memory(LARGE, RUN.model_copy(update={"optimiser": "muon"}), 10_000, 1)
-    lora = training_memory(LARGE, RUN.model_copy(update={"lora": Lora(rank=16)}), 10_000, 1)
-    four = Lora(rank=16, quantised=True)
+    lora = training_memory(LARGE, RUN.model_copy(update={"lora": LoraSpec(rank=16)}), 10_000, 1)
+    four = LoraSpec(rank=16, quantised=True)
     quantised = training_memory(LARGE, RUN.model_copy(update={"lora": four}), 10_000, 1)
-    no_lm = training_memory(LARGE, RUN.model_copy(update={"weights": Weights(lm=0)}), 10_000, 1)
+    no_lm = training_memory(LARGE, RUN.model_copy(update={"weights": LossTerms(lm=0)}), 10_000, 1)
     assert recomputed.activations < 0.15 * plain.activations
     assert halved.activations < 0.6 * plain.activations
     assert muon.optimiser < 0.65 * plain.optimiser
@@ -104,15 +104,15 @@ def test_lengths_are_measured_where_the_rows_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_can_be_planned_before_anything_ran(name: str) -> None:
     recipe = open_recipe(name)
-    planned = plan(recipe, list(recipe.stages), FLEET, None)
+    planned = plan(recipe, list(recipe.stages), DEVICES, None)
     assert [each.stage for each in planned] == list(recipe.stages)
     assert sum(each.flops for each in planned) > 0
 
 
 def test_time_follows_from_flops_and_devices() -> None:
     recipe = open_recipe("codepmp_qwen2_7b")
-    (eight,) = plan(recipe, ["pretrain"], FLEET, None)
-    (one,) = plan(recipe, ["pretrain"], Fleet(GPUS["h200"], 1, 0.4), None)
+    (eight,) = plan(recipe, ["pretrain"], DEVICES, None)
+    (one,) = plan(recipe, ["pretrain"], Devices(GPUS["h200"], 1, 0.4), None)
     assert eight.seconds == pytest.approx(eight.flops / (8 * 0.4 * 989e12))
     assert one.seconds == pytest.approx(8 * eight.seconds)
     # 6ND, and 2ND for the forward that recomputation runs again; no head there.
@@ -122,8 +122,8 @@ def test_time_follows_from_flops_and_devices() -> None:
 
 def test_a_plan_of_the_whole_says_what_it_rests_on() -> None:
     recipe = open_recipe("cpu_tiny")
-    plans = plan(recipe, list(recipe.stages), Fleet(GPUS["cpu"], 1, 0.4), None)
-    text = text_of(plans, Fleet(GPUS["cpu"], 1, 0.4))
+    plans = plan(recipe, list(recipe.stages), Devices(GPUS["cpu"], 1, 0.4), None)
+    text = text_of(plans, Devices(GPUS["cpu"], 1, 0.4))
     assert all(stage in text for stage in recipe.stages)
     assert "assumed: prompt 150, answer 250 tokens, 7 rejected a row" in text
     by_name = {entry.stage: entry for entry in plans}
@@ -132,7 +132,7 @@ def test_a_plan_of_the_whole_says_what_it_rests_on() -> None:
 
 
 def test_an_evaluation_scores_the_pairs_of_all_its_tasks() -> None:
-    plans = plan(open_recipe("codepmp_cpu"), ["calibrate", "evaluate"], FLEET, None)
+    plans = plan(open_recipe("codepmp_cpu"), ["calibrate", "evaluate"], DEVICES, None)
     calibrate, evaluate = plans
     assert calibrate.notes[0] == "scores 150 held-out rows of pairs"
     assert evaluate.notes[0] == "scores 1,650 held-out rows of pairs, llm_pairs"

@@ -5,9 +5,9 @@ from pathlib import Path
 from trainer.corpus.gather import CorpusConfig
 from trainer.corpus.snippet import Snippet
 from trainer.pipeline.stage import write_rows, writing_stage
-from trainer.synthesis.ask import AskConfig
+from trainer.synthesis.completions import LlmConfig
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.question import Sampling
+from trainer.synthesis.requests import Sampling
 
 
 def snippet(number: int, package: str = "") -> Snippet:
@@ -22,7 +22,7 @@ def make_corpus(work: Path, snippets: list[Snippet]) -> None:
         write_rows(draft.path / "snippets.jsonl", snippets)
 
 
-def asking(url: str, model: str = "coder", samples: int = 1, concurrency: int = 4) -> AskConfig:
+def asking(url: str, model: str = "coder", samples: int = 1, concurrency: int = 4) -> LlmConfig:
     """Without retries: what fails once fails for the run."""
-    endpoint = EndpointConfig(url, model, concurrency=concurrency, retries=0)
-    return AskConfig(endpoint, Sampling(samples=samples))
+    endpoint = EndpointConfig(url, model, concurrency=concurrency, max_retries=0)
+    return LlmConfig(endpoint, Sampling(samples=samples))

@@ -14,7 +14,7 @@ from trainer.pipeline.stage import StageError, read_manifest
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig, paired
 from trainer.synthesis.describe import DescribeConfig, Description
-from trainer.synthesis.filters import Limits
+from trainer.synthesis.filters import AnswerLimits
 from trainer.synthesis.respond import RespondConfig, Response, read_responses
 
 ASKED = Description("d", "package", "python", "Add two numbers.")
@@ -140,7 +140,7 @@ def test_sides_that_answered_other_descriptions_are_refused(tmp_path: Path) -> N
     make_corpus(tmp_path, [snippet(number) for number in range(5)])
     with serving(answering) as strong, serving(weakly) as weak:
         run_all(tmp_path, strong.url, weak.url)
-        fewer = DescribeConfig(asking(strong.url), most_snippets=3, limits=Limits())
+        fewer = DescribeConfig(asking(strong.url), max_snippets=3, limits=AnswerLimits())
         describe.run(fewer, tmp_path, tmp_path / "describe")
     with pytest.raises(
         StageError, match="describe has changed since strong read it: run strong again"

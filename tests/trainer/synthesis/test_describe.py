@@ -30,7 +30,7 @@ def test_every_snippet_is_described_or_counted_under_a_reason(tmp_path: Path) ->
     with serving(describing) as server:
         config = DescribeConfig(asking(server.url), rows_per_shard=2)
         rows = described(
-            tmp_path, replace(config, limits=replace(config.limits, most_characters=40))
+            tmp_path, replace(config, limits=replace(config.limits, max_characters=40))
         )
     assert [row.text for row in rows][1:] == [f"Add two numbers and {n}." for n in (7, 8, 9, 10)]
     assert rows[1] == Description(f"{7:016x}-0", "package0", "python", "Add two numbers and 7.")
@@ -82,23 +82,23 @@ def test_a_stage_run_again_asks_nothing_and_writes_the_same(tmp_path: Path) -> N
 def test_more_snippets_are_the_same_and_further_ones(tmp_path: Path) -> None:
     make_corpus(tmp_path, [snippet(number) for number in range(7, 20)])
     with serving(describing) as server:
-        config = DescribeConfig(asking(server.url), most_snippets=4)
+        config = DescribeConfig(asking(server.url), max_snippets=4)
         few = described(tmp_path, config)
-        more = described(tmp_path, replace(config, most_snippets=9))
+        more = described(tmp_path, replace(config, max_snippets=9))
     assert (len(few), len(more)) == (4, 9)
     assert few == more[:4]
     assert len(server.bodies) == 9
 
 
 @pytest.mark.parametrize(
-    ("wording", "message"),
+    ("template", "message"),
     [("Describe this.", "shows no {code}"), ("{code} {name}", "{code}, {language}")],
 )
 def test_a_wording_that_cannot_be_filled_in_is_refused(
-    tmp_path: Path, wording: str, message: str
+    tmp_path: Path, template: str, message: str
 ) -> None:
     make_corpus(tmp_path, [snippet(1)])
-    config = DescribeConfig(asking("http://127.0.0.1:1"), wording=wording)
+    config = DescribeConfig(asking("http://127.0.0.1:1"), template=template)
     with pytest.raises(StageError, match=re.escape(message)):
         described(tmp_path, config)
 
@@ -108,7 +108,7 @@ def test_the_manifest_says_who_described_and_how(tmp_path: Path) -> None:
     with serving(describing) as server:
         described(tmp_path, DescribeConfig(asking(server.url)))
     manifest = read_manifest(tmp_path / "describe")
-    asked = manifest["config"]["ask"]
+    asked = manifest["config"]["llm"]
     assert asked["endpoint"]["model"] == "coder"
     assert asked["sampling"]["max_tokens"] == 1024
     assert manifest["usage"]["completion_tokens"] == 5

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.synthesis.filters import Limits, unfit_code, unfit_description
+from trainer.synthesis.filters import AnswerLimits, unfit_code, unfit_description
 
-LIMITS = Limits(most_characters=200)
+LIMITS = AnswerLimits(max_characters=200)
 BROKEN = "```python\ndef f(:\n    return (1\n```"
 
 
 def code(
-    text: str, end: str = "stop", *, chosen: bool = True, limits: Limits = LIMITS
+    text: str, end: str = "stop", *, chosen: bool = True, limits: AnswerLimits = LIMITS
 ) -> str | None:
     return unfit_code(text, end, limits, language="python", chosen=chosen)
 
@@ -49,7 +49,7 @@ def test_the_losing_side_may_be_broken_and_must_be_code() -> None:
     ],
 )
 def test_which_side_must_parse_is_a_choice(parses: str, chosen: bool, fit: bool) -> None:
-    limits = Limits(parses=parses)  # type: ignore[arg-type]
+    limits = AnswerLimits(parses=parses)  # type: ignore[arg-type]
     assert (code(BROKEN, chosen=chosen, limits=limits) is None) is fit
 
 
@@ -60,7 +60,7 @@ def test_other_languages_need_not_be_python() -> None:
 
 
 def test_cut_answers_may_be_kept() -> None:
-    assert code("x = f(1)", "length", limits=Limits(keep_truncated=True)) is None
+    assert code("x = f(1)", "length", limits=AnswerLimits(keep_truncated=True)) is None
 
 
 def test_code_that_begins_like_a_refusal_is_code() -> None:

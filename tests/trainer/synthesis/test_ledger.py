@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from trainer.pipeline.stage import StageError
 from trainer.synthesis.ledger import Ledger
-from trainer.synthesis.question import Completion
+from trainer.synthesis.requests import Completion
 
 
 def answer(number: int, text: str = "text") -> Completion:

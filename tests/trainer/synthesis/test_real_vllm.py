@@ -26,12 +26,12 @@ from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import SPLITS, read_pairs
 from trainer.pipeline.stage import manifest_hash, read_manifest
 from trainer.synthesis import combine, describe, respond
-from trainer.synthesis.ask import AskConfig
 from trainer.synthesis.combine import LlmPairsConfig
+from trainer.synthesis.completions import LlmConfig
 from trainer.synthesis.describe import DescribeConfig, read_descriptions
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.filters import Limits
-from trainer.synthesis.question import Sampling
+from trainer.synthesis.filters import AnswerLimits
+from trainer.synthesis.requests import Sampling
 from trainer.synthesis.respond import RespondConfig, read_responses
 
 pytestmark = pytest.mark.skipif(
@@ -58,7 +58,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(Path(sysconfig.get_path("stdlib")) / f"{module}.py", target)
     corpus = CorpusConfig(folders=("src",), standard_library=False, installed=False)
     gather.run(corpus, folder, folder / "corpus")
-    held_out = PairsConfig(evaluation_share=0.0, calibration_share=0.0, most_characters=500)
+    held_out = PairsConfig(evaluation_share=0.0, calibration_share=0.0, max_characters=500)
     make.run(held_out, folder, folder / "pairs")
     # vLLM's kernels for a CPU know no heads of less than 32.
     shape = BaseConfig(
@@ -106,16 +106,16 @@ def _wait(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     raise AssertionError(log.read_text()[-3000:])
 
 
-def ask(url: str, model: str, max_tokens: int, samples: int = 1) -> AskConfig:
+def ask(url: str, model: str, max_tokens: int, samples: int = 1) -> LlmConfig:
     endpoint = EndpointConfig(url, model, concurrency=32)
-    return AskConfig(endpoint, Sampling(0.3, max_tokens=max_tokens, samples=samples))
+    return LlmConfig(endpoint, Sampling(0.3, max_tokens=max_tokens, samples=samples))
 
 
 def test_pairs_come_out_and_every_stage_is_idempotent(work: Path) -> None:
     with ExitStack() as servers:
         strong = servers.enter_context(vllm(work / "strong_lm", "strong"))
         weak = servers.enter_context(vllm(work / "weak_lm", "weak"))
-        described = DescribeConfig(ask(strong, "strong", 40), DESCRIBE, most_snippets=60)
+        described = DescribeConfig(ask(strong, "strong", 40), DESCRIBE, max_snippets=60)
         describe.run(described, work, work / "describe")
         for name, url in (("strong", strong), ("weak", weak)):
             config = RespondConfig(ask(url, name, 120, samples=2), ANSWER)
@@ -132,7 +132,7 @@ def test_pairs_come_out_and_every_stage_is_idempotent(work: Path) -> None:
     for name in ("strong", "weak"):
         assert len(read_responses(work / name)) == 2 * descriptions
         assert read_manifest(work / name)["usage"]["completion_tokens"] > descriptions
-    lenient = Limits(keep_truncated=True, parses="neither")
+    lenient = AnswerLimits(keep_truncated=True, parses="neither")
     combine.run(LlmPairsConfig(lenient), work, work / "llm_pairs")
     rows = [row for split in SPLITS for row in read_pairs(work / "llm_pairs", split)]
     assert rows

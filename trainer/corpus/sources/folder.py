@@ -19,12 +19,12 @@ class FolderSource:
         path: relative to the work folder.
         depth: how many folders name a repository: 1 where the folder holds repositories, 2 where
             it holds owners of repositories, 0 where it is one itself.
-        licence: of all its files; without it they are of unknown licence.
+        license: of all its files; without it they are of unknown license.
     """
 
     path: str
     depth: int = 1
-    licence: str = ""
+    license: str = ""
     kind: Literal["folder"] = "folder"
 
     def files(self, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
@@ -49,7 +49,7 @@ class FolderSource:
             return None
         repository = "/".join(within.parts[: self.depth]) or root_name
         path = "/".join(within.parts[self.depth :])
-        return SourceFile(text, path, repository, self.licence)
+        return SourceFile(text, path, repository, self.license)
 
     def _unreadable(self, file: Path, within: Path) -> str | None:
         if file.is_symlink():

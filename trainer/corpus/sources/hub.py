@@ -20,8 +20,8 @@ class DatasetSource:
         subset: the dataset's configuration; The Stack has `data_dir` instead ("data/go").
         revision: a commit, so that a later run reads the same.
         data_files: paths or patterns, relative to the work folder, or URLs.
-        most_rows: read no further than this; None for all.
-        licence: of rows that state none; without it they are of unknown licence.
+        max_rows: read no further than this; None for all.
+        license: of rows that state none; without it they are of unknown license.
     """
 
     name: str
@@ -30,9 +30,9 @@ class DatasetSource:
     split: str = "train"
     revision: str | None = None
     data_files: tuple[str, ...] = ()
-    most_rows: int | None = None
+    max_rows: int | None = None
     columns: Columns = field(default_factory=Columns)
-    licence: str = ""
+    license: str = ""
     kind: Literal["dataset"] = "dataset"
 
     def files(self, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
@@ -44,6 +44,6 @@ class DatasetSource:
             revision=self.revision,
             data_dir=self.data_dir,
             data_files=files,
-            most=self.most_rows,
+            most=self.max_rows,
         )
-        return self.columns.files(rows, self.name, self.licence, counts)
+        return self.columns.files(rows, self.name, self.license, counts)

@@ -18,17 +18,17 @@ class JsonLinesSource:
     Attributes:
         path: a file or a pattern, relative to the work folder, or a URL that fsspec knows;
             `.gz`, `.bz2` and `.xz` are unpacked on the way.
-        licence: of rows that state none; without it they are of unknown licence.
+        license: of rows that state none; without it they are of unknown license.
     """
 
     path: str
     columns: Columns = field(default_factory=Columns)
-    licence: str = ""
+    license: str = ""
     kind: Literal["json_lines"] = "json_lines"
 
     def files(self, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
         rows = read_objects(self.path, work, counts)
-        return self.columns.files(rows, self.path, self.licence, counts)
+        return self.columns.files(rows, self.path, self.license, counts)
 
 
 def read_objects(place: str, work: Path, counts: Counter[str]) -> Iterator[dict[str, object]]:

@@ -23,18 +23,18 @@ class ParquetSource:
 
     Attributes:
         path: a file or a pattern, relative to the work folder, or a URL that fsspec knows.
-        licence: of rows that state none; without it they are of unknown licence.
+        license: of rows that state none; without it they are of unknown license.
     """
 
     path: str
     columns: Columns = field(default_factory=Columns)
-    licence: str = ""
+    license: str = ""
     kind: Literal["parquet"] = "parquet"
 
     def files(self, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
         for place in open_files(self.path, work, compression=None):
             for row in self._rows(place):
-                if file := self.columns.file(row, self.licence, counts):
+                if file := self.columns.file(row, self.license, counts):
                     yield file
 
     def _rows(self, place: fsspec.core.OpenFile) -> Iterator[dict[str, object]]:

@@ -16,14 +16,14 @@ class SourceFile:
 
     Attributes:
         path: within its repository.
-        licence, language: as stated; empty where nothing is.
+        license, language: as stated; empty where nothing is.
         rank: the lowest is kept of equal functions in one repository.
     """
 
     text: str
     path: str
     repository: str
-    licence: str = ""
+    license: str = ""
     language: str = ""
     rank: int = 0
 
@@ -41,7 +41,7 @@ def read_text(file: Path, counts: Counter[str]) -> str | None:
         return None
 
 
-class Source(Protocol):
+class CodeSource(Protocol):
     """A frozen config that can be read."""
 
     def files(self, work: Path, counts: Counter[str]) -> Iterable[SourceFile]:
@@ -61,13 +61,13 @@ class Columns:
 
     Attributes:
         repository: None where rows do not say it: then each file is a unit of hold-out of its own.
-        licence: text or a list of texts, all of which then apply.
+        license: text or a list of texts, all of which then apply.
     """
 
     text: str = "content"
     path: str = "path"
     repository: str | None = "repository"
-    licence: str = "licence"
+    license: str = "license"
     language: str = "language"
 
     @property
@@ -76,7 +76,7 @@ class Columns:
 
     @property
     def names(self) -> set[str]:
-        return self.needed | {self.path, self.licence, self.language}
+        return self.needed | {self.path, self.license, self.language}
 
     def check(self, present: Iterable[str], place: str) -> None:
         """A misspelt column is an error at the first row, not a count at the end."""
@@ -88,24 +88,28 @@ class Columns:
             )
 
     def files(
-        self, rows: Iterable[Mapping[str, object]], place: str, licence: str, counts: Counter[str]
+        self,
+        rows: Iterable[Mapping[str, object]],
+        place: str,
+        default_license: str,
+        counts: Counter[str],
     ) -> Iterator[SourceFile]:
         """Of a table that says with its first row which columns it has."""
         for number, row in enumerate(rows):
             if number == 0:
                 self.check(row, place)
-            if file := self.file(row, licence, counts):
+            if file := self.file(row, default_license, counts):
                 yield file
 
     def file(
-        self, row: Mapping[str, object], licence: str, counts: Counter[str]
+        self, row: Mapping[str, object], default_license: str, counts: Counter[str]
     ) -> SourceFile | None:
-        """`licence` is that of rows that state none."""
+        """`default_license` is that of rows that state none."""
         text, path = row.get(self.text), _stated(row.get(self.path))
         if not isinstance(text, str) or not _is_unicode(text):
             counts["no text"] += 1
             return None
-        stated = _stated(row.get(self.licence)) or licence
+        stated = _stated(row.get(self.license)) or default_license
         file = SourceFile(text, path, "", stated, _stated(row.get(self.language)))
         repository = path or file.sha256[:16]
         if self.repository is not None:
@@ -119,15 +123,15 @@ class Columns:
 THE_STACK = Columns(
     path="max_stars_repo_path",
     repository="max_stars_repo_name",
-    licence="max_stars_repo_licenses",
+    license="max_stars_repo_licenses",
     language="lang",
 )
-GITHUB_CODE = Columns(text="code", repository="repo_name", licence="license")
+GITHUB_CODE = Columns(text="code", repository="repo_name", license="license")
 """Those of two well-known datasets, bigcode/the-stack and codeparrot/github-code."""
 
 
 def _stated(value: object) -> str:
-    """A cell's text; of a list of licences, the expression that says that all of them apply."""
+    """A cell's text; of a list of licenses, the expression that says that all of them apply."""
     if isinstance(value, list):
         return " AND ".join(part for part in map(_stated, value) if part)
     return value.strip() if isinstance(value, str) and _is_unicode(value) else ""

@@ -22,7 +22,7 @@ def test_the_first_folders_name_the_repository(
 ) -> None:
     fill(tmp_path / "src", "owner/name/a/f.go")
     (file,) = FolderSource("src", depth, "MIT").files(tmp_path, Counter())
-    assert (file.repository, file.path, file.licence) == (repository, path, "MIT")
+    assert (file.repository, file.path, file.license) == (repository, path, "MIT")
 
 
 def test_files_come_by_name_and_all_others_are_counted(tmp_path: Path) -> None:

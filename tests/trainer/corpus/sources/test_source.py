@@ -21,7 +21,7 @@ def test_a_row_of_the_stack_is_understood() -> None:
     file = THE_STACK.file(row, "", Counter())
     assert file is not None
     assert (file.repository, file.path, file.language) == ("owner/name", "a/b.py", "Python")
-    assert file.licence == "MIT AND Apache-2.0"
+    assert file.license == "MIT AND Apache-2.0"
 
 
 def test_without_a_repository_column_each_file_is_held_out_alone() -> None:
@@ -33,11 +33,11 @@ def test_without_a_repository_column_each_file_is_held_out_alone() -> None:
     assert len({file.repository for file in bare if file}) == 2
 
 
-def test_the_sources_licence_is_that_of_rows_that_state_none() -> None:
+def test_the_sources_license_is_that_of_rows_that_state_none() -> None:
     row = {"content": "x", "repository": "r"}
     silent = Columns().file(row, "ISC", Counter())
-    stated = Columns().file(row | {"licence": "MIT"}, "ISC", Counter())
-    assert [file.licence for file in (silent, stated) if file] == ["ISC", "MIT"]
+    stated = Columns().file(row | {"license": "MIT"}, "ISC", Counter())
+    assert [file.license for file in (silent, stated) if file] == ["ISC", "MIT"]
 
 
 @given(st.dictionaries(st.sampled_from(sorted(Columns().names)), CELLS))

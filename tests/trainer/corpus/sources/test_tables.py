@@ -14,7 +14,7 @@ from trainer.corpus.sources.source import Columns, SourceFile
 from trainer.pipeline.stage import StageError
 
 ROWS = [
-    {"content": f"x = {n}\n", "path": f"f{n}.py", "repository": f"r{n % 3}", "licence": "MIT"}
+    {"content": f"x = {n}\n", "path": f"f{n}.py", "repository": f"r{n % 3}", "license": "MIT"}
     for n in range(7)
 ]
 TABLES: list[AnySource] = [
@@ -84,7 +84,7 @@ def test_what_is_no_parquet_is_said_to_be_none(work: Path) -> None:
 
 
 def test_a_dataset_is_read_no_further_than_asked(work: Path) -> None:
-    source = DatasetSource("json", data_files=("rows.jsonl",), most_rows=3)
+    source = DatasetSource("json", data_files=("rows.jsonl",), max_rows=3)
     assert len(read(source, work)) == 3
 
 

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from trainer.synthesis.endpoint import Endpoint, EndpointConfig
-from trainer.synthesis.question import Outcome, Question
+from trainer.synthesis.requests import CompletionRequest, Outcome
 
 
 def ask(
-    questions: Iterable[Question], endpoint: EndpointConfig, record: Callable[[Outcome], None]
+    questions: Iterable[CompletionRequest],
+    endpoint: EndpointConfig,
+    record: Callable[[Outcome], None],
 ) -> None:
     """Ask all; `record` gets every outcome when it comes, in no particular order.
 
@@ -22,7 +24,9 @@ def ask(
 
 
 async def _ask(
-    questions: Iterable[Question], config: EndpointConfig, record: Callable[[Outcome], None]
+    questions: Iterable[CompletionRequest],
+    config: EndpointConfig,
+    record: Callable[[Outcome], None],
 ) -> None:
     waiting = iter(questions)  # shared: each worker takes the next when it is free
 

@@ -8,15 +8,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from trainer.pipeline.stage import StageError
-from trainer.synthesis import concurrently
+from trainer.synthesis import asyncio_engine
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.question import Outcome, Question
+from trainer.synthesis.requests import CompletionRequest, Outcome
 
-_QUESTION = TypeAdapter(Question)
+_QUESTION = TypeAdapter(CompletionRequest)
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 
-class Asker:
+class RayWorker:
     """A worker; Ray makes one in each of its processes. Rows travel as JSON, which keeps types."""
 
     def __init__(self, endpoint: EndpointConfig) -> None:
@@ -25,12 +25,12 @@ class Asker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         outcomes: list[Outcome] = []
         questions = [_QUESTION.validate_json(row) for row in batch["question"]]
-        concurrently.ask(questions, self._endpoint, outcomes.append)
+        asyncio_engine.ask(questions, self._endpoint, outcomes.append)
         return {"outcome": [_OUTCOME.dump_json(outcome) for outcome in outcomes]}
 
 
 def ask(
-    questions: list[Question],
+    questions: list[CompletionRequest],
     endpoint: EndpointConfig,
     record: Callable[[Outcome], None],
     *,
@@ -45,7 +45,7 @@ def ask(
     with _cluster(workers, address) as ray:
         ray.data.DataContext.get_current().enable_progress_bars = False
         asked = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
-            Asker,
+            RayWorker,
             fn_constructor_args=(endpoint,),
             batch_size=size,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.corpus.licences import PERMISSIVE, AllowList
+from trainer.corpus.licenses import PERMISSIVE, LicenseAllowList
 
-ALLOWED = AllowList(PERMISSIVE)
+ALLOWED = LicenseAllowList(PERMISSIVE)
 NAMES = st.sampled_from([*PERMISSIVE, "GPL-3.0-only", "AGPL-3.0-or-later", "Proprietary"])
 
 
 @pytest.mark.parametrize(
-    ("licence", "permitted"),
+    ("spdx", "permitted"),
     [
         ("MIT", True),
         ("mit", True),
@@ -27,12 +27,12 @@ NAMES = st.sampled_from([*PERMISSIVE, "GPL-3.0-only", "AGPL-3.0-or-later", "Prop
         ("MIT-like", False),
     ],
 )
-def test_expressions_are_understood(licence: str, permitted: bool) -> None:
-    assert ALLOWED.permits(licence) is permitted
+def test_expressions_are_understood(spdx: str, permitted: bool) -> None:
+    assert ALLOWED.permits(spdx) is permitted
 
 
 def test_what_is_no_identifier_is_permitted_when_it_is_named() -> None:
-    ours = AllowList(["unknown", "Our own (c)", "GPL-3.0-only"])
+    ours = LicenseAllowList(["unknown", "Our own (c)", "GPL-3.0-only"])
     assert all(map(ours.permits, ["unknown", "our own (C)", "gpl-3.0-only"]))
     assert not ours.permits("MIT")
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.corpus.snippets import snippet
+from trainer.corpus.external_sort import ExternalSort
 from trainer.corpus.snippet import Snippet
-from trainer.corpus.spool import Spool
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
 FOUND = st.lists(
@@ -15,11 +15,11 @@ FOUND = st.lists(
 
 
 def through(found: list[tuple[Snippet, int]]) -> list[Snippet]:
-    with Spool() as spool:
+    with ExternalSort() as sorted_snippets:
         for each, rank in found:
-            spool.add(each, rank, 0)
-        assert len(spool) == len(found)
-        return list(spool.in_order())
+            sorted_snippets.add(each, rank, 0)
+        assert len(sorted_snippets) == len(found)
+        return list(sorted_snippets.sorted())
 
 
 @given(FOUND, st.randoms(use_true_random=False))
@@ -33,10 +33,10 @@ def test_the_order_does_not_depend_on_when_a_snippet_came(
 
 def test_of_equal_functions_in_a_file_the_first_comes_first() -> None:
     found = [snippet("same", docstring=text) for text in ("second", "first")]
-    with Spool() as spool:
+    with ExternalSort() as sorted_snippets:
         for place, each in enumerate(found):
-            spool.add(each, 0, place)
-        assert list(spool.in_order()) == found
+            sorted_snippets.add(each, 0, place)
+        assert list(sorted_snippets.sorted()) == found
 
 
 @given(FOUND)

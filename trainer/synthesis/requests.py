@@ -41,7 +41,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelIdentity:
     """The model that is asked, apart from where it is served."""
 
     model: str
@@ -50,27 +50,31 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Question:
-    """One request for one answer. Equal questions have equal ids, whoever asks and whenever."""
+class CompletionRequest:
+    """A request for one completion. Equal requests have equal ids, in every run."""
 
     id: str
     prompt: str
     body: dict[str, object]
 
 
-def questions(prompt: str, asked: Asked, sampling: Sampling) -> list[Question]:
+def completion_requests(
+    prompt: str, asked: ModelIdentity, sampling: Sampling
+) -> list[CompletionRequest]:
     """One for each of `sampling.samples`."""
     return [_question(prompt, asked, sampling, sample) for sample in range(sampling.samples)]
 
 
-def _question(prompt: str, asked: Asked, sampling: Sampling, sample: int) -> Question:
+def _question(
+    prompt: str, asked: ModelIdentity, sampling: Sampling, sample: int
+) -> CompletionRequest:
     seed = None if sampling.seed is None else sampling.seed + sample
     body = sampling.body(seed)
     # Without a seed nothing else would tell two samples of one prompt apart.
     unseeded = sample if seed is None else 0
     identity = [dataclasses.asdict(asked), prompt, body, unseeded]
     text = json.dumps(identity, sort_keys=True)
-    return Question(hashlib.sha256(text.encode()).hexdigest()[:32], prompt, body)
+    return CompletionRequest(hashlib.sha256(text.encode()).hexdigest()[:32], prompt, body)
 
 
 @dataclass(frozen=True)

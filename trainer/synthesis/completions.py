@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.pipeline.stage import StageError
-from trainer.synthesis import concurrently, fleet
+from trainer.synthesis import asyncio_engine, ray_engine
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.ledger import Ledger
 from trainer.synthesis.progress import Progress
-from trainer.synthesis.question import Completion, Question, Sampling, questions
+from trainer.synthesis.requests import Completion, CompletionRequest, Sampling, completion_requests
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,23 @@ class EngineConfig:
 
 
 @dataclass(frozen=True)
-class AskConfig:
+class LlmConfig:
     """Whom to ask, how it is to sample, and what does the asking."""
 
     endpoint: EndpointConfig
     sampling: Sampling = field(default_factory=Sampling)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
-    def questions(self, prompt: str) -> list[Question]:
+    def questions(self, prompt: str) -> list[CompletionRequest]:
         """One for each sample."""
-        return questions(prompt, self.endpoint.asked, self.sampling)
+        return completion_requests(prompt, self.endpoint.asked, self.sampling)
 
 
 @dataclass(frozen=True)
-class Replies:
+class Completions:
     """All there is, of this run and of earlier ones: answers by question id."""
 
-    config: AskConfig
+    config: LlmConfig
     answers: dict[str, Completion]
     failures: Counter[str]
     facts: dict[str, object]
@@ -59,12 +59,12 @@ class Replies:
         return [self.answers.get(question.id) for question in self.config.questions(prompt)]
 
 
-def ledger_of(stage: Path) -> Path:
+def ledger_path(stage: Path) -> Path:
     """Where a stage's answers are kept: beside its folder, which is whole or not there."""
     return stage.with_name(f"{stage.name}-answers")
 
 
-def ask_all(prompts: Iterable[str], config: AskConfig, ledger: Path) -> Replies:
+def complete_all(prompts: Iterable[str], config: LlmConfig, ledger: Path) -> Completions:
     """Ask what `ledger` does not answer yet; afterwards it answers all but `failures`.
 
     Raises:
@@ -81,17 +81,17 @@ def ask_all(prompts: Iterable[str], config: AskConfig, ledger: Path) -> Replies:
     if not answers:
         raise StageError(f"none of {len(wanted)} questions has an answer: {progress.failures}")
     facts = _facts(config.endpoint, list(answers.values()), progress.failures)
-    return Replies(config, answers, progress.failures, facts)
+    return Completions(config, answers, progress.failures, facts)
 
 
-def _ask(missing: list[Question], config: AskConfig, progress: Progress) -> None:
+def _ask(missing: list[CompletionRequest], config: LlmConfig, progress: Progress) -> None:
     engine, endpoint = config.engine, config.endpoint
     match engine.kind:
         case "asyncio":
-            concurrently.ask(missing, endpoint, progress.record)
+            asyncio_engine.ask(missing, endpoint, progress.record)
         case "ray":
             workers, address = engine.workers, engine.address
-            fleet.ask(missing, endpoint, progress.record, workers=workers, address=address)
+            ray_engine.ask(missing, endpoint, progress.record, workers=workers, address=address)
 
 
 def _facts(

@@ -11,7 +11,7 @@ import pytest
 from tests.trainer.synthesis.corpus import asking
 from tests.trainer.synthesis.server import serving
 from trainer.pipeline.stage import StageError
-from trainer.synthesis.ask import EngineConfig, ask_all
+from trainer.synthesis.completions import EngineConfig, complete_all
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: extra `ray`"),
@@ -39,14 +39,14 @@ def cluster() -> Iterator[str]:
 def test_same_rows_and_the_same_way_on_after_failures(tmp_path: Path, cluster: str) -> None:
     with serving() as server:
         asked = asking(server.url, samples=2)
-        local = ask_all(PROMPTS, asked, tmp_path / "local")
+        local = complete_all(PROMPTS, asked, tmp_path / "local")
         server.plan = iter([None, "500", "cut", None, "html"])
         fleet = replace(asked, engine=EngineConfig("ray", address=cluster))
-        first = ask_all(PROMPTS, fleet, tmp_path / "fleet")
+        first = complete_all(PROMPTS, fleet, tmp_path / "fleet")
         assert sum(first.failures.values()) == 3
         assert len(first.answers) == 77
         before = len(server.bodies)
-        second = ask_all(PROMPTS, fleet, tmp_path / "fleet")
+        second = complete_all(PROMPTS, fleet, tmp_path / "fleet")
     assert len(server.bodies) == before + 3
     assert second.answers == local.answers
     assert second.facts == local.facts
@@ -57,4 +57,4 @@ def test_a_cluster_of_its_own_stops_where_the_endpoint_refuses(tmp_path: Path) -
     with serving(plan=["404"] * 1000) as server:
         fleet = replace(asking(server.url), engine=EngineConfig("ray"))
         with pytest.raises(StageError, match="check the URL"):
-            ask_all(PROMPTS, fleet, tmp_path)
+            complete_all(PROMPTS, fleet, tmp_path)

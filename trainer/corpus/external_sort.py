@@ -13,7 +13,7 @@ from typing import Self
 from trainer.corpus.snippet import Snippet
 
 
-class Spool:
+class ExternalSort:
     """A temporary table, sorted by package and then by identity, which is a hash."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Spool:
         values = (snippet.package, snippet.id, *file, place, row)
         self._rows.execute("INSERT INTO snippets VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
-    def in_order(self) -> Iterator[Snippet]:
+    def sorted(self) -> Iterator[Snippet]:
         found = self._rows.execute(
             "SELECT row FROM snippets ORDER BY package, id, rank, path, sha256, place, row"
         )

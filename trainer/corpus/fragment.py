@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Piece:
+class Fragment:
     """A function or a whole file; `Snippet` says what the attributes hold."""
 
     name: str

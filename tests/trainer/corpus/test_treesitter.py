@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.corpus.fragment import Fragment
 from trainer.corpus.languages import LANGUAGES
-from trainer.corpus.piece import Piece
-from trainer.corpus.trees import functions, parser_of
+from trainer.corpus.treesitter import functions, parser_of
 
 BODY = "if (a > b) { return a * 2 + b; }\n  return b - a * 3;"
 EXAMPLES = {
@@ -48,7 +48,7 @@ SIGNATURES = {
 }
 
 
-def cut(language: str, text: str, counts: Counter[str] | None = None) -> list[Piece]:
+def cut(language: str, text: str, counts: Counter[str] | None = None) -> list[Fragment]:
     known = LANGUAGES[language]
     pytest.importorskip(known.grammar, reason=f"the grammar of {language} is not installed")
     return list(functions(text, known, Counter() if counts is None else counts))

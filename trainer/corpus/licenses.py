@@ -1,4 +1,4 @@
-"""Which licences allow a file's use: an allow-list of SPDX identifiers, applied to expressions."""
+"""Which licenses allow a file's use: an allow-list of SPDX identifiers, applied to expressions."""
 
 from collections.abc import Iterable
 from functools import cache, lru_cache
@@ -33,12 +33,12 @@ PERMISSIVE = (
 )
 
 
-class AllowList:
+class LicenseAllowList:
     """Of `A OR B` one is enough, of `A AND B` both are needed; `WITH` only adds permissions."""
 
-    def __init__(self, licences: Iterable[str]) -> None:
+    def __init__(self, licenses: Iterable[str]) -> None:
         self._licensing = _spdx()
-        self._allowed = {licence.lower() for licence in licences}
+        self._allowed = {spdx.lower() for spdx in licenses}
         self.permits = lru_cache(maxsize=10_000)(self._permits)
 
     def _permits(self, stated: str) -> bool:

@@ -4,21 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.synthesis.question import Asked, Sampling, questions
+from trainer.synthesis.requests import ModelIdentity, Sampling, completion_requests
 
-ASKED = Asked("coder", "r1", "chat")
+ASKED = ModelIdentity("coder", "r1", "chat")
 SAMPLING = Sampling(seed=7, samples=3)
 
 
 FROZEN = "289755bd079a320bfe556a5658c9b55a"
 
 
-def ids(prompt: str = "p", asked: Asked = ASKED, sampling: Sampling = SAMPLING) -> list[str]:
-    return [question.id for question in questions(prompt, asked, sampling)]
+def ids(
+    prompt: str = "p", asked: ModelIdentity = ASKED, sampling: Sampling = SAMPLING
+) -> list[str]:
+    return [question.id for question in completion_requests(prompt, asked, sampling)]
 
 
 def test_an_id_stays_the_same_for_as_long_as_ledgers_are_kept() -> None:
-    assert ids("Sort a list.", Asked("m", "", "chat"), Sampling()) == [FROZEN]
+    assert ids("Sort a list.", ModelIdentity("m", "", "chat"), Sampling()) == [FROZEN]
 
 
 @given(st.text(), st.integers(1, 5))
@@ -51,14 +53,14 @@ def test_another_model_is_another_question(name: str) -> None:
 
 
 def test_samples_differ_by_seed_and_without_seeds_by_number() -> None:
-    seeds = [question.body["seed"] for question in questions("p", ASKED, SAMPLING)]
+    seeds = [question.body["seed"] for question in completion_requests("p", ASKED, SAMPLING)]
     assert seeds == [7, 8, 9]
-    unseeded = questions("p", ASKED, replace(SAMPLING, seed=None))
+    unseeded = completion_requests("p", ASKED, replace(SAMPLING, seed=None))
     assert len({question.id for question in unseeded}) == 3
     assert all("seed" not in question.body for question in unseeded)
 
 
 def test_what_is_none_is_not_sent_and_extra_fields_are() -> None:
     sampling = Sampling(None, None, None, None, extra={"max_completion_tokens": 5})
-    (question,) = questions("p", ASKED, sampling)
+    (question,) = completion_requests("p", ASKED, sampling)
     assert question.body == {"max_completion_tokens": 5}

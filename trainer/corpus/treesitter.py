@@ -9,8 +9,8 @@ from importlib import import_module
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser
 
+from trainer.corpus.fragment import Fragment, worthless
 from trainer.corpus.languages import Language
-from trainer.corpus.piece import Piece, worthless
 
 _LEAST_NODES = 30
 """Punctuation is a node as well here: about twice as many as Python's `ast` has for the same."""
@@ -43,7 +43,7 @@ def parser_of(language: Language) -> Parser | None:
     return Parser(Grammar(getattr(module, language.entry)()))
 
 
-def functions(text: str, language: Language, counts: Counter[str]) -> Iterator[Piece]:
+def functions(text: str, language: Language, counts: Counter[str]) -> Iterator[Fragment]:
     """All functions with a body; nested ones stay where they are."""
     parser = parser_of(language)
     assert parser is not None, f"no grammar of {language.name}"
@@ -74,7 +74,7 @@ def _with_body(node: Node) -> Node | None:
     return function if function.child_by_field_name("body") is not None else None
 
 
-def _piece(node: Node, function: Node, source: bytes, counts: Counter[str]) -> Piece | None:
+def _piece(node: Node, function: Node, source: bytes, counts: Counter[str]) -> Fragment | None:
     body = function.child_by_field_name("body")
     assert body is not None, "_functions yields none without"
     whole, name = _whole(node), _name(node)
@@ -85,7 +85,7 @@ def _piece(node: Node, function: Node, source: bytes, counts: Counter[str]) -> P
         return None
     head = source[whole.start_byte : body.start_byte].decode()
     signature = " ".join(head.split()).removesuffix("=>").rstrip()
-    return Piece(name, signature, _comment(whole), _dedented(whole, source))
+    return Fragment(name, signature, _comment(whole), _dedented(whole, source))
 
 
 def _whole(node: Node) -> Node:

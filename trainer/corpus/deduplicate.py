@@ -13,7 +13,9 @@ from datasketch import MinHash, MinHashLSH
 from trainer.corpus.snippet import Snippet
 
 
-def limited(found: Iterable[Snippet], most: int, counts: Counter[str]) -> Iterator[Snippet]:
+def first_per_package(
+    found: Iterable[Snippet], most: int, counts: Counter[str]
+) -> Iterator[Snippet]:
     """The first `most` of each package; `found` comes package by package."""
     for _, snippets in groupby(found, key=lambda snippet: snippet.package):
         for place, snippet in enumerate(snippets):
@@ -23,7 +25,7 @@ def limited(found: Iterable[Snippet], most: int, counts: Counter[str]) -> Iterat
                 counts["over the package's limit"] += 1
 
 
-def distinct(
+def deduplicated(
     found: Iterable[Snippet], threshold: float, permutations: int, counts: Counter[str]
 ) -> Iterator[Snippet]:
     """The first of those whose word sets have a Jaccard similarity of `threshold` or more."""

@@ -23,22 +23,22 @@ ANSWER = """\
 Write it in {language}. Answer with the code alone, complete, in one fenced block."""
 
 
-def fill(wording: str, **facts: str) -> str:
-    """The wording with its `{names}` filled in; braces inside of what is filled in stay.
+def fill(template: str, **facts: str) -> str:
+    """The template with its `{names}` filled in; braces inside of what is filled in stay.
 
     Raises:
-        StageError: the wording names something else.
+        StageError: the template names something else.
     """
     try:
-        return wording.format(**facts)
+        return template.format(**facts)
     except (KeyError, IndexError, ValueError) as error:
         named = ", ".join(f"{{{name}}}" for name in facts)
         raise StageError(
-            f"a wording may name {named}, and writes other braces twice: {error}"
+            f"a template may name {named}, and writes other braces twice: {error}"
         ) from error
 
 
-def require(wording: str, name: str) -> None:
-    """Refuse a wording that does not show what it is about."""
-    if f"{{{name}}}" not in wording:
-        raise StageError(f"the wording shows no {{{name}}}: {wording[:60]!r}")
+def require(template: str, name: str) -> None:
+    """Refuse a template that does not show what it is about."""
+    if f"{{{name}}}" not in template:
+        raise StageError(f"the template shows no {{{name}}}: {template[:60]!r}")
