@@ -72,7 +72,7 @@ def tree_of(prompt: int, candidates: int, length: int) -> Packed:
 
 
 def pairs(packed: Packed) -> int:
-    """Of tokens that see each other, each with itself among them."""
+    """Pairs of tokens that attend to each other, each token's pair with itself among them."""
     return sum(position + 1 for position in packed.positions)
 
 

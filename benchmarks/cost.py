@@ -1,4 +1,4 @@
-"""What a request costs: time over tokens, for 1 to 256 candidates of prompts of 50 to 4000 tokens.
+"""Measures a request's time over its tokens: 1 to 256 candidates, prompts of 50 to 4000 tokens.
 
     python -m benchmarks.cost --data ../shared/data
 

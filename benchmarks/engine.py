@@ -1,4 +1,4 @@
-"""What prefix sharing is worth: the packed forward beside padded batches of transformers.
+"""Measures the gain of prefix sharing: the packed forward beside padded batches of transformers.
 
     python -m benchmarks.engine [--repeats 5] [--threads 2]
     python -m benchmarks.engine --device cuda --dtype bfloat16 --hidden 1536 --layers 28

@@ -1,4 +1,4 @@
-"""What the service costs to run: seconds to readiness, and memory over many scored candidates.
+"""Measures the service's seconds to readiness, and its memory over many scored candidates.
 
 python -m benchmarks.footprint --data ../shared/data/mbpp [--model DIR]
 """
@@ -48,7 +48,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Load:
-    """What the service did between the first sample and the last; `peak` is the kernel's record."""
+    """The service's work between the first sample and the last; `peak` is the kernel's record."""
 
     samples: list[Sample]
     seconds: float

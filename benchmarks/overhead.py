@@ -1,4 +1,4 @@
-"""What HTTP, queueing and encoding cost: tokens per second served, and without all of that.
+"""Measures the cost of HTTP, queueing and encoding: tokens/s served, and of the forward alone.
 
     python -m benchmarks.overhead --data ../shared/data
 

@@ -139,13 +139,13 @@ def _judge(page: Page, ledger: Ledger, memory: Memory, options: argparse.Namespa
             ],
             [
                 "most over least resident",
-                f"{steady.most / steady.least:.3f}",
+                f"{steady.max / steady.min:.3f}",
                 f"{_MOST_RANGE}",
-                verdict(steady.most <= _MOST_RANGE * steady.least),
+                verdict(steady.max <= _MOST_RANGE * steady.min),
             ],
         ],
     )
-    page.say(f"Memory after the first minute: {steady.least:.0f} to {steady.most:.0f} MB.")
+    page.say(f"Memory after the first minute: {steady.min:.0f} to {steady.max:.0f} MB.")
     page.facts |= {"memory": asdict(steady), "samples": memory.samples}
 
 
@@ -154,7 +154,7 @@ def plot(memory: Memory) -> Figure:
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot([seconds / 60 for seconds, _ in memory.samples], [mb for _, mb in memory.samples])
-    axes.set(xlabel="minutes", ylabel="resident memory, MB", ylim=(0, 1.1 * memory.most))
+    axes.set(xlabel="minutes", ylabel="resident memory, MB", ylim=(0, 1.1 * memory.max))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What prefix sharing is worth in training: pairs a second beside TRL's RewardTrainer.
+"""Measures the gain of prefix sharing in training: pairs/s beside TRL's RewardTrainer.
 
     python -m benchmarks.training --data DIR [--steps 4] [--repeats 3]
 
@@ -93,7 +93,7 @@ def packed(work: Work, model: Path, options: argparse.Namespace, folder: Path) -
         evaluate_every=0,
     )
     start = load_start(model, seed=1, with_lm=False)
-    encoder = Encoder(start.tokenizer, max_tokens=options.most_tokens, pad_id=None)
+    encoder = Encoder(start.tokenizer, max_tokens=options.max_tokens, pad_id=None)
     schedule = schedule_of(config, len(work.rows))
     return PackedTrainer(
         config=config,
@@ -239,7 +239,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=16, help="a step; a multiple of 4")
     parser.add_argument("--steps", type=int, default=4, help="of a turn")
     parser.add_argument("--repeats", type=int, default=3, help="turns")
-    parser.add_argument("--most-tokens", type=int, default=8192, help="of a text")
+    parser.add_argument("--max-tokens", type=int, default=8192, help="of a text")
     add_checkpoint_options(parser)
     add_output_options(parser)
     return parser.parse_args()

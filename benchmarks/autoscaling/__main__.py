@@ -1,4 +1,4 @@
-"""What to scale on: a recorded trace, replayed to simulated replicas under several autoscalers.
+"""Compares signals to scale on: a recorded trace, replayed to simulated replicas.
 
     python -m benchmarks.autoscaling [--log FILE.jsonl] [--write]
 
@@ -67,8 +67,8 @@ def run(policy: Policy, arrivals: Sequence[Arrival], options: argparse.Namespace
 def _run(
     policy: Policy, arrivals: Sequence[Arrival], options: argparse.Namespace
 ) -> tuple[Outcome, list[tuple[float, int]]]:
-    autoscaler = Autoscaler(policy.signals, options.least, options.most)
-    return simulate(policy.name, arrivals, _cluster(options), autoscaler, options.least)
+    autoscaler = Autoscaler(policy.signals, options.min_replicas, options.max_replicas)
+    return simulate(policy.name, arrivals, _cluster(options), autoscaler, options.min_replicas)
 
 
 def _fixed(count: int, arrivals: Sequence[Arrival], options: argparse.Namespace) -> Outcome:
@@ -93,7 +93,7 @@ def main() -> None:
     introduce(page, recorded, arrivals, options)
     found = policies(arrivals, options.tokens_per_second)
     runs = [_run(policy, arrivals, options) for policy in found]
-    most = runs[-1][0].most_replicas
+    most = runs[-1][0].max_replicas
     outcomes = [outcome for outcome, _ in runs] + [_fixed(most, arrivals, options)]
     report(page, outcomes)
     curves = {
@@ -132,8 +132,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shift", type=float, default=120.0, help="seconds between copies at most")
     parser.add_argument("--tokens-per-second", type=float, default=6000.0, help="of a replica")
     parser.add_argument("--startup", type=float, default=60.0, help="seconds until one is ready")
-    parser.add_argument("--least", type=int, default=2, help="replicas")
-    parser.add_argument("--most", type=int, default=24, help="replicas")
+    parser.add_argument("--min-replicas", type=int, default=2, help="replicas")
+    parser.add_argument("--max-replicas", type=int, default=24, help="replicas")
     parser.add_argument("--surge", type=int, default=4, help="times the load, suddenly")
     parser.add_argument("--seed", type=int, default=1)
     add_output_options(parser)

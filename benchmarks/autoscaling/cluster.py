@@ -28,7 +28,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Observation:
-    """What metrics say of all replicas together.
+    """The metrics of all replicas together.
 
     Attributes:
         work: seconds of work that wait.

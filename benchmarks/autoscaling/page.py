@@ -24,9 +24,9 @@ def introduce(
         f"Trace: {len(recorded)} requests that a service logged in {recorded[-1].seconds:.0f} s, "
         f"stretched {options.stretch:g} times, each {options.copies} times over, within "
         f"{options.shift:g} s: {len(arrivals)} requests in {hours:.1f} h, {demand:.1f} replica "
-        f"hours of work at {options.tokens_per_second:g} tokens/s a replica. {options.least} to "
-        f"{options.most} replicas, ready {options.startup:g} s after they are asked for; decisions "
-        f"every {SYNC:g} s on metrics a scrape old; a request goes to a replica by chance."
+        f"hours of work at {options.tokens_per_second:g} tokens/s a replica. "
+        f"{options.min_replicas} to {options.max_replicas} replicas, ready {options.startup:g} s "
+        f"after they are asked for; decisions every {SYNC:g} s on metrics a scrape old; a request goes to a replica by chance."
     )
 
 
@@ -41,7 +41,7 @@ def report(page: Page, outcomes: Sequence[Outcome], fact: str = "outcomes") -> N
                 one.p99,
                 f"{one.late:.2%}",
                 one.mean_replicas,
-                one.most_replicas,
+                one.max_replicas,
                 one.changes,
                 one.replica_hours,
             ]

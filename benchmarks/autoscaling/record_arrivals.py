@@ -29,12 +29,12 @@ from service.settings import DEFAULT_MODEL
 _PATIENCE = 1800.0
 """Seconds; what counts is when a request arrived, not how quick the machine was."""
 _STEPS = 12
-"""Of the RL run, evenly over its third of the day."""
+"""Steps of the RL run, evenly over its third of the day."""
 _GROUPS = 4
 """Prompts of one step, with `_ROLLOUTS` answers each."""
 _ROLLOUTS = 8
 _EVENING = 0.7
-"""Of the day; from here on more candidates are reranked at a time."""
+"""Share of the day after which more candidates are reranked at a time."""
 
 
 @dataclass(frozen=True)

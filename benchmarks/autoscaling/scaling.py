@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from benchmarks.autoscaling.cluster import Observation
 
@@ -68,8 +69,8 @@ class Autoscaler:
     """Decides every `SYNC` seconds; the behaviour is that of k8s/, the same for every signal."""
 
     signals: tuple[Signal, ...]
-    least: int
-    most: int
+    min_replicas: int
+    max_replicas: int
     stabilization: float = STABILIZATION
     _seen: History = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _wanted: deque[tuple[float, int]] = field(default_factory=deque)
@@ -78,19 +79,20 @@ class Autoscaler:
     def decide(self, current: int, seen: Observation) -> int:
         """Replicas from now on. What it acts on is a scrape old."""
         self._sizes.append((seen.at, current))
-        wanted = self._wanted_by_signals(current) if self._seen else current
+        wanted = (
+            max(map(partial(self._wanted_by, current), self.signals)) if self._seen else current
+        )
         self._seen.append(seen)
         self._wanted.append((seen.at, wanted))
         while self._wanted[0][0] < seen.at - self.stabilization:
             self._wanted.popleft()
         if wanted < current:
             wanted = min(current, max(count for _, count in self._wanted))
-        return max(self.least, min(self.most, self._limited(current, wanted, seen.at)))
+        return max(
+            self.min_replicas, min(self.max_replicas, self._limited(current, wanted, seen.at))
+        )
 
-    def _wanted_by_signals(self, current: int) -> int:
-        return max(self._wanted_by(signal, current) for signal in self.signals)
-
-    def _wanted_by(self, signal: Signal, current: int) -> int:
+    def _wanted_by(self, current: int, signal: Signal) -> int:
         ratio = signal.read(self._seen) / (signal.target * current)
         return current if abs(ratio - 1) <= _TOLERANCE else math.ceil(current * ratio)
 

@@ -16,14 +16,14 @@ LATE = 10.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a whole trace: seconds until an answer, replicas, and replica hours paid for."""
+    """The outcome of a whole trace: latencies in seconds, replicas, and replica hours paid for."""
 
     name: str
     p50: float
     p99: float
     late: float
     mean_replicas: float
-    most_replicas: int
+    max_replicas: int
     changes: int
     replica_hours: float
 

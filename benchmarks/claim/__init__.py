@@ -1,1 +1,1 @@
-"""What preference-model pretraining buys: the paper's claim at small scale."""
+"""The study of the paper's claim at small scale: the gain of preference-model pretraining."""

@@ -1,4 +1,4 @@
-"""What does preference-model pretraining buy? The paper's claim (arXiv 2410.02229) at small scale.
+"""Measures the gain of preference-model pretraining (arXiv 2410.02229) at small scale.
 
     runs/claim.sh [WORK]      makes the checkpoints and then runs this
     python -m benchmarks.claim --work WORK --data ../shared/data [--write]

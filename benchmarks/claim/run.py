@@ -28,7 +28,7 @@ _FEWEST_STEPS = 30
 
 @dataclass(frozen=True)
 class Run:
-    """What came of it, on the task's test rows.
+    """The result of a run on the task's test rows.
 
     Attributes:
         arm: the checkpoint that was finetuned.

@@ -22,7 +22,7 @@ _TESTED = {CODE: 150, ARITHMETIC: 150, DEDUCTION: 60}
 """Problems; LogicalDeduction asks some four questions about each of its orders of objects."""
 
 _MOST_CHARACTERS = 600
-"""Of a GSM8K solution. Longer ones cost most of the time and are a fifth of them."""
+"""Longest GSM8K solution, in characters. Longer ones take most of the time and are a fifth."""
 
 Problem = list[PreferenceRow]
 """Rows of one problem; all of it is trained on, or all of it is tested."""
@@ -106,7 +106,10 @@ def _arithmetic(data: Path) -> Task:
 
 
 def _within_families(row: dict[str, object]) -> Iterator[PreferenceRow]:
-    """Of two families the longer solution comes from the stronger one, and wins by length."""
+    """Pairs of a right and a wrong solution by one model family.
+
+    Between two families the longer solution comes from the stronger one, and length would win.
+    """
     families: dict[str, dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
     candidates = row["candidates"]
     assert isinstance(candidates, list)
@@ -130,7 +133,7 @@ def _family(model: str) -> str:
 
 
 def _deduction(data: Path) -> Task:
-    """Of the training file alone: nearly all of the other one is in it, too."""
+    """Only the training file is read: nearly all of the other one is in it, too."""
     by_context: dict[str, Problem] = defaultdict(list)
     for row in _choices(data / "logic_llm" / "LogicalDeduction_train.json.gz"):
         by_context[row.group].append(row)

@@ -1,1 +1,1 @@
-"""What programs share: processes, load, statistics and the result page."""
+"""The parts that programs share: processes, load, statistics and the result page."""

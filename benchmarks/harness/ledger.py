@@ -1,4 +1,4 @@
-"""What a server under mixed load was asked and answered, and whether a score changed."""
+"""Counts a server's answers under mixed load, and compares each text's scores."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class _Answer(BaseModel):
 
 @dataclass
 class Ledger:
-    """What was asked and answered, and the first score of every text."""
+    """Requests and answers by kind, and the first score of every text."""
 
     answered: Counter[str] = field(default_factory=Counter)
     left: int = 0

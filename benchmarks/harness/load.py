@@ -39,7 +39,7 @@ class Replay:
 
     @property
     def tokens(self) -> int:
-        """Of all conversations scored, a shared prompt as often as it occurs."""
+        """Tokens of all conversations scored; a shared prompt counts as often as it occurs."""
         return sum(reply.texts.tokens for reply in self.replies.values())
 
     @property

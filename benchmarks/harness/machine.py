@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: the machine, the versions, the command."""
+"""The circumstances of a figure: the machine, the versions, the command."""
 
 import os
 import platform

@@ -81,7 +81,7 @@ class Page:
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """What every benchmark can leave behind besides what it prints."""
+    """Add the options by which every benchmark writes files besides what it prints."""
     parser.add_argument(
         "--write", action="store_true", help="write page, figures and plot under results/, dated"
     )

@@ -172,7 +172,7 @@ class Memory:
     samples: list[tuple[float, float]] = field(default_factory=list)
 
     @property
-    def most(self) -> float:
+    def max(self) -> float:
         return max(megabytes for _, megabytes in self.samples)
 
 
@@ -198,17 +198,17 @@ def watching(pid: int, every: float = 0.25) -> Iterator[Memory]:
 
 @dataclass(frozen=True)
 class Steady:
-    """Resident MB once settled; `growth` per minute, as a share of the least."""
+    """Resident MB once settled; `growth` per minute, as a share of the minimum."""
 
-    least: float
-    most: float
+    min: float
+    max: float
     growth: float
 
 
 def settle(memory: Memory) -> Steady:
-    """What was sampled after the first minute, or, of a shorter run, in its second half."""
+    """Summarise the samples after the first minute or, in a shorter run, of its second half."""
     last, _ = memory.samples[-1]
     later = [sample for sample in memory.samples if sample[0] >= min(60.0, last / 2)]
     megabytes = [megabytes for _, megabytes in later]
-    least = min(megabytes)
-    return Steady(least, max(megabytes), 60 * slope(later) / least)
+    lowest = min(megabytes)
+    return Steady(lowest, max(megabytes), 60 * slope(later) / lowest)

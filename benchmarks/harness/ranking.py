@@ -13,7 +13,7 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Credit:
-    """What one question contributes: `earned` out of `possible`."""
+    """One question's contribution: `earned` out of `possible`."""
 
     earned: float
     possible: int = 1

@@ -22,15 +22,24 @@ print(", ".join(f"{name} {found[name]}" for name in names))
 """
 
 
-def ours(model: str | None, device: str = "auto", dtype: str = "auto") -> Launch:
-    """`python -m service`; serves the default release when `model` is None."""
-    command = (sys.executable, "-m", "service", *_HOST, "--log-level", "warning")
+def ours(
+    model: str | None, device: str = "auto", dtype: str = "auto", checkout: Path | None = None
+) -> Launch:
+    """`python -m service` of this checkout, or of another one, for a comparison with it.
+
+    Serves the default release when `model` is None.
+    """
+    # -P: the folder we stand in is this checkout, and would come before the other one.
+    python = (sys.executable, "-P") if checkout else (sys.executable,)
+    command = (*python, "-m", "service", *_HOST, "--log-level", "warning")
     served = ("--model", model) if model else ()
-    return Launch((*command, "--device", device, "--dtype", dtype, *served), ready="/readyz")
+    environment = {"PYTHONPATH": str(checkout)} if checkout else {}
+    options = ("--device", device, "--dtype", dtype)
+    return Launch((*command, *options, *served), "/readyz", environment)
 
 
 def naive(model: Path, device: str, dtype: str) -> Launch:
-    """What one would write in an afternoon; see its file."""
+    """The naive server, as one would write it in an afternoon."""
     program = (sys.executable, "-m", "benchmarks.serving.naive_server", *_HOST)
     options = ("--model", str(model), "--device", device, "--dtype", dtype)
     return Launch((*program, *options), ready="/health")
@@ -52,6 +61,6 @@ def vllm(python: Path, model: Path, dtype: str, max_tokens: int) -> Launch:
 
 
 def vllm_versions(python: Path) -> str:
-    """Of vLLM and of what it computes with, in its own environment."""
+    """Versions of vLLM, torch and transformers in vLLM's own environment."""
     command = [str(python), "-c", _NAME_VERSIONS]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

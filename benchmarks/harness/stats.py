@@ -65,6 +65,6 @@ def fit(terms: Sequence[Sequence[float]], measured: Sequence[float]) -> Fit:
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the least-squares line through (x, y)."""
+    """The slope of the least-squares line through (x, y)."""
     xs, ys = np.asarray(points, dtype=float).T
     return float(np.polyfit(xs, ys, 1)[0])

@@ -14,7 +14,7 @@ FILE = "gsm8k_test_first660.jsonl.gz"
 
 @dataclass(frozen=True)
 class Corpus:
-    """What prompts and candidates are made of; no text occurs twice."""
+    """Makes prompts and candidates of real text; no text occurs twice."""
 
     problems: tuple[str, ...]
     solutions: tuple[str, ...]

@@ -41,7 +41,7 @@ class Pool:
     endless: str
 
     def order(self, kind: str, rng: random.Random) -> Order:
-        """What a client of this kind asks next."""
+        """The next request of a client of this kind."""
         texts = rng.choice(self.pairs)
         some = Request(texts.prompt, _some(texts, rng))
         match kind:

@@ -24,12 +24,12 @@ class Texts:
 
     @property
     def tokens(self) -> int:
-        """Of all conversations, a shared prompt as often as it occurs."""
+        """Tokens of all conversations; a shared prompt counts as often as it occurs."""
         return sum(len(sequence.ids) for sequence in self.sequences)
 
     @property
     def computed(self) -> int:
-        """Of the request's prefix tree: a shared prompt once."""
+        """Tokens of the request's prefix tree: a shared prompt counts once."""
         return sum(new_tokens(list(self.sequences)))
 
 
@@ -54,7 +54,7 @@ class Renderer:
 
 
 def load_renderer(model: Path) -> Renderer:
-    """Of a checkpoint or a release.
+    """The renderer of a checkpoint or a release.
 
     Raises:
         ReleaseError: it is neither, or has no chat template.

@@ -1,4 +1,4 @@
-"""What servers are asked in a measurement: requests, and how many are under way at once.
+"""Traces that servers are measured with: requests, and how many are in flight at once.
 
 Deterministic by seed. Every turn of a measurement draws its own texts, because a server that keeps
 prefixes would otherwise answer the second turn from memory.

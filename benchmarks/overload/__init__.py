@@ -1,1 +1,1 @@
-"""What happens at five times the load that a server can take."""
+"""A server under five times the load that it can take."""

@@ -28,7 +28,7 @@ from service.settings import DEFAULT_MODEL
 
 _CANDIDATES = 8
 _TOKENS = 450
-"""Of a conversation at most; prompts and answers take a third each."""
+"""Most tokens of a conversation; prompts and answers take a third each."""
 _CLIENTS = 16
 _PEAK_SECONDS = 20.0
 _PATIENCE = 60.0

@@ -1,4 +1,4 @@
-"""What was asked of a server under overload, and what of it was met."""
+"""The page on overload: targets, and which of them were met."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -93,7 +93,7 @@ def judge(page: Page, found: Overloaded, fair: Fairness, memory: Steady, deadlin
     """Each thing that was asked, beside what was measured."""
     refused = 1000 * percentile(found.outcomes.seconds.get("503", [0.0]), 0.5)
     late = percentile(found.admitted, 0.99)
-    goodput, held = found.goodput / found.peak, memory.most / memory.least
+    goodput, held = found.goodput / found.peak, memory.max / memory.min
     judged: list[tuple[str, str, Cell, bool]] = [
         ("p99 of admitted, s", f"under {deadline:g}", late, late < deadline),
         ("p50 of refused, ms", f"under {_REFUSED_MS:g}", refused, refused < _REFUSED_MS),
@@ -106,7 +106,7 @@ def judge(page: Page, found: Overloaded, fair: Fairness, memory: Steady, deadlin
     page.say(f"Of {len(judged)} things asked, {met} were met:")
     rows: list[list[Cell]] = [[what, aim, got, verdict(holds)] for what, aim, got, holds in judged]
     page.table(["", "asked", "measured", ""], rows)
-    page.say(f"Memory after the first minute: {memory.least:.0f} to {memory.most:.0f} MB.")
+    page.say(f"Memory after the first minute: {memory.min:.0f} to {memory.max:.0f} MB.")
     page.facts |= {"memory": asdict(memory)}
 
 

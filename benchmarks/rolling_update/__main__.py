@@ -34,7 +34,7 @@ _DEPLOYMENT = Path(__file__).parents[2] / "k8s" / "base" / "deployment.yaml"
 _REPLICAS = 2
 _KINDS = ("interactive", "bulk", "rollouts")
 _TOKENS = 450
-"""Of a conversation at most; prompts and answers take a third each."""
+"""Most tokens of a conversation; prompts and answers take a third each."""
 _PATIENCE = 60.0
 _EXIT_SECONDS = 90.0
 _STEADY = 5.0

@@ -1,4 +1,4 @@
-"""What became of requests during a rolling update, and how it is shown."""
+"""The page on rolling updates: the outcome of every request."""
 
 import time
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from benchmarks.harness.page import Page, verdict
 from benchmarks.harness.stats import percentile
 
 _MOST_CHANGE = 1e-4
-"""Of a text's score, from one replica to another."""
+"""Largest change of a text's score from one replica to another."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Reply:
 
 @dataclass
 class Journal:
-    """Of one update: every reply, every step and when it was, how each process ended.
+    """The record of one update: every reply, every step with its time, how each process ended.
 
     Attributes:
         pause: seconds between the deletion of a replica and its SIGTERM.
@@ -72,7 +72,7 @@ def tell(page: Page, journals: list[Journal]) -> None:
 
 
 def judge(page: Page, journal: Journal) -> None:
-    """Of the update as it is deployed."""
+    """Targets of the update as it is deployed."""
     change = journal.ledger.largest_change
     page.table(
         ["as deployed", "measured", "limit", ""],

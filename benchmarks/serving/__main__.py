@@ -2,6 +2,7 @@
 
     python -m benchmarks.serving --data ../shared/data --vllm-python VENV/bin/python
     python -m benchmarks.serving --data ../shared/data --url other=openrlhf=http://127.0.0.1:5000
+    python -m benchmarks.serving --data ../shared/data --before ../older-checkout --no-naive
 
 Servers run one at a time and take turns. Scores must agree before any ratio is printed.
 """
@@ -95,7 +96,7 @@ def _measure_server(
             each.trace.name: replay(url, server.dialect, each.texts, each.trace.at_once, seconds)
             for each in work
         }
-        most = memory.most if memory else None
+        most = memory.max if memory else None
     return Measured(server.name, turn, replays, ready_after, most)
 
 
@@ -113,6 +114,9 @@ def _servers(model: Path, options: argparse.Namespace) -> list[Server]:
     device, dtype = options.device, options.dtype
     own = servers.ours(str(model), device, dtype)
     found = [Server(OURS, DIALECTS["native"], own)]
+    if options.before:
+        older = servers.ours(str(model), device, dtype, options.before.resolve())
+        found.append(Server("before", DIALECTS["native"], older))
     if options.vllm_python:
         python = options.vllm_python.absolute()  # resolved, a venv's would be the system's
         launch = servers.vllm(python, model, dtype, _MAX_TOKENS)
@@ -168,6 +172,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--vllm-python", type=Path, help="interpreter of a venv with vLLM")
     parser.add_argument("--vllm-input", choices=["vllm", "vllm-text"], default="vllm")
+    parser.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="an older checkout of this service"
+    )
     parser.add_argument("--no-naive", action="store_true", help="leave the naive server out")
     parser.add_argument(
         "--url", type=parse_url, action="append", default=[], metavar="NAME=DIALECT=URL"

@@ -1,4 +1,4 @@
-"""What servers did with the same traces, compared turn by turn. Pure."""
+"""Compares servers on the same traces, turn by turn. Pure."""
 
 import statistics
 from collections.abc import Callable

@@ -32,6 +32,8 @@ AIMS = (
     Aim("vLLM", "nothing shared", FASTER, 1.0),
     Aim("vLLM", "interactive", SOONER, 1.0),
     Aim("naive", "best-of-16 P=600", FASTER, 4.0),
+    Aim("before", "best-of-16 P=600", FASTER, 0.97),
+    Aim("before", "interactive", SOONER, 0.97),
 )
 
 

@@ -38,7 +38,7 @@ def test_what_should_be_too_long_must_be_answered_so() -> None:
 def test_memory_is_judged_after_the_first_minute() -> None:
     memory = Memory([(float(second), 100.0 if second < 60 else 200.0) for second in range(300)])
     steady = settle(memory)
-    assert (steady.least, steady.most) == (200.0, 200.0)
+    assert (steady.min, steady.max) == (200.0, 200.0)
     assert steady.growth == pytest.approx(0)
     growing = settle(Memory([(float(second), 100.0 + second) for second in range(300)]))
     assert growing.growth == pytest.approx(60 / 160)

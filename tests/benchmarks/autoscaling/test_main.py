@@ -58,7 +58,7 @@ def test_a_replica_that_leaves_finishes_what_it_has_and_is_paid_for_it() -> None
 
 
 def test_a_steady_load_gets_the_replicas_that_it_needs() -> None:
-    scaler = Autoscaler((Signal(busy, 0.35),), least=1, most=10)
+    scaler = Autoscaler((Signal(busy, 0.35),), min_replicas=1, max_replicas=10)
     outcome, sizes = simulate("steady", STEADY, cluster(), scaler, begin=1)
     assert {count for _, count in sizes[-60:]} == {2}
     assert outcome.replica_hours == pytest.approx(2, abs=0.1)
@@ -73,7 +73,7 @@ def test_no_autoscaler_changes_nothing() -> None:
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=60))
 def test_the_number_stays_within_bounds_and_policies(loads: list[float]) -> None:
-    scaler = Autoscaler((Signal(work, 5.0),), least=2, most=12)
+    scaler = Autoscaler((Signal(work, 5.0),), min_replicas=2, max_replicas=12)
     current = 2
     for tick, load in enumerate(loads):
         seen = Observation(tick * SYNC, load, 0, 0.0, 0)
@@ -84,7 +84,7 @@ def test_the_number_stays_within_bounds_and_policies(loads: list[float]) -> None
 
 
 def test_replicas_stay_for_the_stabilisation_window() -> None:
-    scaler = Autoscaler((Signal(work, 5.0),), least=1, most=12, stabilization=300.0)
+    scaler = Autoscaler((Signal(work, 5.0),), min_replicas=1, max_replicas=12, stabilization=300.0)
     current = 1
     counts = []
     for tick in range(60):

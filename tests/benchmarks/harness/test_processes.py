@@ -36,7 +36,7 @@ def test_a_server_is_ready_then_gone_with_its_children() -> None:
         with watching(server.pid) as memory:
             assert resident(server.pid) > 0
     assert len(pids) == 2
-    assert memory.most > 0
+    assert memory.max > 0
     assert all(_gone(pid) for pid in pids)
 
 
