@@ -26,7 +26,8 @@ def introduce(
         f"{options.shift:g} s: {len(arrivals)} requests in {hours:.1f} h, {demand:.1f} replica "
         f"hours of work at {options.tokens_per_second:g} tokens/s a replica. "
         f"{options.min_replicas} to {options.max_replicas} replicas, ready {options.startup:g} s "
-        f"after they are asked for; decisions every {SYNC:g} s on metrics a scrape old; a request goes to a replica by chance."
+        f"after they are asked for; decisions every {SYNC:g} s on metrics a "
+        "scrape old; a request goes to a replica by chance."
     )
 
 
