@@ -165,7 +165,7 @@ class _Walk:
 
 
 class _Instant(FakeEngine):
-    max_tokens = 1024
+    facts = replace(FakeEngine.facts, max_tokens=1024)
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         return [[0.0 for _ in sequence.read_at] for sequence in batch]

@@ -58,7 +58,7 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     except (KeyFileError, TracesUnavailable, CannotListen) as error:
         sys.exit(str(error))
     if refusal := app.state.service.refusal:
-        print(f"cannot serve {refusal}", file=sys.stderr)
+        print(refusal, file=sys.stderr)
     _exit(server.exit_code, at_once=app.state.service.stuck)
 
 

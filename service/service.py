@@ -5,7 +5,7 @@ import logging
 from functools import partial
 
 from reward_model.release.release import ReleaseError
-from service.engines import EngineUnavailable
+from service.engines.engine import EngineUnavailable
 from service.errors import CannotLoad, Conflict, Draining, NotReady
 from service.logs import with_facts
 from service.models.catalogue import ModelCatalogue
@@ -257,4 +257,4 @@ class Service:
 
     def _give_up(self, reason: str) -> None:
         self._ready = False
-        self._fault, self.refusal = reason, f"any more: {reason}"
+        self._fault = self.refusal = reason

@@ -1,7 +1,8 @@
-"""The model in processes of vLLM's own: tensor parallelism, quantised weights, very large models.
+"""An engine that runs the model in processes of vLLM's own.
 
-Knows nothing of packing: vLLM batches what is in flight and keeps computed prefixes itself. It is
-imported when it is chosen and not before, so this module also loads where vLLM is not installed.
+It serves tensor-parallel, quantized and very large models. It knows nothing of packing: vLLM
+batches what is in flight and caches prefixes itself. vLLM is imported only when it is chosen, so
+this module also loads where vLLM is not installed.
 """
 
 import asyncio
@@ -12,62 +13,71 @@ from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 from safetensors import safe_open
+from transformers import PreTrainedTokenizerBase
 
 from reward_model.packing import Sequence
 from reward_model.release.release import Release, ReleaseError
-from service.engines import EngineDead, EngineUnavailable
+from service.engines.engine import BatchingHints, EngineDead, EngineFacts, EngineUnavailable
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from vllm import AsyncEngineArgs
     from vllm.config import VllmConfig
     from vllm.v1.engine.async_llm import AsyncLLM
 
 T = TypeVar("T")
 
+# vLLM reads these from the environment and nowhere else. Variables that the user set stay.
 _ENVIRONMENT = {
     # A forked copy of a process that has threads may deadlock on their locks.
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-    # Its lines go where ours go, and standard output stays ours.
+    # Its log lines go where ours go, and standard output stays ours.
     "VLLM_CONFIGURE_LOGGING": "0",
     "VLLM_NO_USAGE_STATS": "1",
 }
-"""What vLLM reads there and nowhere else; whoever set a variable knows better."""
 
-_FEWEST_STEP_TOKENS = 256
-"""vLLM wants room for a token of each of the 256 texts that it computes side by side."""
+# vLLM wants room for one token of each of the 256 sequences that it computes side by side.
+_MIN_STEP_TOKENS = 256
 
-_ENOUGH_TOKENS = 8192
-"""Of one step; keeps a GPU busy."""
+# A step of this many tokens keeps a GPU busy.
+_FULL_SPEED_TOKENS = 8192
 
+# Without a limit, vLLM takes nearly all of a machine's memory for its KV cache on a CPU.
 _CPU_KV_CACHE_GIB = 4.0
-"""vLLM's own choice is nearly all of the machine's memory."""
 
-_LENGTH_DEPENDENT = frozenset({"dynamic", "longrope"})
-"""Kinds of rotary embedding whose frequencies transformers chooses by a text's length."""
+# transformers chooses the frequencies of these rotary embeddings by a text's length.
+_LENGTH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
 
+# vLLM's processes have this long to end by themselves; after that they are killed.
 _SHUTDOWN_SECONDS = 10
-"""That vLLM's processes have to end by themselves; after that they are killed."""
 
 
 class VllmEngine:
-    """`service.engines.Engine` over vLLM, whose event loop runs on a thread of its own."""
+    """Implements `service.engines.engine.Engine` with vLLM, whose event loop has its own thread.
 
-    # One batch computes while others wait inside vLLM, which fills its next step from all of them.
-    # With more the engine is no busier, and what waits inside has no priorities any more.
-    batches_in_flight = 4
-    shares_prefixes = False
-    reads_steps = True
-    # It takes its memory when it starts, and computes what does not fit in several steps.
-    enough_tokens = _ENOUGH_TOKENS
-    most_tokens: int | None = None
-    fallback_reason: str | None = (
-        "vLLM keeps prefixes itself, in whole blocks, and its savings are not counted"
-    )
+    Args:
+        shares_cores: whether this build of vLLM computes on the CPU.
+    """
 
-    def __init__(self, config: "VllmConfig") -> None:
-        self.max_tokens: int = config.model_config.max_model_len
-        self.dtype = str(config.model_config.dtype).removeprefix("torch.")
+    def __init__(self, config: "VllmConfig", *, shares_cores: bool) -> None:
+        self.facts = EngineFacts(
+            dtype=str(config.model_config.dtype).removeprefix("torch."),
+            max_tokens=config.model_config.max_model_len,
+            shares_prefixes=False,
+            reads_steps=True,
+            fallback_reason=(
+                "vLLM keeps prefixes itself, in whole blocks, and its savings are not counted"
+            ),
+        )
+        self.batching = BatchingHints(
+            # One batch computes while others wait inside vLLM, which fills its next step from all
+            # of them. With more in flight the engine is no busier, and requests that wait inside
+            # vLLM have no priorities any more.
+            batches_in_flight=4,
+            full_speed_tokens=_FULL_SPEED_TOKENS,
+            shares_cores=shares_cores,
+            # vLLM takes its memory when it starts, and computes in several steps what does not fit.
+            memory_limit_tokens=None,
+        )
         self._vocabulary: int = config.model_config.get_vocab_size()
         self._names = count()
         self._requests: set[asyncio.Task[float]] = set()
@@ -81,41 +91,52 @@ class VllmEngine:
             raise
 
     def warm_up(self) -> None:
-        """One text, as proof that its kernels run here: vLLM warmed up when it started."""
+        """Score one text, as proof that the kernels run here. vLLM warmed up when it started."""
         self.score([Sequence((0,), (0,))])
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if self._loop.is_closed():
+            raise EngineDead("The engine is closed.")
+        longest = max((len(sequence.ids) for sequence in batch), default=0)
+        if longest > self.facts.max_tokens:
+            raise ValueError(
+                f"The text has {longest} tokens and the model takes {self.facts.max_tokens}."
+            )
         return self._wait(self._score(batch))
 
     def close(self) -> None:
-        self._wait(self._leave_requests())
+        self._wait(self._cancel_requests())
         self._client.shutdown(timeout=_SHUTDOWN_SECONDS)
         del self._client
         self._wait(_settle())
         self._end_loop()
 
     async def _score(self, batch: list[Sequence]) -> list[list[float]]:
-        """When one text fails the others of its batch are not computed any further."""
+        # vLLM reads the last token, so a text is sent up to each token that is to be read.
         texts = [sequence.ids[: at + 1] for sequence in batch for at in sequence.read_at]
         requests = [asyncio.create_task(self._score_last(text)) for text in texts]
         self._requests.update(requests)
         try:
             scores = iter(await asyncio.gather(*requests))
         finally:
+            # When one text fails, the others of its batch are not computed any further.
             for request in requests:
                 request.cancel()
             self._requests.difference_update(requests)
         return [[next(scores) for _ in sequence.read_at] for sequence in batch]
 
     async def _score_last(self, ids: tuple[int, ...]) -> float:
-        """vLLM reads the last token, so a text is sent up to the token that is to be read."""
         from vllm import PoolingParams
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        # vLLM checks this by a tokenizer, which it has not got, and its process would not survive.
+        # vLLM checks this with its tokenizer, which it has not got here. An unknown token would
+        # end its process.
         if max(ids) >= self._vocabulary:
-            raise ValueError(f"token {max(ids)} is none of the model's {self._vocabulary}")
+            raise ValueError(
+                f"The text has the token {max(ids)}, and the model's vocabulary has "
+                f"{self._vocabulary} tokens."
+            )
         params = PoolingParams(task="classify", use_activation=False)
         name = str(next(self._names))
         try:
@@ -123,11 +144,12 @@ class VllmEngine:
                 if output.finished and output.error is None:
                     return float(output.outputs.data)
         except EngineDeadError as error:
-            raise EngineDead("vLLM's process ended; what it logged before says why") from error
+            raise EngineDead(
+                "The process of vLLM ended; the lines that it logged before say why."
+            ) from error
         raise RuntimeError("vLLM ended a request without a score")
 
-    async def _leave_requests(self) -> None:
-        """Whoever still waits for a batch is told that it is cancelled."""
+    async def _cancel_requests(self) -> None:
         tasks: list[asyncio.Task[float] | asyncio.Task[None]] = list(self._requests)
         if self._client.output_handler:
             # Otherwise it would log the end of vLLM's processes as an error.
@@ -145,102 +167,87 @@ class VllmEngine:
         self._loop.close()
 
 
+async def _start(config: "VllmConfig") -> "AsyncLLM":
+    """Start vLLM on the event loop, to which it ties itself when it is made."""
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
+
+
 async def _settle() -> None:
     """Let vLLM's own tasks on the loop, which it has cancelled, come to their end."""
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(others, timeout=1)
 
 
-async def _start(config: "VllmConfig") -> "AsyncLLM":
-    """On the event loop, to which vLLM ties itself when it is made."""
-    from vllm.v1.engine.async_llm import AsyncLLM
-
-    return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
-
-
-def load_vllm_engine(release: Release, settings: Settings, *, max_tokens: int) -> VllmEngine:
-    """Load a release into vLLM; takes a minute, most of it for its processes to start.
+def load_vllm_engine(
+    release: Release, tokenizer: PreTrainedTokenizerBase, settings: Settings
+) -> VllmEngine:
+    """Load a release into vLLM. It takes a minute, most of it until its processes have started.
 
     Raises:
         ReleaseError: the checkpoint has no score head.
-        EngineUnavailable: vLLM is not installed, or does not do what is asked for.
+        EngineUnavailable: vLLM is not installed, or cannot do what the settings ask for.
     """
-    _require_merged(release)
-    _require_head(release)
+    if release.adapter:
+        raise EngineUnavailable(
+            f"vLLM would score the base of {release.adapter} alone. Save the adapter merged "
+            "(merge_and_unload), or choose --engine torch."
+        )
+    require_score_head(release)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        import vllm  # noqa: F401 - all that is imported from it later is there when it is
+        from vllm import AsyncEngineArgs
+        from vllm.config import PoolerConfig
+        from vllm.platforms import current_platform
     except ImportError as error:
         raise EngineUnavailable(
-            f"with vLLM, which cannot be imported here ({error}). Run scripts/install-vllm and "
-            "start with scripts/serve --engine vllm, or choose --engine torch"
+            f"vLLM cannot be imported here ({error}). Run scripts/install-vllm and start with "
+            "scripts/serve --engine vllm, or choose --engine torch."
         ) from error
-    try:
-        config = _arguments(release, settings, max_tokens).create_engine_config()
-    except ValueError as error:
+    # A build of vLLM is for one kind of device.
+    on_cpu = current_platform.is_cpu()
+    device = "cpu" if on_cpu else "cuda"
+    if settings.device not in ("auto", device):
         raise EngineUnavailable(
-            f"with vLLM: {error}. Change that, or choose --engine torch"
-        ) from error
-    _require_causal(release, config)
-    return VllmEngine(config)
-
-
-def _require_merged(release: Release) -> None:
-    if release.adapter:
-        raise EngineUnavailable(
-            f"{release.adapter} with vLLM, which would score its base alone. Save it merged "
-            "(merge_and_unload), or choose --engine torch"
+            f"This build of vLLM runs on {device}, and --device asks for {settings.device}. Choose "
+            f"--device {device}, or install the other build with scripts/install-vllm."
         )
-
-
-def _arguments(release: Release, settings: Settings, max_tokens: int) -> "AsyncEngineArgs":
-    from vllm import AsyncEngineArgs
-    from vllm.config import PoolerConfig
-
-    on_cpu = _on_cpu(settings.device)
+    max_tokens = min(release.max_tokens, tokenizer.model_max_length)
+    step = settings.max_batch_tokens or _FULL_SPEED_TOKENS
     kv_cache_gib = settings.kv_cache_gib or (_CPU_KV_CACHE_GIB if on_cpu else None)
     dtype = "float32" if on_cpu else release.dtype
-    step = settings.max_batch_tokens or _ENOUGH_TOKENS
-    return AsyncEngineArgs(
-        model=str(release.path),
-        runner="pooling",
-        convert="classify",
-        pooler_config=PoolerConfig(seq_pooling_type="LAST", use_activation=False),
-        hf_overrides={"head_dtype": "float32"},
-        dtype=dtype if settings.dtype == "auto" else settings.dtype,
-        load_format="safetensors",
-        trust_remote_code=False,
-        skip_tokenizer_init=True,
-        max_model_len=max_tokens,
-        max_num_batched_tokens=max(step, max_tokens, _FEWEST_STEP_TOKENS),
-        enable_prefix_caching=True,
-        tensor_parallel_size=settings.tensor_parallel,
-        kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,
-        # Compiling pays on a GPU; on a CPU it takes a compiler, and a minute of every start.
-        enforce_eager=on_cpu,
-    )
-
-
-def _on_cpu(device: str) -> bool:
-    """A build of vLLM is for one kind of device.
-
-    Raises:
-        EngineUnavailable: not for the kind that is asked for.
-    """
-    from vllm.platforms import current_platform
-
-    found = "cpu" if current_platform.is_cpu() else "cuda"
-    if device not in ("auto", found):
+    try:
+        config = AsyncEngineArgs(
+            model=str(release.path),
+            runner="pooling",
+            convert="classify",
+            pooler_config=PoolerConfig(seq_pooling_type="LAST", use_activation=False),
+            hf_overrides={"head_dtype": "float32"},
+            dtype=dtype if settings.dtype == "auto" else settings.dtype,
+            load_format="safetensors",
+            trust_remote_code=False,
+            skip_tokenizer_init=True,
+            max_model_len=max_tokens,
+            max_num_batched_tokens=max(step, max_tokens, _MIN_STEP_TOKENS),
+            enable_prefix_caching=True,
+            tensor_parallel_size=settings.tensor_parallel,
+            kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,
+            # Compiling pays on a GPU; on a CPU it takes a compiler, and a minute of every start.
+            enforce_eager=on_cpu,
+        ).create_engine_config()
+    except ValueError as error:
         raise EngineUnavailable(
-            f"on {device} with vLLM: this build of it runs on {found}. Choose --device {found}, or "
-            "install the other build: scripts/install-vllm"
-        )
-    return found == "cpu"
+            f"vLLM refuses this model or these settings: {error}. Change them, or choose --engine "
+            "torch."
+        ) from error
+    require_exact_scores(release, config)
+    return VllmEngine(config, shares_cores=on_cpu)
 
 
-def _require_head(release: Release) -> None:
-    """vLLM would take a random head for a missing one where weights are quantised."""
+def require_score_head(release: Release) -> None:
+    """Refuse a checkpoint without a head: vLLM would take a random one for quantized weights."""
     for file in release.path.glob("*.safetensors"):
         with safe_open(file, framework="numpy") as weights:
             if "score.weight" in weights.keys():  # noqa: SIM118 - it is no dictionary
@@ -251,23 +258,26 @@ def _require_head(release: Release) -> None:
     )
 
 
-def _require_causal(release: Release, config: "VllmConfig") -> None:
-    """A text is cut after the token that is read, and vLLM's rotary frequencies are fixed."""
+def require_exact_scores(release: Release, config: "VllmConfig") -> None:
+    """Refuse models for which vLLM would give other scores than transformers."""
     found = config.model_config
+    # A text is cut after the token that is read, which changes nothing only in causal attention.
     if found.attn_type != "decoder":
         raise EngineUnavailable(
-            f"{release.path} with vLLM: its attention is {found.attn_type}, and a token is read "
-            "exactly only where attention is causal. Choose --engine torch"
+            f"vLLM cannot score {release.path} exactly: its attention is {found.attn_type}, and a "
+            "token is read exactly only where attention is causal. Choose --engine torch."
         )
-    if _rope_kinds(getattr(found.hf_text_config, "rope_parameters", None)) & _LENGTH_DEPENDENT:
+    # vLLM uses one set of rotary frequencies, those of the longest text, for all texts.
+    rope = getattr(found.hf_text_config, "rope_parameters", None)
+    if _rope_kinds(rope) & _LENGTH_DEPENDENT_ROPE:
         raise EngineUnavailable(
-            f"{release.path} with vLLM: its rotary frequencies depend on a text's length, and vLLM "
-            "takes those of the longest for all. Choose --engine torch"
+            f"vLLM cannot score {release.path} exactly: its rotary frequencies depend on a text's "
+            "length, and vLLM takes those of the longest text for all. Choose --engine torch."
         )
 
 
 def _rope_kinds(rope: object) -> set[object]:
-    """Of all layers; the entries may be nested by layer type."""
+    """Return the rope types of all layers; the entries may be nested by layer type."""
     if not isinstance(rope, dict):
         return set()
     return {rope.get("rope_type")}.union(*map(_rope_kinds, rope.values()))

@@ -165,10 +165,11 @@ class LoadedModel:
             most_tokens=most_tokens,
             max_wait=settings.max_wait_ms / 1000,
             bulk_patience=settings.bulk_patience_ms / 1000,
-            shares_prefixes=model.engine.shares_prefixes,
+            shares_prefixes=model.engine.facts.shares_prefixes,
         )
-        if model.engine.batches_in_flight > 1:
-            self._batch_threads = ThreadPoolExecutor(model.engine.batches_in_flight, "batch")
+        if model.engine.batching.batches_in_flight > 1:
+            count = model.engine.batching.batches_in_flight
+            self._batch_threads = ThreadPoolExecutor(count, "batch")
         self._batcher = Batcher(
             model.engine,
             backlog,
@@ -181,9 +182,10 @@ class LoadedModel:
 
     def _token_budgets(self, model: Model) -> tuple[int, int]:
         """New tokens of a batch, and of one that keeps relatives together."""
-        asked = self.settings.max_batch_tokens or model.engine.enough_tokens
+        hints = model.engine.batching
+        asked = self.settings.max_batch_tokens or hints.full_speed_tokens
         most = self.settings.max_batch_tokens or _GROWTH * asked
-        fit = most if model.engine.most_tokens is None else model.engine.most_tokens
+        fit = most if hints.memory_limit_tokens is None else hints.memory_limit_tokens
         if fit < asked:
             _log.warning("batches hold %d tokens, not %d: memory has no room", fit, asked)
         return min(asked, fit), min(most, fit)

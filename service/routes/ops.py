@@ -87,9 +87,9 @@ def _described(models: ModelCatalogue, served: LoadedModel) -> ServedModel:
         id=model.name,
         version=model.release.version,
         current=models.is_current(served),
-        max_tokens=model.engine.max_tokens,
-        dtype=model.engine.dtype,
-        shares_prefixes=model.engine.shares_prefixes,
+        max_tokens=model.engine.facts.max_tokens,
+        dtype=model.engine.facts.dtype,
+        shares_prefixes=model.engine.facts.shares_prefixes,
         calibration=model.release.calibration,
         warnings=list(model.release.warnings),
     )

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from reward_model.packing import Sequence, new_tokens
-from service.engines import Engine, EngineDead, OutOfMemory
+from service.engines.engine import Engine, EngineDead, OutOfMemory
 from service.errors import DeadlineExceeded, ItemError
 from service.scheduling.queue import Job, JobQueue, JobResult
 
@@ -88,7 +88,8 @@ class Batcher:
         self._ended_at = -math.inf
         self._loop = asyncio.get_running_loop()
         self._workers = [
-            self._loop.run_in_executor(threads, self._work) for _ in range(engine.batches_in_flight)
+            self._loop.run_in_executor(threads, self._work)
+            for _ in range(engine.batching.batches_in_flight)
         ]
 
     def submit(self, jobs: list[Job]) -> None:
@@ -152,7 +153,7 @@ class Batcher:
 
     def _run(self, batch: list[Job]) -> None:
         sequences = [job.sequence for job in batch]
-        shared = self._engine.shares_prefixes
+        shared = self._engine.facts.shares_prefixes
         computed = new_tokens(sequences) if shared else [job.tokens for job in batch]
         started_at = self._clock()
         answers, splits = self._score(sequences)

@@ -46,8 +46,6 @@ class EncodePool:
         self._model = model
         self._threads = threads
         self._at_once = at_once
-        # Several batches in flight mean that it computes elsewhere than on this machine's cores.
-        self._shares_cores = model.engine.batches_in_flight == 1
 
     async def encode(
         self,
@@ -66,7 +64,9 @@ class EncodePool:
             chunk = subjects[start : start + size]
             work = partial(self._encode_chunk, chunk, over_length, left)
             async with turn:
-                return await self._threads.run(priority, work, rests=self._shares_cores)
+                return await self._threads.run(
+                    priority, work, rests=self._model.engine.batching.shares_cores
+                )
 
         tasks = map(encode, range(0, len(subjects), size))
         try:
@@ -85,7 +85,7 @@ class EncodePool:
         return await self._threads.run(priority, partial(self._plan, sequences))
 
     def _plan(self, sequences: dict[int, Sequence]) -> dict[int, int]:
-        if not self._model.engine.shares_prefixes:
+        if not self._model.engine.facts.shares_prefixes:
             return {key: len(sequence.ids) for key, sequence in sequences.items()}
         order = sorted(sequences, key=lambda key: sequences[key].ids)
         counts = new_tokens([sequences[key] for key in order])

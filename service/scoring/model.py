@@ -8,7 +8,8 @@ from reward_model.release.hub import locate
 from reward_model.release.lora import open_checkpoint
 from reward_model.release.release import Release
 from reward_model.text.encoding import Encoder
-from service.engines import Engine, open_engine
+from service.engines.engine import Engine
+from service.engines.open import open_engine
 from service.settings import Settings
 
 
@@ -41,12 +42,12 @@ def open_model(settings: Settings) -> Model:
 
     tokenizer = load_tokenizer(release)
     engine = open_engine(release, tokenizer, settings)
-    encoder = Encoder(tokenizer, max_tokens=engine.max_tokens, pad_id=release.pad_id)
+    encoder = Encoder(tokenizer, max_tokens=engine.facts.max_tokens, pad_id=release.pad_id)
     return Model(
         name=settings.model_name or _name(settings, release),
         release=release,
         encoder=encoder,
-        max_characters=engine.max_tokens * max(map(len, tokenizer.get_vocab())),
+        max_characters=engine.facts.max_tokens * max(map(len, tokenizer.get_vocab())),
         engine=engine,
     )
 

@@ -72,7 +72,7 @@ class Scorer:
             DeadlineExceeded: `ask.timeout` passed; what had not run by then never will.
             InvalidRequest: steps are asked of a model that has none.
         """
-        if ask.wants_steps and not self._model.engine.reads_steps:
+        if ask.wants_steps and not self._model.engine.facts.reads_steps:
             raise InvalidRequest(_NO_STEPS, param="steps")
         started = self._clock()
         try:
@@ -120,15 +120,15 @@ class Scorer:
 
     def _estimate_input(self, entry: Input | Prerendered) -> int:
         if isinstance(entry, Prerendered):
-            return min(self._model.engine.max_tokens, _tokens_of(entry.subject))
+            return min(self._model.engine.facts.max_tokens, _tokens_of(entry.subject))
         prompt = sum(self._roughly(message.content) for message in entry.prompt)
         answers = sum(self._roughly(candidate) for candidate in entry.candidates)
-        repeats = 1 if self._model.engine.shares_prefixes else len(entry.candidates)
+        repeats = 1 if self._model.engine.facts.shares_prefixes else len(entry.candidates)
         return prompt * repeats + answers
 
     def _roughly(self, text: str) -> int:
         """What is too long for the engine costs it nothing, so none counts for more than fits."""
-        return min(self._model.engine.max_tokens, _roughly(text))
+        return min(self._model.engine.facts.max_tokens, _roughly(text))
 
     def _recall(self, encoded: list[Encoded | ItemScore]) -> dict[int, ItemScore]:
         """What has been scored before and needs no job, by its index in `encoded`."""

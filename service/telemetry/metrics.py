@@ -143,9 +143,9 @@ class Metrics:
 
     def describe(self, model: Model) -> None:
         engine, release = model.engine, model.release
-        reason = engine.fallback_reason or ""
-        self._shares.labels(model.name, release.version, reason).set(engine.shares_prefixes)
-        self._release.labels(model.name, release.version, engine.dtype).set(1)
+        reason = engine.facts.fallback_reason or ""
+        self._shares.labels(model.name, release.version, reason).set(engine.facts.shares_prefixes)
+        self._release.labels(model.name, release.version, engine.facts.dtype).set(1)
         self._scores.begin(model.name, release.version, release.calibration)
 
     def measure(self, model: Model, budget: int, pace: ThroughputEstimator) -> None:
@@ -157,8 +157,8 @@ class Metrics:
     def forget(self, model: Model) -> None:
         """It is not served any more."""
         labels = model.name, model.release.version
-        self._shares.remove(*labels, model.engine.fallback_reason or "")
-        self._release.remove(*labels, model.engine.dtype)
+        self._shares.remove(*labels, model.engine.facts.fallback_reason or "")
+        self._release.remove(*labels, model.engine.facts.dtype)
         self._budget.remove(*labels)
         self._speed.remove(*labels)
         self._scores.end(*labels)

@@ -19,6 +19,7 @@ from reward_model.release.release import Release
 from reward_model.text.chat import Conversation
 from reward_model.text.encoding import Encoder
 from service.app import create_app
+from service.engines.engine import BatchingHints, EngineDead, EngineFacts
 from service.scoring.model import Model, open_model
 from service.service import Service
 from service.settings import Settings
@@ -29,18 +30,18 @@ CALIBRATION = Calibration(mean=10.0, std=2.0, n=100, reference="a test")
 
 
 class FakeEngine:
-    """A text's score is its number of tokens, so every test can tell what it must be."""
+    """Scores a text with its number of tokens, so every test knows what the score must be."""
 
-    max_tokens = MAX_TOKENS
-    dtype = "float32"
-    shares_prefixes = True
-    reads_steps = True
-    fallback_reason: str | None = None
-    enough_tokens = 8192
-    most_tokens: int | None = None
+    facts = EngineFacts(
+        dtype="float32", max_tokens=MAX_TOKENS, shares_prefixes=True, reads_steps=True
+    )
 
     def __init__(self, batches_in_flight: int = 1) -> None:
-        self.batches_in_flight = batches_in_flight
+        self.batching = BatchingHints(
+            batches_in_flight=batches_in_flight,
+            full_speed_tokens=8192,
+            shares_cores=batches_in_flight == 1,
+        )
         self.batches: list[list[Sequence]] = []
         self.closed = False
 
@@ -48,6 +49,10 @@ class FakeEngine:
         self.score([])
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if self.closed:
+            raise EngineDead("The engine is closed.")
+        if any(len(sequence.ids) > self.facts.max_tokens for sequence in batch):
+            raise ValueError("The text is too long.")
         if batch:
             self.batches.append(batch)
         return [[float(position + 1) for position in sequence.read_at] for sequence in batch]

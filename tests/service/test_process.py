@@ -212,8 +212,8 @@ def command(*flags: str) -> subprocess.CompletedProcess[str]:
 def test_an_unfit_model_is_refused_with_a_message_and_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen2", "num_labels": 2}')
     for model, reason in [
-        ("/no/such/directory", "cannot serve /no/such/directory: no such directory"),
-        (str(tmp_path), f"cannot serve {tmp_path}"),
+        ("/no/such/directory", "/no/such/directory: no such directory"),
+        (str(tmp_path), f"{tmp_path}"),
     ]:
         run = command("--model", model, "--port", "0")
         assert run.returncode == 1
@@ -285,7 +285,10 @@ def test_a_device_that_is_not_there_is_refused_with_a_message(tmp_path: Path) ->
     model = make_checkpoint(tmp_path / "model")
     run = command("--model", str(model), "--port", "0", "--device", "cuda")
     assert run.returncode == 1
-    assert "cannot serve on cuda: PyTorch finds no GPU" in run.stderr
+    assert (
+        "PyTorch finds no GPU that it can use, and --device asks for cuda. Choose --device cpu"
+        in run.stderr
+    )
     assert "Traceback" not in run.stderr
 
 

@@ -8,7 +8,7 @@ import pytest
 from reward_model.packing import Sequence
 from reward_model.release.manifest import Golden, Turn
 from reward_model.release.release import ReleaseError
-from service.engines import EngineDead
+from service.engines.engine import EngineDead
 from service.scoring.model import Model
 from service.settings import Settings
 from tests.service.fakes import FakeEngine, GatedEngine, model, running, starting
@@ -145,7 +145,7 @@ async def test_a_dead_engine_ends_the_service() -> None:
         ready = await app.client.get("/readyz")
     assert answer.json()["results"][0]["scores"][0]["error"]["code"] == "engine_error"
     assert ready.json()["reason"] == "its process ended"
-    assert app.service.refusal == "any more: its process ended"
+    assert app.service.refusal == "its process ended"
 
 
 async def test_an_engine_that_cannot_warm_up_is_closed() -> None:

@@ -89,7 +89,7 @@ async def tokenize(body: TokenizeRequest, request: Request, service: ServiceOf) 
         encoded = await while_connected(request, scorer.encode(subject))
     if not isinstance(encoded, tuple):
         refuse_item(0, encoded)
-    limit = served.model.engine.max_tokens
+    limit = served.model.engine.facts.max_tokens
     return Tokens(count=len(encoded), max_model_len=limit, tokens=list(encoded))
 
 
@@ -128,7 +128,7 @@ async def health(service: ServiceOf) -> Response:
 async def score_items(
     body: ItemsRequest, request: Request, response: Response, service: ServiceOf
 ) -> Scored:
-    ask = body.to_ask(service.find(body.model).model.engine.max_tokens)
+    ask = body.to_ask(service.find(body.model).model.engine.facts.max_tokens)
     scored = await dialect.score(request, service, ask, param="input", model=body.model)
     response.headers["Server-Timing"] = server_timing(scored.timings)
     return scored

@@ -14,8 +14,9 @@ from reward_model.packing import Sequence
 from reward_model.release.checkpoint import load_tokenizer
 from reward_model.release.release import open_release
 from reward_model.selfcheck import Scores
-from service.engines import OutOfMemory
+from service.engines.engine import OutOfMemory
 from service.engines.torch_engine import TorchEngine, load_torch_engine
+from service.settings import Settings
 from tests.checkpoints import make_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,13 +26,13 @@ ROOT = Path(__file__).resolve().parents[3]
 def engine(tmp_path: Path) -> TorchEngine:
     release = open_release(make_checkpoint(tmp_path / "model"))
     tokenizer = load_tokenizer(release)
-    return load_torch_engine(release, tokenizer, device="cpu", dtype="auto", cpu_threads=0)
+    return load_torch_engine(release, tokenizer, Settings(device="cpu"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure")
 def test_it_knows_once_warm_how_much_fits(engine: TorchEngine) -> None:
     engine.warm_up()
-    assert (engine.most_tokens or math.inf) > engine.max_tokens
+    assert (engine.batching.memory_limit_tokens or math.inf) > engine.facts.max_tokens
 
 
 @pytest.mark.parametrize(
@@ -78,13 +79,13 @@ from pathlib import Path
 from reward_model.release.checkpoint import load_tokenizer
 from reward_model.packing import Sequence
 from reward_model.release.release import open_release
-from service.engines import OutOfMemory
+from service.engines.engine import OutOfMemory
 from service.engines.torch_engine import load_torch_engine
+from service.settings import Settings
 
 release = open_release(Path(sys.argv[1]))
-engine = load_torch_engine(
-    release, load_tokenizer(release), device="cpu", dtype="auto", cpu_threads=1
-)
+settings = Settings(device="cpu", cpu_threads=1)
+engine = load_torch_engine(release, load_tokenizer(release), settings)
 engine.warm_up()
 small = [Sequence((1, 2), (1,))]
 large = [Sequence((n // 30, n % 30, *range(30)), (31,)) for n in range(900)]

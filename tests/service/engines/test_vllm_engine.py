@@ -18,7 +18,7 @@ from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release.release import open_release
 from reward_model.text.chat import Message
-from service.engines import EngineDead
+from service.engines.engine import EngineDead
 from service.scheduling.batcher import Batcher, BatchReport
 from service.scheduling.queue import JobQueue
 from service.scoring.model import Model, open_model
@@ -83,10 +83,10 @@ def at_end(ids: tuple[int, ...]) -> Sequence:
 
 def test_it_says_what_it_is(both: Both) -> None:
     engine = both.vllm.engine
-    assert (engine.max_tokens, engine.dtype) == (1024, "float32")
-    assert not engine.shares_prefixes
-    assert "vLLM" in str(engine.fallback_reason)
-    assert engine.batches_in_flight > 1
+    assert (engine.facts.max_tokens, engine.facts.dtype) == (1024, "float32")
+    assert not engine.facts.shares_prefixes
+    assert "vLLM" in str(engine.facts.fallback_reason)
+    assert engine.batching.batches_in_flight > 1
 
 
 def test_texts_of_all_lengths_in_one_batch(both: Both) -> None:
@@ -138,7 +138,7 @@ def test_a_token_that_the_model_lacks_costs_its_batch_only(both: Both) -> None:
 async def test_batches_overlap(both: Both) -> None:
     engine, reports = both.vllm.engine, list[BatchReport]()
     backlog = JobQueue(batch_tokens=300, max_wait=0, bulk_patience=1, shares_prefixes=False)
-    with ThreadPoolExecutor(engine.batches_in_flight) as threads:
+    with ThreadPoolExecutor(engine.batching.batches_in_flight) as threads:
         batcher = Batcher(engine, backlog, threads, report=reports.append)
         jobs = [job(f"{index:03}" + "def f(x): ..." * 10) for index in range(60)]
         batcher.submit(jobs)
@@ -147,7 +147,7 @@ async def test_batches_overlap(both: Both) -> None:
     answers = [entry.answer.result() for entry in jobs]
     scores = [answer[-1] for answer in answers if isinstance(answer, tuple)]
     assert scores == pytest.approx(expected, abs=TOLERANCE)
-    assert max(report.at_once for report in reports) == engine.batches_in_flight
+    assert max(report.at_once for report in reports) == engine.batching.batches_in_flight
     assert sum(report.sequences for report in reports) == 60
 
 

@@ -1,5 +1,7 @@
 """How much a batch holds: what is asked for, what memory has room for, what relatives need."""
 
+from dataclasses import replace
+
 import pytest
 
 from reward_model.packing import new_tokens
@@ -15,7 +17,7 @@ async def batches(
 ) -> list[int]:
     """New tokens of the batches in which one prompt's candidates were computed."""
     engine = FakeEngine()
-    engine.enough_tokens, engine.most_tokens = enough, most
+    engine.batching = replace(engine.batching, full_speed_tokens=enough, memory_limit_tokens=most)
     async with running(engine, max_batch_tokens=asked) as app:
         answer = await app.score(PROMPT, *CANDIDATES)
     assert answer.status_code == 200

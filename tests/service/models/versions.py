@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reward_model.packing import Sequence
 from reward_model.release.release import ReleaseError
-from service.engines import EngineDead
+from service.engines.engine import EngineDead
 from service.scoring.model import Model
 from service.settings import Settings
 from tests.service.fakes import FakeEngine, model

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -77,8 +78,7 @@ async def test_models_say_what_is_served() -> None:
 
 
 class FallenBack(FakeEngine):
-    shares_prefixes = False
-    fallback_reason = "some layers are odd"
+    facts = replace(FakeEngine.facts, shares_prefixes=False, fallback_reason="some layers are odd")
 
 
 async def test_metrics_are_in_prometheus_text_and_each_app_has_its_own() -> None:

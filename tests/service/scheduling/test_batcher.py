@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_model.packing import Sequence
-from service.engines import OutOfMemory
+from service.engines.engine import OutOfMemory
 from service.errors import DeadlineExceeded, ItemError
 from service.scheduling.batcher import Batcher, BatchReport
 from service.scheduling.queue import PRIORITIES, Job, JobQueue, Priority
@@ -30,10 +30,13 @@ async def batching(
     engine: FakeEngine, reports: list[BatchReport] | None = None
 ) -> AsyncIterator[Batcher]:
     backlog = JobQueue(
-        batch_tokens=10, max_wait=0.0, bulk_patience=60.0, shares_prefixes=engine.shares_prefixes
+        batch_tokens=10,
+        max_wait=0.0,
+        bulk_patience=60.0,
+        shares_prefixes=engine.facts.shares_prefixes,
     )
     seen = [] if reports is None else reports
-    with ThreadPoolExecutor(engine.batches_in_flight) as threads:
+    with ThreadPoolExecutor(engine.batching.batches_in_flight) as threads:
         batcher = Batcher(engine, backlog, threads, report=seen.append)
         yield batcher
         await batcher.close()

@@ -167,7 +167,7 @@ async def test_the_plan_puts_sequences_beside_those_they_share_most_with(
     threads: EncodeThreads,
 ) -> None:
     unsharing = FakeEngine()
-    unsharing.shares_prefixes = False
+    unsharing.facts = replace(unsharing.facts, shares_prefixes=False)
     texts = {key: encode((Message("user", text),)) for key, text in enumerate(["ab1", "cd", "ab2"])}
     shared = await EncodePool(model(), threads).plan(texts)
     assert list(shared.items()) == [(0, 3), (2, 1), (1, 2)]

@@ -14,8 +14,8 @@ def test_a_checkpoint_becomes_a_model(tmp_path: Path) -> None:
     path = make_checkpoint(tmp_path / "tiny")
     model = open_model(Settings(model=str(path)))
     assert model.name == "tiny"
-    assert model.engine.dtype == "float32"
-    assert model.engine.shares_prefixes
+    assert model.engine.facts.dtype == "float32"
+    assert model.engine.facts.shares_prefixes
     model.engine.warm_up()
     sequence = model.encoder.encode(CHAT)
     (alone,), (company, _) = model.engine.score([sequence]), model.engine.score([sequence] * 2)
@@ -30,4 +30,4 @@ def test_its_name_can_be_set(tmp_path: Path) -> None:
 
 def test_bfloat16_on_request(tmp_path: Path) -> None:
     path = make_checkpoint(tmp_path / "tiny")
-    assert open_model(Settings(model=str(path), dtype="bfloat16")).engine.dtype == "bfloat16"
+    assert open_model(Settings(model=str(path), dtype="bfloat16")).engine.facts.dtype == "bfloat16"

@@ -42,7 +42,7 @@ async def scoring(
         batch_tokens=batch_tokens,
         max_wait=0.0,
         bulk_patience=1.0,
-        shares_prefixes=engine.shares_prefixes,
+        shares_prefixes=engine.facts.shares_prefixes,
     )
     admission = Admission(max_items=max_items, max_tokens=10_000)
     threads, pace = EncodeThreads(2, lambda: False), ThroughputEstimator()
@@ -124,7 +124,7 @@ async def test_a_lone_request_that_just_fits_the_budget_is_one_batch() -> None:
 
 
 class PlainEngine(FakeEngine):
-    shares_prefixes = False
+    facts = replace(FakeEngine.facts, shares_prefixes=False)
 
 
 async def test_an_engine_that_shares_nothing_computes_every_token() -> None:

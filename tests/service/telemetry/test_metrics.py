@@ -5,6 +5,7 @@ import math
 import re
 import time
 from collections import defaultdict
+from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +26,11 @@ _ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.M)
 class Odd(FakeEngine):
     """A reason that would break the format, were it not escaped."""
 
-    shares_prefixes = False
-    fallback_reason = 'quotes "two"\nlines \\ and }'
+    facts = replace(
+        FakeEngine.facts,
+        shares_prefixes=False,
+        fallback_reason='quotes "two"\nlines \\ and }',
+    )
 
 
 async def scrape(app: Running) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -64,7 +65,7 @@ def _scored(index: int, score: float) -> dict[str, object]:
 
 async def test_the_documented_example_works() -> None:
     class Roomy(FakeEngine):
-        max_tokens = 10_000
+        facts = replace(FakeEngine.facts, max_tokens=10_000)
 
     async with running(Roomy()) as app:
         answer = await app.client.post("/v1/score", json=_EXAMPLE)
@@ -129,7 +130,7 @@ async def test_steps_are_scored_where_they_end() -> None:
 
 async def test_a_model_without_steps_says_so() -> None:
     class Whole(FakeEngine):
-        reads_steps = False
+        facts = replace(FakeEngine.facts, reads_steps=False)
 
     async with running(Whole()) as app:
         answer = await app.score("p", "a", steps={})

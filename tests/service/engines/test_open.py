@@ -14,8 +14,8 @@ async def test_torch_uses_one_gpu(tmp_path: Path) -> None:
     path = make_checkpoint(tmp_path / "tiny")
     _, refusal = await unready(path, tensor_parallel=2)
     assert refusal == (
-        "on 2 GPUs with the torch engine, which uses one. Choose --engine vllm, or "
-        "--tensor-parallel 1"
+        "The torch engine uses one GPU, and --tensor-parallel asks for 2. Choose --engine vllm or "
+        "--tensor-parallel 1."
     )
 
 

@@ -1,0 +1,97 @@
+"""The seam between the service and whatever computes scores.
+
+Engines take token ids and hide the rest: packing, devices, kernels. This module imports neither
+torch nor vLLM, so that everything above it is tested with a fake engine in milliseconds.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from reward_model.packing import Sequence
+
+
+class EngineUnavailable(Exception):
+    """This machine cannot run what the settings ask for.
+
+    The message is printed as it is when the process ends, so it consists of whole sentences and
+    says what to change.
+    """
+
+
+class EngineDead(Exception):
+    """The engine will never score again, so the process should end and be started afresh."""
+
+
+class OutOfMemory(Exception):
+    """The batch needs more memory than there is; a smaller one may fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What `/v1/models` and the metrics report about an engine.
+
+    Attributes:
+        dtype: what the backbone computes in; scores are float32 whatever it is.
+        max_tokens: the longest sequence it takes.
+        shares_prefixes: whether it is known to compute a prefix once that several sequences of a
+            batch have in common.
+        reads_steps: whether it takes several read positions for one sequence, which is exact only
+            where attention is causal.
+        fallback_reason: why it scores in a slower way than its architecture allows, or cannot say
+            what it shares; None when neither holds.
+    """
+
+    dtype: str
+    max_tokens: int
+    shares_prefixes: bool
+    reads_steps: bool
+    fallback_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchingHints:
+    """How the scheduler should feed an engine.
+
+    Attributes:
+        batches_in_flight: how many calls of `score` it wants side by side, each on its own thread.
+        full_speed_tokens: a batch of this many tokens is computed at full speed, so a larger one
+            only makes requests wait longer.
+        shares_cores: whether it computes on the CPU cores that encoding uses, too.
+        memory_limit_tokens: tokens of the largest batch that fits into free memory, known once the
+            engine is warm; None where it cannot be measured.
+    """
+
+    batches_in_flight: int
+    full_speed_tokens: int
+    shares_cores: bool
+    memory_limit_tokens: int | None = None
+
+
+class Engine(Protocol):
+    """Scores token sequences.
+
+    All methods are called on one thread; only an engine that takes several batches at once has
+    `score` called on as many other threads.
+    """
+
+    facts: EngineFacts
+    batching: BatchingHints
+
+    def warm_up(self) -> None:
+        """Do everything that would make the first request slower than the next."""
+
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        """Return raw float32 scores at each sequence's read positions, in batch order. Blocks.
+
+        A score depends on its own sequence alone: neither the rest of the batch nor a NaN in it
+        changes the score.
+
+        Raises:
+            OutOfMemory: a smaller batch may be tried at once.
+            EngineDead: no batch will be scored any more.
+            ValueError: a sequence is longer than `facts.max_tokens`. The whole batch fails, so
+                callers check lengths first.
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds; from then on `score` raises EngineDead."""
