@@ -36,8 +36,10 @@ WORKDIR /app
 COPY scripts/build-kernels scripts/
 COPY reward_model reward_model
 COPY trainer trainer
+# The trainer scores over HTTP with it; what it needs, httpx, is in the extra `trainer`.
+COPY client/codepmp_client codepmp_client
 COPY runs runs
-RUN scripts/build-kernels --require && python3 -m compileall -q reward_model trainer
+RUN scripts/build-kernels --require && python3 -m compileall -q reward_model trainer codepmp_client
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
     OMP_WAIT_POLICY=PASSIVE MPLCONFIGDIR=/tmp/matplotlib TRITON_CACHE_DIR=/tmp/triton TORCHINDUCTOR_CACHE_DIR=/tmp/inductor

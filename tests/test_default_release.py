@@ -9,7 +9,7 @@ from reward_model.release.release import Release, file_names, open_release
 from reward_model.text.encoding import Encoder
 from service.settings import DEFAULT_MODEL
 from tests.service.fakes import unready
-from trainer.evaluation.evaluate import Report, read
+from trainer.evaluation.reporting.report import Report, read
 
 MOST_BYTES = 16 * 1024 * 1024
 
@@ -44,16 +44,17 @@ async def test_the_service_becomes_ready_with_it() -> None:
 
 
 def test_its_report_holds_what_the_project_promises(report: Report) -> None:
-    assert report.model["overall"].accuracy >= 0.75
-    assert report.model["overall"].low > report.length_only["overall"].high
-    assert report.model.keys() == {"overall", *report.length_only} >= {"mutant", "truncated"}
+    rows = report.headline.tables[0].rows
+    assert rows["overall"]["model"].value >= 0.75
+    assert rows["overall"]["model"].low > rows["overall"]["length_only"].high
+    assert rows.keys() >= {"overall", "mutant", "truncated"}
 
 
 def test_its_readme_shows_the_report_s_figures(report: Report) -> None:
     text = (DEFAULT_MODEL / "README.md").read_text()
     assert "What it is not" in text
-    for kind, accuracy in report.model.items():
-        assert f"| {kind} | {accuracy.pairs} | {accuracy.accuracy:.3f} |" in text
+    for kind, row in report.headline.tables[0].rows.items():
+        assert f"| {kind} | {row['model'].n} | {row['model'].value:.3f} |" in text
 
 
 def test_it_says_how_it_was_made() -> None:

@@ -209,17 +209,16 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from trainer.publishing.places import verified
+    from trainer.publishing.push import verified
 
     release = verified(options.release)
     print(f"{release.name} {release.version}: every file is the one its manifest names")
 
 
 def _push(options: argparse.Namespace) -> None:
-    from trainer.publishing.places import open_place
-    from trainer.publishing.push import push
+    from trainer.publishing.push import open_destination, push
 
-    print(push(options.release, open_place(options.destination), force=options.force))
+    print(push(options.release, open_destination(options.destination), force=options.force))
 
 
 def _failed(command: str, message: str) -> int:

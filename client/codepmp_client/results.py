@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+RAW = "raw_logit"
+"""Type of the scores of one model; several models' are weighted sums, which do not compare."""
+
 
 @dataclass(frozen=True, slots=True)
 class ItemError:
@@ -42,11 +45,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One prompt's, with the scores in the order of its candidates."""
+    """One prompt's, with the scores in the order of its candidates.
+
+    Attributes:
+        score_type: the server's name for what `Score.raw` holds, `raw_logit` unless several models
+            scored together.
+    """
 
     scores: tuple[Score, ...]
     model: str
     version: str
+    score_type: str = RAW
 
     @property
     def ranking(self) -> tuple[int, ...]:

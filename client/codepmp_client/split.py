@@ -1,7 +1,7 @@
 """A call becomes requests, and their answers its results. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codepmp_client.errors import VersionChanged
 from codepmp_client.inputs import Input
@@ -49,7 +49,7 @@ def join(requests: Sequence[Request], answers: Sequence[ScoreResponse]) -> list[
     results: list[Result] = []
     for request, answer in zip(requests, answers, strict=True):
         for piece, scores in zip(request, answer.scores, strict=True):
-            result = Result(scores, answer.model, answer.version)
+            result = Result(scores, answer.model, answer.version, answer.score_type)
             if piece.of < len(results):
                 result = _append(results.pop(), result)
             results.append(result)
@@ -62,4 +62,4 @@ def _append(first: Result, more: Result) -> Result:
             f"the server changed from {first.model} {first.version} to {more.model} "
             f"{more.version} between two requests for one prompt: ask again"
         )
-    return Result(first.scores + more.scores, first.model, first.version)
+    return replace(first, scores=first.scores + more.scores)

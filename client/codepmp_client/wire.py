@@ -14,7 +14,7 @@ from codepmp_client.errors import (
     ServerFault,
     Unavailable,
 )
-from codepmp_client.results import ItemError, Score, StepScore
+from codepmp_client.results import RAW, ItemError, Score, StepScore
 
 
 class _Error(TypedDict):
@@ -43,6 +43,7 @@ class _Result(TypedDict):
 class _Answer(TypedDict):
     model: str
     version: str
+    score_type: str
     results: list[_Result]
 
 
@@ -53,6 +54,7 @@ class ScoreResponse:
     model: str
     version: str
     scores: tuple[tuple[Score, ...], ...]
+    score_type: str = RAW
 
 
 def read_answer(response: httpx.Response, sizes: Sequence[int]) -> ScoreResponse:
@@ -65,7 +67,9 @@ def read_answer(response: httpx.Response, sizes: Sequence[int]) -> ScoreResponse
     try:
         body: _Answer = response.json()
         scores = tuple(tuple(map(_score, result["scores"])) for result in body["results"])
-        answer = ScoreResponse(body["model"], body["version"], scores)
+        # Servers from before scores could be of several models name no type.
+        kind = body.get("score_type", RAW)
+        answer = ScoreResponse(body["model"], body["version"], scores, kind)
     except (ValueError, KeyError, TypeError):
         raise _unlike_ours(response) from None
     if [len(entry) for entry in answer.scores] != list(sizes):

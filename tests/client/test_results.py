@@ -14,5 +14,9 @@ def test_the_ranking_is_the_servers_rule() -> None:
     assert result(1.0, None, 2.0, 1.0).best == 2
 
 
+def test_scores_are_raw_unless_the_server_says_otherwise() -> None:
+    assert result(1.0).score_type == "raw_logit"
+
+
 def test_without_scores_there_is_no_best() -> None:
     assert (result(None).ranking, result(None).best) == ((), None)

@@ -58,6 +58,17 @@ def test_a_proxys_error_names_the_status() -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "score_type"),
+    [({"score_type": "weighted_normalized"}, "weighted_normalized"), ({}, "raw_logit")],
+)
+def test_an_answer_says_what_its_scores_are(named: dict[str, str], score_type: str) -> None:
+    score = {"score": 1.0, "normalized": None, "tokens": 3, "error": None}
+    body = {"model": "rm", "version": "1", "results": [{"scores": [score]}], **named}
+    answer = read_answer(httpx.Response(200, json=body, request=POST), [1])
+    assert answer.score_type == score_type
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"<html>",

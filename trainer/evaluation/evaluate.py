@@ -11,15 +11,13 @@ from trainer.evaluation.load import Loaded, load
 from trainer.evaluation.measure import Measuring, measure
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.reporting import page, plots
-from trainer.evaluation.reporting.report import VERSION, Accuracy, Report, read, write
+from trainer.evaluation.reporting.report import Report, write
 from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
-from trainer.evaluation.scorers.scorer import Scorer
+from trainer.evaluation.scorers.scorer import QuestionScorer
 from trainer.evaluation.tasks import PairsTask, Task
 from trainer.pipeline.lineage import is_stage, lineage
 from trainer.pipeline.stage import StageError, writing_stage
-
-__all__ = ["Accuracy", "EvaluateConfig", "Report", "read", "run"]
 
 _FOREIGN = (
     "{} is not a stage of this run: what it was trained on is not known here, so nothing says that "
@@ -72,7 +70,7 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
     by = Measuring(Resampling(config.resamples, config.seed), temperature or 1.0)
     with _scorer(config, inputs) as scorer:
         tasks = [measure(each, scorer, by) for each in loaded]
-        report = Report(VERSION, config.checkpoint, scorer.name, tasks, notes)
+        report = Report(config.checkpoint, scorer.name, tasks, notes)
     with writing_stage(config, output, reads=_reads(config, inputs)) as draft:
         write(report, draft.path)
         (draft.path / "report.html").write_text(page.html(report), encoding="utf-8")
@@ -105,7 +103,7 @@ def _check_held_out(checkpoint: str, loaded: list[Loaded], inputs: Path) -> list
 
 
 @contextmanager
-def _scorer(config: EvaluateConfig, inputs: Path) -> Iterator[Scorer]:
+def _scorer(config: EvaluateConfig, inputs: Path) -> Iterator[QuestionScorer]:
     if config.service is None:
         folder = inputs / config.checkpoint
         yield NetworkScorer(folder, device=config.device, dtype=config.dtype)

@@ -10,9 +10,10 @@ from trainer.evaluation.measures.answers import Judge, TextJudge, agreeing
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.judged import Need, ScoredQuestion, judge
 from trainer.evaluation.measures.math_judge import MathJudge
+from trainer.evaluation.measures.table import Table
 from trainer.evaluation.question import text_of
-from trainer.evaluation.reporting.report import Table, TaskReport
-from trainer.evaluation.scorers.scorer import Scorer
+from trainer.evaluation.reporting.report import TaskReport
+from trainer.evaluation.scorers.scorer import QuestionScorer
 from trainer.evaluation.tasks import (
     CandidatesTask,
     ChoiceTask,
@@ -42,7 +43,7 @@ class Measuring:
     temperature: float
 
 
-def measure(loaded: Loaded, scorer: Scorer, by: Measuring) -> TaskReport:
+def measure(loaded: Loaded, scorer: QuestionScorer, by: Measuring) -> TaskReport:
     """Score a task's questions and measure.
 
     Raises:

@@ -1,66 +1,97 @@
-"""A release is copied whole or not at all: its manifest arrives last, and never over another's."""
+"""Push a release to a destination, whole or not at all, and open one where it lies."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
 from reward_model.release.manifest import Manifest
-from reward_model.release.release import MANIFEST, open_release, read_manifest
+from reward_model.release.release import MANIFEST, Release, open_release, read_manifest
 from trainer.pipeline.stage import StageError
-from trainer.publishing.places import Destination
+from trainer.publishing.destination import Destination
 
-_HARMLESS = frozenset({".gitattributes"})
-"""The hub makes one in every repository."""
+HUB = "hf://"
+
+# The hub makes this file in every repository.
+HARMLESS = frozenset({".gitattributes"})
 
 
-def push(folder: Path, place: Destination, *, force: bool = False) -> str:
-    """Copy a release and check every file that arrived by its hash; says what was done.
-
-    Args:
-        force: replace another release, whose files that this one has not are deleted.
+def open_destination(url: str) -> Destination:
+    """Open the hub for `hf://owner/name`, otherwise a local path or any URL that fsspec knows.
 
     Raises:
-        ReleaseError: the folder is no release that verifies.
-        StageError: there is something else at the place, or a file did not arrive whole.
+        StageError: there is no such kind of destination, or its client is not installed.
+    """
+    # Imported here, because the hub's client takes a second to load and few pushes need it.
+    if url.startswith(HUB):
+        from trainer.publishing.hub import open_repository
+
+        return open_repository(url.removeprefix(HUB))
+    from trainer.publishing.store import open_store
+
+    return open_store(url)
+
+
+def push(folder: Path, destination: Destination, *, force: bool = False) -> str:
+    """Copy a release and check every file that arrived by its hash; return what was done.
+
+    Args:
+        force: replace another release; files of it that the new one does not have are deleted.
+
+    Raises:
+        ReleaseError: the folder is not a release that verifies.
+        StageError: the destination holds something else, or a file did not arrive whole.
     """
     open_release(folder)
     if not (folder / MANIFEST).is_file():
         raise StageError(f"{folder} holds no {MANIFEST}: only what `publish` made is pushed")
-    manifest = read_manifest(folder)
-    names, what = sorted(manifest.files), f"{manifest.name} {manifest.version}"
-    found = place.names()
-    before = _manifest_at(place, found)
-    if before and before.seal == manifest.seal and not place.differing(folder, [*names, MANIFEST]):
-        return f"{place.url} already holds {what}: nothing was pushed"
-    stale = _replaced(place, found, before, manifest, force=force)
-    place.put(folder, names, MANIFEST, stale)
-    return f"pushed {what} to {place.url}: {len(names) + 1} files, each compared with what arrived"
+    new = read_manifest(folder)
+    names, title = sorted(new.files), f"{new.name} {new.version}"
+    found = destination.names()
+    old = None
+    if MANIFEST in found:
+        try:
+            old = Manifest.model_validate_json(destination.read(MANIFEST))
+        except ValidationError as error:
+            raise StageError(
+                f"{destination.url} holds a {MANIFEST} that is not a release's: push to an empty "
+                "destination"
+            ) from error
+    # The seal is a hash of the whole manifest, which names every file's hash. The files are
+    # compared all the same, because an earlier push may have been cut short.
+    if old and old.seal == new.seal and not destination.differing(folder, [*names, MANIFEST]):
+        return f"{destination.url} already holds {title}: nothing was pushed"
 
-
-def _replaced(
-    place: Destination, found: set[str], before: Manifest | None, new: Manifest, *, force: bool
-) -> set[str]:
-    """Files of the release that is there which the new one has not."""
-    known = set(new.files) | {MANIFEST} | _HARMLESS
-    old = set(before.files) if before else set[str]()
-    if strangers := sorted(found - known - old):
+    known = {*new.files, MANIFEST} | HARMLESS
+    replaced = set(old.files) if old else set[str]()
+    # Files that belong to no release are somebody's work: they are never touched.
+    if strangers := sorted(found - known - replaced):
         raise StageError(
-            f"{place.url} holds {strangers[0]}, which is of no release: push to an empty place"
+            f"{destination.url} holds {strangers[0]}, which belongs to no release: push to "
+            "an empty destination"
         )
-    if before and before.seal != new.seal and not force:
+    if old and old.seal != new.seal and not force:
         raise StageError(
-            f"{place.url} holds {before.name} {before.version}: push elsewhere, or replace it with "
+            f"{destination.url} holds {old.name} {old.version}: push elsewhere, or replace it with "
             "--force"
         )
-    return (old & found) - known
+    destination.put(folder, names, MANIFEST, stale=(replaced & found) - known)
+    return (
+        f"pushed {title} to {destination.url}: {len(names) + 1} files, each compared with what "
+        "arrived"
+    )
 
 
-def _manifest_at(place: Destination, found: set[str]) -> Manifest | None:
-    if MANIFEST not in found:
-        return None
-    try:
-        return Manifest.model_validate_json(place.read(MANIFEST))
-    except ValidationError as error:
-        raise StageError(
-            f"{place.url} holds a {MANIFEST} that is of no release: push to an empty place"
-        ) from error
+def verified(url: str) -> Release:
+    """Open a release where it lies, or a temporary copy of a remote one.
+
+    Raises:
+        ReleaseError: it is not what its manifest says.
+    """
+    if "://" not in url:
+        return open_release(Path(url))
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "release"
+        copy.mkdir()
+        open_destination(url).download(copy)
+        return open_release(copy)

@@ -9,8 +9,9 @@ import pytest
 from reward_model.release.calibration import Calibration
 from tests.checkpoints import make_checkpoint
 from trainer.evaluation.calibrate import CalibrateConfig
-from trainer.evaluation.evaluate import EvaluateConfig, Report, read, run
-from trainer.evaluation.reporting.report import Table
+from trainer.evaluation.evaluate import EvaluateConfig, run
+from trainer.evaluation.measures.table import Table
+from trainer.evaluation.reporting.report import Report, read
 from trainer.evaluation.tasks import (
     CandidatesTask,
     ChoiceTask,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from trainer.evaluation.evaluate import Report
 from trainer.evaluation.measures.estimate import Estimate
-from trainer.evaluation.reporting.report import Table, TaskReport
+from trainer.evaluation.measures.table import Table
+from trainer.evaluation.reporting.report import Report, TaskReport
 from trainer.publishing.card import Manifests, card
 from trainer.recipes import open_recipe
 
@@ -19,7 +19,7 @@ FIGURE = Estimate(0.75, 0.5, 1.0, 8)
 def report() -> Report:
     rows = {"overall": dict.fromkeys(("model", "length_only", "random"), FIGURE)}
     task = TaskReport("pairs", "pairs", "", 4, ["a", "b"], [Table("accuracy", "", rows)])
-    return Report(2, "", "", [task])
+    return Report("", "", [task])
 
 
 def manifests(recipe: str, inputs: dict[str, list[str]]) -> Manifests:

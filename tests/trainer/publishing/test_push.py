@@ -2,20 +2,17 @@
 
 import shutil
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 
 from reward_model.release.release import ReleaseError
 from tests.releases import make_release
 from trainer.pipeline.stage import StageError
-from trainer.publishing.file_place import FilePlace, open_folder
-from trainer.publishing.places import open_place, verified
-from trainer.publishing.push import push
+from trainer.publishing.push import open_destination, push, verified
+from trainer.publishing.store import StoreDestination
 
 WITHOUT_S3 = pytest.mark.skipif(
     find_spec("s3fs") is None or find_spec("moto") is None,
@@ -59,37 +56,37 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["folder", "memory", pytest.param("s3", marks=WITHOUT_S3)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place of each kind."""
+    """An empty destination of each kind."""
     name = uuid.uuid4().hex
     if request.param == "s3":
         return f"{request.getfixturevalue('s3')}/{name}/tiny"
     return f"memory://{name}/tiny" if request.param == "memory" else str(tmp_path / "to" / "tiny")
 
 
-def folder_at(url: str) -> FilePlace:
-    place = open_place(url)
-    assert isinstance(place, FilePlace)
-    return place
+def folder_at(url: str) -> StoreDestination:
+    destination = open_destination(url)
+    assert isinstance(destination, StoreDestination)
+    return destination
 
 
 def test_what_was_pushed_verifies_where_it_lies(release: Path, url: str) -> None:
-    assert push(release, open_place(url)).startswith("pushed test-rm 1 to ")
+    assert push(release, open_destination(url)).startswith("pushed test-rm 1 to ")
     assert verified(url).name == "test-rm"
     files = {file.relative_to(release).as_posix() for file in release.rglob("*") if file.is_file()}
-    assert open_place(url).names() == files
+    assert open_destination(url).names() == files
 
 
 def test_the_same_release_is_not_pushed_twice(release: Path, url: str) -> None:
-    push(release, open_place(url))
-    assert "nothing was pushed" in push(release, open_place(url))
+    push(release, open_destination(url))
+    assert "nothing was pushed" in push(release, open_destination(url))
 
 
 def test_another_release_is_replaced_only_by_force(release: Path, other: Path, url: str) -> None:
-    push(release, open_place(url))
+    push(release, open_destination(url))
     with pytest.raises(StageError, match="holds test-rm 1: push elsewhere"):
-        push(other, open_place(url))
+        push(other, open_destination(url))
     assert verified(url).golden == verified(str(release)).golden
-    push(other, open_place(url), force=True)
+    push(other, open_destination(url), force=True)
     assert verified(url).golden == verified(str(other)).golden
 
 
@@ -101,115 +98,53 @@ def test_files_of_the_old_release_alone_go_with_it(
     wider = Path(shutil.copytree(release, tmp_path / "wider"))
     (wider / "notes.txt").write_text("of the old one\n")
     rewrite_manifest(wider)
-    push(wider, open_place(url))
-    push(other, open_place(url), force=True)
-    assert "notes.txt" not in open_place(url).names()
+    push(wider, open_destination(url))
+    push(other, open_destination(url), force=True)
+    assert "notes.txt" not in open_destination(url).names()
 
 
 def test_a_damaged_or_interrupted_push_is_mended(release: Path, url: str) -> None:
-    place = folder_at(url)
-    push(release, place)
-    place.files.pipe_file(f"{place.root}/model.safetensors", b"cut short")
+    destination = folder_at(url)
+    push(release, destination)
+    destination.files.pipe_file(f"{destination.root}/model.safetensors", b"cut short")
     with pytest.raises(ReleaseError, match=r"model\.safetensors: its sha256"):
         verified(url)
-    push(release, place)
-    place.files.rm_file(f"{place.root}/release.json")
+    push(release, destination)
+    destination.files.rm_file(f"{destination.root}/release.json")
     with pytest.raises(ReleaseError, match="publishing was cut short"):
         verified(url)
-    push(release, place)
+    push(release, destination)
     assert verified(url).version == "1"
 
 
-def test_a_place_with_other_peoples_files_is_left_alone(release: Path, url: str) -> None:
-    place = folder_at(url)
+def test_a_destination_with_other_peoples_files_is_left_alone(release: Path, url: str) -> None:
+    destination = folder_at(url)
     if "://" not in url:
         Path(url).mkdir(parents=True)
-    place.files.pipe_file(f"{place.root}/thesis.tex", b"mine")
-    with pytest.raises(StageError, match=r"thesis\.tex, which is of no release"):
-        push(release, place, force=True)
-    assert place.names() == {"thesis.tex"}
+    destination.files.pipe_file(f"{destination.root}/thesis.tex", b"mine")
+    with pytest.raises(StageError, match=r"thesis\.tex, which belongs to no release"):
+        push(release, destination, force=True)
+    assert destination.names() == {"thesis.tex"}
 
 
 def test_what_does_not_verify_is_not_pushed(release: Path, tmp_path: Path, url: str) -> None:
     broken = Path(shutil.copytree(release, tmp_path / "broken"))
     (broken / "model.safetensors").write_bytes(b"changed")
     with pytest.raises(ReleaseError, match="sha256"):
-        push(broken, open_place(url))
-    assert open_place(url).names() == set()
+        push(broken, open_destination(url))
+    assert open_destination(url).names() == set()
 
 
-def test_the_manifest_comes_last_and_goes_first(release: Path, other: Path, tmp_path: Path) -> None:
-    """Seen by a file system that writes down what happens to it."""
-    events: list[str] = []
-
-    class Noted(LocalFileSystem):  # type: ignore[misc]
-        cachable = False
-
-        def put_file(self, source: str, target: str, *rest: object, **options: object) -> None:
-            events.append(f"put {Path(target).name}")
-            super().put_file(source, target, *rest, **options)
-
-        def rm_file(self, path: str) -> None:
-            events.append(f"rm {Path(path).name}")
-            super().rm_file(path)
-
-    root = str(tmp_path / "there")
-    place = FilePlace(root, Noted(auto_mkdir=True), root)
-    push(release, place)
-    assert events[-1] == "put release.json"
-    assert events.count("put release.json") == 1
-    events.clear()
-    push(other, place, force=True)
-    assert (events[0], events[-1]) == ("rm release.json", "put release.json")
-
-
-class Lossy(LocalFileSystem):  # type: ignore[misc]
-    """Cuts one file short on its way; counts what is read back."""
-
-    cachable = False
-
-    def __init__(self, lost: str) -> None:
-        super().__init__(auto_mkdir=True)
-        self.lost = lost
-        self.opened = Counter[str]()
-
-    def put_file(self, source: str, target: str, *rest: object, **options: object) -> None:
-        super().put_file(source, target, *rest, **options)
-        if Path(target).name == self.lost:
-            Path(target).write_bytes(Path(source).read_bytes()[:40])
-
-    def open(self, path: str, *rest: object, **options: object) -> object:
-        self.opened[Path(path).name] += 1
-        return super().open(path, *rest, **options)
-
-
-def test_every_file_is_read_back_once(release: Path, tmp_path: Path) -> None:
-    root = str(tmp_path / "there")
-    files = Lossy("none")
-    push(release, FilePlace(root, files, root))
-    names = {file.name for file in release.rglob("*") if file.is_file()}
-    assert files.opened == dict.fromkeys(names, 1)
-
-
-@pytest.mark.parametrize("lost", ["model.safetensors", "release.json"])
-def test_what_did_not_arrive_whole_is_told(release: Path, tmp_path: Path, lost: str) -> None:
-    root = str(tmp_path / "there")
-    with pytest.raises(StageError, match=rf"{lost} did not arrive whole: push again"):
-        push(release, FilePlace(root, Lossy(lost), root))
-    with pytest.raises(ReleaseError):
-        verified(root)
-
-
-def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_destination_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="no such directory"):
         verified(str(tmp_path / "nowhere"))
-    with pytest.raises(StageError, match="there is nothing"):
+    with pytest.raises(StageError, match="there is nothing at this address"):
         verified("memory://nowhere")
     with pytest.raises(StageError, match="nonsense"):
-        open_folder("nonsense://bucket/model")
+        open_destination("nonsense://bucket/model")
 
 
 @WITHOUT_S3
 def test_a_store_that_refuses_is_told(release: Path, s3: str) -> None:
     with pytest.raises(StageError, match="check the address, the credentials"):
-        push(release, open_place(f"{s3}-that-nobody-made/model"))
+        push(release, open_destination(f"{s3}-that-nobody-made/model"))

@@ -15,9 +15,9 @@ import numpy as np
 from trainer.evaluation.measures.estimate import Resampling, Sums, ratio
 from trainer.evaluation.measures.judged import ScoredQuestion
 from trainer.evaluation.measures.parts import Part, combined
+from trainer.evaluation.measures.table import Row, Table
 from trainer.evaluation.question import Question, step_ends
 from trainer.evaluation.records import read_records, source_name
-from trainer.evaluation.reporting.report import Row, Table
 from trainer.pairs.group import group_of
 from trainer.pipeline.stage import StageError
 

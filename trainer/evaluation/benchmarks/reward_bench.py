@@ -12,9 +12,9 @@ from pathlib import Path
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion, sources
 from trainer.evaluation.measures.parts import Part, best_right, combined
+from trainer.evaluation.measures.table import Table
 from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records
-from trainer.evaluation.reporting.report import Table
 from trainer.pairs.group import group_of
 from trainer.pipeline.stage import StageError
 

@@ -8,8 +8,8 @@ from trainer.evaluation.measures import votes
 from trainer.evaluation.measures.best_of_n import best_of, oracle
 from trainer.evaluation.measures.estimate import Resampling, share
 from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion
+from trainer.evaluation.measures.table import Row, Table
 from trainer.evaluation.question import Question
-from trainer.evaluation.reporting.report import Row, Table
 
 LEAST_SHARE = 0.9
 """Of the questions must have N candidates for the curve to reach N; the others are left out, so

@@ -3,7 +3,7 @@
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion, sources
 from trainer.evaluation.measures.parts import best_right
-from trainer.evaluation.reporting.report import Row, Table
+from trainer.evaluation.measures.table import Row, Table
 
 
 def by_source(judged: list[ScoredQuestion], how: Resampling) -> Table:

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from trainer.evaluation.measures.estimate import Estimate, Resampling, Sums, estimate, ratio, share
 from trainer.evaluation.measures.judged import ScoredQuestion
-from trainer.evaluation.reporting.report import Table
+from trainer.evaluation.measures.table import Table
 
 BINS = 10
 """Of equal width between confidence 0.5, a guess, and 1."""

@@ -8,7 +8,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from trainer.evaluation.question import Question, Reading, text_of
-from trainer.evaluation.scorers.scorer import Scorer
+from trainer.evaluation.scorers.scorer import QuestionScorer
 
 Need = Literal["all", "both", "one"]
 """What a question must keep to be counted: a score for every answer, for a right and a wrong one,
@@ -54,7 +54,7 @@ def sources(judged: Iterable[ScoredQuestion]) -> dict[str, list[ScoredQuestion]]
 
 def judge(
     questions: Sequence[Question],
-    scorer: Scorer,
+    scorer: QuestionScorer,
     need: Need,
     counts: Counter[str],
     desc: str = "scoring",

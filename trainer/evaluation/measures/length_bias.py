@@ -13,7 +13,7 @@ from trainer.evaluation.measures.estimate import (
     ratio,
 )
 from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion
-from trainer.evaluation.reporting.report import Row, Table
+from trainer.evaluation.measures.table import Row, Table
 
 _STRATA = ("right one shorter", "right one longer")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainer.evaluation.measures.estimate import Estimate, Resampling, estimate, mean
 from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion
-from trainer.evaluation.reporting.report import Row, Table
+from trainer.evaluation.measures.table import Row, Table
 
 
 @dataclass(frozen=True)

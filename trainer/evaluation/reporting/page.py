@@ -6,8 +6,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from trainer.evaluation.measures.estimate import Estimate
+from trainer.evaluation.measures.table import Table
 from trainer.evaluation.reporting import plots
-from trainer.evaluation.reporting.report import Report, Table
+from trainer.evaluation.reporting.report import Report
 
 
 def html(report: Report) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer.evaluation.measures.estimate import Estimate
-from trainer.evaluation.reporting.report import Row, Table
+from trainer.evaluation.measures.table import Row, Table
 
 _MODEL = "#4c78a8"
 

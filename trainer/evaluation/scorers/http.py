@@ -1,4 +1,4 @@
-"""A scorer behind HTTP: any service that answers `POST /v1/score`, docs/scoring.md."""
+"""A scorer behind HTTP: `codepmp_client` asks any service that answers `POST /v1/score`."""
 
 import itertools
 import os
@@ -7,18 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay
-from tenacity.wait import wait_random_exponential
 
+from codepmp_client import (
+    BadAnswer,
+    DeadlineExceeded,
+    Input,
+    Options,
+    Result,
+    RewardClient,
+    RewardError,
+    Score,
+    Unavailable,
+    VersionChanged,
+)
 from trainer.evaluation.question import STEP, Question, Reading, text_of, unaskable
 from trainer.pipeline.stage import StageError
 
-_MOST_ANSWERS = 256
-_MOST_CHARACTERS = 500_000
-"""Of one request: far below a service's limits, and enough to fill its batches."""
-
-_BUSY = {429, 500, 502, 503, 504}
+# One request stays far below a service's limits, and is large enough to fill its batches.
+MAX_CANDIDATES = 256
+MAX_CHARACTERS = 500_000
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,10 @@ class ServiceConfig:
     """Where the service is.
 
     Attributes:
-        model: one of its models; empty is its first.
-        key_variable: the environment variable that holds an API key, where it wants one.
-        connections: requests at a time.
-        patience: seconds for which a request is tried again while the service cannot answer.
+        model: one of its models; empty for its first.
+        key_variable: the environment variable that holds an API key, if the service wants one.
+        connections: requests in flight at a time.
+        patience: seconds for which a request is retried while the service cannot answer.
     """
 
     url: str
@@ -39,63 +46,34 @@ class ServiceConfig:
     patience: float = 600.0
 
 
-@dataclass(frozen=True)
-class _Error:
-    code: str
-
-
-@dataclass(frozen=True)
-class _Step:
-    score: float
-
-
-@dataclass(frozen=True)
-class _Score:
-    score: float | None
-    steps: list[_Step] | None
-    error: _Error | None
-
-    def reading(self) -> Reading:
-        if self.score is None:
-            return Reading(error=self.error.code if self.error else "no score")
-        return Reading((*(step.score for step in self.steps or ()), self.score))
-
-
-@dataclass(frozen=True)
-class _Result:
-    scores: list[_Score]
-
-
-@dataclass(frozen=True)
-class _Response:
-    model: str
-    version: str
-    score_type: str
-    results: list[_Result]
-
-
-class _Busy(Exception):
-    """Worth another try, after at least so many seconds."""
-
-    def __init__(self, message: str, seconds: float = 0.0) -> None:
-        super().__init__(message)
-        self.seconds = seconds
-
-
 class HttpScorer:
     """Scores with a running service; close it when done.
 
     Raises:
-        StageError: it cannot be reached, has no such model, or refuses what is asked.
+        StageError: the service cannot be reached, has no such model, or refuses the request.
     """
 
     def __init__(self, config: ServiceConfig) -> None:
+        key = os.environ.get(config.key_variable) if config.key_variable else None
+        if config.key_variable and not key:
+            raise StageError(f"set {config.key_variable}: it names the service's API key")
         self._config = config
-        # Straight to the service: a proxy would only stand between.
-        self._client = httpx.Client(
-            base_url=config.url, headers=_headers(config), timeout=120.0, trust_env=False
-        )
-        probe = self._post([Question("probe", "", "probe", ("probe",), (True,))])
+        try:
+            self._client = RewardClient(
+                config.url,
+                api_key=key,
+                timeout=config.patience,
+                concurrency=config.connections,
+                candidates_per_request=MAX_CANDIDATES,
+                # A transport of our own ignores the proxies that environment variables name: an
+                # evaluation asks a service on its own network.
+                transport=httpx.HTTPTransport(),
+            )
+        except ValueError as error:
+            raise StageError(f"the service's config is wrong: {error}") from error
+        self.name = ""
+        # Whatever answers this first request must answer all others.
+        (probe,) = self._ask([Question("probe", "", "probe", ("probe",), (True,))])
         self.name = f"{probe.model} {probe.version}"
 
     def close(self) -> None:
@@ -105,115 +83,77 @@ class HttpScorer:
         askable = [question for question in questions if not unaskable(question.prompt)]
         executor = ThreadPoolExecutor(self._config.connections)
         try:
-            answers = executor.map(self._ask, _requests(askable))
-            readings = itertools.chain.from_iterable(answers)
+            results = itertools.chain.from_iterable(executor.map(self._ask, _requests(askable)))
             for question in questions:
-                reason = unaskable(question.prompt)
-                count = range(len(question.answers))
-                yield [Reading(error=reason) if reason else next(readings) for _ in count]
+                if reason := unaskable(question.prompt):
+                    yield [Reading(error=reason) for _ in question.answers]
+                else:
+                    yield [_reading(score) for score in next(results).scores]
         finally:
+            # The generator may be closed half-way: what has not been sent by then never is.
             executor.shutdown(cancel_futures=True)
 
-    def _ask(self, pieces: list[Question]) -> list[Reading]:
-        response = self._post(pieces)
-        if f"{response.model} {response.version}" != self.name:
-            raise StageError(
-                f"the service changed from {self.name} to {response.model} {response.version} "
-                "while it was evaluated: run this stage again"
+    def _ask(self, questions: list[Question]) -> list[Result]:
+        """Score questions that are all in steps, or all not."""
+        inputs = [
+            Input(
+                question.prompt
+                if isinstance(question.prompt, str)
+                else [turn._asdict() for turn in question.prompt],
+                question.answers,
             )
-        return [score.reading() for result in response.results for score in result.scores]
-
-    def _post(self, pieces: list[Question]) -> _Response:
-        retrying = Retrying(
-            retry=retry_if_exception_type(_Busy),
-            wait=_pause,
-            stop=stop_after_delay(self._config.patience),
-            reraise=True,
+            for question in questions
+        ]
+        options = Options(
+            model=self._config.model or None,
+            priority="bulk",
+            steps=STEP if questions[0].stepped else None,
         )
+        url = self._config.url
         try:
-            return retrying(self._try, _body(pieces, self._config.model))
-        except _Busy as error:
-            raise StageError(f"{self._config.url} does not answer: {error}") from error
-
-    def _try(self, body: dict[str, object]) -> _Response:
-        try:
-            response = self._client.post("/v1/score", json=body)
-        except httpx.TransportError as error:
-            raise _Busy(str(error) or type(error).__name__) from error
-        if response.status_code in _BUSY:
-            raise _Busy(f"status {response.status_code}", _seconds(response))
-        if not response.is_success:
-            raise StageError(f"{self._config.url} refuses: {response.text[:500]}")
-        return self._checked(response)
-
-    def _checked(self, response: httpx.Response) -> _Response:
-        try:
-            answer = TypeAdapter(_Response).validate_json(response.content)
-        except ValidationError as error:
-            raise StageError(f"{self._config.url} does not speak `POST /v1/score`") from error
-        if answer.score_type != "raw_logit":
-            raise StageError(f"{self._config.url} answers with {answer.score_type}, not raw_logit")
-        return answer
+            results = self._client.score_many(inputs, options)
+        except VersionChanged as error:
+            raise StageError(f"{error}: run this stage again") from error
+        except (Unavailable, DeadlineExceeded) as error:
+            raise StageError(f"{url} does not answer: {error}") from error
+        except BadAnswer as error:
+            raise StageError(f"{url} does not speak `POST /v1/score`: {error}") from error
+        except RewardError as error:
+            raise StageError(f"{url} refuses: {error}") from error
+        for result in results:
+            if result.score_type != "raw_logit":
+                raise StageError(f"{url} answers with {result.score_type}, not raw_logit")
+            name = f"{result.model} {result.version}"
+            if name != (self.name or name):
+                raise StageError(
+                    f"the service changed from {self.name} to {name} while it was evaluated: run "
+                    "this stage again"
+                )
+        return results
 
 
-def _headers(config: ServiceConfig) -> dict[str, str]:
-    if not config.key_variable:
-        return {}
-    key = os.environ.get(config.key_variable)
-    if not key:
-        raise StageError(f"set {config.key_variable}: it names the service's API key")
-    return {"Authorization": f"Bearer {key}"}
-
-
-def _pause(state: RetryCallState) -> float:
-    """What the service asked for, and some more, so that requests do not come back together."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.seconds if isinstance(error, _Busy) else 0.0
-    return asked + wait_random_exponential(multiplier=0.25, max=10)(state)
-
-
-def _seconds(response: httpx.Response) -> float:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() else 0.0
-
-
-def _body(pieces: list[Question], model: str) -> dict[str, object]:
-    body: dict[str, object] = {"inputs": [*map(_input, pieces)], "priority": "bulk"}
-    if model:
-        body["model"] = model
-    if pieces[0].stepped:
-        body["steps"] = {"delimiter": STEP}
-    return body
-
-
-def _input(piece: Question) -> dict[str, object]:
-    candidates = [c if isinstance(c, str) else list(c) for c in piece.answers]
-    return {**_prompt(piece), "candidates": candidates}
-
-
-def _prompt(question: Question) -> dict[str, object]:
-    if isinstance(question.prompt, str):
-        return {"prompt": question.prompt}
-    return {"messages": [message._asdict() for message in question.prompt]}
+def _reading(score: Score) -> Reading:
+    if score.raw is None:
+        return Reading(error=score.error.code if score.error else "no score")
+    return Reading((*(step.raw for step in score.steps), score.raw))
 
 
 def _requests(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """Pieces of questions, as many as go into one request; steps and texts do not mix."""
+    """Cut questions into calls that one request holds; a call is in steps as a whole, or not.
+
+    A question with more candidates than a request holds is a call of its own, which the client
+    splits.
+    """
     request: list[Question] = []
-    answers, characters = 0, 0
-    for piece in itertools.chain.from_iterable(map(_pieces, questions)):
-        size = sum(len(text_of(answer)) for answer in piece.answers)
-        full = answers + len(piece.answers) > _MOST_ANSWERS or characters + size > _MOST_CHARACTERS
-        if request and (full or request[0].stepped != piece.stepped):
+    candidates, characters = 0, 0
+    for question in questions:
+        more = len(question.answers)
+        size = sum(len(text_of(answer)) for answer in question.answers)
+        full = candidates + more > MAX_CANDIDATES or characters + size > MAX_CHARACTERS
+        if request and (full or request[0].stepped != question.stepped):
             yield request
-            request, answers, characters = [], 0, 0
-        request.append(piece)
-        answers, characters = answers + len(piece.answers), characters + size
+            request, candidates, characters = [], 0, 0
+        request.append(question)
+        candidates, characters = candidates + more, characters + size
     if request:
         yield request
-
-
-def _pieces(question: Question) -> Iterator[Question]:
-    places = range(len(question.answers))
-    for start in places[::_MOST_ANSWERS]:
-        yield question.only(places[start : start + _MOST_ANSWERS])

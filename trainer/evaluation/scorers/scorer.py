@@ -10,7 +10,7 @@ from typing import Protocol
 from trainer.evaluation.question import Question, Reading
 
 
-class Scorer(Protocol):
+class QuestionScorer(Protocol):
     """Attributes:
     name: what scores, for the report.
     """

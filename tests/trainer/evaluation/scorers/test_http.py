@@ -77,10 +77,13 @@ def moody() -> Iterator[str]:
         server.shutdown()
 
 
+REFUSAL = '{"error": {"message": "no such field", "code": "invalid_request"}}'
+
+
 def answer(version: str = "1", score_type: str = "raw_logit") -> str:
     return (
         f'{{"model": "m", "version": "{version}", "score_type": "{score_type}", "results": '
-        '[{"scores": [{"score": 1.5, "steps": null, "error": null}]}]}'
+        '[{"scores": [{"score": 1.5, "normalized": null, "tokens": 9, "error": null}]}]}'
     )
 
 
@@ -96,8 +99,8 @@ def test_a_busy_service_is_asked_again(moody: str) -> None:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ([(422, "no such field")], "refuses: no such field"),
-        ([(503, "")] * 50, "does not answer: status 503"),
+        ([(422, REFUSAL)], r"refuses: no such field \(422"),
+        ([(503, "")] * 50, "does not answer: .* 503"),
         ([(200, "{}")], "does not speak"),
         ([(200, answer(score_type="weighted_normalized"))], "not raw_logit"),
         ([(200, answer()), (200, answer("2"))], "changed from m 1 to m 2"),

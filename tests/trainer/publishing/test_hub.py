@@ -9,9 +9,9 @@ from huggingface_hub import HfApi
 
 from reward_model.release.release import open_release
 from tests.releases import make_release
-from tests.trainer.publishing.hub import Hub, running
+from tests.trainer.publishing.hub_server import Hub, running
 from trainer.pipeline.stage import StageError
-from trainer.publishing.hub_place import HubPlace, open_repository
+from trainer.publishing.hub import HubDestination, open_repository
 from trainer.publishing.push import push
 
 
@@ -27,51 +27,51 @@ def hub() -> Iterator[Hub]:
         yield server
 
 
-def place_on(hub: Hub) -> HubPlace:
-    return HubPlace("owner/tiny", api=HfApi(endpoint=hub.url, token="hf_test"))
+def destination_on(hub: Hub) -> HubDestination:
+    return HubDestination("owner/tiny", api=HfApi(endpoint=hub.url, token="hf_test"))
 
 
 def test_pushed_in_one_commit_and_read_back(hub: Hub, tmp_path: Path) -> None:
-    release, place = make_release(tmp_path / "release"), place_on(hub)
-    assert "pushed test-rm 1 to hf://owner/tiny" in push(release, place)
+    release, destination = make_release(tmp_path / "release"), destination_on(hub)
+    assert "pushed test-rm 1 to hf://owner/tiny" in push(release, destination)
     assert (hub.commits, hub.private) == (1, {"owner/tiny": True})
     (tmp_path / "copy").mkdir()
-    place.download(tmp_path / "copy")
+    destination.download(tmp_path / "copy")
     assert open_release(tmp_path / "copy").version == "1"
-    assert "nothing was pushed" in push(release, place)
+    assert "nothing was pushed" in push(release, destination)
     assert hub.commits == 1
 
 
 def test_another_release_is_replaced_only_by_force(hub: Hub, tmp_path: Path) -> None:
-    release, place = make_release(tmp_path / "release"), place_on(hub)
+    release, destination = make_release(tmp_path / "release"), destination_on(hub)
     other = make_release(tmp_path / "other", golden_error=1.0)
-    push(release, place)
+    push(release, destination)
     with pytest.raises(StageError, match="replace it with --force"):
-        push(other, place)
-    push(other, place, force=True)
-    assert place.differing(other, ["golden.jsonl", "release.json"]) == []
+        push(other, destination)
+    push(other, destination, force=True)
+    assert destination.differing(other, ["golden.jsonl", "release.json"]) == []
 
 
 def test_what_is_damaged_there_is_seen_and_mended(hub: Hub, tmp_path: Path) -> None:
-    release, place = make_release(tmp_path / "release"), place_on(hub)
-    push(release, place)
+    release, destination = make_release(tmp_path / "release"), destination_on(hub)
+    push(release, destination)
     hub.repositories["owner/tiny"]["golden.jsonl"] = b"{}"
-    assert place.differing(release, ["config.json", "golden.jsonl"]) == ["golden.jsonl"]
-    push(release, place)
-    assert place.differing(release, ["golden.jsonl"]) == []
+    assert destination.differing(release, ["config.json", "golden.jsonl"]) == ["golden.jsonl"]
+    push(release, destination)
+    assert destination.differing(release, ["golden.jsonl"]) == []
 
 
 def test_what_did_not_arrive_whole_is_told(hub: Hub, tmp_path: Path) -> None:
     hub.lost = "golden.jsonl"
     with pytest.raises(StageError, match=r"golden\.jsonl did not arrive whole: push again"):
-        push(make_release(tmp_path / "release"), place_on(hub))
+        push(make_release(tmp_path / "release"), destination_on(hub))
 
 
 def test_a_hub_that_is_not_there_is_told(tmp_path: Path) -> None:
     with running() as server:
-        place = place_on(server)
+        destination = destination_on(server)
     with pytest.raises(StageError, match="check the name, the network"):
-        push(make_release(tmp_path / "release"), place)
+        push(make_release(tmp_path / "release"), destination)
 
 
 @pytest.mark.parametrize("name", ["owner", "owner/name/more", "../x", ""])
