@@ -85,12 +85,12 @@ def packed(work: Work, model: Path, options: argparse.Namespace, folder: Path) -
     """Ours: rows are tokenised and packed while it trains."""
     config = FinetuneConfig(
         start=str(model),
-        steps=options.steps + 1,
+        max_steps=options.steps + 1,
         prompts_per_step=work.rows_per_step,
         learning_rate=_RATE,
         bf16=options.dtype == "bfloat16",
-        log_to="manifest",
-        evaluate_every=0,
+        report_to="none",
+        eval_steps=0,
     )
     start = load_start(model, seed=1, with_lm=False)
     encoder = Encoder(start.tokenizer, max_tokens=options.max_tokens, pad_id=None)

@@ -17,7 +17,7 @@ mkdir -p "$work"
 export OMP_WAIT_POLICY=PASSIVE # two busy-waiting threads on two cores stall when anything else runs
 stage() { .venv/bin/python -m trainer "$1" --recipe tiny_code_rm --work "$work" "${@:2}"; }
 short() {
-    stage pretrain --set pretrain.steps=100 --set pretrain.weights.tokens=0 "${@:2}"
+    stage pretrain --set pretrain.max_steps=100 --set pretrain.weights.tokens=0 "${@:2}"
     mv "$work/pretrain" "$work/short_$1"
 }
 
@@ -25,7 +25,7 @@ for name in corpus pairs base warmup; do stage "$name"; done
 short both
 short rm --set pretrain.weights.lm=0
 short lm --set pretrain.weights.rank=0 --set pretrain.with_rejected=false
-short cosine --set pretrain.schedule=cosine
+short cosine --set pretrain.lr_scheduler_type=cosine
 stage pretrain
 
 .venv/bin/python -m benchmarks.claim --work "$work" --data "$data" --ablations --write

@@ -96,7 +96,7 @@ recipes:
 examples:
   python -m trainer run --recipe cpu_tiny --work work/tiny
   python -m trainer run --recipe cpu_tiny --work work/tiny --from calibrate
-  python -m trainer pretrain --recipe cpu_tiny --work work/tiny --set pretrain.steps=50
+  python -m trainer pretrain --recipe cpu_tiny --work work/tiny --set pretrain.max_steps=50
   python -m trainer plan --recipe codepmp_qwen2_7b --gpu h200 --gpus 8
   python -m trainer push work/tiny/release s3://bucket/models/tiny
   python -m trainer verify s3://bucket/models/tiny

@@ -85,14 +85,14 @@ def _config(arm: str, rows: list[PreferenceRow], seed: int) -> PretrainConfig:
     """Ranking loss alone and no weight decay, as the paper finetunes; alike for every arm."""
     return PretrainConfig(
         start=arm,
-        steps=max(_FEWEST_STEPS, math.ceil(EPOCHS * len(rows) / _ROWS_PER_STEP)),
+        max_steps=max(_FEWEST_STEPS, math.ceil(EPOCHS * len(rows) / _ROWS_PER_STEP)),
         prompts_per_step=min(_ROWS_PER_STEP, len(rows)),
         learning_rate=LEARNING_RATE,
         weights=LossWeights(rank=1.0, lm=0.0),
-        warmup=0.1,
-        decay=0.5,
+        warmup_ratio=0.1,
+        decay_ratio=0.5,
         weight_decay=0.0,
-        log_to="manifest",
+        report_to="none",
         seed=seed,
     )
 

@@ -32,11 +32,14 @@ def small_recipe() -> Recipe:
             "corpus", CorpusConfig(folders=("src",), standard_library=False, installed=False)
         )
         .with_config(
-            "pairs", PairsConfig(evaluation_share=0.25, calibration_share=0.25, most_held_out=12)
+            "pairs", PairsConfig(evaluation_share=0.25, calibration_share=0.25, max_held_out=12)
         )
-        .with_config("base", BaseConfig(vocabulary=400, hidden=32, layers=2, feed_forward=64))
-        .changed("warmup", steps=3, prompts_per_step=4)
-        .changed("pretrain", steps=3, prompts_per_step=2)
+        .with_config(
+            "base",
+            BaseConfig(vocab_size=400, hidden_size=32, num_hidden_layers=2, intermediate_size=64),
+        )
+        .changed("warmup", max_steps=3, prompts_per_step=4)
+        .changed("pretrain", max_steps=3, prompts_per_step=2)
         .with_config(
             "hard_pairs",
             PairsConfig(
@@ -47,7 +50,7 @@ def small_recipe() -> Recipe:
                 calibration_share=0.25,
             ),
         )
-        .changed("harden", steps=3, prompts_per_step=2)
+        .changed("harden", max_steps=3, prompts_per_step=2)
         .changed("evaluate", resamples=50)
     )
 

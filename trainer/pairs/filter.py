@@ -7,25 +7,25 @@ from trainer.pairs.row import Rejected
 
 
 def usable(
-    chosen: str, rejected: Iterable[Rejected], most_characters: int, counts: Counter[str]
+    chosen: str, rejected: Iterable[Rejected], max_characters: int, counts: Counter[str]
 ) -> tuple[Rejected, ...]:
     """The rejected candidates that teach something beside this chosen one, each text once."""
     kept: dict[str, Rejected] = {}
     for candidate in rejected:
-        reason = _reason(candidate.text, chosen, kept, most_characters)
+        reason = _reason(candidate.text, chosen, kept, max_characters)
         counts[f"{candidate.kind}: {reason or 'kept'}"] += 1
         if reason is None:
             kept[candidate.text] = candidate
     return tuple(kept.values())
 
 
-def _reason(text: str, chosen: str, kept: Iterable[str], most_characters: int) -> str | None:
+def _reason(text: str, chosen: str, kept: Iterable[str], max_characters: int) -> str | None:
     if not text.strip():
         return "empty"
     if text.split() == chosen.split():
         return "identical to chosen"
     if text in kept:
         return "duplicate"
-    if len(text) > most_characters:
+    if len(text) > max_characters:
         return "too long"
     return None

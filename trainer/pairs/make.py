@@ -30,9 +30,9 @@ class PairsConfig:
             a class that the prompt does not show.
         neighbours: whether other functions and bodies come from the same package, whose style and
             topics are alike, rather than from any.
-        most_characters: longer chosen and rejected texts are left out.
+        max_characters: longer chosen and rejected texts are left out.
         evaluation_share, calibration_share: of packages, held out whole.
-        most_held_out: prompts kept in each held-out split.
+        max_held_out: prompts kept in each held-out split.
         rows_per_shard: prompts in one file.
     """
 
@@ -42,10 +42,10 @@ class PairsConfig:
     undescribed: float = 0.35
     methods: float = 1.0
     neighbours: bool = False
-    most_characters: int = 1400
+    max_characters: int = 1400
     evaluation_share: float = 0.10
     calibration_share: float = 0.03
-    most_held_out: int = 1500
+    max_held_out: int = 1500
     rows_per_shard: int = 10_000
 
 
@@ -75,7 +75,7 @@ def _pairs(
     lenders = _lenders(snippets, config.neighbours)
     made = 0
     for snippet in tqdm(snippets, desc=f"{split} pairs"):
-        if split != "train" and made == config.most_held_out:
+        if split != "train" and made == config.max_held_out:
             counts[f"{split}: prompts over the limit"] += 1
             continue
         row = _row(snippet, lenders[snippet.package], config, rng, counts)
@@ -107,7 +107,7 @@ def _row(
         return None
     seed = f"{config.seed} {snippet.id}"
     candidates = rejected(snippet, lenders, config.generate, seed, counts)
-    kept = usable(snippet.source, candidates, config.most_characters, counts)
+    kept = usable(snippet.source, candidates, config.max_characters, counts)
     if not kept:
         counts["prompt: nothing rejected"] += 1
         return None
@@ -121,4 +121,4 @@ def _unwanted(
         return "undescribed"
     if snippet.is_method and rng.random() >= config.methods:
         return "method"
-    return "too long" if len(snippet.source) > config.most_characters else None
+    return "too long" if len(snippet.source) > config.max_characters else None

@@ -24,7 +24,9 @@ def overridden(recipe: Recipe, settings: Iterable[str]) -> Recipe:
         path, equals, value = setting.partition("=")
         stage, *fields = path.split(".")
         if not equals or not fields:
-            raise StageError(f"--set {setting}: write STAGE.FIELD=VALUE, as in pretrain.steps=50")
+            raise StageError(
+                f"--set {setting}: write STAGE.FIELD=VALUE, as in pretrain.max_steps=50"
+            )
         recipe = recipe.with_config(stage, _changed(recipe[stage].config, fields, value, path))
     return recipe
 

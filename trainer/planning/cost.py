@@ -24,7 +24,7 @@ class TokenCounts:
     seen: float
 
 
-def training_flops(shape: Shape, tokens: TokenCounts, *, recompute: bool) -> float:
+def training_flops(shape: Shape, tokens: TokenCounts, *, gradient_checkpointing: bool) -> float:
     """6 N for each token and twice the attention's products, forward and backward (2001.08361).
 
     N are the layers' matrices: an embedding is looked up, and multiplied with only where the loss
@@ -32,7 +32,7 @@ def training_flops(shape: Shape, tokens: TokenCounts, *, recompute: bool) -> flo
     """
     layers = forward_flops(shape, tokens.computed, tokens.seen)
     output = 2 * shape.embedding * tokens.predicted
-    return 3 * (layers + output) + (layers if recompute else 0.0)
+    return 3 * (layers + output) + (layers if gradient_checkpointing else 0.0)
 
 
 def forward_flops(shape: Shape, computed: float, seen: float) -> float:
@@ -46,12 +46,12 @@ class Memory:
 
     weights: float
     gradients: float
-    optimiser: float
+    optimizer: float
     activations: float
 
     @property
     def total(self) -> float:
-        return self.weights + self.gradients + self.optimiser + self.activations
+        return self.weights + self.gradients + self.optimizer + self.activations
 
 
 def training_memory(shape: Shape, run: TrainingRun, step_tokens: float, devices: int) -> Memory:
@@ -61,20 +61,22 @@ def training_memory(shape: Shape, run: TrainingRun, step_tokens: float, devices:
     parameters = shape.parameters + shape.hidden
     if not run.weights.lm and not shape.tied:
         parameters -= shape.embedding
-    trained = float(adapters(shape, run.lora.rank)) if run.lora else float(parameters)
-    stored = 0.5 if run.lora and run.lora.quantised else 4.0
+    trained = float(adapters(shape, run.lora.r)) if run.lora else float(parameters)
+    stored = 0.5 if run.lora and run.lora.load_in_4bit else 4.0
     frozen = parameters * stored if run.lora else 0.0
     return Memory(
         weights=(frozen + 4 * trained) / devices,
         gradients=4 * trained / devices,
-        optimiser=optimiser_bytes(shape, run, trained) / devices,
-        activations=_activations(shape, run, step_tokens / devices / run.accumulate),
+        optimizer=optimizer_bytes(shape, run, trained) / devices,
+        activations=_activations(
+            shape, run, step_tokens / devices / run.gradient_accumulation_steps
+        ),
     )
 
 
-def optimiser_bytes(shape: Shape, run: TrainingRun, trained: float) -> float:
+def optimizer_bytes(shape: Shape, run: TrainingRun, trained: float) -> float:
     """AdamW keeps two moments of each weight, Muon one of the layers' matrices."""
-    if run.lora or run.optimiser == "adamw":
+    if run.lora or run.optimizer == "adamw":
         return 8 * trained
     return 4 * shape.matrices + 8 * (trained - shape.matrices)
 
@@ -92,7 +94,9 @@ def _activations(shape: Shape, run: TrainingRun, tokens: float) -> float:
     """What backward needs of each layer, or its input alone and one whole layer at a time."""
     layer = tokens * layer_activations(shape)
     kept = (
-        layer + tokens * shape.layers * 4 * shape.hidden if run.recompute else layer * shape.layers
+        layer + tokens * shape.layers * 4 * shape.hidden
+        if run.gradient_checkpointing
+        else layer * shape.layers
     )
     logits = 2 * 4 * shape.vocabulary * min(_CHUNK, tokens) if run.weights.lm else 0.0
     return kept + logits
@@ -110,7 +114,7 @@ def layer_activations(shape: Shape) -> int:
 def checkpoint_bytes(shape: Shape, run: TrainingRun | None = None) -> float:
     """LossTerms in bfloat16; with a run, also what it keeps to resume from: weights and states."""
     released = 2.0 * (shape.parameters + shape.hidden)
-    if run is None or not run.save_every:
+    if run is None or not run.save_steps:
         return released
-    trained = adapters(shape, run.lora.rank) if run.lora else shape.parameters
-    return released + run.keep * (4 * trained + optimiser_bytes(shape, run, trained))
+    trained = adapters(shape, run.lora.r) if run.lora else shape.parameters
+    return released + run.save_total_limit * (4 * trained + optimizer_bytes(shape, run, trained))

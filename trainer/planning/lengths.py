@@ -43,11 +43,11 @@ class Lengths:
         return self.prompt**2 / 2 + answers * (self.prompt * self.answer + self.answer**2 / 2)
 
 
-def assumed(rivals: float, held_out: int, most_tokens: int | None) -> Lengths:
+def assumed(rivals: float, held_out: int, max_length: int | None) -> Lengths:
     """Of a request of one sentence or two and a function; the paper cuts at 1024 tokens."""
     prompt, answer = 150.0, 250.0
-    if most_tokens is not None and prompt + answer > most_tokens:
-        prompt, answer = most_tokens * 0.4, most_tokens * 0.6
+    if max_length is not None and prompt + answer > max_length:
+        prompt, answer = max_length * 0.4, max_length * 0.6
     source = f"assumed: prompt {prompt:.0f}, answer {answer:.0f} tokens, {rivals:g} rejected a row"
     return Lengths(prompt, answer, rivals, None, held_out, source)
 

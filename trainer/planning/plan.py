@@ -59,7 +59,7 @@ class _Planner:
             return self._training(stage, run)
         fields = dataclasses.asdict(config)
         checkpoint = fields.get("checkpoint")
-        if stage == "publish" or "layers" in fields:
+        if stage == "publish" or "num_hidden_layers" in fields:
             shape = self.shape(checkpoint or stage)
             return StagePlan(stage, ("writes a checkpoint",), disk=checkpoint_bytes(shape))
         if checkpoint and (pairs := _scored(fields)):
@@ -67,11 +67,11 @@ class _Planner:
         return StagePlan(stage, (_uncounted(fields),))
 
     def _training(self, stage: str, run: TrainingRun) -> StagePlan:
-        shape, lengths = self.shape(run.start), self.lengths(run.pairs, run.start, run.most_tokens)
+        shape, lengths = self.shape(run.start), self.lengths(run.pairs, run.start, run.max_length)
         steps = _steps(run, lengths)
         step = _step_tokens(run, lengths)
         tokens = TokenCounts(*(steps * value for value in dataclasses.astuple(step)))
-        flops = training_flops(shape, tokens, recompute=run.recompute)
+        flops = training_flops(shape, tokens, gradient_checkpointing=run.gradient_checkpointing)
         memory = training_memory(shape, run, step.computed, self.devices.count)
         return StagePlan(
             stage,
@@ -110,20 +110,20 @@ class _Planner:
             return self.shape(run.start)
         fields = dataclasses.asdict(config)
         fields = fields.get("shape", fields)  # of a generator
-        if "layers" not in fields:
+        if "num_hidden_layers" not in fields:
             raise StageError(f"{start} makes no model: a plan cannot follow what starts from it")
         return Shape(
-            layers=fields["layers"],
-            hidden=fields["hidden"],
-            heads=fields["heads"],
-            key_value_heads=fields["key_value_heads"],
-            head_width=fields["hidden"] // fields["heads"],
-            feed_forward=fields["feed_forward"],
-            vocabulary=fields["vocabulary"],
+            layers=fields["num_hidden_layers"],
+            hidden=fields["hidden_size"],
+            heads=fields["num_attention_heads"],
+            key_value_heads=fields["num_key_value_heads"],
+            head_width=fields["hidden_size"] // fields["num_attention_heads"],
+            feed_forward=fields["intermediate_size"],
+            vocabulary=fields["vocab_size"],
             tied=True,
         )
 
-    def lengths(self, pairs: str, start: str, most_tokens: int | None) -> Lengths:
+    def lengths(self, pairs: str, start: str, max_length: int | None) -> Lengths:
         fields = (
             dataclasses.asdict(self.recipe[pairs].config) if pairs in self.recipe.stages else {}
         )
@@ -131,7 +131,7 @@ class _Planner:
             return found
         kinds = fields.get("generate")
         rivals = float(sum(kinds.values())) if isinstance(kinds, dict) else 1.0
-        return assumed(rivals, fields.get("most_held_out") or _HELD_OUT, most_tokens)
+        return assumed(rivals, fields.get("max_held_out") or _HELD_OUT, max_length)
 
     def _tokenizer(self, start: str) -> Path | None:
         """The first that is there, going back from where a stage starts."""
@@ -161,11 +161,13 @@ def _uncounted(fields: dict[str, Any]) -> str:
 
 
 def _steps(run: TrainingRun, lengths: Lengths) -> int:
-    if run.steps is not None:
-        return run.steps
+    if run.max_steps is not None:
+        return run.max_steps
     if lengths.rows is None:
-        raise StageError("a plan by epochs needs the pairs: name a --work that has them, or steps")
-    return max(1, round(run.epochs * lengths.rows / run.prompts_per_step))
+        raise StageError(
+            "a plan by epochs needs the pairs: name a --work that has them, or max_steps"
+        )
+    return max(1, round(run.num_train_epochs * lengths.rows / run.prompts_per_step))
 
 
 def _step_tokens(run: TrainingRun, lengths: Lengths) -> TokenCounts:
@@ -182,7 +184,11 @@ def _warnings(memory: Memory, devices: Devices, run: TrainingRun) -> tuple[str, 
     room = devices.gpu.memory
     if room is None or memory.total < 0.9 * room:
         return ()
-    unused = {"recompute": not run.recompute, "accumulate": True, "LoRA": not run.lora}
+    unused = {
+        "gradient_checkpointing": not run.gradient_checkpointing,
+        "gradient_accumulation_steps": True,
+        "LoRA": not run.lora,
+    }
     remedies = ", ".join(name for name, free in unused.items() if free)
     return (
         f"DOES NOT FIT: {memory.total / 1e9:.0f} GB of {room / 1e9:.0f} GB; try {remedies}, or "

@@ -18,8 +18,8 @@ class LossTerms(BaseModel):
 class LoraSpec(BaseModel):
     """Of adapters."""
 
-    rank: int
-    quantised: bool = False
+    r: int
+    load_in_4bit: bool = False
 
 
 class TrainingRun(BaseModel):
@@ -29,19 +29,19 @@ class TrainingRun(BaseModel):
 
     start: str
     prompts_per_step: int
-    steps: int | None = None
-    epochs: float = 1.0
-    accumulate: int = 1
+    max_steps: int | None = None
+    num_train_epochs: float = 1.0
+    gradient_accumulation_steps: int = 1
     pairs: str = "pairs"
     weights: LossTerms = LossTerms()
     with_rejected: bool = True
     lm_on_prompt: bool = False
-    optimiser: Literal["muon", "adamw"] = "muon"
-    most_tokens: int | None = None
-    recompute: bool = False
+    optimizer: Literal["muon", "adamw"] = "muon"
+    max_length: int | None = None
+    gradient_checkpointing: bool = False
     lora: LoraSpec | None = None
-    save_every: int = 0
-    keep: int = 2
+    save_steps: int = 0
+    save_total_limit: int = 2
 
 
 def training_run(config: Row) -> TrainingRun | None:

@@ -41,7 +41,7 @@ def _memory(p: StagePlan) -> str:
     parts = {
         "weights": p.memory.weights,
         "gradients": p.memory.gradients,
-        "optimiser": p.memory.optimiser,
+        "optimizer": p.memory.optimizer,
         "activations": p.memory.activations,
     }
     return ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in parts.items() if size)

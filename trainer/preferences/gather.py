@@ -23,7 +23,7 @@ class PreferencesConfig:
     Attributes:
         seed: of which pairs and rows are kept where some are left out.
         evaluation_share, calibration_share: of groups, held out whole.
-        most_held_out: rows of one source kept in each held-out split.
+        max_held_out: rows of one source kept in each held-out split.
         rows_per_shard: rows in one file.
     """
 
@@ -31,7 +31,7 @@ class PreferencesConfig:
     seed: int = 1
     evaluation_share: float = 0.10
     calibration_share: float = 0.03
-    most_held_out: int = 1500
+    max_held_out: int = 1500
     rows_per_shard: int = 10_000
 
 
@@ -96,7 +96,7 @@ def _split(
             kept = splits[side][name]
             if own[name] not in ("", side):
                 accounts[name].made[f"left out: another source's {side}"] += 1
-            elif side != "train" and len(kept) == config.most_held_out:
+            elif side != "train" and len(kept) == config.max_held_out:
                 accounts[name].made[f"left out: {side} over the limit"] += 1
             else:
                 kept.append(row)
@@ -116,8 +116,8 @@ def _claims(found: _BY_SOURCE, own: dict[str, str]) -> dict[str, str]:
 def _mixed(
     found: _BY_SOURCE, sources: tuple[Source, ...], accounts: dict[str, Account]
 ) -> _BY_SOURCE:
-    """At most `most` rows of each source, then as many as its share allows."""
-    mixed = {source.name: found[source.name][: source.most] for source in sources}
+    """At most `max_rows` rows of each source, then as many as its share allows."""
+    mixed = {source.name: found[source.name][: source.max_rows] for source in sources}
     shares = {source.name: source.share for source in sources if source.share is not None}
     total = min((len(mixed[name]) / share for name, share in shares.items()), default=0.0)
     for name, share in shares.items():

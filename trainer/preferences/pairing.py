@@ -18,17 +18,17 @@ class Pairing:
     """Which answers of one request are compared.
 
     Attributes:
-        most_pairs: of one request, so that a problem with hundreds of solutions does not dominate.
-        most_rejected: answers beside one chosen, in one row: they share the prompt's computation.
+        max_pairs: of one request, so that a problem with hundreds of solutions does not dominate.
+        max_rejected: answers beside one chosen, in one row: they share the prompt's computation.
         same_model: compare answers of one model (or family) alone. Across models the longer answer
             is often right because the better model writes at length, and that is what is learnt.
-        least_margin: leave out pairs whose ratings differ by less.
+        min_margin: leave out pairs whose ratings differ by less.
     """
 
-    most_pairs: int = 16
-    most_rejected: int = 8
+    max_pairs: int = 16
+    max_rejected: int = 8
     same_model: bool = False
-    least_margin: float = 0.0
+    min_margin: float = 0.0
 
 
 _Contest = tuple[RatedAnswer, list[RatedAnswer]]
@@ -49,9 +49,9 @@ def rows_of(
     rng = random.Random(f"{seed} {judged.prompt}")
     rng.shuffle(contests)
     rows: list[PreferenceRow] = []
-    left = pairing.most_pairs
+    left = pairing.max_pairs
     for chosen, worse in contests:
-        taken = rng.sample(worse, min(len(worse), pairing.most_rejected, left))
+        taken = rng.sample(worse, min(len(worse), pairing.max_rejected, left))
         left -= len(taken)
         counts["pairs"] += len(taken)
         counts["pairs over the request's limit"] += len(worse) - len(taken)
@@ -71,12 +71,12 @@ def _contests(judged: RatedAnswers, pairing: Pairing, counts: Counter[str]) -> l
     if not contests:
         raise Unusable("no model has a better and a worse answer")
     far_apart = [
-        (chosen, [rival for rival in worse if chosen.rating - rival.rating >= pairing.least_margin])
+        (chosen, [rival for rival in worse if chosen.rating - rival.rating >= pairing.min_margin])
         for chosen, worse in contests
     ]
-    counts["pairs below the least margin"] += _size(contests) - _size(far_apart)
+    counts["pairs below the minimum margin"] += _size(contests) - _size(far_apart)
     if not _size(far_apart):
-        raise Unusable("ratings differ by less than the least margin")
+        raise Unusable("ratings differ by less than the minimum margin")
     return far_apart
 
 

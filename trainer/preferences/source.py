@@ -40,7 +40,7 @@ class Source:
         weight: of its pairs in the losses.
         share: of all training rows. Sources then keep as many rows as fit the shares of all, none
             twice; either every source that is trained on has one, or none has.
-        most: training rows kept. They are drawn by hash: fewer are a part of more.
+        max_rows: training rows kept. They are drawn by hash: fewer are a part of more.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Source:
     split: Literal["", "train", "calibration", "evaluation"] = ""
     weight: float = 1.0
     share: float | None = None
-    most: int | None = None
+    max_rows: int | None = None
 
 
 @dataclass

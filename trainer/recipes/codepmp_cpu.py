@@ -42,28 +42,34 @@ def recipe() -> Recipe:
 
 def _sources() -> dict[str, Stage[Any]]:
     requests = PairsConfig(
-        named=False, undescribed=0.0, methods=0.4, most_characters=500, most_held_out=150
+        named=False, undescribed=0.0, methods=0.4, max_characters=500, max_held_out=150
     )
     return {
         "corpus": Stage(gather.run, CorpusConfig(installed=False)),
         "pairs": Stage(make.run, requests),
-        "strong_lm": Stage(generators.run, _generator(steps=150)),
+        "strong_lm": Stage(generators.run, _generator(max_steps=150)),
         "weak_lm": Stage(generators.run, weak_generator()),
     }
 
 
 def weak_generator() -> GeneratorConfig:
     """An eighth of the size and less than half the steps."""
-    small = BaseConfig(hidden=128, layers=2, heads=2, key_value_heads=1, feed_forward=352)
-    return _generator(steps=60, shape=small, describes=False)
+    small = BaseConfig(
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=352,
+    )
+    return _generator(max_steps=60, shape=small, describes=False)
 
 
 def _generator(
-    steps: int, shape: BaseConfig | None = None, *, describes: bool = True
+    max_steps: int, shape: BaseConfig | None = None, *, describes: bool = True
 ) -> GeneratorConfig:
     return GeneratorConfig(
         shape=shape or BaseConfig(),
-        training=warm_up("base", steps, prompts_per_step=24, learning_rate=4e-3),
+        training=warm_up("base", max_steps, prompts_per_step=24, learning_rate=4e-3),
         describe_template=DESCRIBE,
         answer_template=ANSWER,
         describes=describes,
@@ -95,7 +101,7 @@ def _training() -> dict[str, Stage[Any]]:
             PretrainConfig(
                 start="strong_lm",
                 pairs="llm_pairs",
-                steps=120,
+                max_steps=120,
                 prompts_per_step=8,
                 learning_rate=1e-3,
             ),
@@ -106,12 +112,12 @@ def _training() -> dict[str, Stage[Any]]:
             FinetuneConfig(
                 start="pretrain",
                 mixture=(Mix("hard_pairs"),),
-                steps=80,
+                max_steps=80,
                 prompts_per_step=8,
                 learning_rate=1e-3,
-                optimiser="muon",
-                warmup=0.1,
-                evaluate_every=0,
+                optimizer="muon",
+                warmup_ratio=0.1,
+                eval_steps=0,
             ),
         ),
     }

@@ -93,25 +93,27 @@ def pretraining(start: str, learning_rate: float) -> PretrainConfig:
         start=start,
         pairs="llm_pairs",
         end_token="<|im_end|>",  # Qwen2's pad is its end of text; a pad must be nothing else
-        steps=STEPS,
+        max_steps=STEPS,
         prompts_per_step=1024,
-        accumulate=16,
+        gradient_accumulation_steps=16,
         learning_rate=learning_rate,
-        optimiser="adamw",
-        warmup=0.03,
-        decay=0.1,
+        optimizer="adamw",
+        warmup_ratio=0.03,
+        decay_ratio=0.1,
         weight_decay=0.1,
-        most_tokens=1024,
+        max_length=1024,
         bf16=True,
-        recompute=True,
-        save_every=250,
+        gradient_checkpointing=True,
+        save_steps=250,
         branch_points=True,  # of which each can be decayed: the scaling curve for one run's cost
     )
 
 
 def math_shepherd() -> PreferencesConfig:
     """Paper: 40 k pairs. Problems, not pairs, are held out here."""
-    source = Source("math-shepherd", MathShepherd(), paths=("math_shepherd.jsonl",), most=40_000)
+    source = Source(
+        "math-shepherd", MathShepherd(), paths=("math_shepherd.jsonl",), max_rows=40_000
+    )
     return PreferencesConfig(sources=(source,))
 
 
@@ -119,16 +121,16 @@ def finetuning() -> FinetuneConfig:
     """Paper, for Math-Shepherd: one epoch, cosine, no weight decay, no LM loss."""
     return FinetuneConfig(
         start="pretrain",
-        steps=625,  # once over 40,000 pairs
+        max_steps=625,  # once over 40,000 pairs
         prompts_per_step=64,
-        accumulate=8,
+        gradient_accumulation_steps=8,
         learning_rate=3e-7,
-        warmup=0.03,
+        warmup_ratio=0.03,
         weight_decay=0.0,
-        most_gradient=1.0,
-        most_tokens=1024,
+        max_grad_norm=1.0,
+        max_length=1024,
         bf16=True,
-        recompute=True,
+        gradient_checkpointing=True,
     )
 
 

@@ -22,17 +22,17 @@ def recipe() -> Recipe:
         "cpu_tiny",
         {
             "corpus": Stage(gather.run, CorpusConfig(max_per_package=400)),
-            "pairs": Stage(make.run, PairsConfig(most_held_out=300)),
+            "pairs": Stage(make.run, PairsConfig(max_held_out=300)),
             "base": Stage(base.run, BaseConfig()),
             "warmup": Stage(
                 pretrain.run,
-                warm_up(start="base", steps=120, prompts_per_step=24, learning_rate=4e-3),
+                warm_up(start="base", max_steps=120, prompts_per_step=24, learning_rate=4e-3),
             ),
             "pretrain": Stage(
                 pretrain.run,
                 PretrainConfig(
                     start="warmup",
-                    steps=120,
+                    max_steps=120,
                     prompts_per_step=8,
                     learning_rate=2e-3,
                     weights=LossWeights(tokens=1.0),
@@ -44,11 +44,11 @@ def recipe() -> Recipe:
                 PretrainConfig(
                     start="pretrain",
                     pairs="hard_pairs",
-                    steps=40,
+                    max_steps=40,
                     prompts_per_step=8,
                     learning_rate=1.5e-3,
                     weights=LossWeights(lm=0.3, tokens=1.0),
-                    decay=0.6,
+                    decay_ratio=0.6,
                 ),
             ),
             "calibrate": Stage(calibrate.run, CalibrateConfig(checkpoint="harden")),
@@ -74,8 +74,8 @@ def hard_pairs() -> PairsConfig:
         undescribed=0.0,
         methods=0.4,
         neighbours=True,
-        most_characters=500,
-        most_held_out=0,
+        max_characters=500,
+        max_held_out=0,
         generate=GenerateConfig(
             mutants=6, truncated=1, repeated=1, other_functions=2, other_bodies=1
         ),

@@ -13,9 +13,9 @@ def recipe() -> Recipe:
         replace(cpu_tiny.recipe(), name="tiny_code_rm")
         .with_config("corpus", CorpusConfig(folders=("packages",), installed=False))
         .with_config("pairs", PairsConfig())
-        .changed("warmup", steps=1300, decay=0.2)
-        .changed("pretrain", steps=1250)
-        .changed("harden", steps=2400, prompts_per_step=12)
+        .changed("warmup", max_steps=1300, decay_ratio=0.2)
+        .changed("pretrain", max_steps=1250)
+        .changed("harden", max_steps=2400, prompts_per_step=12)
         .changed(
             "publish",
             name="tiny-code-rm",

@@ -46,13 +46,13 @@ class BaseConfig:
     """
 
     seed: int = 1
-    vocabulary: int = 4096
-    hidden: int = 256
-    layers: int = 6
-    heads: int = 4
-    key_value_heads: int = 2
-    feed_forward: int = 704
-    positions: int = 1024
+    vocab_size: int = 4096
+    hidden_size: int = 256
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 4
+    num_key_value_heads: int = 2
+    intermediate_size: int = 704
+    max_position_embeddings: int = 1024
 
 
 def run(config: BaseConfig, inputs: Path, output: Path) -> None:
@@ -61,7 +61,7 @@ def run(config: BaseConfig, inputs: Path, output: Path) -> None:
     tokenizer = train_tokenizer([text for row in rows for text in texts(row)], config)
     torch.manual_seed(config.seed)
     model = LlamaForSequenceClassification(model_config(config, tokenizer))
-    torch.nn.init.normal_(model.score.weight, std=config.hidden**-0.5)
+    torch.nn.init.normal_(model.score.weight, std=config.hidden_size**-0.5)
     with writing_stage(config, output, reads=[inputs / "pairs"]) as draft:
         model.save_pretrained(draft.path)
         tokenizer.save_pretrained(draft.path)
@@ -79,7 +79,7 @@ def train_tokenizer(texts: list[str], config: BaseConfig) -> PreTrainedTokenizer
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = BpeTrainer(
-        vocab_size=config.vocabulary,
+        vocab_size=config.vocab_size,
         special_tokens=[PAD, END, *ROLES],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
@@ -89,7 +89,7 @@ def train_tokenizer(texts: list[str], config: BaseConfig) -> PreTrainedTokenizer
         pad_token=PAD,
         eos_token=END,
         additional_special_tokens=list(ROLES),
-        model_max_length=config.positions,
+        model_max_length=config.max_position_embeddings,
         clean_up_tokenization_spaces=False,
     )
     fast.chat_template = TEMPLATE
@@ -99,12 +99,12 @@ def train_tokenizer(texts: list[str], config: BaseConfig) -> PreTrainedTokenizer
 def model_config(config: BaseConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
     shape = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=config.hidden,
-        intermediate_size=config.feed_forward,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        num_key_value_heads=config.key_value_heads,
-        max_position_embeddings=config.positions,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        num_key_value_heads=config.num_key_value_heads,
+        max_position_embeddings=config.max_position_embeddings,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

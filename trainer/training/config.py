@@ -1,4 +1,4 @@
-"""What all training runs have in common, as data."""
+"""The hyper-parameters that all training runs share, by the names that Hugging Face uses."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,91 +8,111 @@ from trainer.training.objective.loss import LossWeights
 
 @dataclass(frozen=True)
 class Branch:
-    """Where a run leaves another one that kept its branch points: its stage, and at which step."""
+    """Checkpoint to branch from. The source run must have `branch_points=True`.
+
+    Attributes:
+        stage: the stage that wrote the checkpoint.
+        step: the optimizer step of the checkpoint.
+    """
 
     stage: str
     step: int
 
 
 @dataclass(frozen=True)
-class Lora:
-    """Low-rank adapters (arXiv 2106.09685) on all linear layers, merged into them at the end.
+class LoraAdapters:
+    """Low-rank adapters (arXiv 2106.09685), merged into the weights after training.
+
+    `r`, `lora_alpha`, `lora_dropout` and `target_modules` are those of `peft.LoraConfig`.
 
     Attributes:
-        quantised: the layers beneath are 4 bits wide while training (QLoRA, arXiv 2305.14314);
-            what is merged into at the end is the start's own weights.
+        target_modules: names of the layers that get adapters, or "all-linear". The score head is
+            always trained whole.
+        load_in_4bit: keep the frozen layers in 4 bits during training (QLoRA, arXiv 2305.14314).
+            The adapters are merged into the start's own weights, which are not quantized.
     """
 
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    quantised: bool = False
+    r: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+    load_in_4bit: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One run over training pairs.
+    """One training run over preference rows.
+
+    A field that `transformers.TrainingArguments` has as well means the same here, except that 0
+    switches `save_steps` and `eval_steps` off.
 
     Attributes:
-        start: stage whose checkpoint it starts from, or a directory or hub id of a causal language
-            model or of a sequence classifier.
-        end_token: what ends a text, where the start's tokenizer says that its pad does; one of its
-            vocabulary, as <|im_end|> is for Qwen2.
-        steps: optimiser steps; None follows from `epochs`.
-        epochs: passes over the rows, when `steps` is None. In a pass of one process no row comes
-            twice; several fill its last step with rows from its beginning.
-        prompts_per_step: each with its chosen and all its rejected answers; over all processes.
-        accumulate: micro-batches into which a process divides its part of a step. The step is the
-            same, the memory less.
+        start: stage whose checkpoint the run starts from, or a directory or hub id of a causal
+            language model or of a sequence classifier.
+        prompts_per_step: prompts in one optimizer step, over all processes; each prompt comes with
+            its chosen answer and all its rejected answers.
         learning_rate: peak of the schedule.
-        schedule: warm-up, stable, decay (arXiv 2410.02229, section 3), or warm-up and cosine.
-        warmup, decay: shares of the steps; a cosine has no `decay` of its own.
-        optimiser: AdamW as in the paper, or Muon for the layers' matrices beside it.
-        weight_decay: of matrices; beside Muon, of those in the layers.
-        most_gradient: norm to which gradients are clipped.
-        most_tokens: longer answers are left out and counted; None is the tokenizer's own limit.
-        bf16: autocast matrix products; sums, norms, attention on CPU and the head stay float32.
-        recompute: activations are computed again going backward, not kept (gradient checkpointing).
-        lora: train adapters and the head instead of all weights.
-        save_every: steps between checkpoints to resume from after a kill; 0 for none.
-        keep: so many of them, the newest.
-        branch_points: also keep, and leave behind, the checkpoints at warm-up * 1.1892^k steps of
-            the stable phase, from which other runs may branch and decay.
-        branch_from: take up another run, otherwise the same, where it was at a branch point, and
-            decay from there to `steps`.
-        evaluate_every: steps between evaluations on the held-out pairs, also after the last step; 0
-            for none.
-        most_evaluated: held-out rows that these look at, drawn at random.
-        log_every: steps between lines of the log.
-        log_to: TensorBoard files in `logs/` beside the stage, Weights & Biases, or the manifest
-            alone, which has the log in any case.
-        seed: of the order of the rows, and of a fresh head.
+        end_token: token that ends a text, for a start whose tokenizer pads with its EOS token. It
+            must be in the vocabulary, as <|im_end|> is in Qwen2's.
+        max_steps: optimizer steps; None derives them from `num_train_epochs`.
+        num_train_epochs: passes over the rows, used when `max_steps` is None. With one process no
+            row comes twice in a pass; several processes fill the last step with rows from its
+            beginning.
+        gradient_accumulation_steps: micro-batches into which each process divides its part of a
+            step. The loss and the gradients stay the same, and the memory shrinks.
+        weights: weights of the terms of the loss.
+        lr_scheduler_type: warm-up, stable, decay (arXiv 2410.02229, section 3), or warm-up and
+            cosine.
+        warmup_ratio: share of the steps in which the learning rate rises.
+        decay_ratio: share of the steps in which it falls; a cosine has no use for it.
+        optimizer: AdamW as in the paper, or Muon for the layers' matrices and AdamW for the rest.
+        weight_decay: decay of matrices; beside Muon, of the matrices in the layers.
+        max_grad_norm: norm to which gradients are clipped.
+        max_length: tokens of a prompt with its answer; longer ones are left out and counted. None
+            is the tokenizer's own limit.
+        bf16: compute matrix products in bfloat16 (autocast). Sums, norms, the head, and attention
+            on a CPU stay in float32.
+        gradient_checkpointing: recompute activations in the backward pass to save memory.
+        lora: train adapters and the score head instead of all weights.
+        save_steps: steps between checkpoints from which an interrupted run resumes; 0 for none.
+        save_total_limit: how many of the newest checkpoints are kept.
+        branch_points: also keep the checkpoints at warm-up * 1.1892^k steps of the stable phase,
+            from which other runs may branch and decay.
+        branch_from: continue another run, which must have the same config but for its schedule,
+            from one of its branch points, and decay from there to `max_steps`.
+        eval_steps: steps between evaluations on held-out pairs, which also follow the last step;
+            0 for none.
+        max_eval_samples: held-out rows in each of these evaluations, drawn at random.
+        logging_steps: steps between lines of the log.
+        report_to: TensorBoard files in `logs/` beside the stage, Weights & Biases, or neither. The
+            manifest has the log in any case.
+        seed: seed of the order of the rows, and of a fresh score head.
     """
 
     start: str
     prompts_per_step: int
     learning_rate: float
     end_token: str | None = None
-    steps: int | None = None
-    epochs: float = 1.0
-    accumulate: int = 1
+    max_steps: int | None = None
+    num_train_epochs: float = 1.0
+    gradient_accumulation_steps: int = 1
     weights: LossWeights = field(default_factory=LossWeights)
-    schedule: Literal["wsd", "cosine"] = "wsd"
-    warmup: float = 0.03
-    decay: float = 0.3
-    optimiser: Literal["muon", "adamw"] = "muon"
+    lr_scheduler_type: Literal["warmup_stable_decay", "cosine"] = "warmup_stable_decay"
+    warmup_ratio: float = 0.03
+    decay_ratio: float = 0.3
+    optimizer: Literal["muon", "adamw"] = "muon"
     weight_decay: float = 0.1
-    most_gradient: float = 1.0
-    most_tokens: int | None = None
+    max_grad_norm: float = 1.0
+    max_length: int | None = None
     bf16: bool = True
-    recompute: bool = False
-    lora: Lora | None = None
-    save_every: int = 0
-    keep: int = 2
+    gradient_checkpointing: bool = False
+    lora: LoraAdapters | None = None
+    save_steps: int = 0
+    save_total_limit: int = 2
     branch_points: bool = False
     branch_from: Branch | None = None
-    evaluate_every: int = 0
-    most_evaluated: int = 500
-    log_every: int = 20
-    log_to: Literal["tensorboard", "wandb", "manifest"] = "tensorboard"
+    eval_steps: int = 0
+    max_eval_samples: int = 500
+    logging_steps: int = 20
+    report_to: Literal["tensorboard", "wandb", "none"] = "tensorboard"
     seed: int = 1

@@ -26,12 +26,12 @@ class Mix:
 
     Attributes:
         weight: of its pairs in the losses, on top of their own.
-        most: rows drawn from its training split; None takes all.
+        max_rows: rows drawn from its training split; None takes all.
     """
 
     stage: str
     weight: float = 1.0
-    most: int | None = None
+    max_rows: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,10 @@ class FinetuneConfig(TrainConfig):
 
     mixture: tuple[Mix, ...] = (Mix("preferences"),)
     weights: LossWeights = field(default_factory=lambda: LossWeights(lm=0.0))
-    schedule: Literal["wsd", "cosine"] = "cosine"
-    optimiser: Literal["muon", "adamw"] = "adamw"
+    lr_scheduler_type: Literal["warmup_stable_decay", "cosine"] = "cosine"
+    optimizer: Literal["muon", "adamw"] = "adamw"
     weight_decay: float = 0.0
-    evaluate_every: int = 50
+    eval_steps: int = 50
 
 
 def run(config: FinetuneConfig, inputs: Path, output: Path) -> None:
@@ -93,8 +93,8 @@ def _examine(data: Data, encoder: Encoder, start: Start, model: JointModel) -> d
 def _rows(mix: Mix, inputs: Path, split: str, seed: int | None = None) -> list[PreferenceRow]:
     """A stage's rows, marked with it where they name no source, weighed as the mixture says."""
     rows = read_pairs(inputs / mix.stage, split)
-    if seed is not None and mix.most is not None and mix.most < len(rows):
-        rows = random.Random(f"{seed} {mix.stage}").sample(rows, mix.most)
+    if seed is not None and mix.max_rows is not None and mix.max_rows < len(rows):
+        rows = random.Random(f"{seed} {mix.stage}").sample(rows, mix.max_rows)
     return [
         replace(row, source=row.source or mix.stage, weight=row.weight * mix.weight) for row in rows
     ]

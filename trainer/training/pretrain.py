@@ -27,11 +27,13 @@ class PretrainConfig(TrainConfig):
     lm_on_prompt: bool = False
 
 
-def warm_up(start: str, steps: int, prompts_per_step: int, learning_rate: float) -> PretrainConfig:
+def warm_up(
+    start: str, max_steps: int, prompts_per_step: int, learning_rate: float
+) -> PretrainConfig:
     """Plain language modelling of requests and their real answers."""
     return PretrainConfig(
         start=start,
-        steps=steps,
+        max_steps=max_steps,
         prompts_per_step=prompts_per_step,
         learning_rate=learning_rate,
         weights=LossWeights(rank=0.0, lm=1.0),
@@ -45,7 +47,7 @@ def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
     folder = inputs / config.pairs
     data = Data(
         rows=read_pairs(folder, "train"),
-        held_out=read_pairs(folder, "evaluation") if config.evaluate_every else [],
+        held_out=read_pairs(folder, "evaluation") if config.eval_steps else [],
         stages=[folder],
         with_rejected=config.with_rejected,
         lm_on_prompt=config.lm_on_prompt,

@@ -97,7 +97,7 @@ def _start(config: TrainConfig, folder: Path) -> Start:
         folder,
         seed=config.seed,
         with_lm=config.weights.lm > 0,
-        quantised=bool(config.lora and config.lora.quantised),
+        load_in_4bit=bool(config.lora and config.lora.load_in_4bit),
         end_token=config.end_token,
     )
 
@@ -160,14 +160,14 @@ def _stage(
 def _model(config: TrainConfig, start: Start) -> JointModel:
     if config.lora:
         add_adapters(start.model, config.lora)
-    if config.recompute:
+    if config.gradient_checkpointing:
         start.model.activation_checkpointing_enable({"use_reentrant": False})
     return JointModel(start.model, config.weights, start.output)
 
 
 def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> Encoder:
     limit = tokenizer.model_max_length
-    return Encoder(tokenizer, max_tokens=min(config.most_tokens or limit, limit), pad_id=None)
+    return Encoder(tokenizer, max_tokens=min(config.max_length or limit, limit), pad_id=None)
 
 
 def _fitting(config: TrainConfig, data: Data, encoder: Encoder, counts: Counter[str]) -> Data:
@@ -183,11 +183,11 @@ def _fitting(config: TrainConfig, data: Data, encoder: Encoder, counts: Counter[
     if not data.with_rejected:
         rows = [replace(row, rejected=()) for row in rows]
     rows = fitting(rows, encoder, counts, pairs_only=pairs_only, desc="training rows")
-    if not config.evaluate_every:
+    if not config.eval_steps:
         return replace(data, rows=rows, held_out=[])
     if not data.held_out:
-        raise StageError("evaluate_every is set and nothing is held out: set it to 0, or hold out")
-    count = min(config.most_evaluated, len(data.held_out))
+        raise StageError("eval_steps is set and nothing is held out: set it to 0, or hold out")
+    count = min(config.max_eval_samples, len(data.held_out))
     drawn = random.Random(config.seed).sample(data.held_out, count)
     unranked: Counter[str] = Counter()
     held_out = fitting(drawn, encoder, unranked, pairs_only=True, desc="held-out rows")

@@ -44,7 +44,7 @@ def test_unusable_candidates_are_counted_under_their_reason() -> None:
             Rejected("repeated", OTHER),
             Rejected("repeated", "x" * 300),
         ],
-        most_characters=200,
+        max_characters=200,
         counts=counts,
     )
     assert [candidate.text for candidate in kept] == [OTHER]

@@ -51,7 +51,7 @@ def test_every_function_becomes_a_prompt_or_is_counted_under_a_reason(tmp_path: 
     undescribed = replace(snippet("apples", "bare"), docstring="")
     method = snippet("apples", "get", arguments="self, b")
     long = snippet("apples", "long", lines=40)
-    config = replace(TRAIN_ONLY, undescribed=0.0, methods=0.0, most_characters=500)
+    config = replace(TRAIN_ONLY, undescribed=0.0, methods=0.0, max_characters=500)
     rows = made(tmp_path, [*SNIPPETS, undescribed, method, long], config)
     assert {row.id for row in rows} == {each.id for each in SNIPPETS}
     reasons = {name: n for name, n in counts(tmp_path).items() if name.startswith("prompt")}
@@ -67,7 +67,7 @@ def test_snippets_of_other_languages_are_counted_and_lend_nothing(tmp_path: Path
 
 
 def test_no_text_is_longer_than_the_limit(tmp_path: Path) -> None:
-    rows = made(tmp_path, SNIPPETS, replace(TRAIN_ONLY, most_characters=100))
+    rows = made(tmp_path, SNIPPETS, replace(TRAIN_ONLY, max_characters=100))
     texts = [text for row in rows for text in (row.chosen, *(r.text for r in row.rejected))]
     assert texts
     assert max(map(len, texts)) <= 100
@@ -107,7 +107,7 @@ def test_an_undescribed_function_may_be_a_rival_of_another(tmp_path: Path) -> No
 def test_a_held_out_split_has_as_many_prompts_as_the_limit_says_of_any_package(
     tmp_path: Path,
 ) -> None:
-    made(tmp_path, SNIPPETS, replace(TRAIN_ONLY, evaluation_share=1.0, most_held_out=3))
+    made(tmp_path, SNIPPETS, replace(TRAIN_ONLY, evaluation_share=1.0, max_held_out=3))
     rows = read_pairs(tmp_path / "pairs", "evaluation")
     assert len(rows) == 3
     assert {row.group for row in rows} == {"apples", "pears"}

@@ -64,11 +64,11 @@ def test_a_group_is_on_one_side_and_every_row_in_one_count(
     config = PreferencesConfig(
         (
             source(folder, "one", [pair(*row) for row in first], split=split),
-            source(folder, "two", [pair(*row) for row in second], split=other, most=most),
+            source(folder, "two", [pair(*row) for row in second], split=other, max_rows=most),
         ),
         evaluation_share=share,
         calibration_share=share,
-        most_held_out=2,
+        max_held_out=2,
     )
     by_split = gathered(folder, config)
     groups = [{row.group for row in rows} for rows in by_split.values()]
@@ -122,7 +122,7 @@ def test_shares_mix_as_many_rows_as_fit_and_weights_stay(tmp_path: Path) -> None
 def test_fewer_rows_are_a_part_of_more(tmp_path: Path) -> None:
     some = [
         {row.id for row in gathered(tmp_path, replace(TRAIN_ONLY, sources=(each,)))["train"]}
-        for each in (source(tmp_path, "one", MANY, most=n) for n in (5, 20, None))
+        for each in (source(tmp_path, "one", MANY, max_rows=n) for n in (5, 20, None))
     ]
     assert some[0] < some[1] < some[2]
     assert [len(ids) for ids in some] == [5, 20, 60]
@@ -150,7 +150,7 @@ def test_and_those_of_a_folder_by_their_own_paths(tmp_path: Path) -> None:
 
 def test_what_is_held_out_beyond_the_limit_is_counted_and_left_out(tmp_path: Path) -> None:
     sources = (source(tmp_path, "one", MANY),)
-    config = replace(TRAIN_ONLY, sources=sources, evaluation_share=1.0, most_held_out=5)
+    config = replace(TRAIN_ONLY, sources=sources, evaluation_share=1.0, max_held_out=5)
     assert len(gathered(tmp_path, config)["evaluation"]) == 5
     assert made(tmp_path) == {"one": {"evaluation": 5, "left out: evaluation over the limit": 55}}
 

@@ -29,10 +29,10 @@ answers = st.builds(
 )
 pairings = st.builds(
     Pairing,
-    most_pairs=st.integers(1, 6),
-    most_rejected=st.integers(1, 3),
+    max_pairs=st.integers(1, 6),
+    max_rejected=st.integers(1, 3),
     same_model=st.booleans(),
-    least_margin=st.sampled_from([0.0, 1.5]),
+    min_margin=st.sampled_from([0.0, 1.5]),
 )
 
 
@@ -52,11 +52,11 @@ def test_every_pair_keeps_its_promises(
         assert chosen.strip()
         assert rival.text.strip()
         assert ratings[chosen] > ratings[rival.text]
-        assert ratings[chosen] - ratings[rival.text] >= pairing.least_margin
+        assert ratings[chosen] - ratings[rival.text] >= pairing.min_margin
         assert rival.margin == (ratings[chosen] - ratings[rival.text] if rated else 0)
     assert len({(chosen, rival.text) for chosen, rival in made}) == len(made)
-    assert 1 <= len(made) == counts["pairs"] <= pairing.most_pairs
-    assert all(1 <= len(row.rejected) <= pairing.most_rejected for row in rows)
+    assert 1 <= len(made) == counts["pairs"] <= pairing.max_pairs
+    assert all(1 <= len(row.rejected) <= pairing.max_rejected for row in rows)
     fates = ("kept", "twice", "empty", "judged both ways")
     assert sum(counts[f"answers {fate}"] for fate in fates) == len(found)
 
@@ -90,7 +90,7 @@ def test_models_are_not_compared_when_one_family_is_asked_for() -> None:
 def test_a_cap_leaves_other_pairs_of_the_same_answers_out_and_counts_them() -> None:
     found = [RatedAnswer(f"{n}", n % 2) for n in range(10)]
     counts: Counter[str] = Counter()
-    rows = rows_of(judged(*found), Pairing(most_pairs=7, most_rejected=3), 1, "", counts)
+    rows = rows_of(judged(*found), Pairing(max_pairs=7, max_rejected=3), 1, "", counts)
     assert len(compared(rows)) == 7
     assert counts["pairs over the request's limit"] == 25 - 7
 
@@ -107,7 +107,7 @@ def test_a_cap_leaves_other_pairs_of_the_same_answers_out_and_counts_them() -> N
             Pairing(same_model=True),
             "no model",
         ),
-        ([RatedAnswer("a", 1), RatedAnswer("b", 0)], Pairing(least_margin=2), "least margin"),
+        ([RatedAnswer("a", 1), RatedAnswer("b", 0)], Pairing(min_margin=2), "minimum margin"),
     ],
 )
 def test_what_cannot_be_paired_says_why(

@@ -13,7 +13,14 @@ from trainer.synthesis.generators import GeneratorConfig
 from trainer.training.base import BaseConfig
 from trainer.training.pretrain import warm_up
 
-SHAPE = BaseConfig(vocabulary=320, hidden=32, layers=2, heads=2, key_value_heads=1, feed_forward=64)
+SHAPE = BaseConfig(
+    vocab_size=320,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    intermediate_size=64,
+)
 CONFIG = GeneratorConfig(SHAPE, warm_up("base", 25, 4, 2e-2), "Describe: {code}", "{request}")
 ROWS = [
     PreferenceRow(

@@ -62,7 +62,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make.run(held_out, folder, folder / "pairs")
     # vLLM's kernels for a CPU know no heads of less than 32.
     shape = BaseConfig(
-        vocabulary=700, hidden=128, layers=2, heads=4, key_value_heads=2, feed_forward=256
+        vocab_size=700,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=256,
     )
     for name, steps in (("strong_lm", 160), ("weak_lm", 80)):
         config = GeneratorConfig(shape, warm_up("base", steps, 12, 6e-3), DESCRIBE, ANSWER)

@@ -10,13 +10,13 @@ from trainer.training.finetune import FinetuneConfig, Mix
 
 CONFIG = FinetuneConfig(
     start="base",
-    mixture=(Mix("logic", weight=2.0), Mix("maths", most=3)),
+    mixture=(Mix("logic", weight=2.0), Mix("maths", max_rows=3)),
     prompts_per_step=4,
     learning_rate=3e-3,
-    evaluate_every=2,
+    eval_steps=2,
     bf16=False,
-    log_every=1,
-    log_to="manifest",
+    logging_steps=1,
+    report_to="none",
 )
 
 
@@ -42,7 +42,7 @@ def test_a_mixture_is_finetuned_on_and_evaluated_by_source(work: Path) -> None:
 
 
 def test_the_score_head_is_carried_over(work: Path) -> None:
-    still = replace(CONFIG, learning_rate=0.0, evaluate_every=0)
+    still = replace(CONFIG, learning_rate=0.0, eval_steps=0)
     finetune.run(still, work, work / "finetune")
     before, after = weights(work / "base"), weights(work / "finetune")
     assert before["score.weight"].equal(after["score.weight"])
@@ -52,7 +52,7 @@ def test_held_out_rows_that_are_too_long_are_counted_as_well(work: Path) -> None
     fits, other = rows(2, "held-maths")
     long = replace(other, chosen=other.chosen * 20)
     make_pairs(work / "maths", rows(9, "maths"), [fits, long])
-    finetune.run(replace(CONFIG, most_tokens=100), work, work / "finetune")
+    finetune.run(replace(CONFIG, max_length=100), work, work / "finetune")
     left_out = read_manifest(work / "finetune")["left_out"]
     assert {name: count for name, count in left_out.items() if count} == {
         "held out: chosen: too long": 1

@@ -19,7 +19,7 @@ from tests.trainer.training.stages import make_base, make_pairs, make_work, rows
 from trainer.pairs.row import conversation
 from trainer.pipeline.stage import StageError, read_manifest
 from trainer.training import pretrain
-from trainer.training.config import Branch, Lora
+from trainer.training.config import Branch, LoraAdapters
 from trainer.training.loop.checkpoints import folder_of
 from trainer.training.objective.loss import LossWeights
 from trainer.training.pretrain import PretrainConfig
@@ -27,14 +27,14 @@ from trainer.training.weights.start import OUTPUT, load_start
 
 CONFIG = PretrainConfig(
     start="base",
-    steps=6,
+    max_steps=6,
     prompts_per_step=4,
     learning_rate=3e-3,
-    optimiser="adamw",
-    warmup=0.34,
+    optimizer="adamw",
+    warmup_ratio=0.34,
     bf16=False,
-    log_every=2,
-    log_to="manifest",
+    logging_steps=2,
+    report_to="none",
 )
 
 
@@ -56,7 +56,7 @@ def gap(one: Path, other: Path) -> float:
 
 def test_micro_batches_add_up_to_the_large_batch(work: Path) -> None:
     whole = run(CONFIG, work, "whole")
-    parts = run(replace(CONFIG, accumulate=2), work, "parts")
+    parts = run(replace(CONFIG, gradient_accumulation_steps=2), work, "parts")
     assert gap(whole, work / "base") > 1e-3
     assert gap(whole, parts) < 1e-5
     for left, right in zip(*(read_manifest(stage)["log"][:-1] for stage in (whole, parts))):  # noqa: B905
@@ -65,31 +65,33 @@ def test_micro_batches_add_up_to_the_large_batch(work: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_a_branch_is_the_run_that_had_decayed_from_there(work: Path, optimiser: str) -> None:
-    trunk = replace(CONFIG, steps=8, warmup=0.25, decay=0.0, branch_points=True)
-    trunk = replace(trunk, optimiser=optimiser)  # type: ignore[arg-type]  # one of the two
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_branch_is_the_run_that_had_decayed_from_there(work: Path, optimizer: str) -> None:
+    trunk = replace(CONFIG, max_steps=8, warmup_ratio=0.25, decay_ratio=0.0, branch_points=True)
+    trunk = replace(trunk, optimizer=optimizer)  # type: ignore[arg-type]  # one of the two
     run(trunk, work, "trunk")
     assert (work / "trunk-checkpoints" / "checkpoint-3").is_dir()
-    branch = replace(trunk, steps=6, branch_from=Branch("trunk", 3), branch_points=False)
+    branch = replace(trunk, max_steps=6, branch_from=Branch("trunk", 3), branch_points=False)
     branched = run(branch, work, "branch")
-    straight = run(replace(trunk, steps=6, warmup=0.34, decay=0.5), work, "straight")
+    straight = run(
+        replace(trunk, max_steps=6, warmup_ratio=0.34, decay_ratio=0.5), work, "straight"
+    )
     assert gap(branched, straight) == 0
     assert not folder_of(branched).exists()
 
 
 def test_a_branch_of_another_run_is_refused(work: Path) -> None:
-    trunk = replace(CONFIG, decay=0.0, branch_points=True)
+    trunk = replace(CONFIG, decay_ratio=0.0, branch_points=True)
     run(trunk, work, "trunk")
     with pytest.raises(StageError, match="no checkpoint of step 77, but of 2, 3"):
-        run(replace(trunk, steps=99, branch_from=Branch("trunk", 77)), work, "branch")
-    branch = replace(trunk, steps=9, learning_rate=1.0, branch_from=Branch("trunk", 2))
+        run(replace(trunk, max_steps=99, branch_from=Branch("trunk", 77)), work, "branch")
+    branch = replace(trunk, max_steps=9, learning_rate=1.0, branch_from=Branch("trunk", 2))
     with pytest.raises(StageError, match="learning_rate of trunk is another"):
         run(branch, work, "branch")
 
 
 def test_adapters_are_merged_into_a_checkpoint_that_loads_plainly(work: Path) -> None:
-    config = replace(CONFIG, lora=Lora(rank=4), learning_rate=3e-2)
+    config = replace(CONFIG, lora=LoraAdapters(r=4), learning_rate=3e-2)
     tuned = run(config, work, "tuned")
     before, after = weights(work / "base"), weights(tuned)
     assert before.keys() == after.keys()
@@ -114,7 +116,9 @@ def test_adapters_are_merged_into_a_checkpoint_that_loads_plainly(work: Path) ->
 
 def test_adapters_learn_what_the_merged_checkpoint_has(work: Path) -> None:
     """The accuracy of the last evaluation, by adapters, is that of the plain checkpoint."""
-    config = replace(CONFIG, lora=Lora(rank=4), learning_rate=3e-2, steps=12, evaluate_every=12)
+    config = replace(
+        CONFIG, lora=LoraAdapters(r=4), learning_rate=3e-2, max_steps=12, eval_steps=12
+    )
     tuned = run(replace(config, weights=LossWeights(lm=0.0)), work, "tuned")
     log = read_manifest(tuned)["log"]
     by_adapters = next(line["eval_accuracy"] for line in log if "eval_accuracy" in line)
@@ -137,7 +141,7 @@ def test_recomputing_activations_changes_nothing(work: Path) -> None:
 
     with register_module_forward_pre_hook(count):
         for name, recompute in (("kept", False), ("again", True)):
-            run(replace(CONFIG, recompute=recompute), work, name)
+            run(replace(CONFIG, gradient_checkpointing=recompute), work, name)
     assert calls["again"] > 1.5 * calls["kept"], "they were computed again"
     assert gap(work / "kept", work / "again") < 1e-6
 
@@ -146,7 +150,7 @@ def test_four_bits_need_a_gpu_and_say_so(work: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(StageError, match="bitsandbytes"):
-        run(replace(CONFIG, lora=Lora(quantised=True)), work, "tuned")
+        run(replace(CONFIG, lora=LoraAdapters(load_in_4bit=True)), work, "tuned")
 
 
 def test_a_causal_language_model_lends_its_own_output_embedding(tmp_path: Path) -> None:
@@ -200,7 +204,7 @@ def test_an_end_token_parts_the_end_of_a_text_from_its_pad(tmp_path: Path) -> No
 
 def test_a_step_that_cannot_be_shared_says_by_what_to_divide(work: Path) -> None:
     with pytest.raises(StageError, match="make it a multiple of 3"):
-        run(replace(CONFIG, accumulate=3), work, "odd")
+        run(replace(CONFIG, gradient_accumulation_steps=3), work, "odd")
 
 
 def test_a_start_that_is_nowhere_is_named(work: Path) -> None:
@@ -210,9 +214,9 @@ def test_a_start_that_is_nowhere_is_named(work: Path) -> None:
 
 def test_weights_and_biases_are_asked_for_by_name(work: Path) -> None:
     with pytest.raises(StageError, match="pip install wandb"):
-        run(replace(CONFIG, log_to="wandb"), work, "logged")
+        run(replace(CONFIG, report_to="wandb"), work, "logged")
 
 
 def test_tensorboard_files_lie_beside_the_stage(work: Path) -> None:
-    run(replace(CONFIG, log_to="tensorboard"), work, "logged")
+    run(replace(CONFIG, report_to="tensorboard"), work, "logged")
     assert list((work / "logs" / "logged").glob("events.out.tfevents.*"))

@@ -22,22 +22,23 @@ def arguments(
     Raises:
         StageError: the processes cannot share a step, or the config asks for what is not there.
     """
-    wsd = config.schedule == "wsd"
     return TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=schedule.total,
         per_device_train_batch_size=_micro_batch(config),
-        gradient_accumulation_steps=config.accumulate,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
-        max_grad_norm=config.most_gradient,
-        lr_scheduler_type="warmup_stable_decay" if wsd else "cosine",
-        lr_scheduler_kwargs={"num_decay_steps": schedule.decay} if wsd else {},
+        max_grad_norm=config.max_grad_norm,
+        lr_scheduler_type=config.lr_scheduler_type,
+        lr_scheduler_kwargs={"num_decay_steps": schedule.decay}
+        if config.lr_scheduler_type == "warmup_stable_decay"
+        else {},
         warmup_steps=schedule.warmup,
-        logging_steps=config.log_every,
-        save_strategy="steps" if config.save_every else "no",
-        save_steps=config.save_every or 1,
-        eval_strategy="steps" if config.evaluate_every else "no",
-        eval_steps=config.evaluate_every or None,
+        logging_steps=config.logging_steps,
+        save_strategy="steps" if config.save_steps else "no",
+        save_steps=config.save_steps or 1,
+        eval_strategy="steps" if config.eval_steps else "no",
+        eval_steps=config.eval_steps or None,
         report_to=_report_to(config),
         remove_unused_columns=False,
         dataloader_pin_memory=False,
@@ -49,29 +50,29 @@ def arguments(
 
 def log_writers(config: TrainConfig, output: Path, step: int) -> list[TrainerCallback]:
     """TensorBoard's files of this stage, from `step` on: what a killed run wrote later is void."""
-    if config.log_to != "tensorboard" or not processes.is_main():
+    if config.report_to != "tensorboard" or not processes.is_main():
         return []
     folder = output.parent / "logs" / output.name
     return [TensorBoardCallback(SummaryWriter(str(folder), purge_step=step + 1))]
 
 
 def _micro_batch(config: TrainConfig) -> int:
-    parts = processes.count() * config.accumulate
+    parts = processes.count() * config.gradient_accumulation_steps
     size, rest = divmod(config.prompts_per_step, parts)
     if rest or not size:
         raise StageError(
             f"prompts_per_step is {config.prompts_per_step}, which {processes.count()} processes "
-            f"with {config.accumulate} micro-batches each cannot share: make it a multiple of "
-            f"{parts}"
+            f"with {config.gradient_accumulation_steps} micro-batches each cannot "
+            f"share: make it a multiple of {parts}"
         )
     return size
 
 
 def _report_to(config: TrainConfig) -> str:
-    if config.log_to != "wandb":
+    if config.report_to != "wandb":
         return "none"
     if importlib.util.find_spec("wandb") is None:
-        raise StageError('log_to is "wandb", which is not installed: pip install wandb')
+        raise StageError('report_to is "wandb", which is not installed: pip install wandb')
     return "wandb"
 
 
@@ -79,7 +80,7 @@ def _sharding(config: TrainConfig, model: PreTrainedModel) -> dict[str, Any]:
     """Each layer is a unit that FSDP2 gathers and frees; sharded checkpoints, resumed the same."""
     if processes.count() == 1:
         return {}
-    if config.optimiser == "muon":
+    if config.optimizer == "muon":
         raise StageError('Muon looks at whole matrices, and processes have parts: set "adamw"')
     return {
         "fsdp": True,

@@ -21,8 +21,9 @@ from trainer.training.loop.schedule import Schedule
 _MARK = "complete.json"
 _MAY_DIFFER = frozenset(
     {
-        *("steps", "epochs", "warmup", "decay", "branch_from", "branch_points"),
-        *("save_every", "keep", "evaluate_every", "most_evaluated", "log_every", "log_to"),
+        *("max_steps", "num_train_epochs", "warmup_ratio", "decay_ratio"),
+        *("branch_from", "branch_points", "save_steps", "save_total_limit"),
+        *("eval_steps", "max_eval_samples", "logging_steps", "report_to"),
     }
 )
 """In what a branch and the run it leaves may differ without being different runs until then."""
@@ -107,7 +108,7 @@ class Keeper(TrainerCallback):
     """Asks for checkpoints at branch points, marks what is whole, and deletes what is old."""
 
     def __init__(self, config: TrainConfig, schedule: Schedule, identity: Identity) -> None:
-        self._keep = config.keep
+        self._keep = config.save_total_limit
         self._branch_points = set(schedule.branch_points) if config.branch_points else set[int]()
         self._identity = identity
 

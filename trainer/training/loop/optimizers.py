@@ -10,9 +10,9 @@ from trainer.training.config import TrainConfig
 _BETAS = (0.9, 0.95)
 
 
-def optimiser_of(config: TrainConfig, model: nn.Module) -> Optimizer:
+def optimizer_of(config: TrainConfig, model: nn.Module) -> Optimizer:
     """Over the parameters that are trained."""
-    if config.optimiser == "muon":
+    if config.optimizer == "muon":
         return muon_and_adamw(model, config.learning_rate, config.weight_decay)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
@@ -38,7 +38,7 @@ def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) 
 
 
 class Both(Optimizer):
-    """Two optimisers that a scheduler and a checkpoint see as one."""
+    """Two optimizers that a scheduler and a checkpoint see as one."""
 
     def __init__(self, *parts: Optimizer) -> None:
         self.parts = parts

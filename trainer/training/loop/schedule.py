@@ -34,22 +34,28 @@ def schedule_of(config: TrainConfig, rows: int) -> Schedule:
 
     A branch leaves after the warm-up, so the one that it has itself changes nothing.
     """
-    total = config.steps
+    total = config.max_steps
     if total is None:
-        total = max(1, round(math.ceil(rows / config.prompts_per_step) * config.epochs))
+        total = max(1, round(math.ceil(rows / config.prompts_per_step) * config.num_train_epochs))
     if config.branch_from:
         return _branch(config, total)
-    decay = int(total * config.decay) if config.schedule == "wsd" else 0
-    return Schedule(total, int(total * config.warmup), decay)
+    decay = (
+        int(total * config.decay_ratio) if config.lr_scheduler_type == "warmup_stable_decay" else 0
+    )
+    return Schedule(total, int(total * config.warmup_ratio), decay)
 
 
 def _branch(config: TrainConfig, total: int) -> Schedule:
     assert config.branch_from
     step = config.branch_from.step
-    if config.schedule != "wsd":
-        raise StageError("a cosine has no stable phase to branch from: set schedule to wsd")
+    if config.lr_scheduler_type == "cosine":
+        raise StageError(
+            "a cosine has no stable phase to branch from: set lr_scheduler_type to "
+            "warmup_stable_decay"
+        )
     if total <= step:
         raise StageError(
-            f"branch_from is step {step} and steps is {total}: set steps to where the branch ends"
+            f"branch_from is step {step} and max_steps is {total}: set max_steps "
+            "to where the branch ends"
         )
-    return Schedule(total, min(step, int(total * config.warmup)), total - step)
+    return Schedule(total, min(step, int(total * config.warmup_ratio)), total - step)

@@ -1,4 +1,4 @@
-"""transformers' Trainer over packed batches: ours are the loss, its totals, and the optimiser."""
+"""transformers' Trainer over packed batches: ours are the loss, its totals, and the optimizer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from trainer.training.config import TrainConfig
 from trainer.training.loop import processes
 from trainer.training.loop.held_out import HeldOut
 from trainer.training.loop.meter import Meter
-from trainer.training.loop.optimizers import optimiser_of
+from trainer.training.loop.optimizers import optimizer_of
 from trainer.training.objective.batches import Batch, Totals
 from trainer.training.objective.joint import JointModel
 from trainer.training.objective.loss import JointLoss
@@ -77,7 +77,7 @@ class PackedTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         network = model or self.model
         assert network is not None
-        self.optimizer = optimiser_of(self._config, network)
+        self.optimizer = optimizer_of(self._config, network)
         return self.optimizer
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:

@@ -10,7 +10,7 @@ from trainer.pairs.row import PreferenceRow, Request, conversation
 
 @dataclass(frozen=True)
 class Totals:
-    """What sums over an optimiser step are divided by, all its micro-batches and processes counted.
+    """What sums over an optimizer step are divided by, all its micro-batches and processes counted.
 
     Attributes:
         pairs: weights of all pairs.

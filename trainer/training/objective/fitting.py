@@ -44,7 +44,7 @@ def fitting(
     if rows and not kept:
         raise StageError(
             f"no row of {len(rows)} fits into {encoder.max_tokens} tokens with a rejected answer: "
-            "raise most_tokens or filter the pairs"
+            "raise max_length or filter the pairs"
         )
     return kept
 

@@ -6,7 +6,7 @@ learns where a text goes wrong much sooner from it than from the last token alon
 better-known pairs must clear (Llama 2, arXiv 2307.09288, equation 2), and a pull of scores towards
 zero (arXiv 2312.09244).
 
-Every term is a sum divided by what the whole optimiser step holds, so that micro-batches and
+Every term is a sum divided by what the whole optimizer step holds, so that micro-batches and
 processes add up to what one large batch gives.
 """
 

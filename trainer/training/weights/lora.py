@@ -7,21 +7,25 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from trainer.training.config import Lora
+from trainer.training.config import LoraAdapters
 
 
-def add_adapters(model: PreTrainedModel, lora: Lora) -> PeftModel:
+def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
     """Put adapters into `model`, in place: they and a copy of the score head are what is trained.
 
     Without `modules_to_save` the head would stay as it is, which costs nothing but the result.
     """
-    if lora.quantised:
+    if lora.load_in_4bit:
         prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules="all-linear",
+        r=lora.r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=(
+            lora.target_modules
+            if isinstance(lora.target_modules, str)
+            else list(lora.target_modules)
+        ),
         exclude_modules=["score"],
         modules_to_save=["score"],
     )
@@ -33,7 +37,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora) -> PeftModel:
 
 
 def merged(
-    model: PreTrainedModel, lora: Lora, state: dict[str, Tensor], prefix: str
+    model: PreTrainedModel, lora: LoraAdapters, state: dict[str, Tensor], prefix: str
 ) -> PreTrainedModel:
     """`model`, the start's own weights, with trained adapters and head merged into it.
 
@@ -41,7 +45,7 @@ def merged(
         state: weights of the trained network, of which the adapters and the head are taken.
         prefix: of the network's names in `state`.
     """
-    adapted = add_adapters(model, replace(lora, quantised=False))
+    adapted = add_adapters(model, replace(lora, load_in_4bit=False))
     trained = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.items()

@@ -64,7 +64,7 @@ def load_start(
     *,
     seed: int,
     with_lm: bool,
-    quantised: bool = False,
+    load_in_4bit: bool = False,
     end_token: str | None = None,
 ) -> Start:
     """Load what training starts from.
@@ -72,14 +72,14 @@ def load_start(
     Args:
         seed: of a fresh score head.
         with_lm: whether there will be a language-model loss, which needs an output embedding.
-        quantised: load linear layers in 4 bits (QLoRA).
+        load_in_4bit: load linear layers in 4 bits (QLoRA).
         end_token: ends a text in place of the tokenizer's own.
 
     Raises:
         StageError: the checkpoint could be trained, and served wrongly or not at all.
     """
     tokenizer = _load_tokenizer(folder, end_token)
-    model = _load_model(folder, seed, quantised=quantised)
+    model = _load_model(folder, seed, load_in_4bit=load_in_4bit)
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.eos_token_id = tokenizer.eos_token_id
     output = None
@@ -110,7 +110,7 @@ def _load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerB
     return tokenizer
 
 
-def _load_model(folder: Path, seed: int, *, quantised: bool) -> PreTrainedModel:
+def _load_model(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
     model, report = AutoModelForSequenceClassification.from_pretrained(
         folder,
         num_labels=1,
@@ -118,7 +118,7 @@ def _load_model(folder: Path, seed: int, *, quantised: bool) -> PreTrainedModel:
         dtype=torch.float32,
         use_safetensors=True,
         output_loading_info=True,
-        **(_four_bits() if quantised else {}),
+        **(_four_bits() if load_in_4bit else {}),
     )
     assert isinstance(model, PreTrainedModel)
     missing = set(report["missing_keys"])
@@ -175,7 +175,7 @@ def _four_bits() -> dict[str, object]:
     if not torch.cuda.is_available() or not is_bitsandbytes_available():
         raise StageError(
             "QLoRA needs a CUDA device and bitsandbytes: `pip install bitsandbytes`, or set "
-            "lora.quantised to false where there is no such device"
+            "lora.load_in_4bit to false where there is no such device"
         )
     config = BitsAndBytesConfig(
         load_in_4bit=True,

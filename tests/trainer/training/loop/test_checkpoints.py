@@ -30,12 +30,12 @@ from trainer.training.pretrain import PretrainConfig
 
 CONFIG = PretrainConfig(
     start="base",
-    steps=40,
+    max_steps=40,
     prompts_per_step=4,
     learning_rate=1e-3,
     bf16=False,
-    save_every=2,
-    log_every=7,
+    save_steps=2,
+    logging_steps=7,
 )
 
 
@@ -58,9 +58,9 @@ def killed(config: PretrainConfig, work: Path, name: str, after: int) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
-def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, optimiser: str) -> None:
-    config = replace(CONFIG, optimiser=optimiser)  # type: ignore[arg-type]  # one of the two
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, optimizer: str) -> None:
+    config = replace(CONFIG, optimizer=optimizer)  # type: ignore[arg-type]  # one of the two
     work = make_work(tmp_path)
     killed(config, work, "killed", after=random.randrange(2, 20, 2))
     assert not (work / "killed").exists()
@@ -112,7 +112,7 @@ def test_another_runs_checkpoint_is_refused_by_what_differs(tmp_path: Path) -> N
 
 
 def test_a_save_leaves_the_newest_and_the_branch_points(tmp_path: Path) -> None:
-    config = replace(CONFIG, keep=2, branch_points=True)
+    config = replace(CONFIG, save_total_limit=2, branch_points=True)
     for step in (8, 9, 12, 15):  # of which 8 is a branch point
         interrupted(tmp_path, config, step)
     folder = folder_of(tmp_path / "stage")
@@ -126,7 +126,14 @@ def test_a_save_leaves_the_newest_and_the_branch_points(tmp_path: Path) -> None:
 
 
 def test_the_complete_stage_leaves_its_branch_points(tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=12, warmup=0.17, decay=0.0, branch_points=True, keep=1)
+    config = replace(
+        CONFIG,
+        max_steps=12,
+        warmup_ratio=0.17,
+        decay_ratio=0.0,
+        branch_points=True,
+        save_total_limit=1,
+    )
     work = make_work(tmp_path)
     pretrain.run(config, work, work / "stage")
     kept = sorted(int(p.name.split("-")[1]) for p in folder_of(work / "stage").iterdir())

@@ -21,7 +21,7 @@ class Tiny(nn.Module):
         return output
 
 
-def optimiser(model: nn.Module) -> Both:
+def optimizer(model: nn.Module) -> Both:
     return muon_and_adamw(model, learning_rate=0.1, weight_decay=0.0)
 
 
@@ -33,7 +33,7 @@ def step(model: nn.Module, both: Both) -> None:
 
 def test_each_parameter_is_in_one_part() -> None:
     model = Tiny()
-    muon, adamw = optimiser(model).parts
+    muon, adamw = optimizer(model).parts
     sizes = [[p.ndim for g in part.param_groups for p in g["params"]] for part in (muon, adamw)]
     assert sizes == [[2], [2]]
     assert muon.param_groups[0]["params"][0] is next(model.body.parameters())
@@ -41,9 +41,9 @@ def test_each_parameter_is_in_one_part() -> None:
 
 def test_a_schedule_reaches_both_parts_also_after_a_resume() -> None:
     model = Tiny()
-    both = optimiser(model)
+    both = optimizer(model)
     step(model, both)
-    resumed = optimiser(model)
+    resumed = optimizer(model)
     resumed.load_state_dict(both.state_dict())
     for each in (both, resumed):
         LambdaLR(each, lambda _: 0.5)
@@ -52,10 +52,10 @@ def test_a_schedule_reaches_both_parts_also_after_a_resume() -> None:
 
 def test_a_resumed_optimiser_takes_the_same_step() -> None:
     first, second = Tiny(), Tiny()
-    one = optimiser(first)
+    one = optimizer(first)
     step(first, one)
     second.load_state_dict(first.state_dict())
-    two = optimiser(second)
+    two = optimizer(second)
     two.load_state_dict(deepcopy(one.state_dict()))
     step(first, one)
     step(second, two)

@@ -15,18 +15,18 @@ from trainer.training.pretrain import PretrainConfig
 
 CONFIG = PretrainConfig(
     start="base",
-    steps=5,
+    max_steps=5,
     prompts_per_step=4,
     learning_rate=3e-3,
     weights=LossWeights(tokens=0.5),
-    optimiser="adamw",
-    decay=0.2,
-    warmup=0.2,
+    optimizer="adamw",
+    decay_ratio=0.2,
+    warmup_ratio=0.2,
     bf16=False,
     branch_points=True,
-    evaluate_every=3,
-    log_every=1,
-    log_to="manifest",
+    eval_steps=3,
+    logging_steps=1,
+    report_to="none",
 )
 
 
@@ -62,13 +62,13 @@ def test_the_model_was_sharded(work: Path) -> None:
 
 def test_two_processes_resume_what_two_began(work: Path) -> None:
     """From a branch point, as after a kill."""
-    whole, left = replace(CONFIG, save_every=2), "resumed"
+    whole, left = replace(CONFIG, save_steps=2), "resumed"
     identity = folder_of(work / "together") / "checkpoint-2"
     target = folder_of(work / left) / "checkpoint-2"
     target.parent.mkdir()
     identity.rename(target)
     mark = target / "complete.json"
-    mark.write_text(mark.read_text().replace('"save_every": 0', '"save_every": 2'))
+    mark.write_text(mark.read_text().replace('"save_steps": 0', '"save_steps": 2'))
     run_together(whole, work, left)
     resumed, together = weights(work / left), weights(work / "together")
     assert all(resumed[name].equal(together[name]) for name in together)
