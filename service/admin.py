@@ -74,7 +74,7 @@ router = APIRouter(
 
 @router.get("/models", summary="What is loaded")
 async def loaded(service: ServiceOf) -> LoadedList:
-    return LoadedList(data=[_described(service, served) for served in service.models])
+    return LoadedList(data=[_described(service, served) for served in service.catalogue])
 
 
 @router.post("/load", summary="Load a model beside the others")
@@ -88,14 +88,14 @@ async def load(body: Load, service: ServiceOf) -> Loaded:
 @router.post("/current", summary="Make a version what its name means")
 async def make_current(body: Version, service: ServiceOf) -> Loaded:
     """Requests that come after it get this version; those that run end on the one they have."""
-    return _described(service, service.models.make_current(body.model))
+    return _described(service, service.catalogue.make_current(body.model))
 
 
 @router.post("/shadow", summary="Let a version score a sample, for the metrics alone")
 async def shadow(body: Cast, service: ServiceOf) -> Cast:
     """Answers are not touched; `reward_shadow_difference` has what it would have changed."""
     served = None if body.model is None else service.find(body.model)
-    service.shadow.cast(served, body.share)
+    service.shadow.assign(served, body.share)
     return body
 
 
@@ -124,7 +124,7 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
 
 
 def _described(service: Service, served: LoadedModel) -> Loaded:
-    models = service.models
+    models = service.catalogue
     return Loaded(
         model=served.key,
         current=models.is_current(served),

@@ -261,9 +261,9 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             allow_inf_nan=False,
-            description="Seconds after which a batch is taken for hung: its texts are answered "
-            "with an error, the service is not ready, and the model is loaded afresh. Where that "
-            "fails, or the third time, the process exits with 1.",
+            description="Seconds after which a batch is taken for hung. Everything that its engine "
+            "holds is answered with an error and its version is taken out. If that version is the "
+            "current one of its name, the process exits with 1, to be started afresh.",
         ),
     ] = 600
     drain_seconds: Annotated[

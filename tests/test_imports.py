@@ -121,12 +121,7 @@ def test_distributions_import_only_downwards(distribution: str) -> None:
             assert not files_that_import(package, distribution), f"{distribution} imports {package}"
 
 
-LOADER = pytest.mark.xfail(reason="the loader pushes to the metrics", strict=True)
-
-
-@pytest.mark.parametrize(
-    "package", [pytest.param(name, marks=LOADER) if name == "service" else name for name in ROOMS]
-)
+@pytest.mark.parametrize("package", ROOMS)
 def test_rooms_import_only_the_rooms_below_them(package: str) -> None:
     floors = [line.split() for line in ROOMS[package].split("\n") if line.strip()]
     floor_of = {room: number for number, rooms in enumerate(floors) for room in rooms}

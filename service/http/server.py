@@ -143,12 +143,12 @@ class Server(uvicorn.Server):
         Earlier ones that were not admitted, such as a stalled upload, have a moment to be answered.
         """
         now = time.monotonic()
-        self._idle_since = (self._idle_since or now) if self._service.idle else None
+        self._idle_since = (self._idle_since or now) if self._service.admission.idle else None
         settled = self._idle_since is not None and now >= self._idle_since + _LAST_WORDS
         if settled or all(request.done() for request in self._last_requests):
             self._end(0)
         elif now >= ends:
-            self._end(0 if self._service.idle else 1)
+            self._end(0 if self._service.admission.idle else 1)
 
     def _end(self, exit_code: int) -> None:
         if not self.should_exit:

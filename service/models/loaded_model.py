@@ -1,4 +1,4 @@
-"""One release that is loaded: its engine and its thread, its queue, its cache, its scorer."""
+"""One loaded release with its engine and thread, its queue, its cache and its scorer."""
 
 import asyncio
 import logging
@@ -21,26 +21,26 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+# A batch may grow by this factor to keep candidates of one prompt together, because computing the
+# prompt twice costs more. It is no more than 2, because other requests wait for the larger batch.
 _GROWTH = 2
-"""By which a batch may grow rather than tear relatives apart; others wait for that, too."""
 
+# Seconds that an engine may take to end its own processes, where it has any.
 _CLOSE_GRACE = 15
-"""Seconds that an engine may take to end its own processes, where it has any."""
 
 
 class LoadedModel:
-    """Loads a model, proves it, scores with it, lets it go. Lives on one event loop.
+    """Loads a model, proves it, scores with it and unloads it. Lives on one event loop.
 
     Args:
         opener: reads and loads the model; runs on the engine's thread.
         report: called with this model after each of its batches.
-        died: called with this model, and the reason, when its engine says that it will never score
-            again.
+        died: called with this model and the reason when its engine raises EngineDead.
 
     Attributes:
-        pace: how fast it works.
+        throughput: how fast the model works, as its batches show.
         in_use: requests that it scores now.
-        batch_tokens: new tokens that one batch may hold, once it is loaded.
+        batch_tokens: new tokens that one batch may hold, known once the model is loaded.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class LoadedModel:
     ) -> None:
         self.in_use = 0
         self.batch_tokens = 0
-        self.pace = ThroughputEstimator()
-        self.settings = settings
+        self.throughput = ThroughputEstimator()
+        self._settings = settings
         self._opener = opener
         self._admission = admission
         self._encode_threads = encode_threads
@@ -64,150 +64,134 @@ class LoadedModel:
         self._died = died
         self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._batch_threads = self._engine_thread
-        self._opened: Model | None = None
         self._cache = ResultCache(settings.result_cache_bytes)
-        self._unused = asyncio.Event()
-        self._hangs = False
+        self._last_use_ended = asyncio.Event()
+        self._model: Model | None = None
         self._batcher: Batcher | None = None
         self._scorer: Scorer | None = None
 
     @property
     def model(self) -> Model:
-        assert self._opened is not None, "loaded first"
-        return self._opened
+        assert self._model is not None, "load first"
+        return self._model
 
     @property
     def scorer(self) -> Scorer:
-        assert self._scorer is not None, "loaded first"
+        assert self._scorer is not None, "load first"
         return self._scorer
 
     @property
     def key(self) -> str:
-        """`name@version`."""
+        """The model's `name@version`."""
         return f"{self.model.name}@{self.model.release.version}"
 
+    @property
+    def cache_bytes(self) -> int:
+        return self._cache.bytes
+
+    @property
+    def running_for(self) -> float:
+        """Seconds since the engine got its oldest batch; 0 while it has none or is aborted."""
+        return self._batcher.running_for if self._batcher else 0.0
+
     async def load(self) -> None:
-        """Load, warm up, and replay the golden scores.
+        """Open the model, warm it up, and replay its golden scores.
 
         Raises:
-            ReleaseError, EngineUnavailable: it must not or cannot be served.
-            GoldenMismatch: it does not score as its trainer saw.
+            ReleaseError, EngineUnavailable: the model must not or cannot be served.
+            GoldenMismatch: it does not give the scores that its trainer saw.
         """
         loop = asyncio.get_running_loop()
-        model = await loop.run_in_executor(self._engine_thread, self._open)
+
+        def open_model() -> Model:
+            # Stored at once: when loading is cancelled meanwhile, `close` still finds the engine.
+            self._model = self._opener()
+            return self._model
+
+        model = await loop.run_in_executor(self._engine_thread, open_model)
         for warning in model.release.warnings:
             _log.warning("%s", warning)
         await loop.run_in_executor(self._engine_thread, model.engine.warm_up)
-        self._scorer = self._wire(model)
+
+        hints, asked = model.engine.batching, self._settings.max_batch_tokens
+        wanted = asked or hints.full_speed_tokens
+        largest = asked or _GROWTH * wanted
+        limit = largest if hints.memory_limit_tokens is None else hints.memory_limit_tokens
+        if limit < wanted:
+            _log.warning("batches hold %d tokens, not %d: memory has no room", limit, wanted)
+        self.batch_tokens = min(wanted, limit)
+        queue = JobQueue(
+            batch_tokens=self.batch_tokens,
+            most_tokens=min(largest, limit),
+            max_wait=self._settings.max_wait_ms / 1000,
+            bulk_patience=self._settings.bulk_patience_ms / 1000,
+            shares_prefixes=model.engine.facts.shares_prefixes,
+        )
+        if hints.batches_in_flight > 1:
+            # Opening, warming up and closing stay on the engine thread.
+            self._batch_threads = ThreadPoolExecutor(hints.batches_in_flight, "batch")
+        self._batcher = Batcher(
+            model.engine,
+            queue,
+            self._batch_threads,
+            report=partial(self._report, self),
+            died=partial(self._died, self),
+        )
+        pool = EncodePool(model, self._encode_threads, at_once=self._settings.encode_threads)
+        self._scorer = Scorer(
+            model, self._admission, self.throughput, pool, self._batcher, self._cache
+        )
         await replay(model.release, self._scorer)
-
-    async def close(self, grace: float) -> bool:
-        """Let the threads go, after the batch that may be running.
-
-        Args:
-            grace: seconds that loading or such a batch may take.
-
-        Returns:
-            Whether they went; one that did not would hold up the process's exit.
-        """
-        if self._hangs:
-            return False
-        try:
-            await self._let_engine_go(grace)
-        except TimeoutError:
-            return False
-        finally:
-            for threads in (self._engine_thread, self._batch_threads):
-                threads.shutdown(wait=False, cancel_futures=True)
-        return True
 
     @contextmanager
     def used(self) -> Iterator[Scorer]:
-        """Its scorer, which is not let go while the block runs."""
+        """Yield the scorer; the model is not unloaded while the block runs."""
         self.in_use += 1
         try:
             yield self.scorer
         finally:
             self.in_use -= 1
             if not self.in_use:
-                self._unused.set()
+                self._last_use_ended.set()
 
-    async def unused(self) -> None:
-        """Returns when no request has it; of use when none can find it any more."""
+    async def wait_unused(self) -> None:
+        """Return when no request holds the model; call it once no new request can find it."""
         while self.in_use:
-            self._unused.clear()
-            await self._unused.wait()
+            self._last_use_ended.clear()
+            await self._last_use_ended.wait()
 
-    @property
-    def running_for(self) -> float:
-        """Seconds that the engine has had its oldest batch; 0 while it has none."""
-        return self._batcher.running_for if self._batcher and not self._hangs else 0.0
+    def abort(self) -> None:
+        """Answer everything that this model holds with an error: its engine hangs or died."""
+        if self._batcher:
+            self._batcher.abort()
 
-    def give_up(self) -> None:
-        """The engine hangs: answer what it has, and leave it and its threads to themselves."""
-        assert self._batcher is not None, "something runs"
-        if self._hangs:
-            return
-        self._hangs = True
-        self._batcher.give_up()
-        for threads in (self._engine_thread, self._batch_threads):
-            threads.shutdown(wait=False, cancel_futures=True)
+    async def close(self, grace: float) -> bool:
+        """End the batches, the engine and the threads.
 
-    @property
-    def cache_bytes(self) -> int:
-        return self._cache.bytes
+        Args:
+            grace: seconds that loading or a running batch may take to end.
 
-    def _wire(self, model: Model) -> Scorer:
-        settings = self.settings
-        self.batch_tokens, most_tokens = self._token_budgets(model)
-        backlog = JobQueue(
-            batch_tokens=self.batch_tokens,
-            most_tokens=most_tokens,
-            max_wait=settings.max_wait_ms / 1000,
-            bulk_patience=settings.bulk_patience_ms / 1000,
-            shares_prefixes=model.engine.facts.shares_prefixes,
-        )
-        if model.engine.batching.batches_in_flight > 1:
-            count = model.engine.batching.batches_in_flight
-            self._batch_threads = ThreadPoolExecutor(count, "batch")
-        self._batcher = Batcher(
-            model.engine,
-            backlog,
-            self._batch_threads,
-            report=partial(self._report, self),
-            died=partial(self._died, self),
-        )
-        pool = EncodePool(model, self._encode_threads, at_once=settings.encode_threads)
-        return Scorer(model, self._admission, self.pace, pool, self._batcher, self._cache)
-
-    def _token_budgets(self, model: Model) -> tuple[int, int]:
-        """New tokens of a batch, and of one that keeps relatives together."""
-        hints = model.engine.batching
-        asked = self.settings.max_batch_tokens or hints.full_speed_tokens
-        most = self.settings.max_batch_tokens or _GROWTH * asked
-        fit = most if hints.memory_limit_tokens is None else hints.memory_limit_tokens
-        if fit < asked:
-            _log.warning("batches hold %d tokens, not %d: memory has no room", fit, asked)
-        return min(asked, fit), min(most, fit)
-
-    async def _let_engine_go(self, grace: float) -> None:
+        Returns:
+            Whether the threads ended. One that did not would hold up the process's exit.
+        """
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(grace):
-            if self._batcher:
-                await self._batcher.close()
-            await loop.run_in_executor(self._engine_thread, _nothing)
-        async with asyncio.timeout(_CLOSE_GRACE):
-            await loop.run_in_executor(self._engine_thread, self._close_engine)
 
-    def _open(self) -> Model:
-        self._opened = self._opener()
-        return self._opened
+        def close_engine() -> None:
+            # On the thread that opens it, so an engine that opens late is closed, too.
+            if self._model:
+                self._model.engine.close()
 
-    def _close_engine(self) -> None:
-        """On the thread that opens it, so an engine that arrives when all is over is closed too."""
-        if self._opened:
-            self._opened.engine.close()
-
-
-def _nothing() -> None:
-    """Runs on the engine thread as soon as nothing is loaded or scored there any more."""
+        try:
+            async with asyncio.timeout(grace):
+                if self._batcher:
+                    await self._batcher.close()
+                # This runs when nothing is loaded or scored on the engine thread any more.
+                await loop.run_in_executor(self._engine_thread, lambda: None)
+            async with asyncio.timeout(_CLOSE_GRACE):
+                await loop.run_in_executor(self._engine_thread, close_engine)
+        except TimeoutError:
+            return False
+        finally:
+            for threads in (self._engine_thread, self._batch_threads):
+                threads.shutdown(wait=False, cancel_futures=True)
+        return True

@@ -1,9 +1,9 @@
-"""A second version that scores a sample of the traffic, for nobody but the metrics."""
+"""A second version that scores a sample of the traffic, for the metrics alone."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from service.errors import ServiceError
@@ -12,16 +12,16 @@ from service.scoring.types import Scored, ScoringRequest
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE = 60.0
-"""Seconds after which a shadow's score is not waited for any more."""
+# Seconds after which a shadow's score is not waited for any more.
+_TIMEOUT = 60.0
 
-_AT_ONCE = 8
-"""Requests that it may have; more of the sample are let pass, so that it can never pile up."""
+# Sampled requests beyond this many in flight are skipped, so that they never pile up.
+_MAX_IN_FLIGHT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Shadow's minus the answered score, in raw logits, of each candidate that both scored."""
+    """The shadow's score minus the answered one, in raw logits, for candidates both scored."""
 
     answered_by: str
     shadow: str
@@ -29,54 +29,61 @@ class Differences:
 
 
 class Shadow:
-    """Off until it is cast; lives on the event loop.
+    """Scores a sample of answered requests again with another model. Lives on the event loop.
 
     Args:
-        report: called for every request that both scored.
-        chance: uniform in [0, 1).
+        report: called for every request that both models scored.
+        chance: returns a number uniform in [0, 1).
+
+    Attributes:
+        loaded: the model that scores the sample; None while there is no shadow.
+        sample_rate: the share of requests that it scores.
     """
 
     def __init__(
         self, report: Callable[[Differences], None], chance: Callable[[], float] = random.random
     ) -> None:
-        self.served: LoadedModel | None = None
-        self.share = 0.0
+        self.loaded: LoadedModel | None = None
+        self.sample_rate = 0.0
         self._report = report
         self._chance = chance
         self._running: set[asyncio.Task[None]] = set()
 
-    def cast(self, served: LoadedModel | None, share: float) -> None:
-        """From now on let `served` score this share of the requests; None ends it."""
-        self.served, self.share = served, share
+    def assign(self, loaded: LoadedModel | None, sample_rate: float) -> None:
+        """From now on let `loaded` score this share of the requests; None ends the shadow."""
+        self.loaded, self.sample_rate = loaded, sample_rate
 
-    def offer(self, ask: ScoringRequest, answered: Scored) -> None:
-        """Maybe score a request again that was answered; costs the caller nothing."""
-        served = self.served
-        if served is None or len(self._running) >= _AT_ONCE or self._chance() >= self.share:
+    def maybe_score(self, ask: ScoringRequest, answered: Scored) -> None:
+        """Score an answered request again if it falls into the sample. The client never waits."""
+        loaded = self.loaded
+        if loaded is None or len(self._running) >= _MAX_IN_FLIGHT:
             return
-        if (served.model.name, served.model.release.version) == (answered.model, answered.version):
+        # A version is no shadow of itself.
+        if loaded.key == f"{answered.model}@{answered.version}":
             return
-        task = asyncio.create_task(self._score(served, ask, answered))
+        if self._chance() >= self.sample_rate:
+            return
+        task = asyncio.create_task(self._score(loaded, ask, answered))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     async def settled(self) -> None:
-        """Returns when nothing is scored for it any more."""
+        """Return when no sampled request is in flight any more."""
         await asyncio.gather(*self._running)
 
-    async def _score(self, served: LoadedModel, ask: ScoringRequest, answered: Scored) -> None:
-        later = replace(ask, priority="bulk", timeout=_PATIENCE)
+    async def _score(self, loaded: LoadedModel, ask: ScoringRequest, answered: Scored) -> None:
+        # Bulk priority, so that the sample never delays interactive requests.
+        again = replace(ask, priority="bulk", timeout=_TIMEOUT)
         try:
-            with served.used() as scorer:
-                scored = await scorer.score(later)
+            with loaded.used() as scorer:
+                scored = await scorer.score(again)
         except ServiceError as error:
             _log.info("the shadow did not score: %s", error.code)
             return
-        values = tuple(_differences(answered, scored))
-        self._report(Differences(f"{answered.model}@{answered.version}", served.key, values))
-
-
-def _differences(answered: Scored, scored: Scored) -> Iterator[float]:
-    for ours, theirs in zip(answered.items(), scored.items(), strict=True):
-        if ours.raw is not None and theirs.raw is not None:
-            yield theirs.raw - ours.raw
+        pairs = zip(answered.items(), scored.items(), strict=True)
+        values = tuple(
+            theirs.raw - ours.raw
+            for ours, theirs in pairs
+            if ours.raw is not None and theirs.raw is not None
+        )
+        self._report(Differences(f"{answered.model}@{answered.version}", loaded.key, values))

@@ -1,46 +1,26 @@
-"""Notices an engine that does not come back from a batch, and has its model loaded afresh."""
+"""Notices an engine that does not come back from a batch."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
-from service.logs import with_facts
 from service.models.loaded_model import LoadedModel
 
-_log = logging.getLogger(__name__)
-
-_LOOKS = 4
-"""Times that it looks while a batch has time."""
-
-_LONGEST_WAIT = 5.0
-"""Seconds between two looks at most."""
+# A hang is noticed at most this many seconds after the limit, and sooner with short limits.
+_MAX_SECONDS_BETWEEN_CHECKS = 5.0
+_CHECKS_PER_LIMIT = 4
 
 
-class Watchdog:
-    """Lives on the event loop.
+async def watch_for_hangs(
+    max_seconds: float,
+    models: Callable[[], Iterable[LoadedModel]],
+    on_hang: Callable[[LoadedModel], None],
+) -> None:
+    """Call `on_hang` for every model whose oldest batch runs longer than `max_seconds`.
 
-    Args:
-        timeout: seconds after which a batch is taken for hung.
-        loaded: the models to watch.
-        revive: called with one whose engine hangs, and awaited.
+    `on_hang` must abort the model, which ends its batches for this check. Runs until cancelled.
     """
-
-    def __init__(
-        self,
-        timeout: float,
-        loaded: Callable[[], Iterable[LoadedModel]],
-        revive: Callable[[LoadedModel], Awaitable[None]],
-    ) -> None:
-        self._timeout = timeout
-        self._loaded = loaded
-        self._revive = revive
-
-    async def watch(self) -> None:
-        """Runs until it is cancelled."""
-        while True:
-            await asyncio.sleep(min(_LONGEST_WAIT, self._timeout / _LOOKS))
-            for served in self._loaded():
-                if served.running_for > self._timeout:
-                    facts = with_facts({"model": served.key, "seconds": served.running_for})
-                    _log.error("the engine hangs", extra=facts)
-                    await self._revive(served)
+    while True:
+        await asyncio.sleep(min(_MAX_SECONDS_BETWEEN_CHECKS, max_seconds / _CHECKS_PER_LIMIT))
+        for loaded in models():
+            if loaded.running_for > max_seconds:
+                on_hang(loaded)

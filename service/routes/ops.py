@@ -76,9 +76,9 @@ async def metrics(service: ServiceOf) -> Response:
     responses={503: {"model": ErrorBody, "description": "The model is not loaded yet."}},
 )
 async def models(service: ServiceOf) -> ModelList:
-    if not (loaded := list(service.models)):
+    if not (loaded := list(service.catalogue)):
         raise NotReady(str(service.unready), retry_after=2)
-    return ModelList(data=[_described(service.models, served) for served in loaded])
+    return ModelList(data=[_described(service.catalogue, served) for served in loaded])
 
 
 def _described(models: ModelCatalogue, served: LoadedModel) -> ServedModel:

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 Answers = list[JobResult]
 
-_HUNG = ItemError("engine_error", "the engine did not come back from a batch: send it again")
+_ABORTED = ItemError("engine_error", "the engine stopped before it scored this: send it again")
 
 _TOO_BIG = ItemError(
     "out_of_memory", "this text does not fit into the memory that is free, not even alone"
@@ -83,7 +83,7 @@ class Batcher:
         self._clock = clock
         self._changed = threading.Condition()
         self._closing = False
-        self._hung = False
+        self._aborted = False
         self._running: dict[int, tuple[float, list[Job]]] = {}
         self._ended_at = -math.inf
         self._loop = asyncio.get_running_loop()
@@ -95,8 +95,8 @@ class Batcher:
     def submit(self, jobs: list[Job]) -> None:
         """Queue jobs side by side; each `answer` is resolved once, whatever happens."""
         with self._changed:
-            if self._hung:
-                return _answer_all(jobs, _HUNG)
+            if self._aborted:
+                return _answer_all(jobs, _ABORTED)
             assert not self._closing, "nothing is submitted after close"
             for job in jobs:
                 self._backlog.push(job)
@@ -106,22 +106,22 @@ class Batcher:
 
     @property
     def running_for(self) -> float:
-        """Seconds that the engine has had its oldest batch; 0 while it has none."""
+        """Seconds since the engine got its oldest batch; 0 while it has none or is aborted."""
         with self._changed:
-            begun = [started for started, _ in self._running.values()]
+            begun = [] if self._aborted else [started for started, _ in self._running.values()]
         return self._clock() - min(begun) if begun else 0.0
 
-    def give_up(self) -> None:
-        """The engine does not come back: answer what it has and what waits, and take no more.
+    def abort(self) -> None:
+        """Answer what runs and what waits with an error, and take no more: the engine failed.
 
-        Its threads are left to themselves; what they may still answer is too late.
+        A thread may still come back from a hung engine, but its answers are too late.
         """
         with self._changed:
-            self._hung = self._closing = True
+            self._aborted = self._closing = True
             held = [job for _, batch in self._running.values() for job in batch]
             waiting = self._backlog.take_all()
             self._changed.notify_all()
-        _answer_all(held + waiting, _HUNG)
+        _answer_all(held + waiting, _ABORTED)
 
     async def close(self) -> None:
         """Run everything submitted, then let the engine threads go."""

@@ -11,15 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.process_collector import ProcessCollector
 
 from service.auth.keyring import Keyring
+from service.models.catalogue import ModelCatalogue
 from service.models.shadow import Differences
 from service.scheduling.admission import Admission
 from service.scheduling.batcher import BatchReport
 from service.scheduling.queue import PRIORITIES
-from service.scheduling.throughput import ThroughputEstimator
-from service.scoring.model import Model
 from service.scoring.types import Scored
+from service.telemetry.model_collector import ModelCollector
 from service.telemetry.request_record import RequestRecord
-from service.telemetry.score_collector import ScoreCollector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _DIFFERENCES = (-10, -3, -1, -0.3, -0.1, -0.01, -1e-4, 1e-4, 0.01, 0.1, 0.3, 1, 3, 10)
@@ -31,11 +30,11 @@ _STATES: tuple[State, ...] = get_args(State)
 
 
 class Metrics:
-    def __init__(self) -> None:
-        self._scores = ScoreCollector()
+    def __init__(self, catalogue: ModelCatalogue) -> None:
+        self._models = ModelCollector(catalogue)
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(self._scores)
+        self.registry.register(self._models)
         self._declare_counters()
         self._declare_histograms()
         self._declare_gauges()
@@ -96,28 +95,9 @@ class Metrics:
 
         self._queue_items = gauge("queue_items", "Candidates admitted, not scored.", "priority")
         self._queue_tokens = gauge("queue_tokens", "Tokens admitted, not computed.", "priority")
-        self._cache_bytes = gauge("cache_bytes", "Occupied by scores of earlier requests.")
-        self._budget = gauge(
-            "batch_token_budget", "New tokens that one batch may hold.", "model", "version"
-        )
         self._work = gauge("queue_work_seconds", "How long what was admitted takes to compute.")
-        self._speed = gauge(
-            "engine_tokens_per_second",
-            "Tokens that admission held, worked off in a second, of late.",
-            "model",
-            "version",
-        )
         self._ready = gauge("ready", "1 when ready for requests, else 0.")
         self._state = gauge("engine_state", "1 for the state it is in, else 0.", "state")
-        self._shares = gauge(
-            "shares_prefixes",
-            "1 when a shared prefix is computed once, 0 when every text is computed whole. reason: "
-            "why it fell back to that; empty when it did not (encoders have nothing to share).",
-            "model",
-            "version",
-            "reason",
-        )
-        self._release = gauge("release_info", "What is served.", "model", "version", "dtype")
 
     def watch(self, admission: Admission, state: Callable[[], State]) -> None:
         """Gauges that are read when they are asked for."""
@@ -137,31 +117,6 @@ class Metrics:
             registry=self.registry,
         )
         stale.set_function(lambda: keyring.stale)
-
-    def watch_caches(self, occupied: Callable[[], int]) -> None:
-        self._cache_bytes.set_function(occupied)
-
-    def describe(self, model: Model) -> None:
-        engine, release = model.engine, model.release
-        reason = engine.facts.fallback_reason or ""
-        self._shares.labels(model.name, release.version, reason).set(engine.facts.shares_prefixes)
-        self._release.labels(model.name, release.version, engine.facts.dtype).set(1)
-        self._scores.begin(model.name, release.version, release.calibration)
-
-    def measure(self, model: Model, budget: int, pace: ThroughputEstimator) -> None:
-        """What a model's engine may and can do; told again when it is loaded again."""
-        labels = model.name, model.release.version
-        self._budget.labels(*labels).set(budget)
-        self._speed.labels(*labels).set_function(lambda: pace.speed)
-
-    def forget(self, model: Model) -> None:
-        """It is not served any more."""
-        labels = model.name, model.release.version
-        self._shares.remove(*labels, model.engine.facts.fallback_reason or "")
-        self._release.remove(*labels, model.engine.facts.dtype)
-        self._budget.remove(*labels)
-        self._speed.remove(*labels)
-        self._scores.end(*labels)
 
     def note_golden_mismatch(self) -> None:
         self._golden.inc()
@@ -210,7 +165,7 @@ class Metrics:
         self._cache_misses.inc(scored.computed)
         self._truncated.inc(sum(item.dropped > 0 for item in scored.items()))
         self._dropped.inc(sum(item.dropped for item in scored.items()))
-        self._scores.observe(scored)
+        self._models.observe(scored)
         for code, count in scored.errors().items():
             self._errors.labels(code).inc(count)
             if code == "non_finite":

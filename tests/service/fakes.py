@@ -79,6 +79,19 @@ class GatedEngine(FakeEngine):
         assert await asyncio.to_thread(self.begun.acquire, timeout=10), "no batch was begun"
 
 
+class HangingEngine(FakeEngine):
+    """Does not come back from a text that ends in `!` until the test sets `over`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+
+    def score(self, batch: list[Sequence]) -> list[list[float]]:
+        if any(bytes(sequence.ids).endswith(b"!") for sequence in batch):
+            assert self.over.wait(60), "no test ended the hang"
+        return super().score(batch)
+
+
 class PlainTokenizer:
     """A token per byte, ASCII's own numbers: the conversation's contents, one after the other."""
 

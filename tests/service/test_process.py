@@ -181,6 +181,21 @@ async def test_what_the_drain_cannot_finish_is_told_so_and_the_process_exits_wit
     assert answer.json()["error"]["code"] == "draining"
 
 
+async def test_an_engine_that_hangs_answers_what_it_holds_and_ends_the_process_with_1(
+    tmp_path: Path,
+) -> None:
+    async with gated(tmp_path, "--engine-timeout-seconds", "0.5") as service:
+        await service.ready()
+        async with service.client() as client:
+            answer = await score(client, "stuck")
+        assert await service.exit_code() == 1
+    (item,) = answer.json()["results"][0]["scores"]
+    assert item["error"]["code"] == "engine_error"
+    last_line = service.log.read_text().splitlines()[-1]
+    assert last_line.startswith("The engine of fake-rm@1.2 did not come back from a batch")
+    assert last_line.endswith("The process ends, to be started afresh.")
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="the line is for curl")
 async def test_the_printed_curl_line_works_and_an_idle_service_exits_with_0(tmp_path: Path) -> None:
     model = make_checkpoint(tmp_path / "model")

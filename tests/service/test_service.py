@@ -11,7 +11,15 @@ from reward_model.release.release import ReleaseError
 from service.engines.engine import EngineDead
 from service.scoring.model import Model
 from service.settings import Settings
-from tests.service.fakes import FakeEngine, GatedEngine, model, running, starting
+from tests.service.fakes import (
+    FakeEngine,
+    GatedEngine,
+    HangingEngine,
+    model,
+    running,
+    starting,
+)
+from tests.service.models.versions import Releases
 
 
 def golden(prompt: str, answer: str, score: float) -> Golden:
@@ -136,7 +144,7 @@ async def test_a_dead_engine_ends_the_service() -> None:
     class Dying(FakeEngine):
         def score(self, batch: list[Sequence]) -> list[list[float]]:
             if batch:
-                raise EngineDead("its process ended")
+                raise EngineDead("Its process ended.")
             return []
 
     async with running(Dying()) as app:
@@ -144,8 +152,56 @@ async def test_a_dead_engine_ends_the_service() -> None:
         answer = await app.score("prompt", "a")
         ready = await app.client.get("/readyz")
     assert answer.json()["results"][0]["scores"][0]["error"]["code"] == "engine_error"
-    assert ready.json()["reason"] == "its process ended"
-    assert app.service.refusal == "its process ended"
+    assert ready.json()["reason"] == app.service.refusal
+    assert app.service.refusal == (
+        "The engine of fake-rm@1.2 died. Its process ended. The process ends, to be started afresh."
+    )
+
+
+async def test_a_current_version_that_hangs_answers_all_it_holds_and_ends_the_service() -> None:
+    engine = HangingEngine()
+    async with running(engine, engine_timeout_seconds=0.2) as app:
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(*(app.score("prompt", f"{n}!") for n in range(20)))
+        late = await app.score("prompt", "a")
+    engine.over.set()
+    held = [answer.json() for answer in answers if answer.status_code == 200]
+    assert held
+    for answer in held:
+        (item,) = answer["results"][0]["scores"]
+        assert (item["score"], item["error"]["code"]) == (None, "engine_error")
+    # What came after the hang was noticed is refused as before readiness.
+    refused = [late, *(answer for answer in answers if answer.status_code != 200)]
+    assert {answer.json()["error"]["code"] for answer in refused} == {"not_ready"}
+    assert "fake-rm@1.2 did not come back from a batch within 0.2 seconds" in str(
+        app.service.refusal
+    )
+    assert app.service.stuck, "the thread that hangs would hold up a usual exit"
+
+
+async def test_a_shadow_that_hangs_leaves_alone_and_the_service_stays_ready() -> None:
+    engine = HangingEngine()
+    opener = Releases({"other-3": engine})
+    async with (
+        starting(
+            opener, model="1", also_serve="other-3,other-4", engine_timeout_seconds=0.2
+        ) as app,
+        asyncio.timeout(20),
+    ):
+        await app.service.started()
+        app.service.shadow.assign(app.service.catalogue.find("other@3"), 1.0)
+        hung = await app.score("prompt", "!")
+        while app.service.catalogue.get("other@3"):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await app.service.shadow.settled()
+        assert app.service.shadow.loaded is None
+        after = await app.score("prompt", "a")
+        gone = await app.score("prompt", "a", model="other@3")
+        assert (app.service.unready, app.service.refusal) == (None, None)
+        engine.over.set()
+    assert hung.json()["results"][0]["scores"][0]["score"] == 1007.0
+    assert after.json()["results"][0]["scores"][0]["score"] == 1007.0
+    assert gone.status_code == 404
 
 
 async def test_an_engine_that_cannot_warm_up_is_closed() -> None:

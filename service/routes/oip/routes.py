@@ -33,14 +33,14 @@ router = APIRouter(
 
 async def _served(request: Request, service: ServiceOf) -> LoadedModel:
     """What the path names, and perhaps a version of it."""
-    if service.models.default is None:
+    if service.catalogue.default is None:
         raise NotReady(str(service.unready), retry_after=1)
     name, version = request.path_params["model"], request.path_params.get("version")
     if version is None:
-        return service.models.find(name)
+        return service.catalogue.find(name)
     with suppress(UnknownModel):
-        return service.models.find(f"{name}@{version}")
-    return service.models.find(name if version == ONLY_VERSION else f"{name}@{version}")
+        return service.catalogue.find(f"{name}@{version}")
+    return service.catalogue.find(name if version == ONLY_VERSION else f"{name}@{version}")
 
 
 ServedOf = Annotated[LoadedModel, Depends(_served)]
@@ -76,11 +76,11 @@ async def ready(response: Response, service: ServiceOf) -> Ready:
 async def index(service: ServiceOf) -> list[IndexEntry]:
     reason = service.unready
     state: Literal["READY", "LOADING"] = "LOADING" if reason else "READY"
-    if service.models.default is None:
+    if service.catalogue.default is None:
         raise NotReady(str(reason), retry_after=1)
     return [
         IndexEntry(name=served.model.name, state=state, reason=reason or "")
-        for served in service.models
+        for served in service.catalogue
     ]
 
 
@@ -105,7 +105,7 @@ async def model_config(service: ServiceOf, served: ServedOf) -> ModelConfig:
 @router.get(_VERSION, include_in_schema=False)
 async def model_metadata(service: ServiceOf, served: ServedOf) -> ModelMetadata:
     name = served.model.name
-    loaded = [one.model for one in service.models if one.model.name == name]
+    loaded = [one.model for one in service.catalogue if one.model.name == name]
     return ModelMetadata(name=name, versions=[model.release.version for model in loaded])
 
 

@@ -87,7 +87,7 @@ async def score(
     with service.find(model).used() as scorer, charged(request, scorer, ask=ask) as charge:
         record.scored = await while_connected(request, scorer.score(timely))
         charge.settle(record.scored.computed_tokens)
-    service.shadow.offer(ask, record.scored)
+    service.shadow.maybe_score(ask, record.scored)
     return record.scored
 
 

@@ -99,7 +99,7 @@ class Load(BaseModel):
 
 @router.get("/load", summary="Requests that are not answered yet")
 async def load(service: ServiceOf) -> Load:
-    return Load(server_load=service.requests)
+    return Load(server_load=service.admission.requests)
 
 
 class Version(BaseModel):

@@ -57,7 +57,7 @@ async def test_a_swap_under_load_loses_no_request_and_mixes_no_versions() -> Non
         await app.service.load("2", None, current=False)
         assert await version(app) == "fake-rm@1", "loaded, and not yet current"
         assert await version(app, model="fake-rm@2") == "fake-rm@2"
-        app.service.models.make_current("fake-rm@2")
+        app.service.catalogue.make_current("fake-rm@2")
         assert await version(app) == "fake-rm@2"
         await app.service.unload("fake-rm@1")
         assert releases.engines["1"].closed
@@ -84,7 +84,7 @@ async def test_a_load_that_fails_changes_nothing(caplog: pytest.LogCaptureFixtur
             await app.service.load("missing", None, current=True)
         with pytest.raises(Conflict, match="fake-rm@1 is loaded already"):
             await app.service.load("1", None, current=True)
-        assert [served.key for served in app.service.models] == ["fake-rm@1"]
+        assert [one.key for one in app.service.catalogue] == ["fake-rm@1"]
         assert await version(app) == "fake-rm@1"
         await app.service.load("1", "twin", current=True)
         assert await version(app, model="twin") == "twin@1"
@@ -105,12 +105,12 @@ async def test_what_is_needed_is_not_unloaded() -> None:
 async def test_a_version_is_let_go_when_its_requests_are_answered() -> None:
     async with starting(Releases(), model="1", also_serve="2") as app:
         await app.service.started()
-        served = app.service.models.find("fake-rm@1")
-        with served.used() as scorer:
+        loaded = app.service.catalogue.find("fake-rm@1")
+        with loaded.used() as scorer:
             unloading = asyncio.create_task(app.service.unload("fake-rm@1"))
             await asyncio.sleep(0)
             assert not unloading.done()
-            assert scorer is served.scorer
+            assert scorer is loaded.scorer
         await unloading
 
 
@@ -119,19 +119,22 @@ async def test_an_engine_that_dies_takes_no_more_than_its_version_out() -> None:
     releases = Releases()
     async with starting(releases, model="1", also_serve="other-3,other-4") as app:
         await app.service.started()
-        app.service.shadow.cast(app.service.models.find("other@3"), 1.0)
+        app.service.shadow.assign(app.service.catalogue.find("other@3"), 1.0)
         releases.engines["other-3"].dead = True
         broken = await app.score("prompt", "a", model="other@3")
         gone = await app.score("prompt", "a", model="other@3")
-        await app.service.parted()
         assert await version(app, model="other") == "other@4"
-        assert app.service.shadow.served is None
+        assert app.service.shadow.loaded is None
         assert (app.service.refusal, app.service.unready) == (None, None)
-        assert "other@3" not in [served.key for served in app.service.models]
-        assert releases.engines["other-3"].closed
+        assert "other@3" not in [loaded.key for loaded in app.service.catalogue]
+        async with asyncio.timeout(20):
+            while not releases.engines["other-3"].closed:  # noqa: ASYNC110
+                await asyncio.sleep(0)
         releases.engines["other-4"].dead = True
         await app.score("prompt", "b", model="other")
-        assert app.service.refusal == "its process ended"
+        assert app.service.refusal == (
+            "The engine of other@4 died. Its process ended. The process ends, to be started afresh."
+        )
     (row,) = broken.json()["results"][0]["scores"]
     assert row["error"]["code"] == "engine_error"
     assert gone.status_code == 404

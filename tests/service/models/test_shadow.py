@@ -17,11 +17,11 @@ async def test_differences_are_counted_and_answers_are_not_touched() -> None:
         await app.service.started()
         shadow = app.service.shadow
         unasked = (await app.score("prompt", "a", "b")).json()
-        shadow.cast(app.service.models.find("other"), 1.0)
+        shadow.assign(app.service.catalogue.find("other"), 1.0)
         answers = [(await app.score("prompt", text, "b")).json() for text in ("a", "c")]
         await shadow.settled()
         lines = await counted(app)
-        shadow.cast(None, 0.0)
+        shadow.assign(None, 0.0)
         await app.score("prompt", "d")
         await shadow.settled()
         assert await counted(app) == lines
@@ -38,11 +38,11 @@ async def test_only_the_share_asked_for_is_scored() -> None:
     async with starting(Releases(), model="1", also_serve="other-2") as app:
         await app.service.started()
         shadow = Shadow(seen.append, lambda: next(draws))
-        shadow.cast(app.service.models.find("other"), 0.1)
+        shadow.assign(app.service.catalogue.find("other"), 0.1)
         ask = ScoringRequest((Input((), ("abc",)),))
-        scored = await app.service.models.find(None).scorer.score(ask)
+        scored = await app.service.catalogue.find(None).scorer.score(ask)
         for _ in range(4):
-            shadow.offer(ask, scored)
+            shadow.maybe_score(ask, scored)
             await shadow.settled()
     assert seen == [Differences("fake-rm@1", "other@2", (1000.0,))] * 2
 
@@ -50,9 +50,9 @@ async def test_only_the_share_asked_for_is_scored() -> None:
 async def test_a_shadow_that_is_unloaded_is_ended() -> None:
     async with starting(Releases(), model="1", also_serve="other-2") as app:
         await app.service.started()
-        app.service.shadow.cast(app.service.models.find("other"), 1.0)
+        app.service.shadow.assign(app.service.catalogue.find("other"), 1.0)
         await app.service.unload("other@2")
-        assert app.service.shadow.served is None
+        assert app.service.shadow.loaded is None
         assert (await app.score("prompt", "a")).status_code == 200
 
 
@@ -61,8 +61,8 @@ async def test_a_version_is_no_shadow_of_itself() -> None:
     async with starting(Releases(), model="1") as app:
         await app.service.started()
         shadow = Shadow(seen.append)
-        shadow.cast(app.service.models.find(None), 1.0)
-        shadow.offer(
+        shadow.assign(app.service.catalogue.find(None), 1.0)
+        shadow.maybe_score(
             ScoringRequest(()), Scored("fake-rm", "1", (), 0, 0, Timings(0, 0, 0, 0, 0, 0))
         )
         await shadow.settled()

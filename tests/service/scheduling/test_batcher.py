@@ -269,3 +269,19 @@ def _with_fate(text: str, priority: Priority, fate: str) -> tuple[Job, str]:
     if fate == "abandoned":
         entry.answer.cancel()
     return entry, fate
+
+
+async def test_an_aborted_batcher_answers_what_runs_what_waits_and_what_comes() -> None:
+    engine = GatedEngine()
+    async with batching(engine) as batcher:
+        running, waiting, late = job("running"), job("waiting"), job("late")
+        batcher.submit([running])
+        await engine.begins()
+        batcher.submit([waiting])
+        batcher.abort()
+        batcher.submit([late])
+        answers = [each.answer.result() for each in (running, waiting, late)]
+        assert batcher.running_for == 0
+        engine.go_on.release()
+    assert all(isinstance(one, ItemError) and one.code == "engine_error" for one in answers)
+    assert len(engine.batches) == 1, "what waited is not computed"
