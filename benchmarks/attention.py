@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.harness.page import Cell, Page, add_output_options, dot_plot
 from benchmarks.harness.stats import ratio
 from reward_model.attention.compiled import TreeKernel, TreeMask, tree_kernel
-from reward_model.attention.flash_cpu import FlashPlan, attend_by_branch
+from reward_model.attention.flash_cpu import FlashPlan, attend_flash
 from reward_model.attention.sdpa import AttentionParams
 from reward_model.packing import Packed, Sequence, pack
 
@@ -80,14 +80,14 @@ def _measure(shape: tuple[int, int, int], kernel: TreeKernel, repeats: int) -> l
     packed = tree_of(*shape)
     product = torch.randn(1, len(packed.ids), _HEADS + 2 * _KEY_HEADS, _WIDTH).transpose(1, 2)
     query, key, value = product.split([_HEADS, _KEY_HEADS, _KEY_HEADS], dim=1)
-    reach, branches, how = (
+    mask, plan, params = (
         TreeMask.of(packed),
         FlashPlan.of(packed),
         AttentionParams(None, None, None),
     )
     kernels: dict[str, Callable[[], Tensor]] = {
-        _FASTEST: lambda: kernel.attend(query, key, value, reach, how),
-        "torch's flash": lambda: attend_by_branch(query, key, value, branches, None),
+        _FASTEST: lambda: kernel.attend(query, key, value, mask, params),
+        "torch's flash": lambda: attend_flash(query, key, value, plan, None),
     }
     torch.testing.assert_close(
         *(attend() for attend in kernels.values()), atol=_TOLERANCE, rtol=_TOLERANCE

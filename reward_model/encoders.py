@@ -1,14 +1,13 @@
-"""Encoders: reward models and rerankers that read both ways, and score a text as a whole.
+"""Encoders: reward models and rerankers with bidirectional attention, which score whole texts.
 
-Nothing is shared between texts and nothing is padded. Of three ways to the same scores the first
-that passes its self-check is taken: all texts in one flat row, where attention goes through
+Texts share nothing and nothing is padded. Three forwards give the same scores, and the first that
+passes its self-check is used: all texts in one flat row, where attention goes through
 transformers' AttentionInterface; texts of equal length in one batch; each text alone.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 
 import torch
 from transformers import PreTrainedModel
@@ -25,22 +24,24 @@ _log = logging.getLogger(__name__)
 _FLAT = frozenset(
     {"bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "modernbert"}
 )
-"""Attention goes through AttentionInterface; each is tested for parity."""
+"""Encoders whose attention goes through AttentionInterface; each is tested for parity."""
 
 _BY_LENGTH = frozenset({"deberta", "deberta-v2"})
-"""Attention is their own (disentangled); each is tested for parity."""
+"""Encoders with (disentangled) attention of their own; each is tested for parity."""
 
-_GROUP_TOKENS = 4096
-"""Most tokens in a batch of equal lengths: disentangled attention keeps all its products."""
+_MAX_GROUP_TOKENS = 4096
+"""Tokens in a batch of equal lengths: disentangled attention keeps [length, length] products."""
 
-Ids = tuple[int, ...]
-Way = Callable[[PreTrainedModel, list[Ids]], list[float]]
+TokenIds = tuple[int, ...]
+Forward = Callable[[PreTrainedModel, list[TokenIds]], list[float]]
+"""From whole texts to one raw score each, in the same order."""
 
 
 def is_encoder(model: PreTrainedModel) -> bool:
-    """One that is known and tested; BERT and its kin can be configured as causal decoders."""
+    """Whether the model is one of the encoders that are tested here."""
     config = model.config
     known = config.model_type in _FLAT | _BY_LENGTH
+    # BERT and its relatives can be configured as causal decoders.
     return known and not getattr(config, "is_decoder", False)
 
 
@@ -48,78 +49,86 @@ class EncoderForward:
     """An encoder's forward over batches of whole texts.
 
     Attributes:
-        fallback_reason: why a slower way than the architecture's own is taken; None when not.
+        fallback_reason: why a forward slower than the architecture's own is used, or None.
     """
 
     def __init__(self, model: PreTrainedModel, max_tokens: int) -> None:
         self._model = model
+        self._forward: Forward = score_alone
         self.fallback_reason: str | None = None
-        self._way = self._choose(_probe(model, max_tokens))
-        _log.info("an encoder: texts are computed whole, %s", self._way.__name__)
+        probe, dtype = _probe(model, max_tokens), backbone_dtype(model)
+
+        @torch.inference_mode()
+        def probe_scores(forward: Forward) -> Scores:
+            return [[score] for score in forward(model, probe)]
+
+        plain = probe_scores(score_alone)
+        if model.config.model_type in _FLAT:
+            original = model.config._attn_implementation
+            model.set_attn_implementation(IMPLEMENTATION)
+            reason = disagreement("flat", plain, lambda: probe_scores(score_flat), dtype)
+            if reason is None:
+                self._forward = score_flat
+            else:
+                model.set_attn_implementation(original)
+            self.fallback_reason = reason
+        if self._forward is score_alone:
+            reason = disagreement(
+                "equal-length", plain, lambda: probe_scores(score_by_length), dtype
+            )
+            if reason is None:
+                self._forward = score_by_length
+            self.fallback_reason = reason or self.fallback_reason
+        _log.info("an encoder: whole texts are scored by %s", self._forward.__name__)
 
     @torch.inference_mode()
     def score(self, batch: list[Sequence]) -> Scores:
         """One score for each text, whatever position is to be read.
 
         Raises:
-            ValueError: several positions of a text are asked for; an encoder has one score.
+            ValueError: several positions of a text are to be read; an encoder has one score.
         """
         if any(len(sequence.read_at) > 1 for sequence in batch):
             raise ValueError("an encoder has one score for a whole text, none for its steps")
-        return _rows(self._way(self._model, [sequence.ids for sequence in batch]))
-
-    @torch.inference_mode()
-    def _choose(self, probe: list[Ids]) -> Way:
-        plain = _rows(score_alone(self._model, probe))
-        if self._model.config.model_type in _FLAT:
-            usual = self._model.config._attn_implementation
-            self._model.set_attn_implementation(IMPLEMENTATION)
-            if self._agrees("flat", score_flat, plain, probe):
-                return score_flat
-            self._model.set_attn_implementation(usual)
-        if self._agrees("equal-length", score_by_length, plain, probe):
-            return score_by_length
-        return score_alone
-
-    def _agrees(self, name: str, way: Way, plain: Scores, probe: list[Ids]) -> bool:
-        dtype = backbone_dtype(self._model)
-        reason = disagreement(name, plain, lambda: _rows(way(self._model, probe)), dtype)
-        self.fallback_reason = reason or self.fallback_reason
-        return reason is None
+        scores = self._forward(self._model, [sequence.ids for sequence in batch])
+        return [[score] for score in scores]
 
 
-def score_flat(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
-    """All texts in one row, shortest first, so that equal lengths attend in one call."""
+def score_flat(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
+    """All texts in one row."""
+    # Shortest first, so that texts of equal length are neighbours and attend in one call.
     order = sorted(range(len(batch)), key=lambda index: len(batch[index]))
     texts = [batch[index] for index in order]
     ids = [token for text in texts for token in text]
     positions = [position for text in texts for position in positions_of(model, text)]
     layout = FlatLayout.of([len(text) for text in texts])
-    with _pooled(model, layout):
+    with pooled_texts(model, layout):
         logits = model(
             input_ids=torch.tensor([ids], device=model.device),
             position_ids=torch.tensor([positions], device=model.device),
-            texts=layout,
+            layout=layout,
         ).logits
-    return _in_order(order, logits[:, 0].tolist())
+    return _in_batch_order(order, logits[:, 0].tolist())
 
 
-def score_by_length(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
-    """Texts of equal length need no padding to be a batch."""
+def score_by_length(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
+    """Texts of equal length together, which needs no padding."""
     by_length: dict[int, list[int]] = {}
     for index, ids in enumerate(batch):
         by_length.setdefault(len(ids), []).append(index)
     order: list[int] = []
     scores: list[float] = []
     for length, indices in by_length.items():
-        for group in _chunks(indices, max(1, _GROUP_TOKENS // length)):
+        size = max(1, _MAX_GROUP_TOKENS // length)
+        for start in range(0, len(indices), size):
+            group = indices[start : start + size]
             rows = torch.tensor([batch[index] for index in group], device=model.device)
             order += group
             scores += model(input_ids=rows).logits[:, 0].tolist()
-    return _in_order(order, scores)
+    return _in_batch_order(order, scores)
 
 
-def score_alone(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
+def score_alone(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
     """The plain forward, one text at a time."""
     return [
         float(model(input_ids=torch.tensor([ids], device=model.device)).logits[0, 0])
@@ -128,18 +137,18 @@ def score_alone(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
 
 
 @contextmanager
-def _pooled(model: PreTrainedModel, texts: FlatLayout) -> Iterator[None]:
-    """What comes after the layers sees [texts, 1, hidden] in place of [1, T, hidden].
+def pooled_texts(model: PreTrainedModel, layout: FlatLayout) -> Iterator[None]:
+    """Turn the layers' output [1, T, hidden] into [texts, 1, hidden] before the pooler sees it.
 
-    Pooler and head then work on a batch of texts, as they are: they read the first row of each,
-    or take the mean over what is there.
+    Pooler and head then work unchanged: they take the first token of each text, which here is
+    either that or the mean of the text's tokens.
     """
     mean = getattr(model.config, "classifier_pooling", "cls") == "mean"
 
     def pool(_module: object, _args: object, output: BaseModelOutput) -> BaseModelOutput:
         assert output.last_hidden_state is not None
         hidden_TD = output.last_hidden_state[0]
-        rows = texts.means(hidden_TD) if mean else texts.firsts(hidden_TD)
+        rows = layout.means(hidden_TD) if mean else layout.first_tokens(hidden_TD)
         output.last_hidden_state = rows.unsqueeze(1)
         return output
 
@@ -151,8 +160,8 @@ def _pooled(model: PreTrainedModel, texts: FlatLayout) -> Iterator[None]:
         hook.remove()
 
 
-def _probe(model: PreTrainedModel, max_tokens: int) -> list[Ids]:
-    """Random texts: of equal and other lengths, past a sliding window, with a pad inside."""
+def _probe(model: PreTrainedModel, max_tokens: int) -> list[TokenIds]:
+    """Random texts: of equal and other lengths, past a sliding window, one with a pad inside."""
     generator = torch.Generator().manual_seed(0)
     window = getattr(model.config, "sliding_window", None) or 0
     lengths = [min(length, max_tokens) for length in (1, 17, 48, 17, 2, 2 * window + 3, 48)]
@@ -165,16 +174,6 @@ def _probe(model: PreTrainedModel, max_tokens: int) -> list[Ids]:
     return [tuple(text) for text in texts]
 
 
-def _rows(scores: list[float]) -> Scores:
-    return [[score] for score in scores]
-
-
-def _chunks(indices: list[int], size: int) -> Iterator[list[int]]:
-    rest = iter(indices)
-    while chunk := list(islice(rest, size)):
-        yield chunk
-
-
-def _in_order(order: list[int], scores: list[float]) -> list[float]:
-    """`scores[i]` is that of text `order[i]`."""
+def _in_batch_order(order: list[int], scores: list[float]) -> list[float]:
+    """Undo a reordering: `scores[i]` is the score of text `order[i]`."""
     return [score for _, score in sorted(zip(order, scores, strict=True))]

@@ -1,8 +1,8 @@
-"""Backbone + scalar head: load, packed forward, self-check against the plain forward.
+"""A reward model ready to score: backbone, scalar head, packed forward and its self-check.
 
-Scores are the scalar head's raw output at the tokens asked for, in float32 whatever the backbone's
-dtype. A decoder that cannot share prefixes exactly runs the plain forward and says why; an encoder
-has nothing to share and scores whole texts.
+Scores are the scalar head's raw output at the tokens to read, in float32 whatever the backbone's
+dtype. A decoder that cannot share prefixes exactly runs the plain forward, one text at a time, and
+says why. An encoder has no prefixes to share and scores whole texts (`reward_model.encoders`).
 """
 
 import logging
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from reward_model.attention.tree import Tree, grow
+from reward_model.attention.tree import Tree
 from reward_model.attention.tree_attention import IMPLEMENTATION
 from reward_model.cpu.llama_layers import fuse_layers
-from reward_model.cpu.onednn_linear import compiled_rows, pack_linears
+from reward_model.cpu.onednn_linear import padded_rows, replace_linears
 from reward_model.encoders import EncoderForward, is_encoder
-from reward_model.packing import Packed, Sequence, filled, pack
-from reward_model.positions import longest_text
+from reward_model.packing import Packed, Sequence, pack, padded
+from reward_model.positions import max_positions, rope_depends_on_length
 from reward_model.release.checkpoint import backbone_dtype, load_model, load_tokenizer
 from reward_model.release.release import Release
 from reward_model.selfcheck import Scores, disagreement
@@ -34,9 +34,11 @@ _PACKABLE = frozenset(
 )
 """Causal decoders whose attention goes through AttentionInterface; each is tested for parity."""
 
-Prepared = Packed | list[Sequence]
+_PACKABLE_LAYERS = frozenset({"full_attention", "sliding_attention"})
+"""transformers' names for layers whose mask is the tree's, with or without a sliding window."""
 
-_LAYERS = frozenset({"full_attention", "sliding_attention"})
+Prepared = Packed | list[Sequence]
+"""A batch as the forward takes it: packed where prefixes are shared, otherwise as it came."""
 
 
 class RewardNetwork:
@@ -44,12 +46,12 @@ class RewardNetwork:
 
     Attributes:
         tokenizer: the checkpoint's own, with its chat template.
-        dtype: of the backbone.
-        max_tokens: longest sequence it takes.
-        shares_prefixes: whether a prefix that a batch has in common is computed once.
-        fuses_layers: whether layers run as `reward_model.fused` on a CPU.
-        reads_steps: whether several positions of a text can be read.
-        fallback_reason: why a slower way than the architecture's own is taken; None when not.
+        dtype: of the backbone; the head is always float32.
+        max_tokens: the longest sequence that it takes.
+        shares_prefixes: whether a prefix that several sequences of a batch share is computed once.
+        fuses_layers: whether layers run as `reward_model.cpu.llama_layers`.
+        reads_steps: whether several positions of one text can be read.
+        fallback_reason: why a forward slower than the architecture's own is used, or None.
     """
 
     def __init__(
@@ -59,23 +61,29 @@ class RewardNetwork:
         self.tokenizer = tokenizer
         self.dtype = backbone_dtype(model)
         self.max_tokens = min(
-            max_tokens, tokenizer.model_max_length, longest_text(model) or max_tokens
+            max_tokens, tokenizer.model_max_length, max_positions(model) or max_tokens
         )
-        self._encoder = EncoderForward(model, self.max_tokens) if is_encoder(model) else None
+        self._encoder: EncoderForward | None = None
         self.fuses_layers = False
-        self.fallback_reason = (
-            self._encoder.fallback_reason if self._encoder else self._try_packing()
-        )
+        if is_encoder(model):
+            self._encoder = EncoderForward(model, self.max_tokens)
+            self.fallback_reason = self._encoder.fallback_reason
+        else:
+            self.fallback_reason = self._enable_packing()
         self.reads_steps = self._encoder is None
-        self.shares_prefixes = not (self._encoder or self.fallback_reason)
-        self.fuses_layers = self.shares_prefixes and self._fuse()
-        self._fills_up = self.fuses_layers or pack_linears(model.base_model)
+        self.shares_prefixes = self._encoder is None and self.fallback_reason is None
+        if self.shares_prefixes:
+            tree = Tree.of(pack(_probe(model, self.max_tokens)), model.device)
+            self.fuses_layers = fuse_layers(model, lambda: packed_hidden(model, tree))
+        # Fused layers hold packed linears already. Either kind compiles a product for every number
+        # of rows it meets, so batches are padded to one of few sizes.
+        self._pads_rows = self.fuses_layers or replace_linears(model.base_model)
         if self.fallback_reason:
             _log.warning("a slower forward, no prefix is shared: %s", self.fallback_reason)
 
     @classmethod
     def load(cls, release: Release, *, device: str, dtype: str | None = None) -> Self:
-        """Load onto `device` in `dtype` (the release's own when None), the head in float32.
+        """Load onto `device` in `dtype` (the release's own if None), the head in float32.
 
         Raises:
             ReleaseError: transformers cannot make a model or a tokenizer of the directory.
@@ -87,68 +95,64 @@ class RewardNetwork:
         """Raw scores at each sequence's read positions, in the batch's order.
 
         Raises:
-            ValueError: several positions of a text are asked of an encoder.
+            ValueError: several positions of a text are to be read, and the model is an encoder.
         """
         return self.compute(self.prepare(batch))
 
     def prepare(self, batch: list[Sequence]) -> Prepared:
-        """What the model is not needed for; any thread may do it while a batch is computed."""
+        """First half of `score`. It needs no model, so another thread may do it meanwhile."""
         if not self.shares_prefixes:
             return batch
         packed = pack(batch)
-        return filled(packed, compiled_rows(len(packed.ids))) if self._fills_up else packed
+        return padded(packed, padded_rows(len(packed.ids))) if self._pads_rows else packed
 
     @torch.inference_mode()
     def compute(self, prepared: Prepared) -> Scores:
-        """The rest of `score`."""
+        """Second half of `score`: run the model."""
         if isinstance(prepared, Packed):
             return self._score_packed(prepared)
-        return (self._encoder.score if self._encoder else self._score_plain)(prepared)
+        return self._encoder.score(prepared) if self._encoder else self._score_plain(prepared)
 
     def _score_packed(self, packed: Packed) -> Scores:
-        tree = grow(packed, self.model.device)
+        tree = Tree.of(packed, self.model.device)
         hidden = packed_hidden(self.model, tree)
-        read = hidden if self.fuses_layers else hidden[tree.reads]
-        flat = iter(scores_of(self.model, read).tolist())
-        return [[next(flat) for _ in reads] for reads in packed.reads]
+        head = self.model.score
+        assert isinstance(head, nn.Linear)
+        # A fused last layer returns the tokens to read, and no others.
+        scores = iter(
+            head_scores(head, hidden if self.fuses_layers else hidden[tree.reads]).tolist()
+        )
+        return [[next(scores) for _ in reads] for reads in packed.reads]
 
     def _score_plain(self, batch: list[Sequence]) -> Scores:
-        """One text at a time: no padding and no company that could change a score."""
-        return [
-            [self._score_alone(sequence.ids[: position + 1]) for position in sequence.read_at]
-            for sequence in batch
-        ]
-
-    def _score_alone(self, ids: tuple[int, ...]) -> float:
-        row = torch.tensor([ids], device=self.model.device)
-        return float(self.model(input_ids=row).logits[0, 0])
+        """One text at a time: without padding, and without company that could change a score."""
+        scores: Scores = []
+        for sequence in batch:
+            # transformers reads the last token, so each read position is a text that ends there.
+            texts = [sequence.ids[: position + 1] for position in sequence.read_at]
+            rows = [torch.tensor([ids], device=self.model.device) for ids in texts]
+            scores.append([float(self.model(input_ids=row).logits[0, 0]) for row in rows])
+        return scores
 
     @torch.inference_mode()
-    def _try_packing(self) -> str | None:
-        """Switch packed attention on if it is exact here; otherwise return the reason."""
+    def _enable_packing(self) -> str | None:
+        """Switch the model to packed attention if that is exact; otherwise return why it is not."""
         if reason := unpackable(self.model):
             return reason
-        usual = self.model.config._attn_implementation
-        reason = self._check_packing()
-        if reason:
-            self.model.set_attn_implementation(usual)
-        return reason
-
-    def _fuse(self) -> bool:
-        tree = grow(pack(_probe(self.model, self.max_tokens)), self.model.device)
-        return fuse_layers(self.model, lambda: packed_hidden(self.model, tree))
-
-    def _check_packing(self) -> str | None:
-        batch = _probe(self.model, self.max_tokens)
-        plain = self._score_plain(batch)
+        probe = _probe(self.model, self.max_tokens)
+        plain = self._score_plain(probe)
+        original = self.model.config._attn_implementation
         self.model.set_attn_implementation(IMPLEMENTATION)
-        return disagreement("packed", plain, lambda: self._score_packed(pack(batch)), self.dtype)
+        reason = disagreement("packed", plain, lambda: self._score_packed(pack(probe)), self.dtype)
+        if reason:
+            self.model.set_attn_implementation(original)
+        return reason
 
 
 def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
     """Last hidden states [T, hidden] of a packed batch; the model attends by `IMPLEMENTATION`.
 
-    Of a model whose last layer is fused, those of the tokens that are read: [len(reads), hidden].
+    A model whose last layer is fused returns those of the tokens to read: [len(reads), hidden].
     """
     output = model.base_model(
         input_ids=tree.ids_1T, position_ids=tree.positions_1T, use_cache=False, tree=tree
@@ -157,45 +161,32 @@ def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
     return hidden_1TD[0]
 
 
-def scores_of(model: PreTrainedModel, rows: Tensor) -> Tensor:
-    """Scalar head [len(rows)] in float32, of last hidden states [len(rows), hidden]."""
-    head = model.score
-    assert isinstance(head, nn.Linear)
-    return head_scores(head, rows)
-
-
 def head_scores(head: nn.Linear, rows: Tensor) -> Tensor:
-    """The same of a head by itself, as training has it."""
+    """Scores [len(rows)] of hidden states [len(rows), hidden], in float32 also under autocast."""
     with torch.autocast(rows.device.type, enabled=False):
         return nn.functional.linear(rows.float(), head.weight.float()).squeeze(-1)
 
 
 def unpackable(model: PreTrainedModel) -> str | None:
-    """Why a model's texts cannot be packed; None when they can."""
+    """Why a model's texts cannot be packed; None if they can."""
     config = model.config
     if config.model_type not in _PACKABLE:
         return f"architecture {config.model_type!r} is not packed yet"
-    if strange := sorted(set(getattr(config, "layer_types", None) or ()) - _LAYERS):
-        return f"some layers are of type {strange[0]!r}"
+    layer_types = set(getattr(config, "layer_types", None) or ())
+    if unknown := sorted(layer_types - _PACKABLE_LAYERS):
+        return f"some layers are of type {unknown[0]!r}"
     if getattr(config, "use_bidirectional_attention", False):
         return "attention is not causal"
-    if _rope_depends_on_company(getattr(config, "rope_parameters", None)):
+    if rope_depends_on_length(getattr(config, "rope_parameters", None)):
         return "rotary frequencies depend on the longest text of a batch"
     return None
-
-
-def _rope_depends_on_company(rope: object) -> bool:
-    """Dynamic NTK and LongRoPE look at the batch's last position; may be nested by layer type."""
-    if not isinstance(rope, dict):
-        return False
-    kinds = {rope.get("rope_type")} & {"dynamic", "longrope"}
-    return bool(kinds) or any(map(_rope_depends_on_company, rope.values()))
 
 
 def _probe(model: PreTrainedModel, max_tokens: int) -> list[Sequence]:
     """Random texts that share prefixes, branch early and late, stand alone, and extend another."""
     generator = torch.Generator().manual_seed(0)
     length = min(48, max_tokens)
+    # transformers' plain forward skips pads at the end of a text, which would be another score.
     pad = model.config.pad_token_id
     vocabulary = [token for token in range(model.config.vocab_size) if token != pad]
 

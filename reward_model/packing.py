@@ -1,9 +1,16 @@
 """Token sequences -> prefix tree -> one flat batch. Pure Python, on purpose without torch.
 
-The tree is never built as nodes. Sorted lexicographically, sequences visit their prefix tree in
-preorder, and the longest prefix a sequence shares with *any* earlier one is the prefix it shares
-with its predecessor. So each sequence adds only the tokens past that prefix (one `Segment`), and
-a token's subtree is the contiguous flat range that follows it.
+The tree is never built as nodes. In lexicographic order, sequences visit their prefix tree in
+preorder, and the longest prefix that a sequence shares with *any* earlier one is the prefix it
+shares with its predecessor. So each sequence adds only the tokens past that prefix (one `Segment`),
+and a token's subtree is the contiguous flat range that follows it:
+
+    "a b c", "a b d", "a e"   ->   flat index     0 1 2 3 4
+                                   token          a b c d e
+                                   position       0 1 2 2 1
+                                   subtree_end    5 4 3 4 5
+
+One rule gives every attention mask: token q sees token k exactly when `k <= q < subtree_end[k]`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +21,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """One text to score: its token ids and the positions whose scalar is wanted."""
+    """A text to score: its token ids, and the token positions whose scores are wanted."""
 
     ids: tuple[int, ...]
     read_at: tuple[int, ...]
@@ -26,7 +33,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Tokens [start, end) that one sequence adds, and the flat ranges of all their ancestors."""
+    """The flat range [start, end) that one sequence adds, and the ranges of all its ancestors."""
 
     start: int
     end: int
@@ -35,11 +42,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A prefix tree laid out flat, T tokens long; every list below has length T unless said.
+    """A prefix tree in preorder, T tokens long.
 
-    `subtree_end[k]` is where the subtree of token k ends, so token q sees token k exactly when
-    `k <= q < subtree_end[k]`. `reads[i]` holds the flat indices that sequence i of the batch asked
-    for, in the batch's own order.
+    Attributes:
+        ids: [T] token ids.
+        positions: [T] distance of each token from the root of the tree.
+        subtree_end: [T] where each token's subtree ends: q sees k when `k <= q < subtree_end[k]`.
+        segments: in flat order; together they cover the T tokens.
+        reads: for each sequence of the batch, in the batch's order, the flat indices to read.
     """
 
     ids: list[int]
@@ -61,7 +71,7 @@ def new_tokens(batch: list[Sequence]) -> list[int]:
 
 
 def pack(batch: list[Sequence]) -> Packed:
-    """Lay the batch's prefix tree out flat: every distinct prefix is computed once."""
+    """Lay the batch's prefix tree out flat, so that every distinct prefix is computed once."""
     packed = Packed([], [], [], [], [[] for _ in batch])
     path = _Path()
     previous: tuple[int, ...] = ()
@@ -69,7 +79,15 @@ def pack(batch: list[Sequence]) -> Packed:
         sequence = batch[index]
         shared = shared_prefix(previous, sequence.ids)
         _close(packed, path.cut(shared))
-        _append(packed, path, sequence.ids, shared)
+        # A sequence that equals its predecessor adds no tokens and so no segment.
+        if shared < len(sequence.ids):
+            start = len(packed.ids)
+            packed.ids.extend(sequence.ids[shared:])
+            packed.positions.extend(range(shared, len(sequence.ids)))
+            # The end of a subtree is known only when the path leaves it: see `_close`.
+            packed.subtree_end.extend([-1] * (len(sequence.ids) - shared))
+            packed.segments.append(Segment(start, len(packed.ids), tuple(path.ranges)))
+            path.extend((start, len(packed.ids)))
         flat = path.flat_indices()
         packed.reads[index] = [flat[position] for position in sequence.read_at]
         previous = sequence.ids
@@ -77,29 +95,29 @@ def pack(batch: list[Sequence]) -> Packed:
     return packed
 
 
-def filled(packed: Packed, length: int) -> Packed:
-    """The same with fillers at the end, `length` tokens in all, which nobody reads.
-
-    They see no text and no text sees them. By their subtrees each is alone, which a block mask
-    skips best; they are one segment, which is one call. All of them have the first position: there
-    is no model that is too short for it.
-    """
+def padded(packed: Packed, length: int) -> Packed:
+    """The same tree with padding tokens at its end, `length` tokens in all."""
     real = len(packed.ids)
-    fill = length - real
-    assert fill >= 0, "what is packed is never cut"
-    if not fill:
+    padding = length - real
+    assert padding >= 0, "a packed batch is never cut"
+    if not padding:
         return packed
     return Packed(
-        packed.ids + [0] * fill,
-        packed.positions + [0] * fill,
+        packed.ids + [0] * padding,
+        # Position 0 exists in every model, however few positions it has.
+        packed.positions + [0] * padding,
+        # Each padding token sees itself alone, so a block mask can skip their blocks.
         packed.subtree_end + list(range(real + 1, length + 1)),
+        # One segment makes them one attention call where segments are attended one by one. There
+        # they see each other, which changes nothing: nobody reads them and no text sees them.
         [*packed.segments, Segment(real, length, ())],
         packed.reads,
     )
 
 
 def shared_prefix(left: tuple[int, ...], right: tuple[int, ...]) -> int:
-    """Length of the longest common prefix; bisects, so that the comparing runs at C speed."""
+    """Length of the longest common prefix."""
+    # Bisection compares slices, which runs at C speed; a loop over tokens would run in Python.
     low, high = 0, min(len(left), len(right))
     while low < high:
         middle = (low + high + 1) // 2
@@ -114,19 +132,8 @@ def _preorder(batch: list[Sequence]) -> list[int]:
     return sorted(range(len(batch)), key=lambda index: batch[index].ids)
 
 
-def _append(packed: Packed, path: "_Path", ids: tuple[int, ...], shared: int) -> None:
-    if shared == len(ids):
-        return
-    start = len(packed.ids)
-    packed.ids.extend(ids[shared:])
-    packed.positions.extend(range(shared, len(ids)))
-    packed.subtree_end.extend([-1] * (len(ids) - shared))
-    packed.segments.append(Segment(start, len(packed.ids), tuple(path.ranges)))
-    path.extend((start, len(packed.ids)))
-
-
 def _close(packed: Packed, ranges: list[Range]) -> None:
-    """The subtrees of these tokens end here: no later sequence passes through them."""
+    """End the subtrees of these tokens here: no later sequence passes through them."""
     for start, end in ranges:
         packed.subtree_end[start:end] = [len(packed.ids)] * (end - start)
 
@@ -138,12 +145,13 @@ class _Path:
         self.ranges: list[Range] = []
 
     def extend(self, added: Range) -> None:
+        # Adjacent ranges are joined, so that an unbranched text stays one range.
         if self.ranges and self.ranges[-1][1] == added[0]:
             added = (self.ranges.pop()[0], added[1])
         self.ranges.append(added)
 
     def cut(self, length: int) -> list[Range]:
-        """Keep the first `length` tokens; return the ranges of the others."""
+        """Keep the first `length` tokens and return the ranges of the others."""
         dropped: list[Range] = []
         excess = sum(end - start for start, end in self.ranges) - length
         while excess > 0:

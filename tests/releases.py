@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from reward_model.network import RewardNetwork
 from reward_model.release import release
 from reward_model.release.calibration import Calibration
-from reward_model.release.manifest import EncodingFacts, Golden, Manifest, Turn
+from reward_model.release.manifest import EncodingFacts, Golden, Manifest
+from reward_model.text.chat import Message
 from reward_model.text.encoding import Encoder
 from tests.checkpoints import TEMPLATE, make_checkpoint
 
@@ -32,9 +33,8 @@ def rewrite_manifest(path: Path) -> None:
 def _golden(checkpoint: Path, error: float) -> str:
     network = RewardNetwork.load(release.open_release(checkpoint), device="cpu")
     encoder = Encoder(network.tokenizer, max_tokens=network.max_tokens, pad_id=None)
-    messages = (Turn(role="user", content="add"), Turn(role="assistant", content="def add(a, b)"))
-    conversation = Golden(messages=messages, score=0.0).conversation
-    ((score,),) = network.score([encoder.encode(conversation)])
+    messages = (Message("user", "add"), Message("assistant", "def add(a, b)"))
+    ((score,),) = network.score([encoder.encode(messages)])
     return Golden(messages=messages, score=score + error).model_dump_json() + "\n"
 
 

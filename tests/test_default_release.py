@@ -34,7 +34,7 @@ def test_its_golden_scores_come_out_together_as_they_did_alone(release: Release)
     network = RewardNetwork.load(release, device="cpu")
     assert network.shares_prefixes
     encoder = Encoder(network.tokenizer, max_tokens=network.max_tokens, pad_id=release.pad_id)
-    batch = [encoder.encode(golden.conversation) for golden in release.golden]
+    batch = [encoder.encode(golden.messages) for golden in release.golden]
     expected = [golden.score for golden in release.golden]
     assert [s for (s,) in network.score(batch)] == pytest.approx(expected, abs=1e-4)
 

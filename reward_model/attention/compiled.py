@@ -1,8 +1,9 @@
-"""The compiled kernel of attention over a packed tree: `kernels/tree_attention.c`, for a CPU.
+"""Calls the compiled CPU kernel of attention over a packed tree: `kernels/tree_attention.c`.
 
-It reads who sees whom from the tree itself, so no mask is made, nothing is gathered and no part of
-a softmax is joined to another. `scripts/build-kernels` compiles it; where nobody did, or this
-processor lacks what it was compiled for, attention runs on torch's kernels.
+An optimisation of inference on a CPU. The kernel derives every mask from the tree itself, so no
+mask is stored, nothing is gathered and no partial softmaxes are merged. `scripts/build-kernels`
+compiles it; where it is not compiled, or this processor lacks the instructions that it was
+compiled for, attention runs on torch's kernels.
 """
 
 import ctypes
@@ -27,15 +28,20 @@ _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).with_name("kernels")
 
 _LEVELS = {"AVX512": ("x86-64-v4", "x86-64-v3"), "AVX2": ("x86-64-v3",)}
-"""What may run, best first, by what torch finds that the processor can do."""
+"""Compiled variants by the processor's capability as torch names it, the fastest first."""
 
-_BLOCK, _WIDTHS = 64, range(16, 257, 8)
-"""As in the source: keys to a block, and numbers that a head may have."""
+_BLOCK = 64
+"""Keys in a block; as `BLOCK` in the C source."""
+
+_WIDTHS = range(16, 257, 8)
+"""Widths of a head, in floats, that the C source is written for."""
 
 _NO_WINDOW = 2**31 - 1
 
 
 class _Rows(ctypes.Structure):
+    """C's `struct rows`: a float32 array [heads, tokens, width] with strides counted in floats."""
+
     _fields_ = (
         ("data", ctypes.c_void_p),
         ("by_head", ctypes.c_int64),
@@ -44,13 +50,14 @@ class _Rows(ctypes.Structure):
 
     @classmethod
     def of(cls, heads: Tensor) -> Self:
-        """Of [heads, tokens, width], where rows are whole."""
         assert heads.dtype == torch.float32
         assert heads.stride(2) == 1
         return cls(heads.data_ptr(), heads.stride(0), heads.stride(1))
 
 
-class _Call(ctypes.Structure):
+class _KernelCall(ctypes.Structure):
+    """C's `struct call`; the order and the types of its fields must be the same there."""
+
     _fields_ = (
         *((name, _Rows) for name in ("query", "key", "value", "output")),
         *(
@@ -69,11 +76,14 @@ class _Call(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class TreeMask:
-    """Who sees whom in a packed batch of T tokens; all int32, `position` and `end` of length T.
+    """The visibility rule of a packed batch of T tokens, as the kernel reads it; all int32.
 
     Attributes:
-        token: those that see: all T, unless said.
-        first_end, last_end: the least and the greatest end among each block's tokens.
+        token: [Q] flat indices of the queries; all T tokens unless `for_tokens` chose some.
+        position: [T]
+        end: [T] where each token's subtree ends.
+        first_end: [blocks] the smallest `end` of each block of `_BLOCK` keys.
+        last_end: [blocks] the largest, so that the kernel can skip blocks that no query sees.
     """
 
     token: Tensor
@@ -95,79 +105,84 @@ class TreeMask:
             blocks.amax(1),
         )
 
-    def of_tokens(self, token: Tensor) -> "TreeMask":
-        """Where only these see, as often and in such an order as they are named."""
+    def for_tokens(self, token: Tensor) -> Self:
+        """The same tree with these queries only, in any order, repetitions included."""
         return replace(self, token=token.int().contiguous())
 
 
 class TreeKernel:
-    """A compiled kernel, ready to run on the threads of torch."""
+    """A compiled kernel, which runs on torch's own threads.
+
+    Raises:
+        OSError: the library cannot be loaded.
+        AttributeError: it, or the process, lacks a function.
+    """
 
     def __init__(self, library: Path) -> None:
-        """Raises OSError or AttributeError where it cannot be loaded."""
         self._attend: Callable[..., None] = ctypes.CDLL(str(library)).attend_to_tree
-        # Its own pool of threads would compete with torch's for the same cores.
+        # A thread pool of the kernel's own would compete with torch's for the same cores.
         run = ctypes.CDLL(None).GOMP_parallel
         self._run = ctypes.cast(run, ctypes.c_void_p)
 
     def takes(self, query: Tensor) -> bool:
-        """Whether it is written for heads of this width, and can read them."""
+        """Whether the kernel can read this tensor and is written for heads of its width."""
         return query.device.type == "cpu" and query.shape[-1] in _WIDTHS
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, reach: TreeMask, how: AttentionParams
+        self, query: Tensor, key: Tensor, value: Tensor, mask: TreeMask, params: AttentionParams
     ) -> Tensor:
-        """Query [1, H, Q, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, Q, D].
+        """Attention of the Q queries that `mask` names, computed in float32.
 
-        Q tokens see: those of `reach`. In float32, whatever the dtype of what comes in and goes
-        out.
+        Query [1, H, Q, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, Q, D] in
+        the dtype of the query.
         """
-        _, count, queries, width = query.shape
+        _, heads, queries, width = query.shape
         key_heads = key.shape[1]
-        # The kernel reads where it is told to.
+        # The kernel checks no bounds: a wrong shape would read or write memory of someone else.
         assert self.takes(query)
-        assert key.shape == value.shape == (1, key_heads, len(reach.end), width)
+        assert key.shape == value.shape == (1, key_heads, len(mask.end), width)
         assert query.shape[0] == 1
-        assert queries == len(reach.token)
-        assert count % key_heads == 0
-        heads = [_with_whole_rows(part[0].float()) for part in (query, key, value)]
-        output = heads[0].new_empty(queries, count, width).transpose(0, 1)
-        call = _Call(
-            *map(_Rows.of, (*heads, output)),
-            *(part.data_ptr() for part in (reach.token, reach.end, reach.position)),
-            *(part.data_ptr() for part in (reach.first_end, reach.last_end)),
-            *(queries, count, key_heads, width, 0),
-            _NO_WINDOW if how.window is None else how.window,
-            width**-0.5 if how.scale is None else how.scale,
-            how.softcap or 0.0,
+        assert queries == len(mask.token)
+        assert heads % key_heads == 0
+        # The kernel takes any stride between heads and tokens, but none inside a row. `inputs`
+        # also keeps converted copies alive until the call returns.
+        inputs = [part[0].float() for part in (query, key, value)]
+        inputs = [part if part.stride(2) == 1 else part.contiguous() for part in inputs]
+        # Token-major, so that the caller's transpose to [T, H, D] needs no copy.
+        output = inputs[0].new_empty(queries, heads, width).transpose(0, 1)
+        call = _KernelCall(
+            *map(_Rows.of, (*inputs, output)),
+            *(part.data_ptr() for part in (mask.token, mask.end, mask.position)),
+            *(part.data_ptr() for part in (mask.first_end, mask.last_end)),
+            *(queries, heads, key_heads, width, 0),
+            _NO_WINDOW if params.window is None else params.window,
+            width**-0.5 if params.scale is None else params.scale,
+            params.softcap or 0.0,
         )
         self._attend(ctypes.byref(call), self._run, torch.get_num_threads())
         return output.to(query.dtype).unsqueeze(0)
 
 
-def _with_whole_rows(heads: Tensor) -> Tensor:
-    return heads if heads.stride(2) == 1 else heads.contiguous()
-
-
 @cache
 def tree_kernel() -> TreeKernel | None:
-    """The best that was compiled for this processor, and None without one."""
+    """The fastest kernel that is compiled for this processor; None, with a warning, without one."""
     for library in compiled_libraries():
         try:
             return TreeKernel(library)
         except (OSError, AttributeError) as error:
             _log.warning("%s cannot be used: %s", library.name, error)
     _log.warning(
-        "attention runs on torch's kernels, which are slower: none of ours is compiled for this "
-        "processor; scripts/build-kernels does that, with a C compiler"
+        "attention runs on torch's kernels, which are slower: ours is not compiled for this "
+        "processor. Run scripts/build-kernels, which needs a C compiler"
     )
     return None
 
 
 def compiled_libraries() -> list[Path]:
-    """What was compiled of these very sources and may run here, best first."""
+    """Libraries that were compiled from these very sources and may run here, the fastest first."""
     capability = torch.backends.cpu.get_cpu_capability()
     levels = _LEVELS.get(capability, (platform.machine(),))
+    # The name carries a hash of the sources: a stale library is never loaded.
     sources = sorted(_FOLDER.glob("*.[ch]"))
     version = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     libraries = (_FOLDER / f"tree_attention.{level}.{version}.so" for level in levels)

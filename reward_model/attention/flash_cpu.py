@@ -1,14 +1,13 @@
-"""Attention over a packed tree on a CPU, for inference in float32, without a mask.
+"""Attention over a packed tree by torch's CPU flash kernel: inference in float32, without masks.
 
-A segment attends to itself causally. Where others branch off it, it is seen by all that follows in
-the subtree, which is one range of the flat batch: one call with many queries, which the kernel
-computes several times as fast as a masked call for each segment, and for which nothing is copied.
-The parts of a softmax are joined by their log-sum-exps, as blocks are in FlashAttention (arXiv
-2205.14135, section 3.1). In bfloat16 the parts would be rounded before they meet, and company would
-show in a score.
+An optimisation that is used where our own kernel is not compiled. A segment attends to itself
+causally. Where others branch off it, the tokens that see it are everything that follows in its
+subtree, which is one range of the flat batch: one call with many queries, for which nothing is
+copied, and which is several times as fast as a masked call for each segment. Partial softmaxes
+are merged by their log-sum-exps, as FlashAttention merges its blocks (arXiv 2205.14135, section
+3.1).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
@@ -16,12 +15,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from reward_model.packing import Packed, Segment
+from reward_model.packing import Packed
 
 
 @dataclass(frozen=True, slots=True)
 class AncestorCall:
-    """Tokens of one segment, and all those behind the segment that see them."""
+    """One call: keys inside one segment, and as queries all tokens after it that see them."""
 
     keys: slice
     queries: slice
@@ -29,62 +28,61 @@ class AncestorCall:
 
 @dataclass(frozen=True, slots=True)
 class FlashPlan:
-    """A tree of segments, the way this kernel walks it.
+    """A tree of segments as a list of flash calls.
 
     Attributes:
-        longest: tokens of the longest path from the root.
+        segments: flat ranges that attend to themselves.
+        ancestor_calls: in flat order of their keys.
+        max_path: tokens on the longest path from the root.
     """
 
     segments: list[slice]
-    lookbacks: list[AncestorCall]
-    longest: int
+    ancestor_calls: list[AncestorCall]
+    max_path: int
 
     @classmethod
     def of(cls, packed: Packed) -> Self:
-        return cls(
-            [slice(segment.start, segment.end) for segment in packed.segments],
-            [back for segment in packed.segments for back in _lookbacks(segment, packed)],
-            max(packed.positions) + 1,
-        )
+        calls = []
+        for segment in packed.segments:
+            start = segment.start
+            # Tokens of a segment whose subtrees end together are seen by the same later tokens.
+            for end, piece in groupby(packed.subtree_end[segment.start : segment.end]):
+                stop = start + len(list(piece))
+                if end > segment.end:
+                    calls.append(AncestorCall(slice(start, stop), slice(segment.end, end)))
+                start = stop
+        segments = [slice(segment.start, segment.end) for segment in packed.segments]
+        return cls(segments, calls, max(packed.positions) + 1)
 
 
-def attend_by_branch(
-    query: Tensor, key: Tensor, value: Tensor, branches: FlashPlan, scale: float | None
+def attend_flash(
+    query: Tensor, key: Tensor, value: Tensor, plan: FlashPlan, scale: float | None
 ) -> Tensor:
-    """Query [1, H, T, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, T, D]."""
+    """Query [1, H, T, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, T, D].
+
+    For float32 alone: partial results in bfloat16 would be rounded before they are merged, and a
+    score would depend on the other texts of its batch.
+    """
     _, heads, length, width = query.shape
-    query, key, value = _by_key_head(query, key, value)
+    groups = heads // key.shape[1]
+    # [Hkv, G, T, D] each: a group of queries shares its key, which `expand` does not copy.
+    key, value = (part[0].unsqueeze(1).expand(-1, groups, -1, -1) for part in (key, value))
+    query = query[0].unflatten(0, (len(key), groups))
     output = query.new_empty(length, *query.shape[:2], width).permute(1, 2, 0, 3)
-    weight = query.new_empty(query.shape[:3])
-    for rows in branches.segments:
-        output[:, :, rows], weight[:, :, rows] = _flash(
+    log_sum_exp = query.new_empty(query.shape[:3])
+    for rows in plan.segments:
+        output[:, :, rows], log_sum_exp[:, :, rows] = _flash(
             query[:, :, rows], key[:, :, rows], value[:, :, rows], scale, causal=True
         )
-    for back in branches.lookbacks:
-        rows, keys = back.queries, back.keys
-        seen, seen_weight = _flash(query[:, :, rows], key[:, :, keys], value[:, :, keys], scale)
-        known, known_weight = output[:, :, rows], weight[:, :, rows]
-        share = torch.sigmoid(known_weight - seen_weight).unsqueeze(-1)
-        torch.lerp(seen, known, share, out=known)
-        torch.logaddexp(known_weight, seen_weight, out=known_weight)
+    for call in plan.ancestor_calls:
+        rows, keys = call.queries, call.keys
+        part, part_lse = _flash(query[:, :, rows], key[:, :, keys], value[:, :, keys], scale)
+        merged, merged_lse = output[:, :, rows], log_sum_exp[:, :, rows]
+        # Both are views: what is written to them is written to `output` and `log_sum_exp`.
+        share = torch.sigmoid(merged_lse - part_lse).unsqueeze(-1)
+        torch.lerp(part, merged, share, out=merged)
+        torch.logaddexp(merged_lse, part_lse, out=merged_lse)
     return output.reshape(1, heads, length, width)
-
-
-def _lookbacks(segment: Segment, packed: Packed) -> Iterator[AncestorCall]:
-    """One for each piece of the segment whose subtree ends elsewhere, behind the segment."""
-    start = segment.start
-    for end, piece in groupby(packed.subtree_end[segment.start : segment.end]):
-        stop = start + len(list(piece))
-        if end > segment.end:
-            yield AncestorCall(slice(start, stop), slice(segment.end, end))
-        start = stop
-
-
-def _by_key_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """[Hkv, G, T, D] each: queries in the group of the key they share, which is not copied."""
-    groups = query.shape[1] // key.shape[1]
-    key, value = (part[0].unsqueeze(1).expand(-1, groups, -1, -1) for part in (key, value))
-    return query[0].unflatten(0, (len(key), groups)), key, value
 
 
 def _flash(

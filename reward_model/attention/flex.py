@@ -1,4 +1,4 @@
-"""FlexAttention over a packed prefix tree: its block mask, derived from where subtrees end."""
+"""FlexAttention over a packed prefix tree on CUDA: its block mask and its compiled call."""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,16 +8,18 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 BLOCK = 128
-"""Tokens a side of a block."""
+"""Tokens on each side of a block, FlexAttention's default."""
 
 
 def block_mask(subtree_end: Tensor, positions: Tensor, window: int | None = None) -> BlockMask:
-    """FlexAttention's mask of a tree in preorder; one entry for each of T tokens.
+    """FlexAttention's mask of a tree in preorder, [T, T] in blocks of `BLOCK` x `BLOCK`.
 
-    Which blocks are empty, full or mixed follows from the ends alone, so no [T, T] mask is ever
-    made. T must be a multiple of `BLOCK`.
+    Args:
+        subtree_end: [T], a multiple of `BLOCK`.
+        positions: [T]
+        window: a token sees fewer than so many positions before it.
     """
-    assert len(subtree_end) % BLOCK == 0, "fill the batch up to whole blocks"
+    assert len(subtree_end) % BLOCK == 0, "pad the batch to whole blocks"
 
     def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (query < subtree_end[key])
@@ -26,18 +28,21 @@ def block_mask(subtree_end: Tensor, positions: Tensor, window: int | None = None
         assert window is not None
         return sees(batch, head, query, key) & (positions[query] - positions[key] < window)
 
-    ends_BN, positions_BN = subtree_end.view(-1, BLOCK), positions.view(-1, BLOCK)
-    starts_B = torch.arange(0, len(subtree_end), BLOCK, device=subtree_end.device)
-    query_starts, before = starts_B[:, None], starts_B[:, None] > starts_B
-    full = before & (ends_BN.amin(1) >= query_starts + BLOCK)
-    some = before & (ends_BN.amax(1) > query_starts)
+    # Whether a block is empty, full or mixed follows from the smallest and the largest end of its
+    # keys, so no [T, T] mask is ever stored. N is the number of blocks.
+    ends_NB, positions_NB = subtree_end.view(-1, BLOCK), positions.view(-1, BLOCK)
+    starts_N = torch.arange(0, len(subtree_end), BLOCK, device=subtree_end.device)
+    query_starts, before = starts_N[:, None], starts_N[:, None] > starts_N
+    full = before & (ends_NB.amin(1) >= query_starts + BLOCK)
+    some = before & (ends_NB.amax(1) > query_starts)
     if window is not None:
-        first, last = positions_BN.amin(1), positions_BN.amax(1)
+        first, last = positions_NB.amin(1), positions_NB.amax(1)
         full &= last[:, None] - first < window
         some &= first[:, None] - last < window
-    some = (some & ~full) | torch.eye(len(starts_B), dtype=torch.bool, device=subtree_end.device)
+    # Blocks on the diagonal are always mixed: attention is causal inside them.
+    mixed = (some & ~full) | torch.eye(len(starts_N), dtype=torch.bool, device=subtree_end.device)
     return BlockMask.from_kv_blocks(
-        *_block_lists(some),
+        *_block_lists(mixed),
         *_block_lists(full),
         BLOCK_SIZE=BLOCK,
         mask_mod=sees if window is None else sees_near,
@@ -45,14 +50,15 @@ def block_mask(subtree_end: Tensor, positions: Tensor, window: int | None = None
 
 
 def _block_lists(wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """How many key blocks each query block wants, and their indices, the wanted ones first."""
+    """Counts [1, 1, N] and indices [1, 1, N, N] of each query block's key blocks, those first."""
     indices = wanted.int().argsort(dim=1, descending=True, stable=True).int()
     return wanted.sum(1, dtype=torch.int)[None, None], indices[None, None]
 
 
 @cache
-def capping(softcap: float | None) -> Callable[..., Tensor] | None:
-    """One function for each cap, so that it is compiled once."""
+def softcap_function(softcap: float | None) -> Callable[..., Tensor] | None:
+    """FlexAttention's `score_mod` for a soft cap; None without one."""
+    # Cached, because FlexAttention is compiled anew for every other function object.
     if softcap is None:
         return None
 
@@ -64,9 +70,10 @@ def capping(softcap: float | None) -> Callable[..., Tensor] | None:
 
 @cache
 def flex_kernel(device: str) -> Callable[..., object]:
-    """Compiled on CUDA: once for the first bucket, and once more, for all sizes, at the second.
+    """`flex_attention`, compiled on CUDA.
 
-    Elsewhere it runs as written, slowly: that is how the mask is tested without a GPU.
+    torch compiles it for the first bucket, and at the second once more for all sizes. Elsewhere it
+    runs uncompiled and slowly, which tests of the mask without a GPU rely on.
     """
     if device != "cuda":
         return flex_attention

@@ -1,7 +1,7 @@
 """Attention over a packed tree in torch's own differentiable operations, segment by segment.
 
-Every segment is one scaled-dot-product call whose keys are its ancestors' and its own. What trains
-on a CPU runs this, and what no kernel for inference takes.
+Each segment is one scaled-dot-product (SDPA) call whose keys are its ancestors' and its own. It is
+the reference of all kernels: training on a CPU runs it, and inference that no faster kernel takes.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,13 @@ from reward_model.packing import Segment
 
 @dataclass(frozen=True, slots=True)
 class AttentionParams:
-    """A layer's ways: factor on the products (None: 1 / sqrt(D)), sliding window, soft cap."""
+    """What distinguishes a layer's attention from plain causal attention.
+
+    Attributes:
+        scale: factor on query-key products; None is 1 / sqrt(D).
+        window: a token sees fewer than so many positions before it; None is no limit.
+        softcap: products are squashed into (-softcap, softcap); None leaves them as they are.
+    """
 
     scale: float | None
     window: int | None
@@ -25,130 +31,112 @@ class AttentionParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """What one segment's attention call needs.
+class SegmentCall:
+    """One segment's attention call.
 
-    `atoms` index the atoms its keys are made of: `past` keys of its ancestors, `own` of itself.
-    They are one path of the tree, so a key's index is its position.
+    Its keys are one path of the tree from the root, so a key's index in the call is its position.
+
+    Attributes:
+        atoms: indices of the atoms (see `SdpaPlan`) that its keys consist of.
+        past: how many keys are its ancestors'.
+        own: how many keys are its own tokens'.
     """
 
     atoms: list[int]
     past: int
     own: int
 
+    def mask(self, window: int | None) -> Tensor | None:
+        """Boolean [own, past + own]; None where no mask, or SDPA's own causal one, is enough."""
+        within = window is None or self.past + self.own <= window
+        if within and (not self.past or self.own == 1):
+            return None
+        mask = torch.ones(self.own, self.past + self.own, dtype=torch.bool).tril(self.past)
+        return mask if window is None else mask.triu(self.past - window + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class SdpaPlan:
-    """A tree of segments, T tokens long, the way these calls walk it.
+    """A tree of segments, T tokens long, as a list of attention calls.
 
-    `segment_sizes` and `atom_sizes` both partition the T tokens. Atoms are the pieces between any
-    two branching points; splitting keys into atoms once keeps the backward pass linear, where
-    slicing them for each segment would write a zero gradient of length T for every slice.
+    Atoms are the pieces between any two branching points. `segment_sizes` and `atom_sizes` each
+    add up to T.
 
     Attributes:
-        masks: of each stretch, by sliding window; filled as layers ask for them.
+        masks: the calls' masks by sliding window, filled as layers ask for them.
     """
 
     segment_sizes: list[int]
     atom_sizes: list[int]
-    stretches: list[Stretch]
+    calls: list[SegmentCall]
     masks: dict[int | None, list[Tensor | None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, segments: list[Segment]) -> Self:
-        cuts = _cuts(segments)
-        return cls(
-            [segment.end - segment.start for segment in segments],
-            [end - start for start, end in pairwise(cuts)],
-            _stretches(segments, cuts),
-        )
+        own = [(segment.start, segment.end) for segment in segments]
+        past = [edges for segment in segments for edges in segment.past]
+        cuts = sorted({edge for edges in own + past for edge in edges})
+        atom_at = {cut: index for index, cut in enumerate(cuts)}
+        calls = [
+            SegmentCall(
+                [
+                    atom
+                    for start, end in (*segment.past, (segment.start, segment.end))
+                    for atom in range(atom_at[start], atom_at[end])
+                ],
+                sum(end - start for start, end in segment.past),
+                segment.end - segment.start,
+            )
+            for segment in segments
+        ]
+        sizes = [end - start for start, end in own]
+        return cls(sizes, [end - start for start, end in pairwise(cuts)], calls)
 
 
-def attend_stretches(
-    query: Tensor, key: Tensor, value: Tensor, tree: SdpaPlan, how: AttentionParams
+def attend_sdpa(
+    query: Tensor, key: Tensor, value: Tensor, plan: SdpaPlan, params: AttentionParams
 ) -> Tensor:
     """Query [1, H, T, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, T, D]."""
     groups = query.shape[1] // key.shape[1]
-    keys = key.repeat_interleave(groups, dim=1).split(tree.atom_sizes, dim=2)
-    values = value.repeat_interleave(groups, dim=1).split(tree.atom_sizes, dim=2)
-    attend = _attend_plainly if how.softcap is None else _attend_capped
-    outputs = [
-        attend(
-            own,
-            _join([keys[atom] for atom in stretch.atoms]),
-            _join([values[atom] for atom in stretch.atoms]),
-            mask,
-            how,
-        )
-        for own, stretch, mask in zip(
-            query.split(tree.segment_sizes, dim=2),
-            tree.stretches,
-            _masks(tree, how.window),
-            strict=True,
-        )
-    ]
+    # Splitting into atoms once keeps the backward pass linear in T: a slice for each segment would
+    # write a zero gradient of length T for every slice.
+    keys = key.repeat_interleave(groups, dim=1).split(plan.atom_sizes, dim=2)
+    values = value.repeat_interleave(groups, dim=1).split(plan.atom_sizes, dim=2)
+    if params.window not in plan.masks:
+        plan.masks[params.window] = [call.mask(params.window) for call in plan.calls]
+    outputs = []
+    for own, call, mask in zip(
+        query.split(plan.segment_sizes, dim=2), plan.calls, plan.masks[params.window], strict=True
+    ):
+        seen, values_seen = (_joined(parts, call.atoms) for parts in (keys, values))
+        if params.softcap is None:
+            causal = mask is None and own.shape[2] > 1
+            output = scaled_dot_product_attention(
+                own, seen, values_seen, attn_mask=mask, is_causal=causal, scale=params.scale
+            )
+        else:
+            output = _attend_capped(own, seen, values_seen, mask, params.scale, params.softcap)
+        outputs.append(output)
     return torch.cat(outputs, dim=2)
 
 
-def _attend_plainly(
-    own: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, how: AttentionParams
-) -> Tensor:
-    causal = mask is None and own.shape[2] > 1
-    return scaled_dot_product_attention(
-        own, key, value, attn_mask=mask, is_causal=causal, scale=how.scale
-    )
-
-
 def _attend_capped(
-    own: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, how: AttentionParams
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float | None,
+    softcap: float,
 ) -> Tensor:
-    """Products are squashed into (-cap, cap) before the softmax: arXiv 2408.00118, section 2."""
-    assert how.softcap is not None
-    scale = own.shape[3] ** -0.5 if how.scale is None else how.scale
-    products = how.softcap * torch.tanh(own @ key.mT * (scale / how.softcap))
+    """SDPA with logit soft-capping (arXiv 2408.00118, section 2), which torch's SDPA has not."""
+    scale = query.shape[3] ** -0.5 if scale is None else scale
+    products = softcap * torch.tanh(query @ key.mT * (scale / softcap))
     if mask is None:
-        mask = torch.ones(products.shape[2:], dtype=torch.bool).tril(key.shape[2] - own.shape[2])
+        mask = torch.ones(products.shape[2:], dtype=torch.bool).tril(key.shape[2] - query.shape[2])
     weights = products.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
     return weights.to(value.dtype) @ value
 
 
-def _join(pieces: list[Tensor]) -> Tensor:
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
-
-
-def _cuts(segments: list[Segment]) -> list[int]:
-    ranges = [(segment.start, segment.end) for segment in segments]
-    past = [edges for segment in segments for edges in segment.past]
-    return sorted({edge for edges in ranges + past for edge in edges})
-
-
-def _stretches(segments: list[Segment], cuts: list[int]) -> list[Stretch]:
-    atom_at = {cut: index for index, cut in enumerate(cuts)}
-    return [
-        Stretch(
-            [
-                atom
-                for start, end in (*segment.past, (segment.start, segment.end))
-                for atom in range(atom_at[start], atom_at[end])
-            ],
-            sum(end - start for start, end in segment.past),
-            segment.end - segment.start,
-        )
-        for segment in segments
-    ]
-
-
-def _masks(tree: SdpaPlan, window: int | None) -> list[Tensor | None]:
-    if window not in tree.masks:
-        tree.masks[window] = [_mask(stretch, window) for stretch in tree.stretches]
-    return tree.masks[window]
-
-
-def _mask(stretch: Stretch, window: int | None) -> Tensor | None:
-    """Boolean [own, past + own]; None where a plain causal call does: no past, or a lone token."""
-    past, own = stretch.past, stretch.own
-    within = window is None or past + own <= window
-    if within and (not past or own == 1):
-        return None
-    mask = torch.ones(own, past + own, dtype=torch.bool).tril(past)
-    return mask if window is None else mask.triu(past - window + 1)
+def _joined(parts: tuple[Tensor, ...], atoms: list[int]) -> Tensor:
+    # `torch.cat` copies even a single tensor.
+    return parts[atoms[0]] if len(atoms) == 1 else torch.cat([parts[a] for a in atoms], dim=2)

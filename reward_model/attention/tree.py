@@ -1,4 +1,4 @@
-"""A packed batch on its device, with what kernels of attention want to know of it."""
+"""A packed batch on its device, and the form in which each attention kernel reads it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,22 +11,21 @@ from torch.nn.attention.flex_attention import BlockMask
 from reward_model.attention.compiled import TreeMask
 from reward_model.attention.flash_cpu import FlashPlan
 from reward_model.attention.sdpa import SdpaPlan
-from reward_model.packing import Packed, filled
+from reward_model.packing import Packed, padded
 
 BUCKET = 1024
-"""Flat batches on CUDA are filled up to a multiple of this, so that few shapes are seen."""
+"""On CUDA, flat batches are padded to a multiple of this, so that few shapes are compiled."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A packed batch, T tokens long (filled up to a bucket on CUDA).
+    """A packed batch, T tokens long (padded to a bucket on CUDA).
 
-    Every kernel walks the tree in a way of its own, made when a layer first asks for it and shared
-    by all that follow.
+    Each kernel's plan is made when a layer first asks for it, and all later layers share it.
 
     Attributes:
-        reads: indices of all tokens whose scalar is wanted, in the batch's order.
-        block_masks: on CUDA, by sliding window; filled as layers ask for them.
+        reads: flat indices of all tokens to read, in the batch's order.
+        block_masks: FlexAttention's masks by sliding window, filled as layers ask for them.
     """
 
     packed: Packed
@@ -37,6 +36,9 @@ class Tree:
 
     @classmethod
     def of(cls, packed: Packed, device: torch.device) -> Self:
+        """Move a packed batch to its device."""
+        if device.type == "cuda":
+            packed = bucketed(packed)
         reads = [index for reads in packed.reads for index in reads]
         return cls(
             packed,
@@ -46,15 +48,15 @@ class Tree:
         )
 
     @cached_property
-    def stretches(self) -> SdpaPlan:
+    def sdpa_plan(self) -> SdpaPlan:
         return SdpaPlan.of(self.packed.segments)
 
     @cached_property
-    def branches(self) -> FlashPlan:
+    def flash_plan(self) -> FlashPlan:
         return FlashPlan.of(self.packed)
 
     @cached_property
-    def reach(self) -> TreeMask:
+    def mask(self) -> TreeMask:
         return TreeMask.of(self.packed)
 
     @cached_property
@@ -62,11 +64,6 @@ class Tree:
         return torch.tensor(self.packed.subtree_end, device=self.ids_1T.device)
 
 
-def grow(packed: Packed, device: torch.device) -> Tree:
-    """Move a packed batch to its device."""
-    return Tree.of(bucketed(packed) if device.type == "cuda" else packed, device)
-
-
 def bucketed(packed: Packed) -> Packed:
-    """The same, filled up to a whole number of buckets."""
-    return filled(packed, -(-len(packed.ids) // BUCKET) * BUCKET)
+    """The same tree, padded to a whole number of buckets."""
+    return padded(packed, -(-len(packed.ids) // BUCKET) * BUCKET)

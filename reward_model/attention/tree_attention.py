@@ -1,10 +1,15 @@
 """Attention over a packed prefix tree, registered with transformers' AttentionInterface.
 
-Several kernels, one meaning: token q sees token k exactly when k is q or an ancestor of q, and, in
-a layer with a sliding window, fewer than so many positions before it. On CUDA that is one
-FlexAttention call under a block mask. On a CPU inference runs the compiled kernel of
-`reward_model.tree_kernel`; without one the calls of `reward_model.branches` where float32 meets
-neither window nor soft cap. All else, training among it, is `reward_model.stretches`.
+Token q sees token k exactly when k is q itself or an ancestor of q, and, in a layer with a sliding
+window, fewer than `window` positions before it. Several kernels compute that one meaning:
+
+    CUDA                     one FlexAttention call under a block mask       `flex`
+    CPU, inference           our compiled C kernel                           `compiled`
+    CPU, inference, float32  torch's flash kernel, when nothing is compiled  `flash_cpu`
+    everything else          one masked SDPA call a segment                  `sdpa`
+
+Everything else is training on a CPU, and inference without the compiled kernel where a layer has
+a window or a soft cap, or works in bfloat16.
 """
 
 import math
@@ -15,13 +20,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
 
 from reward_model.attention.compiled import TreeKernel, tree_kernel
-from reward_model.attention.flash_cpu import attend_by_branch
-from reward_model.attention.flex import block_mask, capping, flex_kernel
-from reward_model.attention.sdpa import AttentionParams, attend_stretches
+from reward_model.attention.flash_cpu import attend_flash
+from reward_model.attention.flex import block_mask, flex_kernel, softcap_function
+from reward_model.attention.sdpa import AttentionParams, attend_sdpa
 from reward_model.attention.tree import Tree
 
 IMPLEMENTATION = "packed_tree"
-"""Name to give to `set_attn_implementation`."""
+"""The name to give to `set_attn_implementation`."""
 
 
 def packed_tree_attention(
@@ -45,72 +50,67 @@ def packed_tree_attention(
     """
     assert attention_mask is None, "the tree is the mask"
     assert not dropout, "packed attention has no dropout"
-    how = AttentionParams(scaling, sliding_window, softcap)
-    return attend_tree(query, key, value, tree, how).transpose(1, 2).contiguous(), None
+    params = AttentionParams(scaling, sliding_window, softcap)
+    return attend_tree(query, key, value, tree, params).transpose(1, 2).contiguous(), None
 
 
 def attend_tree(
-    query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: AttentionParams
+    query: Tensor, key: Tensor, value: Tensor, tree: Tree, params: AttentionParams
 ) -> Tensor:
     """Query [1, H, T, D], key and value [1, Hkv, T, D] -> [1, H, T, D]."""
-    attend = attend_flex if query.device.type == "cuda" else _attend_on_cpu
-    return attend(query, key, value, tree, how)
+    if query.device.type == "cuda":
+        return attend_flex(query, key, value, tree, params)
+    if torch.is_grad_enabled():
+        # Segments are short. Backward on them, torch's flash kernel takes three times as long as
+        # plain matrix products, and bfloat16 takes 1.6 times as long as float32.
+        with sdpa_kernel(SDPBackend.MATH):
+            return attend_sdpa(query.float(), key.float(), value.float(), tree.sdpa_plan, params)
+    if kernel := _compiled_kernel(query):
+        return kernel.attend(query, key, value, tree.mask, params)
+    exceeds_window = tree.flash_plan.max_path > (params.window or math.inf)
+    if exceeds_window or params.softcap is not None or query.dtype != torch.float32:
+        return attend_sdpa(query, key, value, tree.sdpa_plan, params)
+    return attend_flash(query, key, value, tree.flash_plan, params.scale)
 
 
 def attend_reads(
-    query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: AttentionParams
+    query: Tensor, key: Tensor, value: Tensor, tree: Tree, params: AttentionParams
 ) -> Tensor:
-    """For inference on a CPU: only the R tokens that are read see, query [1, H, R, D], as above."""
-    if kernel := _compiled_for(query):
-        return kernel.attend(query, key, value, tree.reach.of_tokens(tree.reads), how)
-    everyone = query.new_zeros(*query.shape[:2], key.shape[2], query.shape[3])
-    everyone[:, :, tree.reads] = query
-    return _attend_on_cpu(everyone, key, value, tree, how)[:, :, tree.reads]
+    """Attention of the R tokens in `tree.reads` alone, for inference on a CPU.
+
+    Query [1, H, R, D], key and value [1, Hkv, T, D] -> [1, H, R, D].
+    """
+    if kernel := _compiled_kernel(query):
+        return kernel.attend(query, key, value, tree.mask.for_tokens(tree.reads), params)
+    # torch's kernels take a query for every token; zeros cost time and change no other row.
+    full = query.new_zeros(*query.shape[:2], key.shape[2], query.shape[3])
+    full[:, :, tree.reads] = query
+    return attend_tree(full, key, value, tree, params)[:, :, tree.reads]
 
 
 def attend_flex(
-    query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: AttentionParams
+    query: Tensor, key: Tensor, value: Tensor, tree: Tree, params: AttentionParams
 ) -> Tensor:
-    """FlexAttention; T is a multiple of its blocks."""
-    if how.window not in tree.block_masks:
+    """`attend_tree` by FlexAttention; T must be a multiple of its block size."""
+    if params.window not in tree.block_masks:
         positions = tree.positions_1T[0]
-        tree.block_masks[how.window] = block_mask(tree.subtree_end, positions, how.window)
+        tree.block_masks[params.window] = block_mask(tree.subtree_end, positions, params.window)
     output = flex_kernel(query.device.type)(
         query,
         key,
         value,
-        score_mod=capping(how.softcap),
-        block_mask=tree.block_masks[how.window],
-        scale=how.scale,
+        score_mod=softcap_function(params.softcap),
+        block_mask=tree.block_masks[params.window],
+        scale=params.scale,
         enable_gqa=True,
     )
     assert isinstance(output, Tensor)
     return output
 
 
-def _attend_on_cpu(
-    query: Tensor, key: Tensor, value: Tensor, tree: Tree, how: AttentionParams
-) -> Tensor:
-    if torch.is_grad_enabled():
-        # Backward, the flash kernel takes three times as long as plain products on stretches this
-        # short, and bfloat16 1.6 times as long as float32.
-        with sdpa_kernel(SDPBackend.MATH):
-            return attend_stretches(query.float(), key.float(), value.float(), tree.stretches, how)
-    if kernel := _compiled_for(query):
-        return kernel.attend(query, key, value, tree.reach, how)
-    if _needs_masks(query, tree, how):
-        return attend_stretches(query, key, value, tree.stretches, how)
-    return attend_by_branch(query, key, value, tree.branches, how.scale)
-
-
-def _compiled_for(query: Tensor) -> TreeKernel | None:
+def _compiled_kernel(query: Tensor) -> TreeKernel | None:
     kernel = tree_kernel()
     return kernel if kernel and kernel.takes(query) else None
-
-
-def _needs_masks(query: Tensor, tree: Tree, how: AttentionParams) -> bool:
-    windowed = tree.branches.longest > (how.window or math.inf)
-    return windowed or how.softcap is not None or query.dtype != torch.float32
 
 
 AttentionInterface.register(IMPLEMENTATION, packed_tree_attention)

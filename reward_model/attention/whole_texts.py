@@ -1,7 +1,7 @@
-"""Attention over whole texts laid side by side, registered with transformers' AttentionInterface.
+"""Attention over whole texts in one flat row, for encoders; registered with AttentionInterface.
 
-Every token of a text sees every other one of it, in a layer with a sliding window those less than
-so many positions away on either side, and none of another text.
+Every token sees every token of its own text, in a layer with a sliding window those fewer than
+`window` positions away on either side, and no token of another text.
 """
 
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-IMPLEMENTATION = "side_by_side"
-"""Name to give to `set_attn_implementation`."""
+IMPLEMENTATION = "whole_texts"
+"""The name to give to `set_attn_implementation`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class FlatLayout:
 
     Attributes:
         lengths: tokens of each text, in the batch's order.
-        runs: neighbours of equal length, as (how many texts, tokens of each).
-        masks: by (length, sliding window); filled as layers ask for them.
+        runs: neighbours of equal length, as (number of texts, tokens of each).
+        masks: by (length, sliding window), filled as layers ask for them.
     """
 
     lengths: list[int]
@@ -35,12 +35,13 @@ class FlatLayout:
         runs = [(len(list(group)), length) for length, group in groupby(lengths)]
         return cls(lengths, runs)
 
-    def firsts(self, hidden_TD: Tensor) -> Tensor:
-        """The first token of each text."""
+    def first_tokens(self, hidden_TD: Tensor) -> Tensor:
+        """Hidden states [texts, hidden] of each text's first token."""
         lengths = torch.tensor(self.lengths, device=hidden_TD.device)
         return hidden_TD[lengths.cumsum(0) - lengths]
 
     def means(self, hidden_TD: Tensor) -> Tensor:
+        """Mean hidden states [texts, hidden] of each text's tokens."""
         return torch.stack([text.mean(0) for text in hidden_TD.split(self.lengths)])
 
     def mask(self, length: int, window: int | None, device: torch.device) -> Tensor | None:
@@ -53,14 +54,14 @@ class FlatLayout:
         return self.masks[length, window]
 
 
-def side_by_side_attention(
+def whole_text_attention(
     _module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    texts: FlatLayout,
+    layout: FlatLayout,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -73,22 +74,18 @@ def side_by_side_attention(
     """
     assert attention_mask is None, "the layout is the mask"
     assert not dropout, "attention over whole texts has no dropout"
-    sizes = [count * length for count, length in texts.runs]
-    pieces = zip(*(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), strict=True)
-    outputs = [
-        _attend_run(piece, run, texts.mask(run[1], sliding_window, query.device), scaling)
-        for piece, run in zip(pieces, texts.runs, strict=True)
-    ]
+    sizes = [count * length for count, length in layout.runs]
+    parts = zip(*(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), strict=True)
+    outputs = []
+    for part, run in zip(parts, layout.runs, strict=True):
+        # n texts of equal length L are a batch: [H, n * L, D] -> [n, H, L, D] -> [n * L, H, D].
+        batch_query, batch_key, batch_value = (t.unflatten(1, run).transpose(0, 1) for t in part)
+        mask = layout.mask(run[1], sliding_window, query.device)
+        output = scaled_dot_product_attention(
+            batch_query, batch_key, batch_value, attn_mask=mask, scale=scaling
+        )
+        outputs.append(output.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs).unsqueeze(0), None
 
 
-def _attend_run(
-    piece: tuple[Tensor, ...], run: tuple[int, int], mask: Tensor | None, scaling: float | None
-) -> Tensor:
-    """Texts of equal length [H, n * L, D], attended as a batch [n, H, L, D] -> [n * L, H, D]."""
-    query, key, value = (tensor.unflatten(1, run).transpose(0, 1) for tensor in piece)
-    output = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
-    return output.transpose(1, 2).flatten(0, 1)
-
-
-AttentionInterface.register(IMPLEMENTATION, side_by_side_attention)
+AttentionInterface.register(IMPLEMENTATION, whole_text_attention)

@@ -1,9 +1,9 @@
-"""Decoder layers of the Llama family on a CPU in float32, made of as few passes as there can be.
+"""Decoder layers of the Llama family on a CPU in float32, in as few passes over memory as possible.
 
-They compute what transformers' layers compute. Products carry the activation, the gate and the
-residual with them (`reward_model.linear`), norms' weights are part of the product that follows, a
-pair of numbers is turned to its position as one (`reward_model.heads`), and the last layer computes
-keys and values of all tokens, and the rest for those that are read and for no others.
+An optimisation: they compute what transformers' layers compute. Products carry the activation, the
+gate and the residual with them (`onednn_linear`), the norms' weights are multiplied into the
+products that follow, rotary positions are complex products (`qkv`), and the last layer computes
+keys and values for all tokens but everything else only for the tokens to read.
 """
 
 import logging
@@ -17,26 +17,28 @@ from transformers import PreTrainedModel
 from reward_model.attention.sdpa import AttentionParams
 from reward_model.attention.tree import Tree
 from reward_model.attention.tree_attention import attend_reads, attend_tree
-from reward_model.cpu.onednn_linear import PackedLinear, runs_on_onednn
-from reward_model.cpu.qkv import Heads, rms_normed, stacked, turns_of
+from reward_model.cpu.onednn_linear import OneDnnLinear, runs_on_onednn
+from reward_model.cpu.qkv import RotaryProjection, rms_normalized, rotation_of, stacked_weights
 
 _log = logging.getLogger(__name__)
 
 FAMILY = frozenset({"llama", "mistral", "qwen2", "qwen3"})
-"""Pre-norm layers with rotary positions and a gated MLP, all under the same names."""
+"""Pre-norm layers with rotary positions and a gated MLP, whose modules have the same names."""
 
-_ROWS = 4096
-"""Tokens for which an MLP's wide middle is held at a time: those of a batch, not of any text."""
+_MLP_ROWS = 4096
+"""The MLP runs in chunks of so many tokens, which bounds its intermediate activation."""
 
 _TOLERANCE = 1e-5
-"""Largest difference from the usual layer, in units of the largest entry."""
+"""Largest accepted difference from transformers' layer, relative to its largest entry."""
 
 
-class FusedLayer(nn.Module):
-    """In place of `LlamaDecoderLayer` and its like, under packed attention.
+class FusedLlamaLayer(nn.Module):
+    """Replaces `LlamaDecoderLayer` and its relatives under packed attention.
 
     Args:
-        last: it answers `tree.reads` alone: hidden states [1, len(reads), hidden].
+        layer: the layer of transformers, whose weights are copied.
+        window: its sliding window; None without one.
+        last: return the hidden states of `tree.reads` only: [1, len(reads), hidden].
     """
 
     def __init__(self, layer: nn.Module, window: int | None, *, last: bool) -> None:
@@ -45,17 +47,19 @@ class FusedLayer(nn.Module):
         norm = layer.get_submodule("input_layernorm")
         mlp_norm = layer.get_submodule("post_attention_layernorm")
         self.last = last
-        self._how = AttentionParams(_number(attention, "scaling"), window, None)
+        self._params = AttentionParams(_number(attention, "scaling"), window, None)
         self._epsilon = _number(norm, "variance_epsilon")
         query, key, value = (_linear(attention, f"{name}_proj") for name in "qkv")
         query_norm, key_norm = (getattr(attention, f"{name}_norm", None) for name in "qk")
-        width = int(_number(attention, "head_dim"))
-        self._query = Heads([query], norm, query_norm, width=width, epsilon=self._epsilon)
-        self._memory = Heads([key, value], norm, key_norm, width=width, epsilon=self._epsilon)
-        self._output = PackedLinear.of(_linear(attention, "o_proj"))
-        self._gate = PackedLinear(*stacked([_linear(mlp, "gate_proj")], mlp_norm))
-        self._up = PackedLinear(*stacked([_linear(mlp, "up_proj")], mlp_norm))
-        self._down = PackedLinear.of(_linear(mlp, "down_proj"))
+        width, epsilon = int(_number(attention, "head_dim")), self._epsilon
+        self._query = RotaryProjection([query], norm, query_norm, width=width, epsilon=epsilon)
+        self._key_value = RotaryProjection(
+            [key, value], norm, key_norm, width=width, epsilon=epsilon
+        )
+        self._output = OneDnnLinear.of(_linear(attention, "o_proj"))
+        self._gate = OneDnnLinear(*stacked_weights([_linear(mlp, "gate_proj")], mlp_norm))
+        self._up = OneDnnLinear(*stacked_weights([_linear(mlp, "up_proj")], mlp_norm))
+        self._down = OneDnnLinear.of(_linear(mlp, "down_proj"))
 
     def forward(
         self,
@@ -65,95 +69,91 @@ class FusedLayer(nn.Module):
         tree: Tree,
         **_: object,
     ) -> Tensor:
+        """Hidden states [1, T, hidden] -> the same shape, or [1, len(reads), hidden] if `last`."""
         hidden = hidden_1TD[0]
-        attended = self._attend(rms_normed(hidden, self._epsilon), position_embeddings, tree)
+        # Attention and MLP are methods of their own so that what each holds is freed when it ends.
+        attended = self._attend(rms_normalized(hidden, self._epsilon), position_embeddings, tree)
         if self.last:
             hidden = hidden[tree.reads]
         hidden = self._output.combined(attended, "add", hidden)
-        parts = [self._mlp(rows) for rows in hidden.split(_ROWS)]
-        return (torch.cat(parts) if parts[1:] else parts[0]).unsqueeze(0)
+        chunks = [self._mlp(chunk) for chunk in hidden.split(_MLP_ROWS)]
+        return (torch.cat(chunks) if len(chunks) > 1 else chunks[0]).unsqueeze(0)
 
     def _attend(self, rows: Tensor, angles: tuple[Tensor, Tensor], tree: Tree) -> Tensor:
-        turns = turns_of(angles)
-        key, value = self._memory(rows, turns)
+        """Normalised rows [T, hidden] -> attention output [T or len(reads), H * D]."""
+        rotation = rotation_of(angles)
+        key, value = self._key_value(rows, rotation)
         if self.last:
-            rows, turns = rows[tree.reads], turns[tree.reads]
-        query, _ = self._query(rows, turns)
+            # All tokens are seen, but only those to read have to see anything.
+            rows, rotation = rows[tree.reads], rotation[tree.reads]
+        query, _ = self._query(rows, rotation)
         attend = attend_reads if self.last else attend_tree
-        return attend(query, key, value, tree, self._how)[0].transpose(0, 1).flatten(1)
+        return attend(query, key, value, tree, self._params)[0].transpose(0, 1).flatten(1)
 
     def _mlp(self, rows: Tensor) -> Tensor:
-        normed = rms_normed(rows, self._epsilon)
-        middle = self._up.combined(normed, "mul", self._gate.silu(normed))
-        return self._down.combined(middle, "add", rows)
+        normalized = rms_normalized(rows, self._epsilon)
+        gated = self._up.combined(normalized, "mul", self._gate.silu(normalized))
+        return self._down.combined(gated, "add", rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerCall:
+    """Arguments of a layer's forward on the probe, and its output."""
+
+    arguments: tuple[Tensor, ...]
+    options: dict[str, object]
+    output: Tensor
+
+    def agrees(self, fused: FusedLlamaLayer) -> bool:
+        """Whether a fused layer gives the same output."""
+        tree = self.options["tree"]
+        assert isinstance(tree, Tree)
+        expected = self.output[:, tree.reads] if fused.last else self.output
+        tolerance = _TOLERANCE * float(expected.abs().max())
+        output = fused(*self.arguments, **self.options)
+        return torch.allclose(output, expected, rtol=0, atol=tolerance)
 
 
 @torch.inference_mode()
 def fuse_layers(model: PreTrainedModel, probe: Callable[[], object]) -> bool:
-    """Replace the model's layers where that can be done and gives the same on a probe.
+    """Replace the model's layers by fused ones that give the same on a probe.
 
-    One after the other, so that the weights are never held twice.
+    A layer that would not give the same stays as it is, and so do all that follow.
 
     Args:
         probe: runs a packed forward of some texts.
 
     Returns:
-        Whether the last layer answers the tokens that are read, and no others.
+        Whether all were replaced, so that the last one returns only the tokens to read.
     """
     if model.config.model_type not in FAMILY or not runs_on_onednn(next(model.parameters())):
         return False
     layers = model.base_model.get_submodule("layers")
     assert isinstance(layers, nn.ModuleList)
-    for index, call in enumerate(_calls(layers, probe)):
-        window = _window(layers[index], model)
-        fused = FusedLayer(layers[index], window, last=index == len(layers) - 1)
-        if not call.gives_the_same(fused):
+    calls: list[_LayerCall] = []
+
+    def record(
+        _: nn.Module, arguments: tuple[Tensor, ...], options: dict[str, object], output: Tensor
+    ) -> None:
+        calls.append(_LayerCall(arguments, options, output))
+
+    hooks = [layer.register_forward_hook(record, with_kwargs=True) for layer in layers]
+    probe()
+    for hook in hooks:
+        hook.remove()
+    # Qwen's attention knows the window of its own layer; Mistral has one in its config for all.
+    shared = getattr(model.config, "sliding_window", None)
+    shared = shared if model.config.model_type == "mistral" else None
+    # Each layer is replaced before the next is copied, so the weights are never in memory twice.
+    for index, call in enumerate(calls):
+        window = getattr(layers[index].get_submodule("self_attn"), "sliding_window", shared)
+        assert window is None or isinstance(window, int)
+        fused = FusedLlamaLayer(layers[index], window, last=index == len(layers) - 1)
+        if not call.agrees(fused):
             _log.warning("layer %d is not fused: it would not compute the same", index)
             return False
         layers[index] = fused
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What a layer was given, and what it answered."""
-
-    arguments: tuple[Tensor, ...]
-    options: dict[str, object]
-    answer: Tensor
-
-    def gives_the_same(self, fused: FusedLayer) -> bool:
-        tree = self.options["tree"]
-        assert isinstance(tree, Tree)
-        expected = self.answer[:, tree.reads] if fused.last else self.answer
-        answer = fused(*self.arguments, **self.options)
-        return torch.allclose(
-            answer, expected, rtol=0, atol=_TOLERANCE * float(expected.abs().max())
-        )
-
-
-def _calls(layers: nn.ModuleList, probe: Callable[[], object]) -> list[_Call]:
-    calls: list[_Call] = []
-
-    def note(
-        _: nn.Module, arguments: tuple[Tensor, ...], options: dict[str, object], answer: Tensor
-    ) -> None:
-        calls.append(_Call(arguments, options, answer))
-
-    hooks = [layer.register_forward_hook(note, with_kwargs=True) for layer in layers]
-    probe()
-    for hook in hooks:
-        hook.remove()
-    return calls
-
-
-def _window(layer: nn.Module, model: PreTrainedModel) -> int | None:
-    """Qwen's attention knows the window of its layer; Mistral's looks it up, one for all layers."""
-    of_all = getattr(model.config, "sliding_window", None)
-    of_all = of_all if model.config.model_type == "mistral" else None
-    window = getattr(layer.get_submodule("self_attn"), "sliding_window", of_all)
-    assert window is None or isinstance(window, int)
-    return window
 
 
 def _linear(parent: nn.Module, name: str) -> nn.Linear:

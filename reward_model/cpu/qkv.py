@@ -1,23 +1,26 @@
-"""Heads of an attention layer on a CPU: from normed rows to queries, or to keys and values.
+"""Query, key and value projections for a CPU, with rotary positions as complex products.
 
-What rotary positions turn together lies side by side here, where the layers of transformers have it
-half a head apart: a pair is then one complex number, and to turn it is one product. A query and a
-key are both reordered, so their product is the same.
+An optimisation. transformers keeps the two numbers that a rotary position rotates together half a
+head apart. Here they are neighbours: a pair is one complex number, and a rotation is one complex
+product. Queries and keys are reordered alike, so their dot products stay the same.
 """
 
 import torch
 from torch import Tensor, nn
 
-from reward_model.cpu.onednn_linear import PackedLinear
+from reward_model.cpu.onednn_linear import OneDnnLinear
 
 
-class Heads(nn.Module):
-    """One product for several heads of width D, of which the first are turned and the others not.
+class RotaryProjection(nn.Module):
+    """One product that makes several heads of width D and rotates the first of them.
 
     Args:
-        linears: the projections of one layer, the first of which makes the heads that turn.
-        norm: whose weight the rows have yet to be multiplied by.
-        head_norm: an RMSNorm that the turned heads go through; None without one.
+        linears: projections of one layer; the heads of the first one are rotated.
+        norm: the RMSNorm before them. Its weight is multiplied into theirs, so `forward` takes
+            rows that are normalised but not yet weighted.
+        head_norm: an RMSNorm on each rotated head before its rotation (Qwen3); None without one.
+        width: D.
+        epsilon: of the norms.
     """
 
     def __init__(
@@ -30,55 +33,53 @@ class Heads(nn.Module):
         epsilon: float,
     ) -> None:
         super().__init__()
-        self._turned, self._width, self._epsilon = linears[0].out_features // width, width, epsilon
-        weight, bias = stacked(linears, norm)
-        order = _order(len(weight) // width, self._turned, width)
-        self._product = PackedLinear(weight[order], None if bias is None else bias[order])
+        self._rotated, self._width, self._epsilon = linears[0].out_features // width, width, epsilon
+        weight, bias = stacked_weights(linears, norm)
+        # Numbers that are rotated together become neighbours: 0, D/2, 1, D/2 + 1, ...
+        paired, in_order = torch.arange(width).view(2, -1).T.flatten(), torch.arange(width)
+        order = torch.cat(
+            [
+                head * width + (paired if head < self._rotated else in_order)
+                for head in range(len(weight) // width)
+            ]
+        )
+        self._linear = OneDnnLinear(weight[order], None if bias is None else bias[order])
         gain = None if head_norm is None else head_norm.get_parameter("weight").detach()
-        self._gain = None if gain is None else gain[_paired(width)]
+        self._gain = None if gain is None else gain[paired]
 
-    def forward(self, rows: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-        """Normed rows [T, hidden], turns [T, 1, D / 2] -> turned heads, others [1, heads, T, D]."""
-        heads_THD = self._product(rows).unflatten(-1, (-1, self._width))
-        turned, others = heads_THD.tensor_split([self._turned], dim=1)
+    def forward(self, rows: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows [T, hidden], rotation [T, 1, D / 2] -> rotated heads, others; [1, heads, T, D]."""
+        heads_THD = self._linear(rows).unflatten(-1, (-1, self._width))
+        rotated, others = heads_THD.tensor_split([self._rotated], dim=1)
         if self._gain is not None:
-            turned = rms_normed(turned, self._epsilon) * self._gain
-        torch.view_as_complex(turned.unflatten(-1, (-1, 2))).mul_(turns)
-        return turned.transpose(0, 1).unsqueeze(0), others.transpose(0, 1).unsqueeze(0)
+            rotated = rms_normalized(rotated, self._epsilon) * self._gain
+        # In place: `rotated` is a product of our own, or a view of one.
+        torch.view_as_complex(rotated.unflatten(-1, (-1, 2))).mul_(rotation)
+        return rotated.transpose(0, 1).unsqueeze(0), others.transpose(0, 1).unsqueeze(0)
 
 
-def turns_of(angles: tuple[Tensor, Tensor]) -> Tensor:
+def rotation_of(angles: tuple[Tensor, Tensor]) -> Tensor:
     """Rotary positions (arXiv 2104.09864, equation 13) as complex numbers [T, 1, D / 2].
 
     Args:
-        angles: cos and sin [1, T, D] of transformers, the second half of which repeats the first.
+        angles: transformers' cos and sin [1, T, D], whose second half repeats the first.
     """
     half = angles[0].shape[-1] // 2
     cos, sin = (angle[0, :, None, :half].contiguous() for angle in angles)
     return torch.complex(cos, sin)
 
 
-def rms_normed(rows: Tensor, epsilon: float) -> Tensor:
-    """RMSNorm (arXiv 1910.07467, equation 4) but for its weight."""
+def rms_normalized(rows: Tensor, epsilon: float) -> Tensor:
+    """RMSNorm (arXiv 1910.07467, equation 4) without its weight."""
     norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     return rows * norm.square_().div_(rows.shape[-1]).add_(epsilon).rsqrt_()
 
 
-def stacked(linears: list[nn.Linear], norm: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of one product for all; its rows are normed, but for the norm's weight."""
+def stacked_weights(linears: list[nn.Linear], norm: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of one product that stands for all, the norm's weight multiplied in."""
     gain = norm.get_parameter("weight")
     biases: list[Tensor | None] = [linear.bias for linear in linears]
     known = [bias for bias in biases if bias is not None]
     assert len(known) in (0, len(linears))
     weight = torch.cat([linear.weight for linear in linears]) * gain
     return weight, torch.cat(known) if known else None
-
-
-def _order(heads: int, turned: int, width: int) -> Tensor:
-    within = [_paired(width) if head < turned else torch.arange(width) for head in range(heads)]
-    return torch.cat([head * width + order for head, order in enumerate(within)])
-
-
-def _paired(width: int) -> Tensor:
-    """Of a head's numbers, those that turn together, side by side: 0, D/2, 1, D/2 + 1, ..."""
-    return torch.arange(width).view(2, -1).T.flatten()

@@ -1,4 +1,7 @@
-"""Raw score -> normalised score, and what raw scores are expected. Fitting is the trainer's."""
+"""Raw score -> normalised score, and the distribution of raw scores that is expected.
+
+Fitting is the trainer's (`trainer.evaluation.calibrate`).
+"""
 
 import math
 from itertools import pairwise
@@ -11,7 +14,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _ascending(cuts: tuple[float, ...]) -> tuple[float, ...]:
-    """Of equal ones one would bound a part that holds nothing, where a tenth is expected."""
+    # Between two equal cuts no score falls, while a tenth of all scores is expected there.
     if any(left >= right for left, right in pairwise(cuts)):
         raise ValueError("must ascend")
     return cuts
@@ -26,15 +29,16 @@ Deciles = Annotated[
 class Calibration(BaseModel):
     """Mean and standard deviation of raw scores over a reference set of `n` candidates.
 
-    `deciles` are that set's own. None in releases of before they were kept, and where scores are
-    equal so often that there are none; then they are left out of what is written, so that the seal
-    of an older release still holds.
-
-    `temperature` turns a difference of two raw scores of one prompt into a probability:
-    `sigmoid((a - b) / temperature)` that the first answer is the better one. None, and left out
-    likewise, in releases of before it was fitted, and where the reference pairs have no best one.
+    Attributes:
+        reference: the name of that set.
+        deciles: the set's own. None in older releases, and where equal scores are so frequent that
+            there are no nine different cuts.
+        temperature: `sigmoid((a - b) / temperature)` is the probability that the answer with raw
+            score a is better than one to the same prompt with raw score b. None in older releases,
+            and where the reference pairs determine none.
     """
 
+    # None is left out of what is written, so that the seal of an older release still holds.
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: _Finite
@@ -47,10 +51,10 @@ class Calibration(BaseModel):
     )
 
     def apply(self, raw: float) -> float:
-        """Standard score: reference standard deviations above the reference mean."""
+        """The standard score: standard deviations above the mean of the reference set."""
         assert math.isfinite(raw), "non-finite scores are errors before they are calibrated"
         return (raw - self.mean) / self.std
 
     def expected_deciles(self) -> tuple[float, ...]:
-        """The reference set's own, or those of a normal distribution with its mean and std."""
+        """The reference set's deciles, or those of a normal distribution with its mean and std."""
         return self.deciles or tuple(NormalDist(self.mean, self.std).quantiles(10))

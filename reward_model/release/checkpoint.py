@@ -1,7 +1,6 @@
 """A checkpoint's weights and tokenizer, loaded by transformers and checked."""
 
 from hashlib import sha256
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,16 @@ from reward_model.text.chat import Message, Unencodable, render
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32") -> PreTrainedModel:
-    """The checkpoint's sequence-classification model, from safetensors only, its head in float32.
+    """The checkpoint's sequence-classification model, its backbone in `dtype`, its head in float32.
+
+    Only safetensors are read.
 
     Raises:
-        ReleaseError: not a checkpoint that transformers loads, or weights are missing from it.
+        ReleaseError: transformers cannot load the checkpoint, or weights are missing from it.
     """
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -32,6 +35,7 @@ def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32")
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            # The base of an adapter may be a language model, which has no labels yet.
             **({"num_labels": 1} if release.adapter else {}),
         )
     except Exception as error:  # whatever a damaged file makes the loaders raise
@@ -46,20 +50,35 @@ def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32")
             f"{release.path}: the weights hold no {', '.join(missing)}, which would be random; "
             "serve a checkpoint that was trained with its score head"
         )
-    _cast_backbone(model, _dtype(dtype))
+    # Parameters only: buffers stay in float32, as transformers keeps them. Rotary frequencies
+    # rounded to bfloat16 are a radian off after a thousand tokens.
+    heads = _heads(model)
+    kept = {id(parameter) for head in heads for parameter in head.parameters()}
+    for parameter in model.base_model.parameters():
+        if id(parameter) not in kept:
+            parameter.data = parameter.data.to(_DTYPES[dtype])
+    # A head in bfloat16 would tie close candidates.
+    for head in heads:
+        head.register_forward_pre_hook(_inputs_to_float32)
     nn.Module.to(model, device=device)
     return model
 
 
 def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
-    """The checkpoint's fast tokenizer, its chat template replaced when the release names one.
+    """The checkpoint's fast tokenizer, with the release's chat template where it names one.
 
-    An adapter's own tokenizer goes before its base's.
+    An adapter's own tokenizer takes precedence over that of its base.
 
     Raises:
-        ReleaseError: there is none, it is not a fast one, or it has no chat template.
+        ReleaseError: there is none, it is not a fast one, or it has no chat template that works.
     """
-    path = _tokenizer_path(release)
+    # Without any of these files transformers 5 makes up an empty tokenizer instead of failing.
+    folders = [folder for folder in (release.adapter, release.path) if folder]
+    path = next((f for f in folders if any((f / n).exists() for n in _TOKENIZER_FILES)), None)
+    if path is None:
+        raise ReleaseError(
+            f"{release.path / 'tokenizer.json'}: missing; put the tokenizer beside the weights"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except Exception as error:  # whatever a damaged file makes the loaders raise
@@ -76,32 +95,24 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
         raise ReleaseError(
             f"{path}: the tokenizer has no chat template; name a template file with --chat-template"
         )
-    _require_facts(release, tokenizer)
-    _require_template(release, tokenizer)
-    return tokenizer
-
-
-def _tokenizer_path(release: Release) -> Path:
-    """Without any of these files transformers 5 makes up an empty tokenizer instead of failing."""
-    for path in filter(None, (release.adapter, release.path)):
-        if any((path / name).exists() for name in _TOKENIZER_FILES):
-            return path
-    raise ReleaseError(
-        f"{release.path / 'tokenizer.json'}: missing; put the tokenizer beside the weights"
-    )
-
-
-def _require_template(release: Release, tokenizer: PreTrainedTokenizerBase) -> None:
+    require_facts(release, tokenizer)
     try:
         render(tokenizer, (Message("user", "x"), Message("assistant", "x")))
     except Unencodable as error:
         raise ReleaseError(
             f"{release.path}: its chat template renders no conversation at all: {error}"
         ) from error
+    return tokenizer
 
 
-def _require_facts(release: Release, tokenizer: PreTrainedTokenizerBase) -> None:
-    """transformers may put a tokenizer of its own in a saved one's place; the ids would differ."""
+def require_facts(release: Release, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Compare a loaded tokenizer with what the release recorded of its own.
+
+    transformers may replace a saved tokenizer by one of its own, and the ids would differ.
+
+    Raises:
+        ReleaseError: they differ.
+    """
     if release.encoding is None:
         return
     template = tokenizer.chat_template
@@ -123,32 +134,15 @@ def _require_facts(release: Release, tokenizer: PreTrainedTokenizerBase) -> None
 
 
 def backbone_dtype(model: PreTrainedModel) -> torch.dtype:
-    """Not `model.dtype`, the first weight's: in RoBERTa and its kin that is the head's."""
+    """The dtype of the backbone's weights."""
+    # `model.dtype` is that of the first weight, which in RoBERTa and its relatives is the head's.
     return next(parameter.dtype for parameter in model.base_model.parameters())
 
 
-def _dtype(name: str) -> torch.dtype:
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
-
-
-def _cast_backbone(model: PreTrainedModel, dtype: torch.dtype) -> None:
-    """The backbone's weights and nothing else.
-
-    Its buffers stay in float32, as transformers keeps them: rotary frequencies rounded to bfloat16
-    are a radian off after a thousand tokens. So does the head: bf16 scores tie close candidates.
-    """
-    heads = _heads(model)
-    kept = {id(parameter) for head in heads for parameter in head.parameters()}
-    for parameter in model.base_model.parameters():
-        if id(parameter) not in kept:
-            parameter.data = parameter.data.to(dtype)
-    for head in heads:
-        head.register_forward_pre_hook(_inputs_to_float32)
-
-
 def _heads(model: PreTrainedModel) -> list[nn.Module]:
-    """All that works on whole texts; BERT keeps its pooler inside the backbone."""
+    """The modules that work on whole texts rather than on tokens."""
     heads = [child for child in model.children() if child is not model.base_model]
+    # BERT keeps its pooler inside the backbone.
     pooler = getattr(model.base_model, "pooler", None)
     return [*heads, pooler] if isinstance(pooler, nn.Module) else heads
 

@@ -1,4 +1,4 @@
-"""Where a model lies: a directory, or else a download from the Hugging Face hub."""
+"""Finds a model: a local directory, or else a download from the Hugging Face hub."""
 
 import re
 from pathlib import Path
@@ -7,14 +7,14 @@ from reward_model.release.release import ReleaseError
 
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model"]
-"""What a checkpoint needs; pickles and remote code are not even downloaded."""
+"""Files that a checkpoint needs; pickles and remote code are not even downloaded."""
 
 
 def locate(model: str) -> Path:
     """The directory of a model named by its path, or else by its id on the Hugging Face hub.
 
     Raises:
-        ReleaseError: it is neither.
+        ReleaseError: it is neither, or the hub does not give it.
     """
     path = Path(model).expanduser()
     return path if path.exists() else fetch(model)
@@ -24,10 +24,11 @@ def fetch(hub_id: str, revision: str | None = None) -> Path:
     """Download a model, or find it in the cache.
 
     Raises:
-        ReleaseError: this is no hub id, or the hub does not give it.
+        ReleaseError: `hub_id` is not a hub id, or the hub does not give it.
     """
     if not _ID.fullmatch(hub_id):
         raise ReleaseError(f"{hub_id}: no such directory; name one, or a hub id like owner/name")
+    # Imported late: a local directory, the usual case, needs no hub.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -1,6 +1,6 @@
-"""LoRA adapter directories (PEFT): which base they go onto, and what to know of the two together.
+"""LoRA adapter directories (PEFT): finds the base, and gives the facts of both together.
 
-An adapter is served as the plain checkpoint that merging it gives; `merging.py` does that.
+An adapter is served as the plain checkpoint that merging it gives; `lora_merge` does that.
 """
 
 import json
@@ -23,8 +23,8 @@ _CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 
-class _AdapterConfig(BaseModel):
-    """What matters here of `adapter_config.json`; PEFT reads the rest."""
+class AdapterConfig(BaseModel):
+    """The entries of `adapter_config.json` that are needed here; PEFT reads the others."""
 
     peft_type: Literal["LORA"]
     base_model_name_or_path: Annotated[str, Field(min_length=1)]
@@ -32,20 +32,27 @@ class _AdapterConfig(BaseModel):
 
 
 def open_checkpoint(path: Path, *, chat_template: Path | None = None) -> Release:
-    """As `open_release`, and for an adapter directory the facts of its base with it on.
+    """Like `open_release`; also opens an adapter directory, with the facts of its base.
 
     Raises:
-        ReleaseError: as `open_release`, of the adapter or of its base.
+        ReleaseError: as `open_release`, for the adapter or for its base.
     """
     if not (path / _CONFIG).exists():
         return open_release(path, chat_template=chat_template)
-    config = _read(path / _CONFIG)
+    config = read_config(path / _CONFIG)
     if not (path / WEIGHTS).is_file():
         raise ReleaseError(
             f"{path / WEIGHTS}: missing; pickled weights are never loaded, so save the adapter "
             "again with save_pretrained of a current peft"
         )
-    base = _find_base(path, config)
+    # A relative path counts from the adapter, so that both can be moved together.
+    name = config.base_model_name_or_path
+    base = path / Path(name).expanduser()
+    if not base.is_dir():
+        try:
+            base = fetch(name, config.revision)
+        except ReleaseError as error:
+            raise ReleaseError(f"{path / _CONFIG}: its base is not available: {error}") from error
     if (base / _CONFIG).exists():
         raise ReleaseError(f"{base}: the base is an adapter too; merge it into its own base first")
     return replace(
@@ -57,9 +64,14 @@ def open_checkpoint(path: Path, *, chat_template: Path | None = None) -> Release
     )
 
 
-def _read(file: Path) -> _AdapterConfig:
+def read_config(file: Path) -> AdapterConfig:
+    """Read `adapter_config.json`.
+
+    Raises:
+        ReleaseError: it is not JSON, not of a LoRA adapter, or does not name a base.
+    """
     try:
-        return _AdapterConfig.model_validate(json.loads(file.read_bytes()))
+        return AdapterConfig.model_validate(json.loads(file.read_bytes()))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise ReleaseError(
@@ -68,15 +80,3 @@ def _read(file: Path) -> _AdapterConfig:
         ) from error
     except (OSError, ValueError) as error:
         raise ReleaseError(f"{file}: cannot be read as JSON; copy the adapter again") from error
-
-
-def _find_base(path: Path, config: _AdapterConfig) -> Path:
-    """A directory, seen from the adapter's own, or else a hub id."""
-    name = config.base_model_name_or_path
-    base = path / Path(name).expanduser()
-    if base.is_dir():
-        return base
-    try:
-        return fetch(name, config.revision)
-    except ReleaseError as error:
-        raise ReleaseError(f"{path / _CONFIG}: its base cannot be had: {error}") from error

@@ -1,4 +1,4 @@
-"""LoRA weights into the weights of their base, in float32, before anything is cast or packed."""
+"""Merges LoRA weights into the weights of their base, in float32, before anything is cast."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _PREFIX = "base_model.model."
 
 
 def merge(base: PreTrainedModel, adapter: Path, missing: set[str]) -> PreTrainedModel:
-    """The base with the adapter in it, a plain model again.
+    """The base with the adapter merged into it, which is a plain model again.
 
     Args:
         base: in float32.
@@ -30,52 +30,43 @@ def merge(base: PreTrainedModel, adapter: Path, missing: set[str]) -> PreTrained
         raise ReleaseError(
             f"{adapter / WEIGHTS}: cannot be read; copy the adapter again"
         ) from error
-    whole = {name.removeprefix(_PREFIX) for name in weights if "lora_" not in name}
-    _require_all(adapter, missing - whole)
+    # Weights that the adapter replaces as a whole, usually those of the score head.
+    replaced = {name.removeprefix(_PREFIX) for name in weights if "lora_" not in name}
+    if absent := missing - replaced:
+        modules = ", ".join(f'"{module}"' for module in modules_of(absent))
+        raise ReleaseError(
+            f"{adapter}: neither it nor its base holds {', '.join(sorted(absent))}, which would "
+            f"be random; train the adapter with modules_to_save=[{modules}]"
+        )
     try:
-        return _merged(base, adapter, weights, sorted({_module(name) for name in whole}))
+        return _merge_weights(base, adapter, weights, modules_of(replaced))
     except Exception as error:  # whatever weights of other shapes or places make PEFT raise
         reason = f"{type(error).__name__}: {error}"
         raise ReleaseError(f"{adapter}: does not fit its base: {reason}") from error
 
 
-def _merged(
-    base: PreTrainedModel, adapter: Path, weights: dict[str, Tensor], whole: list[str]
+def _merge_weights(
+    base: PreTrainedModel, adapter: Path, weights: dict[str, Tensor], replaced: list[str]
 ) -> PreTrainedModel:
-    """`whole` are the modules that the file holds whole; older PEFT did not list them all."""
     config = PeftConfig.from_pretrained(str(adapter))
     config.inference_mode = True
-    config.modules_to_save = whole or None
+    # Older PEFT did not list all modules that an adapter file holds as a whole.
+    config.modules_to_save = replaced or None
     model = PeftModel(base, config)
     report: object = set_peft_model_state_dict(model, weights)
     assert isinstance(report, tuple)
+    # PEFT only warns of either kind. A weight without a place would be ignored, and a weight that
+    # is absent would be as if it had not been trained.
     missing, unexpected = report
-    _require_match(unexpected, [key for key in missing if _is_ours(key)])
+    if unexpected:
+        raise ValueError(f"the base has no place for {unexpected[0]}")
+    if absent := [key for key in missing if "lora_" in key or ".modules_to_save." in key]:
+        raise ValueError(f"the adapter holds no {absent[0]}")
     merged = model.merge_and_unload(safe_merge=True)
     assert isinstance(merged, PreTrainedModel)
     return merged
 
 
-def _require_match(unexpected: list[str], absent: list[str]) -> None:
-    """PEFT itself only warns, and what is absent would be as if it had not been trained."""
-    if unexpected:
-        raise ValueError(f"the base has no place for {unexpected[0]}")
-    if absent:
-        raise ValueError(f"the adapter holds no {absent[0]}")
-
-
-def _require_all(adapter: Path, missing: set[str]) -> None:
-    if missing:
-        modules = ", ".join(f'"{module}"' for module in sorted({_module(name) for name in missing}))
-        raise ReleaseError(
-            f"{adapter}: neither it nor its base holds {', '.join(sorted(missing))}, which would "
-            f"be random; train the adapter with modules_to_save=[{modules}]"
-        )
-
-
-def _is_ours(key: str) -> bool:
-    return "lora_" in key or ".modules_to_save." in key
-
-
-def _module(name: str) -> str:
-    return name.rpartition(".")[0]
+def modules_of(weights: set[str]) -> list[str]:
+    """Names of the modules that hold these weights."""
+    return sorted({name.rpartition(".")[0] for name in weights})

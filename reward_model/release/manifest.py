@@ -1,36 +1,34 @@
-"""What a release's own files hold: `release.json` and the rows of `golden.jsonl`."""
+"""Contents of a release's own files: `release.json` and the rows of `golden.jsonl`."""
 
 import hashlib
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
 from reward_model.release.calibration import Calibration
-from reward_model.text.chat import Conversation, Message
+from reward_model.text.chat import Message
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Turn(_Record):
-    role: str
-    content: str
+# Written as an object with `role` and `content`; pydantic would write a named tuple as a list.
+_JsonMessage = Annotated[Message, PlainSerializer(Message._asdict)]
 
 
 class Golden(_Record):
-    """A conversation, its last turn the assistant's, and the raw score it must get."""
+    """A conversation, which ends on the assistant's answer, and the raw score it must get."""
 
-    messages: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    messages: Annotated[tuple[_JsonMessage, ...], Field(min_length=1)]
     score: Annotated[float, Field(allow_inf_nan=False)]
-
-    @property
-    def conversation(self) -> Conversation:
-        return tuple(Message(turn.role, turn.content) for turn in self.messages)
 
 
 class EncodingFacts(_Record):
-    """What must agree for ids to be the trainer's: template, tokens, and their rules."""
+    """Facts that must agree for token ids to be those of training: template, tokens, their rules.
+
+    `max_tokens` is the longest conversation in tokens, answer included.
+    """
 
     chat_template_sha256: str
     bos_token: str | None
@@ -43,13 +41,17 @@ class EncodingFacts(_Record):
 
 _PART = r"\.?[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 FileName = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})*$", max_length=255)]
-"""Relative, below the release."""
+"""A path below the release directory, relative to it."""
 
 
 class Manifest(_Record):
-    """`release.json`. `files` maps every other file to its sha256; `training` is free form.
+    """The contents of `release.json`.
 
-    `seal` is the sha256 of all the rest: the one file that no other vouches for vouches for itself.
+    Attributes:
+        files: every other file of the release, with its sha256.
+        golden_tolerance: largest accepted difference between a golden score and its replay.
+        training: how the model was trained; its form is free.
+        seal: sha256 of this manifest without its seal, because no other file vouches for this one.
     """
 
     format: Literal["codepmp-release/1"] = "codepmp-release/1"
@@ -65,5 +67,6 @@ class Manifest(_Record):
 
 
 def seal_of(manifest: Manifest) -> str:
+    """The seal that a manifest must have: sha256 of its JSON with an empty seal."""
     unsealed = manifest.model_copy(update={"seal": ""})
     return hashlib.sha256(unsealed.model_dump_json().encode()).hexdigest()

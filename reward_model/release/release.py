@@ -1,8 +1,8 @@
-"""The release directory: read, verify, write. Its manifest is written last.
+"""Reads, verifies and writes release directories.
 
 A release is a plain Hugging Face sequence-classification checkpoint plus `release.json`,
-`golden.jsonl` and `report.json`. A directory without `release.json` is read as a bare checkpoint:
-facts derived, nothing to verify, and warnings that say so.
+`golden.jsonl` and `report.json`. A directory without `release.json` is opened as a bare checkpoint:
+its facts are derived, nothing is verified, and a warning says so.
 """
 
 import hashlib
@@ -22,8 +22,13 @@ MANIFEST = "release.json"
 GOLDEN = "golden.jsonl"
 
 _PARTIAL = ".partial"
+"""Ends the name of a directory whose publishing has not finished."""
+
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
+"""Files that may run code when they are loaded: never served, listed in the manifest or not."""
+
 _LOADABLE = frozenset({".safetensors", ".json", ".jinja", ".jsonl", ".model", ".txt", ".py"})
+"""Files that a loader might read although the manifest does not list them."""
 
 
 class ReleaseError(Exception):
@@ -32,11 +37,15 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """What a server needs to know of a checkpoint.
+    """The facts of a checkpoint that serving it needs.
 
-    `pad_id` follows `Encoder`: None reads the last token. `chat_template` replaces the tokenizer's
-    own when it is set. `golden` is empty, `encoding` and `calibration` None for a bare checkpoint.
-    `adapter` is the directory of a LoRA adapter that goes onto the weights at `path`.
+    Attributes:
+        dtype: the backbone's, unless a setting chooses another.
+        pad_id: as `Encoder` takes it: the score is read at the last token that differs from it.
+        chat_template: replaces the tokenizer's own; None keeps that.
+        adapter: directory of a LoRA adapter to merge into the weights at `path`.
+        encoding, calibration: None for a bare checkpoint.
+        golden: empty for a bare checkpoint.
     """
 
     path: Path
@@ -69,23 +78,48 @@ def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
             raise ReleaseError(
                 f"{path}: a release is scored with its own chat template; drop --chat-template"
             )
-        return _open_verified(path)
+        manifest = read_manifest(path)
+        _require_one_label(path, _read_config(path))
+        return Release(
+            path=path,
+            name=manifest.name,
+            version=manifest.version,
+            dtype=manifest.dtype,
+            max_tokens=manifest.encoding.max_tokens,
+            pad_id=None,
+            encoding=manifest.encoding,
+            calibration=manifest.calibration,
+            golden=_read_golden(path / GOLDEN),
+            golden_tolerance=manifest.golden_tolerance,
+        )
     if (path / GOLDEN).exists():
         raise ReleaseError(f"{path / MANIFEST}: missing, publishing was cut short; publish again")
-    _require_one_label(path, _config(path))
+    _require_one_label(path, _read_config(path))
     return replace(open_bare(path), chat_template=read_template(chat_template))
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of a release directory whose every file was checked against it.
+    """Read the manifest of a release directory and check every file against it.
 
     Raises:
         ReleaseError: as `open_release`.
     """
     manifest = _parse_manifest(path / MANIFEST)
-    _refuse_strangers(path, manifest)
+    for entry in path.rglob("*"):
+        if entry.is_symlink() and not entry.is_file():
+            raise ReleaseError(f"{entry}: links to a folder or to nothing; remove it")
+    # Other files that the manifest does not list are harmless notes.
+    for name in file_names(path):
+        if Path(name).suffix in _PICKLES:
+            raise ReleaseError(f"{path / name}: pickled files are never served; remove it")
+        if name not in manifest.files and Path(name).suffix in _LOADABLE:
+            raise ReleaseError(f"{path / name}: not in {MANIFEST}; remove it or publish again")
     for name, expected in sorted(manifest.files.items()):
-        _verify(path / name, expected)
+        file = path / name
+        if not file.is_file():
+            raise ReleaseError(f"{file}: missing; copy the whole release again")
+        if sha256(file) != expected:
+            raise ReleaseError(f"{file}: its sha256 is not the one in {MANIFEST}; copy it again")
     return manifest
 
 
@@ -99,8 +133,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 def writing(target: Path) -> Iterator[Path]:
     """A directory to fill that becomes `target` only when the block ends without an error.
 
-    What is interrupted stays under a dotted name that no reader accepts; an earlier `target` is
+    An unfinished one stays under a dotted name that no reader accepts. An earlier `target` is
     replaced at the very end.
+
+    Raises:
+        ReleaseError: the block wrote no manifest.
     """
     draft = target.with_name(f".{target.name}{_PARTIAL}")
     shutil.rmtree(draft, ignore_errors=True)
@@ -113,7 +150,7 @@ def writing(target: Path) -> Iterator[Path]:
 
 
 def file_names(path: Path) -> list[str]:
-    """Relative names of every file below `path` but the manifest."""
+    """Names of all files below `path` except the manifest, relative to it and sorted."""
     names = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     return sorted(name for name in names if name != MANIFEST)
 
@@ -123,42 +160,29 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _open_verified(path: Path) -> Release:
-    manifest = read_manifest(path)
-    _require_one_label(path, _config(path))
-    return Release(
-        path=path,
-        name=manifest.name,
-        version=manifest.version,
-        dtype=manifest.dtype,
-        max_tokens=manifest.encoding.max_tokens,
-        pad_id=None,
-        encoding=manifest.encoding,
-        calibration=manifest.calibration,
-        golden=_read_golden(path / GOLDEN),
-        golden_tolerance=manifest.golden_tolerance,
-    )
-
-
 def open_bare(path: Path) -> Release:
-    """Derive the facts of a checkpoint, whatever its head is.
+    """Derive the facts of a checkpoint, which may still lack a score head.
 
     Raises:
         ReleaseError: it has no config or no safetensors.
     """
-    config = _config(path)
+    config = _read_config(path)
     if not list(path.glob("*.safetensors")):
         raise ReleaseError(
             f"{path}: holds no *.safetensors; pickled weights are never loaded, so save the "
             "checkpoint again with save_pretrained of a current transformers"
         )
+    # Multimodal checkpoints keep the language model's entries apart.
     nested = config.get("text_config")
     text_config = nested if isinstance(nested, dict) else config
+    # transformers 4 called the entry `torch_dtype`.
+    stored = config.get("dtype") or config.get("torch_dtype")
+    dtype = stored if stored in ("float16", "bfloat16") else "float32"
     return Release(
         path=path,
         name=path.resolve().name,
         version="unversioned",
-        dtype=_stored_dtype(config),
+        dtype=dtype,
         max_tokens=_integer(text_config, "max_position_embeddings", "n_positions") or 512,
         pad_id=_integer(text_config, "pad_token_id"),
         warnings=("bare checkpoint: no golden scores to replay, no calibration, no file hashes",),
@@ -186,25 +210,6 @@ def _read(file: Path) -> bytes:
         raise ReleaseError(f"{file}: cannot be read ({type(error).__name__})") from error
 
 
-def _refuse_strangers(path: Path, manifest: Manifest) -> None:
-    """Files the manifest does not know are harmless notes, or something a loader might pick up."""
-    for entry in path.rglob("*"):
-        if entry.is_symlink() and not entry.is_file():
-            raise ReleaseError(f"{entry}: links to a folder or to nothing; remove it")
-    for name in file_names(path):
-        if Path(name).suffix in _PICKLES:
-            raise ReleaseError(f"{path / name}: pickled files are never served; remove it")
-        if name not in manifest.files and Path(name).suffix in _LOADABLE:
-            raise ReleaseError(f"{path / name}: not in {MANIFEST}; remove it or publish again")
-
-
-def _verify(file: Path, expected: str) -> None:
-    if not file.is_file():
-        raise ReleaseError(f"{file}: missing; copy the whole release again")
-    if sha256(file) != expected:
-        raise ReleaseError(f"{file}: its sha256 is not the one in {MANIFEST}; copy it again")
-
-
 def _read_golden(file: Path) -> tuple[Golden, ...]:
     try:
         rows = [Golden.model_validate_json(line) for line in _read(file).splitlines()]
@@ -216,7 +221,7 @@ def _read_golden(file: Path) -> tuple[Golden, ...]:
 
 
 def read_template(file: Path | None) -> str | None:
-    """The chat template that takes the place of the tokenizer's own, if one is named.
+    """Read the chat template that replaces the tokenizer's own, if a file is named.
 
     Raises:
         ReleaseError: the file cannot be read.
@@ -229,7 +234,7 @@ def read_template(file: Path | None) -> str | None:
         raise ReleaseError(f"{file}: is not UTF-8; save it as such") from error
 
 
-def _config(path: Path) -> dict[str, JsonValue]:
+def _read_config(path: Path) -> dict[str, JsonValue]:
     file = path / "config.json"
     try:
         config = json.loads(file.read_bytes())
@@ -243,7 +248,7 @@ def _config(path: Path) -> dict[str, JsonValue]:
 
 
 def _require_one_label(path: Path, config: dict[str, JsonValue]) -> None:
-    """transformers writes the label map only when there are not two labels, its default."""
+    # transformers writes the label map only when there are not two labels, its default.
     names = config.get("id2label")
     labels = config.get("num_labels") or (len(names) if isinstance(names, dict) else 2)
     if labels != 1:
@@ -251,12 +256,6 @@ def _require_one_label(path: Path, config: dict[str, JsonValue]) -> None:
             f"{path / 'config.json'}: has {labels} labels, a reward model has one; "
             "train or save it with num_labels=1"
         )
-
-
-def _stored_dtype(config: dict[str, JsonValue]) -> str:
-    """transformers 4 called it `torch_dtype`."""
-    stored = config.get("dtype") or config.get("torch_dtype")
-    return stored if stored in ("float16", "bfloat16") else "float32"
 
 
 def _integer(config: dict[str, JsonValue], *names: str) -> int | None:

@@ -1,7 +1,5 @@
-"""Conversation -> text, through the checkpoint's own chat template. The only template code."""
+"""Conversation -> text, by the checkpoint's own chat template. No other code applies templates."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from jinja2.exceptions import TemplateError
@@ -24,17 +22,17 @@ class Unencodable(ValueError):
 
 
 class ChatTokenizer(Protocol):
-    """What this room needs of a transformers tokenizer."""
+    """The part of a transformers tokenizer that encoding needs."""
 
     @property
     def backend_tokenizer(self) -> Tokenizer: ...
 
     def apply_chat_template(self, conversation: list[dict[str, str]], *, tokenize: bool) -> object:
-        """Render the conversation; text when `tokenize` is false."""
+        """Render the conversation; as text if `tokenize` is false."""
 
 
 class PromptingTokenizer(ChatTokenizer, Protocol):
-    """A tokenizer whose template can ask for an answer, as whoever samples has it ask."""
+    """A tokenizer whose template can also write what asks a model for an answer."""
 
     def apply_chat_template(
         self,
@@ -52,24 +50,20 @@ def render(tokenizer: ChatTokenizer, conversation: Conversation) -> str:
         Unencodable: the template raised, for example because roles do not alternate.
     """
     turns = [message._asdict() for message in conversation]
-    with _refusals():
+    try:
         text = tokenizer.apply_chat_template(turns, tokenize=False)
+    except TemplateError as error:
+        raise Unencodable(f"the chat template refuses this conversation: {error}") from error
     assert isinstance(text, str)
     return text
 
 
 def render_request(tokenizer: PromptingTokenizer, conversation: Conversation) -> str:
-    """Text of all turns before an answer, with what asks the model for one. Raises as `render`."""
+    """Text of the turns before an answer, with a generation prompt. Raises as `render`."""
     turns = [message._asdict() for message in conversation]
-    with _refusals():
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    assert isinstance(text, str)
-    return text
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
     try:
-        yield
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     except TemplateError as error:
         raise Unencodable(f"the chat template refuses this conversation: {error}") from error
+    assert isinstance(text, str)
+    return text

@@ -1,4 +1,4 @@
-"""Special tokens that a user spelled, hidden from a template and from a tokenizer."""
+"""Special tokens that a user's text spells, escaped so that they never become control tokens."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,10 +6,15 @@ from collections.abc import Iterable, Iterator
 from reward_model.text.chat import Conversation, Unencodable
 
 _PRIVATE_USE = range(0xE000, 0xF900)
+"""Unicode's private-use area in the basic plane: characters that mean nothing by themselves."""
 
 
-class Disguise:
-    """Swaps first letters of special tokens for private-use characters no content contains."""
+class SpecialTokenEscaper:
+    """Replaces first letters of special tokens by private-use characters that no content contains.
+
+    Raises:
+        Unencodable: the contents leave too few private-use characters.
+    """
 
     def __init__(self, conversation: Conversation, specials: Iterable[str]) -> None:
         letters = sorted({special[0] for special in specials})
@@ -17,21 +22,20 @@ class Disguise:
         if len(unused) <= len(letters):
             raise Unencodable("the conversation uses up Unicode's private-use characters")
         self._edge = unused[-1]
-        self._letters = dict(zip(letters, unused, strict=False))
-        self._original = {ord(new): old for old, new in self._letters.items()}
-        self._original[ord(self._edge)] = ""
+        self._escapes = dict(zip(letters, unused, strict=False))
+        self._originals = {ord(new): old for old, new in self._escapes.items()}
+        self._originals[ord(self._edge)] = ""
 
-    def put_on(self, content: str, special: re.Pattern[str]) -> str:
-        """No special token is left inside; the edges stop one from forming across contents.
-
-        Edges go inside the outer white space, so that a template that strips still strips.
-        """
-        inner = re.sub(f"(?s)(?={special.pattern}).", lambda m: self._letters[m[0]], content)
+    def escape(self, content: str, special: re.Pattern[str]) -> str:
+        """The content without a special token in it, and with a mark at either edge."""
+        inner = re.sub(f"(?s)(?={special.pattern}).", lambda m: self._escapes[m[0]], content)
         core = inner.strip()
+        # The marks keep a special token from forming where a template joins two contents. They go
+        # inside the outer white space, so that a template that strips it still does.
         return inner.replace(core, f"{self._edge}{core}{self._edge}", 1) if core else inner
 
-    def take_off(self, text: str) -> str:
-        return text.translate(self._original)
+    def unescape(self, text: str) -> str:
+        return text.translate(self._originals)
 
 
 def unused_characters(conversation: Conversation) -> list[str]:
@@ -41,7 +45,8 @@ def unused_characters(conversation: Conversation) -> list[str]:
 
 
 def any_of(specials: Iterable[str]) -> re.Pattern[str]:
-    """Matches each special token, the longest first; without any, nothing."""
+    """A pattern that matches each special token; without any, it matches nothing."""
+    # The first alternative that matches wins, so a token goes before its own prefixes.
     longest_first = sorted(specials, key=len, reverse=True)
     pattern = "|".join(re.escape(special) for special in longest_first)
     return re.compile(f"(?:{pattern})" if pattern else "(?!)")

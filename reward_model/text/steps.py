@@ -1,17 +1,21 @@
-"""Where the steps of an answer end."""
+"""The one rule where the steps of an answer end, for the service and for the trainer alike."""
+
+from collections.abc import Sequence
 
 
-def stepped(candidate: str | list[str], delimiter: str) -> tuple[str, tuple[int, ...]]:
-    """A candidate as one text, and the characters of it up to the end of each step.
+def join_steps(answer: str | Sequence[str], delimiter: str) -> tuple[str, tuple[int, ...]]:
+    """An answer as one text, and for each step the number of characters up to its end.
 
-    A text's steps are what `delimiter` separates; a list of steps is joined by it. A step ends with
-    its last character that is no white space, and what has none is no step.
+    A step ends with its last character that is not white space; a step of white space alone does
+    not count.
+
+    Args:
+        answer: one text, whose steps `delimiter` separates, or its steps, which it joins.
     """
-    text = candidate if isinstance(candidate, str) else delimiter.join(candidate)
-    pieces = text.split(delimiter) if isinstance(candidate, str) else candidate
+    steps = answer.split(delimiter) if isinstance(answer, str) else answer
     ends, start = [], 0
-    for piece in pieces:
-        if piece.strip():
-            ends.append(start + len(piece.rstrip()))
-        start += len(piece) + len(delimiter)
-    return text, tuple(ends)
+    for step in steps:
+        if step.strip():
+            ends.append(start + len(step.rstrip()))
+        start += len(step) + len(delimiter)
+    return delimiter.join(steps), tuple(ends)

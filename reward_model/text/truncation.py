@@ -1,39 +1,38 @@
-"""A conversation that is too long, cut to fit: in the middle of its prompt, never in its answer."""
+"""Cuts a conversation that is too long: in the middle of its prompt, never in its answer."""
 
 from reward_model.text.chat import Conversation, Message
 from reward_model.text.encoding import Encoder, TooLong
 
 
-def shortened(encoder: Encoder, conversation: Conversation) -> tuple[Conversation, int]:
-    """The conversation, and how many tokens were dropped so that the model takes it.
+def truncated(encoder: Encoder, conversation: Conversation) -> tuple[Conversation, int]:
+    """A conversation that fits the model, and the number of tokens that were dropped for that.
 
-    What is dropped is the middle of the longest message before the answer, and of the next longest
-    when that one is used up: a task's statement begins and ends with what matters most. The answer
-    and what the template writes stay as they are.
+    The middle of the longest message before the answer is dropped, and then of the next longest.
+    The answer and what the template writes stay as they are.
 
     Raises:
         TooLong: the answer leaves no room for a prompt.
         Unencodable: the template refuses what is left.
     """
     tokens = left = encoder.count(conversation)
+    # Joining what is left may give other tokens than were counted, so it takes several rounds.
     while left > encoder.max_tokens:
         index = max(
             range(len(conversation) - 1), key=lambda i: len(conversation[i].content), default=0
         )
         if index == len(conversation) - 1 or not conversation[index].content:
             raise TooLong(tokens, encoder.max_tokens)
-        content = _without_middle(encoder, conversation[index].content, left - encoder.max_tokens)
-        shorter = Message(conversation[index].role, content)
-        conversation = (*conversation[:index], shorter, *conversation[index + 1 :])
+        role, content = conversation[index]
+        spans = encoder.token_spans(content)
+        excess = left - encoder.max_tokens
+        if len(spans) <= excess:
+            content = ""
+        else:
+            # A task's statement begins and ends with what matters most.
+            first = (len(spans) - excess) // 2
+            start, end = spans[first][0], spans[first + excess - 1][1]
+            # At least one character goes in every round, or the loop might not end.
+            content = content[:start] + content[max(end, start + 1) :]
+        conversation = (*conversation[:index], Message(role, content), *conversation[index + 1 :])
         left = encoder.count(conversation)
     return conversation, tokens - left
-
-
-def _without_middle(encoder: Encoder, content: str, excess: int) -> str:
-    """Without so many tokens; at least one character goes, so that cutting comes to an end."""
-    spans = encoder.token_spans(content)
-    if len(spans) <= excess:
-        return ""
-    first = (len(spans) - excess) // 2
-    start, end = spans[first][0], spans[first + excess - 1][1]
-    return content[:start] + content[max(end, start + 1) :]

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from transformers import PreTrainedTokenizerBase
 
 from reward_model.packing import Sequence
+from reward_model.positions import rope_depends_on_length
 from reward_model.release.release import Release, ReleaseError
 from service.engines.engine import BatchingHints, EngineDead, EngineFacts, EngineUnavailable
 from service.settings import Settings
@@ -43,9 +44,6 @@ _FULL_SPEED_TOKENS = 8192
 
 # Without a limit, vLLM takes nearly all of a machine's memory for its KV cache on a CPU.
 _CPU_KV_CACHE_GIB = 4.0
-
-# transformers chooses the frequencies of these rotary embeddings by a text's length.
-_LENGTH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
 
 # vLLM's processes have this long to end by themselves; after that they are killed.
 _SHUTDOWN_SECONDS = 10
@@ -268,16 +266,8 @@ def require_exact_scores(release: Release, config: "VllmConfig") -> None:
             "token is read exactly only where attention is causal. Choose --engine torch."
         )
     # vLLM uses one set of rotary frequencies, those of the longest text, for all texts.
-    rope = getattr(found.hf_text_config, "rope_parameters", None)
-    if _rope_kinds(rope) & _LENGTH_DEPENDENT_ROPE:
+    if rope_depends_on_length(getattr(found.hf_text_config, "rope_parameters", None)):
         raise EngineUnavailable(
             f"vLLM cannot score {release.path} exactly: its rotary frequencies depend on a text's "
             "length, and vLLM takes those of the longest text for all. Choose --engine torch."
         )
-
-
-def _rope_kinds(rope: object) -> set[object]:
-    """Return the rope types of all layers; the entries may be nested by layer type."""
-    if not isinstance(rope, dict):
-        return set()
-    return {rope.get("rope_type")}.union(*map(_rope_kinds, rope.values()))

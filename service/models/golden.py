@@ -20,7 +20,7 @@ async def replay(release: Release, scorer: Scorer) -> None:
     """
     if not release.golden:
         return
-    conversations = tuple(Prerendered(Chat(golden.conversation)) for golden in release.golden)
+    conversations = tuple(Prerendered(Chat(golden.messages)) for golden in release.golden)
     scored = await scorer.score(ScoringRequest(conversations))
     faults = []
     for line, (golden, item) in enumerate(

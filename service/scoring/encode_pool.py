@@ -9,7 +9,7 @@ from functools import partial
 from reward_model.packing import Sequence, new_tokens
 from reward_model.text.chat import Conversation, Unencodable
 from reward_model.text.encoding import Rendered, TooLong
-from reward_model.text.truncation import shortened
+from reward_model.text.truncation import truncated
 from service.errors import ItemError
 from service.scheduling.queue import Priority
 from service.scoring.encode_threads import EncodeThreads
@@ -128,7 +128,7 @@ class EncodePool:
         try:
             return Encoded(self._sequence(subject))
         except TooLong:
-            conversation, dropped = shortened(self._model.encoder, subject.conversation)
+            conversation, dropped = truncated(self._model.encoder, subject.conversation)
         return Encoded(self._sequence(Chat(conversation, subject.step_ends)), dropped)
 
     def _hopeless(self, subject: Item, times: int) -> str | None:

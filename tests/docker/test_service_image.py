@@ -59,7 +59,8 @@ def test_it_can_fetch_a_release(running: Running) -> None:
 
 
 def test_its_kernels_are_compiled(running: Running) -> None:
-    command = "from reward_model.tree_kernel import tree_kernel; print(tree_kernel() is not None)"
+    module = "reward_model.attention.compiled"
+    command = f"from {module} import tree_kernel; print(tree_kernel() is not None)"
     assert podman("exec", running.name, "python", "-c", command).strip() == "True"
 
 

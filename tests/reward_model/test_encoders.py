@@ -144,7 +144,9 @@ def test_bfloat16_is_for_the_layers_and_not_for_the_head(
 
 
 def test_a_wrong_flat_forward_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FlatLayout, "firsts", lambda self, hidden: hidden[: len(self.lengths)])
+    monkeypatch.setattr(
+        FlatLayout, "first_tokens", lambda self, hidden: hidden[: len(self.lengths)]
+    )
     network = RewardNetwork.load(open_release(make_encoder(tmp_path, "bert")), device="cpu")
     assert "the self-check found flat and plain scores" in str(network.fallback_reason)
     usual = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
@@ -171,7 +173,7 @@ def _fails(model: PreTrainedModel, batch: list[Ids]) -> list[float]:
 def test_groups_of_one_length_are_cut_to_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoders, "_GROUP_TOKENS", 25)
+    monkeypatch.setattr(encoders, "_MAX_GROUP_TOKENS", 25)
     network = RewardNetwork.load(open_release(make_encoder(tmp_path, "deberta-v2")), device="cpu")
     texts = [text(10, seed) for seed in range(5)] + [text(60)]
     alone = [scores(network, [ids])[0] for ids in texts]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
 from reward_model.attention.compiled import tree_kernel
-from reward_model.cpu.onednn_linear import compiled_rows
+from reward_model.cpu.onednn_linear import padded_rows
 from reward_model.network import RewardNetwork
 from reward_model.packing import Packed, Sequence
 from reward_model.release.release import ReleaseError, open_release
@@ -79,7 +79,7 @@ def test_batches_of_nearly_the_same_size_are_computed_at_one_size(network: Rewar
     for tokens in (1, 15, 17, 130):
         prepared = network.prepare(last(tuple(range(tokens))))
         assert isinstance(prepared, Packed)
-        assert len(prepared.ids) == compiled_rows(tokens)
+        assert len(prepared.ids) == padded_rows(tokens)
 
 
 def test_an_unpacked_architecture_falls_back_and_says_so(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_model.packing import Sequence, filled, new_tokens, pack, shared_prefix
+from reward_model.packing import Sequence, new_tokens, pack, padded, shared_prefix
 
 ids = st.lists(st.integers(0, 3), min_size=1, max_size=8).map(tuple)
 batches = st.lists(ids, min_size=1, max_size=8).map(
@@ -65,7 +65,7 @@ def test_a_repeated_text_costs_nothing() -> None:
 def test_fillers_are_a_text_of_their_own(batch: list[Sequence], fill: int) -> None:
     packed = pack(batch)
     real = len(packed.ids)
-    longer = filled(packed, real + fill)
+    longer = padded(packed, real + fill)
     assert len(longer.ids) == len(longer.positions) == len(longer.subtree_end) == real + fill
     assert longer.subtree_end[:real] == packed.subtree_end
     assert longer.reads == packed.reads

@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from reward_model.packing import Sequence
-from reward_model.release.manifest import Golden, Turn
+from reward_model.release.manifest import Golden
 from reward_model.release.release import ReleaseError
+from reward_model.text.chat import Message
 from service.engines.engine import EngineDead
 from service.scoring.model import Model
 from service.settings import Settings
@@ -23,7 +24,7 @@ from tests.service.models.versions import Releases
 
 
 def golden(prompt: str, answer: str, score: float) -> Golden:
-    turns = (Turn(role="user", content=prompt), Turn(role="assistant", content=answer))
+    turns = (Message("user", prompt), Message("assistant", answer))
     return Golden(messages=turns, score=score)
 
 

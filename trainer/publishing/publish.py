@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from reward_model.release import release
 from reward_model.release.checkpoint import load_model, load_tokenizer
-from reward_model.release.manifest import EncodingFacts, Golden, Manifest, Turn
+from reward_model.release.manifest import EncodingFacts, Golden, Manifest
 from reward_model.text.encoding import Encoder
 from trainer.evaluation import calibrate
 from trainer.evaluation.reporting import report as reports
@@ -122,10 +122,9 @@ def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
     answered += [(rows[0].prompt, text) for text in AWKWARD]
     with output.open("w") as stream, torch.inference_mode():
         for prompt, answer in answered:
-            turns = conversation(prompt, answer)
-            ids = encoder.encode(turns).ids
+            messages = conversation(prompt, answer)
+            ids = encoder.encode(messages).ids
             score = float(model(input_ids=torch.tensor([ids])).logits[0, 0])
-            messages = tuple(Turn(role=turn.role, content=turn.content) for turn in turns)
             stream.write(Golden(messages=messages, score=score).model_dump_json() + "\n")
 
 

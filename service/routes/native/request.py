@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from pydantic.config import JsonDict
 
 from reward_model.text.chat import Message
-from reward_model.text.steps import stepped
+from reward_model.text.steps import join_steps
 from service.scheduling.queue import Priority
 from service.scoring.types import Input, OverLength, ScoringRequest
 from service.settings import MOST_CANDIDATES
@@ -93,7 +93,7 @@ class ScoreInput(_Strict):
         conversation = tuple(Message(turn.role, turn.content) for turn in turns)
         if steps is None:
             return Input(conversation, tuple(map(_one_text, self.candidates)))
-        split = [stepped(candidate, steps.delimiter) for candidate in self.candidates]
+        split = [join_steps(candidate, steps.delimiter) for candidate in self.candidates]
         return Input(
             conversation,
             tuple(text for text, _ in split),

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from reward_model.attention import compiled as module
 from reward_model.attention.compiled import TreeKernel, TreeMask, tree_kernel
-from reward_model.attention.sdpa import AttentionParams, SdpaPlan, attend_stretches
-from reward_model.packing import Packed, Sequence, filled, pack
+from reward_model.attention.sdpa import AttentionParams, SdpaPlan, attend_sdpa
+from reward_model.packing import Packed, Sequence, pack, padded
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNELS = ROOT / "reward_model" / "attention" / "kernels"
@@ -39,7 +39,7 @@ def texts_of(shapes: list[tuple[int, int]]) -> list[tuple[int, ...]]:
 
 def tree_of(shapes: list[tuple[int, int]], fill: int = 0) -> Packed:
     packed = pack([Sequence(text, ()) for text in texts_of(shapes)])
-    return filled(packed, len(packed.ids) + fill)
+    return padded(packed, len(packed.ids) + fill)
 
 
 def random_heads(
@@ -57,9 +57,9 @@ def expected(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    how: AttentionParams,
+    params: AttentionParams,
 ) -> torch.Tensor:
-    return attend_stretches(query, key, value, SdpaPlan.of(packed.segments), how)
+    return attend_sdpa(query, key, value, SdpaPlan.of(packed.segments), params)
 
 
 @pytest.mark.parametrize("kernel", kernels)
@@ -68,7 +68,7 @@ def expected(
     fill=st.integers(0, 20),
     heads=st.sampled_from([(1, 1), (4, 2), (3, 1), (4, 1), (6, 2), (5, 5)]),
     width=st.sampled_from([16, 24, 64, 80, 256]),
-    how=st.builds(
+    params=st.builds(
         AttentionParams,
         st.none() | st.floats(0.01, 1),
         st.none() | st.integers(1, 300),
@@ -82,13 +82,13 @@ def test_the_kernel_attends_as_torch_does(
     fill: int,
     heads: tuple[int, int],
     width: int,
-    how: AttentionParams,
+    params: AttentionParams,
 ) -> None:
     packed = tree_of(shapes, fill)
     query, key, value = random_heads(packed, *heads, width)
-    attended = kernel.attend(query, key, value, TreeMask.of(packed), how)
+    attended = kernel.attend(query, key, value, TreeMask.of(packed), params)
     real = len(packed.ids) - fill  # what fillers see is nobody's concern
-    reference = expected(packed, query, key, value, how)
+    reference = expected(packed, query, key, value, params)
     torch.testing.assert_close(attended[:, :, :real], reference[:, :, :real], atol=1e-4, rtol=1e-4)
 
 
@@ -101,9 +101,9 @@ def test_some_tokens_see_what_they_see_among_all(
     packed = tree_of(shapes)
     tokens = torch.tensor([int(pick * len(packed.ids)) for pick in picks], dtype=torch.long)
     query, key, value = random_heads(packed, 4, 2, 16)
-    reach, how = TreeMask.of(packed), AttentionParams(None, 100, None)
-    some = kernel.attend(query[:, :, tokens], key, value, reach.of_tokens(tokens), how)
-    every = kernel.attend(query, key, value, reach, how)
+    mask, params = TreeMask.of(packed), AttentionParams(None, 100, None)
+    some = kernel.attend(query[:, :, tokens], key, value, mask.for_tokens(tokens), params)
+    every = kernel.attend(query, key, value, mask, params)
     torch.testing.assert_close(some, every[:, :, tokens])
 
 
@@ -137,19 +137,19 @@ def test_company_does_not_change_a_bit(
 ) -> None:
     """The last token of every text, in the tree and in its text alone."""
     texts = texts_of(shapes)
-    packed, how = (
+    packed, params = (
         pack([Sequence(text, (len(text) - 1,)) for text in texts]),
         AttentionParams(None, window, None),
     )
     query, key, value = random_heads(packed, 4, 2, 16)
     query *= factor
-    together = kernel.attend(query, key, value, TreeMask.of(packed), how)
+    together = kernel.attend(query, key, value, TreeMask.of(packed), params)
     for text, (read,) in zip(texts, packed.reads, strict=True):
         path = [k for k in range(read + 1) if read < packed.subtree_end[k]]
         assert len(path) == len(text)
         own_query, own_key, own_value = (part[:, :, path] for part in (query, key, value))
-        reach = TreeMask.of(pack([Sequence(text, ())]))
-        alone = kernel.attend(own_query, own_key, own_value, reach, how)
+        mask = TreeMask.of(pack([Sequence(text, ())]))
+        alone = kernel.attend(own_query, own_key, own_value, mask, params)
         assert torch.equal(alone[:, :, -1], together[:, :, read])
 
 
@@ -165,10 +165,10 @@ def test_what_is_no_number_stays_none_and_in_its_text(
 ) -> None:
     packed = tree_of([(0, 70), (0, 100), (50, 1), (50, 20)])
     query, key, value = random_heads(packed, 2, 1, 16)
-    reach, how = TreeMask.of(packed), AttentionParams(None, None, softcap)
-    clean = kernel.attend(query, key, value, reach, how)
+    mask, params = TreeMask.of(packed), AttentionParams(None, None, softcap)
+    clean = kernel.attend(query, key, value, mask, params)
     {"query": query, "key": key, "value": value}[part][0, 0, 30] = spot
-    spotted = kernel.attend(query, key, value, reach, how)
+    spotted = kernel.attend(query, key, value, mask, params)
     sees = torch.arange(len(packed.ids))
     sees = (sees >= 30) & (sees < packed.subtree_end[30])
     assert torch.equal(spotted[:, :, ~sees], clean[:, :, ~sees])

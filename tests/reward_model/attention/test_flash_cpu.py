@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_model.attention.flash_cpu import AncestorCall, FlashPlan
-from reward_model.packing import Sequence, filled, pack
+from reward_model.packing import Sequence, pack, padded
 
 texts = st.lists(
     st.lists(st.integers(0, 2), min_size=1, max_size=8).map(tuple), min_size=1, max_size=8
@@ -21,36 +21,36 @@ def test_every_token_looks_back_at_each_of_its_ancestors_once(
 ) -> None:
     packed = pack([Sequence(text, ()) for text in texts])
     real = len(packed.ids)
-    branches = FlashPlan.of(filled(packed, real + fill))
+    plan = FlashPlan.of(padded(packed, real + fill))
     for segment in packed.segments:
         past = [index for start, end in segment.past for index in range(start, end)]
         for token in range(segment.start, segment.end):
             seen = [
                 key
-                for back in branches.lookbacks
+                for back in plan.ancestor_calls
                 if token in indices(back.queries)
                 for key in indices(back.keys)
             ]
             assert sorted(seen) == past
-    assert all(back.queries.stop <= real for back in branches.lookbacks)
+    assert all(back.queries.stop <= real for back in plan.ancestor_calls)
 
 
 @given(texts)
 def test_the_longest_path_is_the_longest_text(texts: list[tuple[int, ...]]) -> None:
-    branches = FlashPlan.of(pack([Sequence(text, ()) for text in texts]))
-    assert branches.longest == max(map(len, texts))
+    plan = FlashPlan.of(pack([Sequence(text, ()) for text in texts]))
+    assert plan.max_path == max(map(len, texts))
 
 
 def test_candidates_of_a_prompt_look_back_at_it_together() -> None:
     prompt = (1,) * 5
     packed = pack([Sequence((*prompt, first, 0), (6,)) for first in range(2, 5)])
-    assert FlashPlan.of(packed).lookbacks == [AncestorCall(slice(0, 5), slice(7, 11))]
+    assert FlashPlan.of(packed).ancestor_calls == [AncestorCall(slice(0, 5), slice(7, 11))]
 
 
 def test_candidates_that_begin_alike_look_back_at_the_prompt_with_the_others() -> None:
     prompt = (1,) * 5
     packed = pack([Sequence((*prompt, *rest), ()) for rest in ((2, 0), (2, 3), (4, 0))])
-    assert FlashPlan.of(packed).lookbacks == [
+    assert FlashPlan.of(packed).ancestor_calls == [
         AncestorCall(slice(0, 5), slice(7, 10)),
         AncestorCall(slice(5, 6), slice(7, 8)),
     ]

@@ -10,7 +10,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from reward_model.attention import tree_attention as attention
 from reward_model.attention.flex import block_mask
 from reward_model.attention.sdpa import AttentionParams
-from reward_model.attention.tree import Tree, bucketed, grow
+from reward_model.attention.tree import Tree, bucketed
 from reward_model.attention.tree_attention import attend_flex, packed_tree_attention
 from reward_model.packing import Packed, Sequence, pack
 
@@ -78,7 +78,7 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_trees_attend_as_the_dense_definition(layer: Layer, packed: Packed) -> None:
     query, key, value = random_qkv(len(packed.ids))
-    tree, ways = grow(packed, CPU), vars(layer)
+    tree, ways = Tree.of(packed, CPU), vars(layer)
     output, _ = packed_tree_attention(Module(), query, key, value, None, tree=tree, **ways)
     reference = expected(packed, query, key, value, layer)
     torch.testing.assert_close(output, reference, atol=1e-5, rtol=1e-5)
@@ -99,8 +99,8 @@ def grown_in_buckets(packed: Packed) -> Tree:
 def test_the_gpu_path_attends_the_same(layer: Layer, packed: Packed) -> None:
     real, tree = len(packed.ids), grown_in_buckets(packed)
     query, key, value = random_qkv(tree.ids_1T.shape[1])
-    how = AttentionParams(None, layer.sliding_window, layer.softcap)
-    output = attend_flex(query, key, value, tree, how).transpose(1, 2)
+    params = AttentionParams(None, layer.sliding_window, layer.softcap)
+    output = attend_flex(query, key, value, tree, params).transpose(1, 2)
     reference = expected(packed, query[:, :, :real], key[:, :, :real], value[:, :, :real], layer)
     torch.testing.assert_close(output[:, :real], reference, atol=1e-5, rtol=1e-5)
 

@@ -8,8 +8,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from reward_model.attention import tree_attention as attention
 from reward_model.cpu import llama_layers as fused
-from reward_model.cpu.llama_layers import FusedLayer
-from reward_model.cpu.qkv import turns_of
+from reward_model.cpu.llama_layers import FusedLlamaLayer
+from reward_model.cpu.qkv import rotation_of
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release.release import open_release
@@ -57,13 +57,13 @@ def test_scores_at_every_read_position_are_those_of_transformers(
     rows: int,
 ) -> None:
     """With our kernel, as far as there is one here, and on torch's; an MLP whole and in parts."""
-    monkeypatch.setattr(fused, "_ROWS", rows)
+    monkeypatch.setattr(fused, "_MLP_ROWS", rows)
     if not compiled:
         monkeypatch.setattr(attention, "tree_kernel", lambda: None)
     network = saved(model, tmp_path / "model")
     layers = network.model.base_model.get_submodule("layers")
     assert network.fuses_layers
-    assert all(isinstance(layer, FusedLayer) for layer in layers.children())
+    assert all(isinstance(layer, FusedLlamaLayer) for layer in layers.children())
     for sequence, scores in zip(BATCH, network.score(BATCH), strict=True):
         assert scores == pytest.approx(plain_scores(model, sequence), abs=1e-4)
 
@@ -79,7 +79,7 @@ def test_a_layer_that_would_not_compute_the_same_stays_as_it_is(
     model: PreTrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = saved(model, tmp_path / "model").score(BATCH)
-    monkeypatch.setattr(fused, "turns_of", lambda angles: torch.ones_like(turns_of(angles)))
+    monkeypatch.setattr(fused, "rotation_of", lambda angles: torch.ones_like(rotation_of(angles)))
     network = saved(model, tmp_path / "model")
     assert network.shares_prefixes
     assert not network.fuses_layers

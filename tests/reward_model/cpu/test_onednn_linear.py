@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from reward_model.cpu import onednn_linear as linear
-from reward_model.cpu.onednn_linear import PackedLinear, compiled_rows, pack_linears
+from reward_model.cpu.onednn_linear import OneDnnLinear, padded_rows, replace_linears
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
@@ -21,7 +21,7 @@ def test_the_product_is_that_of_the_usual_layer(bias: bool, shape: tuple[int, ..
     torch.manual_seed(0)
     usual, rows = nn.Linear(48, 80, bias=bias), torch.randn(shape)
     with torch.inference_mode():
-        assert torch.allclose(PackedLinear.of(usual)(rows), usual(rows), rtol=0, atol=1e-5)
+        assert torch.allclose(OneDnnLinear.of(usual)(rows), usual(rows), rtol=0, atol=1e-5)
 
 
 @needs_onednn
@@ -29,7 +29,7 @@ def test_the_product_is_that_of_the_usual_layer(bias: bool, shape: tuple[int, ..
 def test_what_follows_a_product_is_done_with_it(bias: bool) -> None:
     torch.manual_seed(0)
     usual, rows, other = nn.Linear(48, 80, bias=bias), torch.randn(7, 48), torch.randn(7, 80)
-    packed = PackedLinear.of(usual)
+    packed = OneDnnLinear.of(usual)
     with torch.inference_mode():
         product = usual(rows)
         for fused, expected in (
@@ -46,29 +46,29 @@ def test_layers_are_replaced_where_it_pays(
     monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, float], replaced: bool
 ) -> None:
     turn = count()
-    monkeypatch.setattr(linear, "_seconds", lambda *_: seconds[next(turn)])
+    monkeypatch.setattr(linear, "seconds_of", lambda *_: seconds[next(turn)])
     backbone = nn.Sequential(nn.Linear(8, 16), nn.ModuleDict({"inner": nn.Linear(16, 8)}))
     rows = torch.randn(3, 8)
     with torch.inference_mode():
         before = backbone[1]["inner"](backbone[0](rows))  # type: ignore[index] # a ModuleDict
-        assert pack_linears(backbone) is replaced
+        assert replace_linears(backbone) is replaced
         after = backbone[1]["inner"](backbone[0](rows))  # type: ignore[index] # a ModuleDict
-    assert isinstance(backbone[0], PackedLinear) is replaced
+    assert isinstance(backbone[0], OneDnnLinear) is replaced
     assert torch.allclose(before, after, rtol=0, atol=1e-5)
 
 
 def test_other_types_stay_as_they_are() -> None:
-    assert not pack_linears(nn.Linear(8, 8, dtype=torch.bfloat16))
-    assert not pack_linears(nn.Sequential(nn.Linear(8, 8, dtype=torch.bfloat16)))
-    assert not pack_linears(nn.Embedding(8, 8))
+    assert not replace_linears(nn.Linear(8, 8, dtype=torch.bfloat16))
+    assert not replace_linears(nn.Sequential(nn.Linear(8, 8, dtype=torch.bfloat16)))
+    assert not replace_linears(nn.Embedding(8, 8))
 
 
 @given(st.integers(1, 100_000))
-def test_a_number_of_rows_is_filled_up_a_little(rows: int) -> None:
-    compiled = compiled_rows(rows)
+def test_a_number_of_rows_is_padded_up_a_little(rows: int) -> None:
+    compiled = padded_rows(rows)
     assert rows <= compiled <= max(rows + 15, rows * 17 / 16)
-    assert compiled_rows(compiled) == compiled
+    assert padded_rows(compiled) == compiled
 
 
 def test_few_numbers_of_rows_are_compiled_for() -> None:
-    assert len({compiled_rows(rows) for rows in range(1, 4097)}) == 80
+    assert len({padded_rows(rows) for rows in range(1, 4097)}) == 80

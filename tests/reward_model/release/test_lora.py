@@ -178,7 +178,7 @@ def widen_the_head(adapter: Path) -> None:
     ("spoil", "message"),
     [
         (pickle_weights, "pickled weights are never loaded"),
-        (drop_base, "its base cannot be had: /no/such/base: no such directory"),
+        (drop_base, "its base is not available: /no/such/base: no such directory"),
         (lambda path: change(path, peft_type="IA3"), "peft_type.*only LoRA adapters"),
         (lambda path: change(path, base_model_name_or_path=None), "base_model_name_or_path"),
         (lambda path: (path / "adapter_config.json").write_text("{"), "cannot be read as JSON"),

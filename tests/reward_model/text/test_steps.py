@@ -1,6 +1,6 @@
 import pytest
 
-from reward_model.text.steps import stepped
+from reward_model.text.steps import join_steps
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from reward_model.text.steps import stepped
 def test_steps_end_with_their_last_visible_character(
     candidate: str | list[str], text: str, ends: tuple[int, ...]
 ) -> None:
-    assert stepped(candidate, "\n") == (text, ends)
+    assert join_steps(candidate, "\n") == (text, ends)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reward_model.text.chat import Conversation, Message
 from reward_model.text.encoding import Encoder, TooLong
-from reward_model.text.truncation import shortened
+from reward_model.text.truncation import truncated
 from tests.checkpoints import SPECIALS, make_tokenizer
 
 TOKENIZER = make_tokenizer()
@@ -22,7 +22,7 @@ def test_it_fits_afterwards_and_the_answer_is_whole(prompt: list[str], answer: s
     roles = ("user", "assistant", "user")[-len(prompt) :]
     talk = (*map(Message, roles, prompt), Message("assistant", answer))
     try:
-        cut, dropped = shortened(ENCODER, talk)
+        cut, dropped = truncated(ENCODER, talk)
     except TooLong:
         empty: Conversation = (*(Message(role, "") for role in roles), talk[-1])
         assert ENCODER.count(empty) > 48
@@ -37,7 +37,7 @@ def test_it_fits_afterwards_and_the_answer_is_whole(prompt: list[str], answer: s
 
 def test_a_prompt_keeps_its_beginning_and_its_end() -> None:
     prompt = "first " + "middle " * 40 + "last"
-    (user, _), dropped = shortened(ENCODER, (Message("user", prompt), Message("assistant", "a")))
+    (user, _), dropped = truncated(ENCODER, (Message("user", prompt), Message("assistant", "a")))
     assert user.content.startswith("first")
     assert user.content.endswith("last")
     assert ENCODER.max_tokens - 3 <= ENCODER.count((user, Message("assistant", "a")))
@@ -46,5 +46,5 @@ def test_a_prompt_keeps_its_beginning_and_its_end() -> None:
 
 def test_an_answer_that_leaves_no_room_is_too_long() -> None:
     with pytest.raises(TooLong) as caught:
-        shortened(ENCODER, (Message("user", "p"), Message("assistant", "a b " * 48)))
+        truncated(ENCODER, (Message("user", "p"), Message("assistant", "a b " * 48)))
     assert caught.value.tokens > 48

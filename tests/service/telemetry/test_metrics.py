@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from reward_model.packing import Sequence
-from reward_model.release.manifest import Golden, Turn
+from reward_model.release.manifest import Golden
+from reward_model.text.chat import Message
 from service.models.shadow import Differences
 from tests.service.fakes import MAX_TOKENS, FakeEngine, GatedEngine, Running, running, starting
 
@@ -206,7 +207,7 @@ async def test_the_state_it_is_in() -> None:
 
 
 async def test_golden_scores_that_are_not_reproduced() -> None:
-    turns = (Turn(role="user", content="prompt"), Turn(role="assistant", content="a"))
+    turns = (Message("user", "prompt"), Message("assistant", "a"))
     wrong = Golden(messages=turns, score=-1.0)
     async with running(None, wrong) as app:
         samples = samples_of(await scrape(app))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 from transformers import PreTrainedModel
 
-from reward_model.attention.tree import grow
+from reward_model.attention.tree import Tree
 from reward_model.network import head_scores, packed_hidden
 from trainer.training.objective.batches import Batch, Totals
 from trainer.training.objective.loss import (
@@ -44,7 +44,7 @@ class JointModel(nn.Module):
         The two that look at every token are computed only in training, and if they weigh anything.
         """
         totals = totals or batch.totals
-        hidden_TD = packed_hidden(self.network, grow(batch.packed, self.network.device))
+        hidden_TD = packed_hidden(self.network, Tree.of(batch.packed, self.network.device))
         scores = self._scores(hidden_TD, batch.score_at)
         differences = scores[batch.chosen] - scores[batch.rejected]
         pairs, lm = max(totals.pairs, 1e-9), max(totals.lm, 1e-9)
