@@ -1,4 +1,4 @@
-"""The asyncio engine: one process, a bounded number of requests under way."""
+"""The asyncio engine: one process sends requests, a bounded number of them in flight."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,33 +7,28 @@ from trainer.synthesis.endpoint import Endpoint, EndpointConfig
 from trainer.synthesis.requests import CompletionRequest, Outcome
 
 
-def ask(
-    questions: Iterable[CompletionRequest],
+def send_all(
+    requests: Iterable[CompletionRequest],
     endpoint: EndpointConfig,
     record: Callable[[Outcome], None],
 ) -> None:
-    """Ask all; `record` gets every outcome when it comes, in no particular order.
+    """Send all requests; `record` gets each outcome when it arrives, in no particular order.
 
-    What `record` raises ends it, and requests under way with it.
+    An error that `record` raises ends the sending and cancels the requests in flight.
     """
+    waiting = iter(requests)  # all workers share it: each takes the next one when it is free
+
+    async def work(client: Endpoint) -> None:
+        for request in waiting:
+            record(await client.complete(request))
+
+    async def run() -> None:
+        async with Endpoint(endpoint) as client, asyncio.TaskGroup() as group:
+            for _ in range(endpoint.concurrency):
+                group.create_task(work(client))
+
     try:
-        asyncio.run(_ask(questions, endpoint, record))
+        asyncio.run(run())
     except ExceptionGroup as group:
         # One worker's error cancels the others, so it is the only one or like the others.
         raise group.exceptions[0] from None
-
-
-async def _ask(
-    questions: Iterable[CompletionRequest],
-    config: EndpointConfig,
-    record: Callable[[Outcome], None],
-) -> None:
-    waiting = iter(questions)  # shared: each worker takes the next when it is free
-
-    async def work() -> None:
-        for question in waiting:
-            record(await endpoint.ask(question))
-
-    async with Endpoint(config) as endpoint, asyncio.TaskGroup() as group:
-        for _ in range(config.concurrency):
-            group.create_task(work())

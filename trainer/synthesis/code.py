@@ -1,4 +1,4 @@
-"""Code in a model's answer: taken out of its fence, recognised, and compared. All pure."""
+"""Finds the code in a model's answer, recognizes it, and compares two of them. All pure."""
 
 import ast
 import re
@@ -7,16 +7,18 @@ from difflib import SequenceMatcher
 from textwrap import dedent
 
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+# Line ends, line starts, calls, assignments and keywords that prose seldom has in any language.
 _CODE_LINE = re.compile(
     r"[{};:,(\[]$|^[)}\]]|^(#|//|/\*|\*|@|<)|\w\(.*\)|[=!<>+\-*/&|]="
     r"|\s=\s|^(return|import|from|use|using|package|end|pass|break|continue|raise|throw)\b"
 )
+# A "#" or "//" within a word, as in C# or a URL, begins no comment.
 _COMMENT = re.compile(r"(?<!\S)(?:#|//).*")
 _TOKEN = re.compile(r"\w+|\S")
 
 
 def code_of(answer: str) -> str:
-    """The longest fenced block, closed or not; the whole answer where nothing is fenced."""
+    """The longest fenced block, closed or not; the whole answer when it has no fence."""
     blocks = [dedent(match[1]) for match in _FENCE.finditer(answer)]
     return max(blocks, key=len, default=answer).strip("\n").rstrip()
 
@@ -26,17 +28,17 @@ def is_fenced(answer: str) -> bool:
 
 
 def looks_like_code(text: str) -> bool:
-    """Whether at least half of the lines do. For any language, so no more than a guess."""
+    """Whether at least half of the lines look like code: a guess that works for any language."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     coded = sum(1 for line in lines if _CODE_LINE.search(line))
     return 2 * coded >= len(lines) > 0
 
 
 def parses(source: str) -> bool:
-    """Whether it is Python that does something: a lone word or string parses, and does not."""
+    """Whether the source is Python with a statement or a call, not just a word or a string."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the source's own escapes and comparisons
+            warnings.simplefilter("ignore")  # about invalid escapes in the source
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
@@ -44,10 +46,7 @@ def parses(source: str) -> bool:
 
 
 def similarity(left: str, right: str) -> float:
-    """Share of tokens in common and in order, 0 to 1; comments and layout do not count."""
-    matcher = SequenceMatcher(None, _tokens(left), _tokens(right), autojunk=False)
-    return matcher.ratio()
-
-
-def _tokens(source: str) -> list[str]:
-    return _TOKEN.findall(_COMMENT.sub("", source))
+    """Share of common tokens in the same order, 0 to 1; comments and layout do not count."""
+    tokens = [_TOKEN.findall(_COMMENT.sub("", source)) for source in (left, right)]
+    # autojunk would ignore tokens that occur often, which in code are names as well as brackets.
+    return SequenceMatcher(None, *tokens, autojunk=False).ratio()

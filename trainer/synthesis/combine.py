@@ -1,4 +1,4 @@
-"""Strong and weak responses -> pairs: who wrote it is the preference (arXiv 2410.02229)."""
+"""Strong and weak responses -> pairs: which model wrote it is the preference (arXiv 2410.02229)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -22,12 +22,13 @@ _STAGES = ("describe", "strong", "weak")
 
 @dataclass(frozen=True)
 class LlmPairsConfig:
-    """Which responses become pairs.
+    """The filters that decide which responses become pairs.
 
     Attributes:
-        similarity: of tokens, from which a weak answer is too near to the strong one to be worse.
-        evaluation_share, calibration_share: of packages, held out whole; with the shares of
-            another stage of pairs, the same packages.
+        similarity: share of common tokens from which a weak answer is too near to the strong one
+            to be worse.
+        evaluation_share, calibration_share: shares of packages, which are held out whole. Another
+            stage of pairs with the same shares holds out the same packages.
     """
 
     limits: AnswerLimits = field(default_factory=AnswerLimits)
@@ -43,11 +44,18 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
     Raises:
         StageError: a side answered other descriptions than are there now.
     """
-    lineage(inputs, list(_STAGES))  # both sides answered the descriptions that are there now
+    lineage(inputs, list(_STAGES))  # raises when a side answered earlier descriptions
+    responses: dict[str, defaultdict[str, list[Response]]] = {}
+    for side in ("strong", "weak"):
+        responses[side] = defaultdict(list)
+        for response in read_responses(inputs / side):
+            responses[side][response.id].append(response)
     counts: Counter[str] = Counter()
     by_split: dict[str, list[PreferenceRow]] = {split: [] for split in SPLITS}
-    for row in _rows(config, inputs, counts):
-        by_split[split_of(row.group, config)].append(row)
+    for asked in tqdm(read_descriptions(inputs / "describe"), desc="pairs"):
+        strong, weak = responses["strong"][asked.id], responses["weak"][asked.id]
+        for row in paired(asked, strong, weak, config, counts):
+            by_split[split_of(row.group, config)].append(row)
     with writing_stage(config, output, reads=[inputs / stage for stage in _STAGES]) as draft:
         for split, rows in by_split.items():
             write_pairs(draft.path, split, rows, config.rows_per_shard)
@@ -66,38 +74,39 @@ def paired(
     config: LlmPairsConfig,
     counts: Counter[str],
 ) -> Iterator[PreferenceRow]:
-    """A row for each distinct strong answer, against all weak ones that differ enough from it.
+    """A row for each distinct strong answer, with all weak answers that differ enough from it.
 
     Every response ends in exactly one count, and so does every pair of two that are fit.
     """
-    losers = _codes("weak", description.language, weak, config.limits, counts)
-    winners = _codes("strong", description.language, strong, config.limits, counts)
-    for number, winner in enumerate(winners):
-        rivals = [Rejected("weak", it) for it in losers if _differ(winner, it, config, counts)]
-        counts["row: kept" if rivals else "row: nothing rejected"] += 1
-        if rivals:
+    rejected = fit_codes("weak", description.language, weak, config.limits, counts)
+    chosen = fit_codes("strong", description.language, strong, config.limits, counts)
+    for number, winner in enumerate(chosen):
+        kept: list[Rejected] = []
+        for loser in rejected:
+            # Near-equal answers differ by chance, not by the ability of their authors.
+            share = similarity(winner, loser)
+            if share == 1.0:
+                counts["pair: identical"] += 1
+            elif share >= config.similarity:
+                counts["pair: near-identical"] += 1
+            else:
+                counts["pair: kept"] += 1
+                kept.append(Rejected("weak", loser))
+        counts["row: kept" if kept else "row: nothing rejected"] += 1
+        if kept:
             identity = f"{description.id}-{number}"
             request, package = description.text, description.package
-            yield PreferenceRow(identity, package, request, winner, tuple(rivals), source="llm")
+            yield PreferenceRow(identity, package, request, winner, tuple(kept), source="llm")
 
 
-def _rows(config: LlmPairsConfig, inputs: Path, counts: Counter[str]) -> Iterator[PreferenceRow]:
-    strong = _by_description(read_responses(inputs / "strong"))
-    weak = _by_description(read_responses(inputs / "weak"))
-    for row in tqdm(read_descriptions(inputs / "describe"), desc="pairs"):
-        yield from paired(row, strong[row.id], weak[row.id], config, counts)
-
-
-def _by_description(responses: list[Response]) -> defaultdict[str, list[Response]]:
-    found: defaultdict[str, list[Response]] = defaultdict(list)
-    for response in responses:
-        found[response.id].append(response)
-    return found
-
-
-def _codes(
-    side: str, language: str, responses: list[Response], limits: AnswerLimits, counts: Counter[str]
+def fit_codes(
+    side: str,
+    language: str,
+    responses: list[Response],
+    limits: AnswerLimits,
+    counts: Counter[str],
 ) -> list[str]:
+    """The distinct codes of one side that pass its filters."""
     kept: list[str] = []
     for response in responses:
         text, end = response.text, response.finish_reason
@@ -109,14 +118,3 @@ def _codes(
         if reason is None:
             kept.append(code)
     return kept
-
-
-def _differ(winner: str, loser: str, config: LlmPairsConfig, counts: Counter[str]) -> bool:
-    likeness = similarity(winner, loser)
-    reason = "kept"
-    if likeness == 1.0:
-        reason = "identical"
-    elif likeness >= config.similarity:
-        reason = "near-identical"
-    counts[f"pair: {reason}"] += 1
-    return reason == "kept"

@@ -1,6 +1,6 @@
-"""Asking a language model many questions, in as many runs as it takes.
+"""Completes many prompts with a language model, in as many runs as it takes.
 
-This piece is the same for descriptions and for both sides of the pairs, and knows nothing of them.
+The descriptions and both sides of the pairs are requested this way. This module knows neither.
 """
 
 from collections import Counter
@@ -14,17 +14,22 @@ from trainer.synthesis import asyncio_engine, ray_engine
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.ledger import Ledger
 from trainer.synthesis.progress import Progress
-from trainer.synthesis.requests import Completion, CompletionRequest, Sampling, completion_requests
+from trainer.synthesis.requests import (
+    Completion,
+    CompletionRequest,
+    Sampling,
+    completion_requests,
+)
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What asks.
+    """The engine that sends the requests.
 
     Attributes:
         kind: `asyncio` in this process, or `ray` on a cluster.
-        workers: of Ray; each has `concurrency` requests under way.
-        address: of a running Ray cluster; empty for one on this machine, while the stage runs.
+        workers: number of Ray workers; each has up to `concurrency` requests in flight.
+        address: address of a running Ray cluster; empty starts one on this machine for the stage.
     """
 
     kind: Literal["asyncio", "ray"] = "asyncio"
@@ -34,78 +39,75 @@ class EngineConfig:
 
 @dataclass(frozen=True)
 class LlmConfig:
-    """Whom to ask, how it is to sample, and what does the asking."""
+    """A language model's endpoint, how it samples, and the engine that sends requests to it."""
 
     endpoint: EndpointConfig
     sampling: Sampling = field(default_factory=Sampling)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
-    def questions(self, prompt: str) -> list[CompletionRequest]:
-        """One for each sample."""
-        return completion_requests(prompt, self.endpoint.asked, self.sampling)
+    def requests(self, prompt: str) -> list[CompletionRequest]:
+        """One request for each sample."""
+        return completion_requests(prompt, self.endpoint.identity, self.sampling)
 
 
 @dataclass(frozen=True)
 class Completions:
-    """All there is, of this run and of earlier ones: answers by question id."""
+    """All completions of this run and of earlier ones, by request id."""
 
     config: LlmConfig
-    answers: dict[str, Completion]
+    completions: dict[str, Completion]
     failures: Counter[str]
     facts: dict[str, object]
 
-    def to(self, prompt: str) -> list[Completion | None]:
-        """An answer for each sample, None for one that is not answered yet."""
-        return [self.answers.get(question.id) for question in self.config.questions(prompt)]
+    def of(self, prompt: str) -> list[Completion | None]:
+        """A completion for each sample of the prompt; None for one that failed."""
+        return [self.completions.get(request.id) for request in self.config.requests(prompt)]
 
 
 def ledger_path(stage: Path) -> Path:
-    """Where a stage's answers are kept: beside its folder, which is whole or not there."""
+    """The folder of a stage's completions. It stands beside the stage's own folder, which is
+    replaced as a whole whenever the stage runs."""
     return stage.with_name(f"{stage.name}-answers")
 
 
 def complete_all(prompts: Iterable[str], config: LlmConfig, ledger: Path) -> Completions:
-    """Ask what `ledger` does not answer yet; afterwards it answers all but `failures`.
+    """Request all completions that `ledger` does not hold yet, and return all of them.
 
     Raises:
-        StageError: the endpoint answers nobody; what it answered before is kept.
+        StageError: the endpoint fails for every request; completions so far are kept.
     """
-    wanted = {question.id: question for prompt in prompts for question in config.questions(prompt)}
+    endpoint, engine = config.endpoint, config.engine
+    wanted = {request.id: request for prompt in prompts for request in config.requests(prompt)}
     with Ledger(ledger) as kept:
-        missing = [question for id_, question in wanted.items() if id_ not in kept.answers]
+        known = kept.completions()
+        missing = [request for id_, request in wanted.items() if id_ not in known]
         done = len(wanted) - len(missing)
-        with Progress(kept, config.endpoint, done, len(wanted)) as progress:
-            if missing:
-                _ask(missing, config, progress)
-        answers = {id_: kept.answers[id_] for id_ in wanted if id_ in kept.answers}
-    if not answers:
-        raise StageError(f"none of {len(wanted)} questions has an answer: {progress.failures}")
-    facts = _facts(config.endpoint, list(answers.values()), progress.failures)
-    return Completions(config, answers, progress.failures, facts)
-
-
-def _ask(missing: list[CompletionRequest], config: LlmConfig, progress: Progress) -> None:
-    engine, endpoint = config.engine, config.endpoint
-    match engine.kind:
-        case "asyncio":
-            asyncio_engine.ask(missing, endpoint, progress.record)
-        case "ray":
-            workers, address = engine.workers, engine.address
-            ray_engine.ask(missing, endpoint, progress.record, workers=workers, address=address)
-
-
-def _facts(
-    endpoint: EndpointConfig, answers: list[Completion], failures: Counter[str]
-) -> dict[str, object]:
-    """For the manifest: the same in whatever number of runs the answers came."""
-    read = sum(answer.prompt_tokens for answer in answers)
-    written = sum(answer.completion_tokens for answer in answers)
-    return {
-        "answered": len(answers),
-        "left_for_the_next_run": dict(sorted(failures.items())),
+        with Progress(kept, endpoint, done, len(wanted)) as progress:
+            if missing and engine.kind == "ray":
+                workers, address = engine.workers, engine.address
+                ray_engine.send_all(
+                    missing, endpoint, progress.record, workers=workers, address=address
+                )
+            elif missing:
+                asyncio_engine.send_all(missing, endpoint, progress.record)
+        # The ledger decides, not this run: another process may have been first with a completion.
+        known = kept.completions()
+    completions = {id_: known[id_] for id_ in wanted if id_ in known}
+    if not completions:
+        raise StageError(
+            f"none of {len(wanted)} requests was answered ({dict(progress.failures)}): check the "
+            "endpoint, then run this stage again"
+        )
+    read = sum(each.prompt_tokens for each in completions.values())
+    written = sum(each.completion_tokens for each in completions.values())
+    # For the manifest: the same facts, however many runs the completions took.
+    facts: dict[str, object] = {
+        "answered": len(completions),
+        "left_for_the_next_run": dict(sorted(progress.failures.items())),
         "usage": {
             "prompt_tokens": read,
             "completion_tokens": written,
             "cost": endpoint.cost(read, written),
         },
     }
+    return Completions(config, completions, progress.failures, facts)

@@ -1,4 +1,4 @@
-"""One OpenAI-compatible endpoint: a question in, its answer or the reason why there is none out."""
+"""A client of one OpenAI-compatible endpoint: a request in, its completion or a failure out."""
 
 import asyncio
 import os
@@ -17,25 +17,22 @@ from trainer.synthesis.requests import (
     Route,
 )
 
-_HOPELESS = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
-"""A wrong key, URL or model name: no other question would fare better."""
-
 
 @dataclass(frozen=True)
 class EndpointConfig:
-    """Where a model is served, and how hard it is asked.
+    """Where a model is served, and the limits of requests to it.
 
     Attributes:
         url: the API's base, such as `http://127.0.0.1:8000/v1`. Environment variables in it, as in
             `$STRONG_URL`, are filled in when it is used.
-        revision: of the model's weights, as far as known; it is part of every question's id.
-        key_variable: environment variable that holds the API key; empty where none is asked for.
-        concurrency: requests under way at once, of each worker.
-        retries: of one request after time-outs, lost connections and statuses 408, 409, 429 and
-            5xx, with growing pauses or those that `Retry-After` asks for.
-        attempt_seconds: without a byte from the endpoint, after which an attempt is given up.
-        deadline_seconds: for one request, its retries included.
-        max_consecutive_failures: after so many, with no answer between them, the stage stops.
+        revision: revision of the model's weights, as far as known; part of every request's id.
+        key_variable: environment variable that holds the API key; empty when none is needed.
+        concurrency: maximum of requests in flight, of each worker.
+        max_retries: retries of one request after time-outs, lost connections and statuses 408,
+            409, 429 and 5xx, with exponential backoff or the pause that `Retry-After` names.
+        attempt_seconds: time without a byte from the endpoint after which an attempt fails.
+        deadline_seconds: limit of one request, its retries included.
+        max_consecutive_failures: after this many, with no completion between them, the stage stops.
         prompt_price, completion_price: of a million tokens, in any currency.
     """
 
@@ -53,7 +50,7 @@ class EndpointConfig:
     completion_price: float = 0.0
 
     @property
-    def asked(self) -> ModelIdentity:
+    def identity(self) -> ModelIdentity:
         return ModelIdentity(self.model, self.revision, self.route)
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
@@ -65,14 +62,25 @@ class Endpoint:
     """A client of one endpoint, for one event loop.
 
     Raises:
-        StageError: the URL or the key is not to be had; said before anything is asked.
+        StageError: the URL or the key is not set; raised before anything is requested.
     """
 
     def __init__(self, config: EndpointConfig) -> None:
+        url = os.path.expandvars(config.url)
+        if "$" in url:
+            raise StageError(
+                f"the endpoint's URL is {config.url}: set that environment variable to its address"
+            )
+        # The openai client insists on a key; endpoints that need none ignore it.
+        key = os.environ.get(config.key_variable, "") if config.key_variable else "none"
+        if not key:
+            raise StageError(
+                f"the endpoint's API key is read from ${config.key_variable}, which is not set"
+            )
         self._config = config
         self._client = openai.AsyncOpenAI(
-            base_url=_url(config.url),
-            api_key=_key(config.key_variable),
+            base_url=url,
+            api_key=key,
             timeout=config.attempt_seconds,
             max_retries=config.max_retries,
         )
@@ -83,87 +91,65 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def ask(self, question: CompletionRequest) -> Outcome:
-        """Never raises for what an endpoint or a network can do."""
+    async def complete(self, request: CompletionRequest) -> Outcome:
+        """Never raises for anything that an endpoint or a network can do."""
         try:
+            # The client's own time-out is for one attempt; this one bounds them all.
             async with asyncio.timeout(self._config.deadline_seconds):
-                return await self._answer(question)
+                return await self._send(request)
         except TimeoutError:
             limit = f"no answer in {self._config.deadline_seconds:g} s"
-            return Failure(question.id, "deadline", limit)
+            return Failure(request.id, "deadline", limit)
         except (openai.OpenAIError, ValueError) as error:
-            return _failure(question.id, error)
+            match error:
+                case openai.APIStatusError():
+                    reason = f"status {error.status_code}"
+                case openai.APITimeoutError():  # it is a kind of APIConnectionError
+                    reason = "time-out"
+                case openai.APIConnectionError():
+                    reason = "no connection"
+                case _:
+                    reason = "malformed reply"
+            # With a wrong key, URL or model name no other request would fare better.
+            wrong = (
+                openai.AuthenticationError,
+                openai.PermissionDeniedError,
+                openai.NotFoundError,
+            )
+            return Failure(request.id, reason, str(error)[:300], fatal=isinstance(error, wrong))
 
-    async def _answer(self, question: CompletionRequest) -> Completion:
+    async def _send(self, request: CompletionRequest) -> Completion:
+        model, body = self._config.model, request.body
         if self._config.route == "chat":
-            return await self._chat(question)
-        return await self._completion(question)
-
-    async def _chat(self, question: CompletionRequest) -> Completion:
-        reply = await self._client.chat.completions.create(
-            model=self._config.model,
-            messages=[{"role": "user", "content": question.prompt}],
-            extra_body=question.body,
+            chat = await self._client.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": request.prompt}],
+                extra_body=body,
+            )
+            require_choices(chat, openai.types.chat.ChatCompletion)
+            text, end = chat.choices[0].message.content or "", chat.choices[0].finish_reason
+            usage = chat.usage
+        else:
+            plain = await self._client.completions.create(
+                model=model, prompt=request.prompt, extra_body=body
+            )
+            require_choices(plain, openai.types.Completion)
+            text, end = plain.choices[0].text, plain.choices[0].finish_reason
+            usage = plain.usage
+        return Completion(
+            id=request.id,
+            # JSON can carry lone surrogates, which no UTF-8 file can; they become "?".
+            text=text.encode(errors="replace").decode(),
+            finish_reason=end or "",
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens if usage else 0,
         )
-        _check(reply, openai.types.chat.ChatCompletion)
-        choice = reply.choices[0]
-        return _row(question, choice.message.content, choice.finish_reason, reply.usage)
-
-    async def _completion(self, question: CompletionRequest) -> Completion:
-        reply = await self._client.completions.create(
-            model=self._config.model, prompt=question.prompt, extra_body=question.body
-        )
-        _check(reply, openai.types.Completion)
-        choice = reply.choices[0]
-        return _row(question, choice.text, choice.finish_reason, reply.usage)
 
 
-def _url(template: str) -> str:
-    url = os.path.expandvars(template)
-    if "$" in url:
-        raise StageError(f"the endpoint's URL is {template}: set that environment variable")
-    return url
+def require_choices(reply: object, reply_type: type[object]) -> None:
+    """Refuse a reply without a choice.
 
-
-def _key(variable: str) -> str:
-    """The client insists on a key; endpoints that want none ignore it."""
-    if not variable:
-        return "none"
-    key = os.environ.get(variable, "")
-    if not key:
-        raise StageError(f"the endpoint's API key is read from ${variable}, which is not set")
-    return key
-
-
-def _check(reply: object, kind: type[object]) -> None:
-    """The client passes on whatever came with status 200, a proxy's error page too."""
-    if not isinstance(reply, kind) or not getattr(reply, "choices", None):
+    The openai client passes on whatever came with status 200, even a proxy's error page.
+    """
+    if not isinstance(reply, reply_type) or not getattr(reply, "choices", None):
         raise ValueError("the reply holds no answer")
-
-
-def _row(
-    question: CompletionRequest,
-    text: str | None,
-    finish_reason: str | None,
-    usage: openai.types.CompletionUsage | None,
-) -> Completion:
-    return Completion(
-        id=question.id,
-        text=text or "",
-        finish_reason=finish_reason or "",
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-    )
-
-
-def _failure(identity: str, error: openai.OpenAIError | ValueError) -> Failure:
-    match error:
-        case openai.APIStatusError():
-            reason = f"status {error.status_code}"
-        case openai.APITimeoutError():
-            reason = "time-out"
-        case openai.APIConnectionError():
-            reason = "no connection"
-        case _:
-            reason = "malformed reply"
-    return Failure(identity, reason, str(error)[:300], hopeless=isinstance(error, _HOPELESS))

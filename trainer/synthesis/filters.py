@@ -1,4 +1,4 @@
-"""Which answers are kept, and why the others are not. Pure: a reason or None."""
+"""Filters of models' answers. Each is pure and returns a reason to drop an answer, or None."""
 
 import re
 from dataclasses import dataclass
@@ -12,20 +12,21 @@ _REFUSAL = re.compile(
     r"|i (?:can ?not|can'?t|won'?t|will not|must decline|don'?t have)\b)",
     re.IGNORECASE,
 )
-_FEWEST_WORDS = 3
+_MIN_WORDS = 3  # of a description
 
 Side = Literal["both", "chosen", "neither"]
 
 
 @dataclass(frozen=True)
 class AnswerLimits:
-    """What makes an answer unfit.
+    """Limits beyond which an answer is dropped.
 
     Attributes:
-        max_characters: longer texts are left out.
-        keep_truncated: whether answers that `max_tokens` cut short are kept. Cut answers of the
-            weak side alone would teach length.
-        parses: sides whose Python must parse. Code that does not is a fair loser and a bad winner.
+        max_characters: longer texts are dropped.
+        keep_truncated: whether answers that `max_tokens` cut short are kept. When only the weak
+            side is cut, a model learns to prefer length.
+        parses: sides whose Python must parse. Code that does not parse may be rejected, and must
+            not be chosen.
     """
 
     max_characters: int = 4000
@@ -34,24 +35,25 @@ class AnswerLimits:
 
 
 def unfit_description(text: str, finish_reason: str, limits: AnswerLimits) -> str | None:
-    """Why this is no description of code that a model could be asked to write."""
+    """The reason why this text is no request for code, or None."""
     if reason := _unfit(text, finish_reason, limits):
         return reason
     if is_fenced(text):
         return "code in it"
-    return "too short" if len(text.split()) < _FEWEST_WORDS else None
+    return "too short" if len(text.split()) < _MIN_WORDS else None
 
 
 def unfit_code(
     text: str, finish_reason: str, limits: AnswerLimits, *, language: str, chosen: bool
 ) -> str | None:
-    """Why the code in this answer cannot be on this side of a pair."""
+    """The reason why the code in this answer cannot be on this side of a pair, or None."""
     code = code_of(text)
     if reason := _unfit(code, finish_reason, limits):
         return reason
     must_parse = limits.parses == "both" or (limits.parses == "chosen" and chosen)
     if language == "python" and must_parse:
         return None if parses(code) else "non-code: does not parse"
+    # Whatever a model fences it means as code; only unfenced text needs a guess.
     return None if is_fenced(text) or looks_like_code(code) else "non-code"
 
 

@@ -1,7 +1,7 @@
-"""Small language models that describe code and write it, where synthesis has no others to ask.
+"""Small language models that describe code and write it, for synthesis without any other model.
 
 A stronger and a weaker one, each a stage of its own, let the whole pipeline run on a CPU with a
-real inference server. What they write is no better than minutes of training make it.
+real inference server. Minutes of training do not make them good.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from transformers import (
 
 from trainer.pairs.row import PreferenceRow, read_pairs, write_pairs
 from trainer.pipeline.stage import read_manifest, writing_stage
-from trainer.synthesis.templates import ANSWER, DESCRIBE, fill
+from trainer.synthesis.templates import ANSWER, DESCRIBE, render
 from trainer.training import base, pretrain
 from trainer.training.base import BaseConfig
 from trainer.training.pretrain import PretrainConfig, warm_up
@@ -27,11 +27,11 @@ from trainer.training.pretrain import PretrainConfig, warm_up
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """One model: its shape, its training, and the templates it will be asked with.
+    """One model: its shape, its training, and the templates that it will be prompted with.
 
     Attributes:
-        training: starts from `base`, made here, and reads texts made here.
-        describes: whether it learns to describe code, beside writing it.
+        training: starts from `base` and reads `pairs`, both of which this stage makes for itself.
+        describes: whether it learns to describe code as well as to write it.
         pairs: stage whose requests and chosen answers it learns from.
     """
 
@@ -61,20 +61,20 @@ def run(config: GeneratorConfig, inputs: Path, output: Path) -> None:
 
 
 def tasks(rows: list[PreferenceRow], config: GeneratorConfig) -> list[PreferenceRow]:
-    """What the stages of synthesis will ask, with the answers they hope for."""
+    """The prompts of the synthesis stages with the answers that they hope for."""
     made: list[PreferenceRow] = []
     for row in rows:
         assert isinstance(row.prompt, str), "requests made from snippets have one turn"
-        write = fill(config.answer_template, request=row.prompt, language="python")
+        write = render(config.answer_template, request=row.prompt, language="python")
         made.append(PreferenceRow(f"{row.id}-write", row.group, write, row.chosen, ()))
         if config.describes:
-            read = fill(config.describe_template, code=row.chosen, language="python")
+            read = render(config.describe_template, code=row.chosen, language="python")
             made.append(PreferenceRow(f"{row.id}-describe", row.group, read, row.prompt, ()))
     return made
 
 
 def _export(checkpoint: Path, folder: Path) -> int:
-    """The trained backbone as a causal model, whose output embedding is the input's; its size."""
+    """Save the trained backbone as a causal language model; returns its number of parameters."""
     trained = AutoModelForSequenceClassification.from_pretrained(checkpoint)
     assert isinstance(trained, LlamaForSequenceClassification)
     shape = trained.config
@@ -82,6 +82,7 @@ def _export(checkpoint: Path, folder: Path) -> int:
     assert shape.tie_word_embeddings
     shape.problem_type, shape.num_labels = None, 2  # the library's defaults, which it leaves out
     causal = LlamaForCausalLM(shape)
+    # The head scored; with tied embeddings the causal model needs no weights of its own instead.
     causal.model.load_state_dict(trained.model.state_dict())
     causal.tie_weights()
     end, pad = shape.eos_token_id, shape.pad_token_id

@@ -1,101 +1,65 @@
-"""Answers as they come in: append-only files that survive whatever ends the run."""
+"""Keeps completions as they arrive, in an SQLite file that survives however the run ends."""
 
-import fcntl
-import json
-import os
-from dataclasses import asdict
+import sqlite3
+from dataclasses import astuple
 from pathlib import Path
-from typing import BinaryIO, Self
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Self
 
 from trainer.pipeline.stage import StageError
 from trainer.synthesis.requests import Completion
 
-_ROWS_PER_SYNC = 32
-_ADAPTER = TypeAdapter(Completion)
-
 
 class Ledger:
-    """All answers of a folder by their question's id. One process at a time writes to it.
+    """All completions of one stage, by the id of their request.
 
-    Each run appends to a file of its own, so a line torn by the end of an earlier run stays the
-    last of its file, where it is passed over and its question counts as not asked. Of two answers
-    to one question the first is the answer.
+    An appended completion is committed when `append` returns, so killing the process loses none,
+    and the first completion of a request is the one that counts. Several processes of one machine
+    may write at the same time. Processes of several machines may not: SQLite's write-ahead log
+    needs memory that its writers share. Ray workers therefore return their completions to the
+    process that runs the stage, which alone writes.
 
     Raises:
-        StageError: another run has the folder open, or a file is damaged before its last line.
+        StageError: the file is damaged, or is no ledger.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder)
-        files = sorted(folder.glob("answers-*.jsonl"))
+        self._file = folder / "completions.sqlite"
+        # Writers of other processes wait for each other, for at most a minute.
+        self._rows = sqlite3.connect(self._file, timeout=60, isolation_level=None)
         try:
-            self.answers = _first_of_each(files)
-        except StageError:
-            self._lock.close()
-            raise
-        last = int(files[-1].stem.rpartition("-")[2]) if files else -1
-        self._file = folder / f"answers-{last + 1:05d}.jsonl"
-        self._stream: BinaryIO | None = None
-        self._unsynced = 0
+            # With a write-ahead log a commit costs no fsync. The log is synced whenever it has
+            # grown to 64 pages of 4 KiB, so a crash of the whole machine loses the last few
+            # dozen completions, which are then requested again.
+            self._rows.execute("PRAGMA journal_mode = WAL")
+            self._rows.execute("PRAGMA synchronous = NORMAL")
+            self._rows.execute("PRAGMA wal_autocheckpoint = 64")
+            self._rows.execute(
+                "CREATE TABLE IF NOT EXISTS completions (id TEXT PRIMARY KEY, text TEXT,"
+                " finish_reason TEXT, prompt_tokens INT, completion_tokens INT)"
+            )
+            (verdict,) = self._rows.execute("PRAGMA quick_check").fetchone()
+        except sqlite3.DatabaseError as error:
+            verdict = str(error)
+        if verdict != "ok":
+            self._rows.close()
+            raise StageError(
+                f"{self._file} is damaged ({verdict}): restore it from a backup, or delete "
+                f"{folder} to request all completions again"
+            )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._stream:
-            self._sync(self._stream)
-            self._stream.close()
-        self._lock.close()
+        self._rows.close()
 
-    def append(self, answer: Completion) -> None:
-        """Keep it. It is safe from a crash of the machine at the latest when the block ends."""
-        if answer.id in self.answers:
-            return
-        self.answers[answer.id] = answer
-        self._stream = self._stream or self._file.open("xb")
-        self._stream.write(json.dumps(asdict(answer)).encode() + b"\n")
-        self._unsynced += 1
-        if self._unsynced >= _ROWS_PER_SYNC:
-            self._sync(self._stream)
+    def append(self, completion: Completion) -> None:
+        """Keep a completion, unless its request has one already."""
+        values = astuple(completion)
+        self._rows.execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?, ?)", values)
 
-    def _sync(self, stream: BinaryIO) -> None:
-        stream.flush()
-        os.fsync(stream.fileno())
-        self._unsynced = 0
-
-
-def _locked(folder: Path) -> BinaryIO:
-    """The lock goes with the process that holds it, however that ends."""
-    stream = (folder / "lock").open("wb")
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.close()
-        raise StageError(f"another run is writing to {folder}: wait for it to end") from None
-    return stream
-
-
-def _first_of_each(files: list[Path]) -> dict[str, Completion]:
-    answers: dict[str, Completion] = {}
-    for file in files:
-        for answer in _read(file):
-            answers.setdefault(answer.id, answer)
-    return answers
-
-
-def _read(file: Path) -> list[Completion]:
-    *whole, _torn = file.read_bytes().split(b"\n")
-    return [_parse(line, file, number) for number, line in enumerate(whole, start=1)]
-
-
-def _parse(line: bytes, file: Path, number: int) -> Completion:
-    try:
-        return _ADAPTER.validate_json(line)
-    except ValidationError:
-        raise StageError(
-            f"{file}, line {number} is no answer: the file was damaged; delete that line, and "
-            "its question is asked again"
-        ) from None
+    def completions(self) -> dict[str, Completion]:
+        """All completions by request id, in the order of arrival, other processes' included."""
+        found = self._rows.execute("SELECT * FROM completions ORDER BY rowid")
+        return {row[0]: Completion(*row) for row in found}

@@ -1,4 +1,4 @@
-"""What is asked of a language model, what comes back, and the id that ties both together."""
+"""Requests to a language model and what comes back, tied together by the request's id."""
 
 import dataclasses
 import hashlib
@@ -11,11 +11,12 @@ Route = Literal["chat", "completions"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a model samples; whatever is None is left to the endpoint's own default.
+    """How a model samples. A field that is None is left out, so the endpoint's default applies.
 
     Attributes:
-        samples: answers to each prompt, the n-th of them with `seed + n`.
-        max_tokens: of an answer. None for endpoints that know it by another name; `extra` holds it.
+        samples: number of completions of each prompt; the n-th is drawn with `seed + n`.
+        max_tokens: limit of one completion. None for endpoints that name it otherwise; `extra`
+            holds it then.
         extra: further fields of the request's body, such as vLLM's `top_k` or
             `chat_template_kwargs`.
     """
@@ -42,7 +43,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """The model that is asked, apart from where it is served."""
+    """The model that completes, without where it is served."""
 
     model: str
     revision: str
@@ -59,27 +60,29 @@ class CompletionRequest:
 
 
 def completion_requests(
-    prompt: str, asked: ModelIdentity, sampling: Sampling
+    prompt: str, model: ModelIdentity, sampling: Sampling
 ) -> list[CompletionRequest]:
-    """One for each of `sampling.samples`."""
-    return [_question(prompt, asked, sampling, sample) for sample in range(sampling.samples)]
-
-
-def _question(
-    prompt: str, asked: ModelIdentity, sampling: Sampling, sample: int
-) -> CompletionRequest:
-    seed = None if sampling.seed is None else sampling.seed + sample
-    body = sampling.body(seed)
-    # Without a seed nothing else would tell two samples of one prompt apart.
-    unseeded = sample if seed is None else 0
-    identity = [dataclasses.asdict(asked), prompt, body, unseeded]
-    text = json.dumps(identity, sort_keys=True)
-    return CompletionRequest(hashlib.sha256(text.encode()).hexdigest()[:32], prompt, body)
+    """One request for each of `sampling.samples`."""
+    requests = []
+    for sample in range(sampling.samples):
+        seed = None if sampling.seed is None else sampling.seed + sample
+        body = sampling.body(seed)
+        # Without a seed nothing but its number tells two samples of one prompt apart. With one,
+        # the number must not count, or another number of samples would change the ids.
+        unseeded = sample if seed is None else 0
+        text = json.dumps([dataclasses.asdict(model), prompt, body, unseeded], sort_keys=True)
+        identity = hashlib.sha256(text.encode()).hexdigest()[:32]
+        requests.append(CompletionRequest(identity, prompt, body))
+    return requests
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model said; `id` is the question's. `finish_reason` "length" means cut short."""
+    """The model's text; `id` is the request's.
+
+    Attributes:
+        finish_reason: "length" when `max_tokens` cut the text short.
+    """
 
     id: str
     text: str
@@ -90,18 +93,18 @@ class Completion:
 
 @dataclass(frozen=True)
 class Failure:
-    """No answer, all retries included.
+    """A request without a completion after all retries.
 
     Attributes:
         reason: a few words to count by.
         detail: the endpoint's own message.
-        hopeless: whether every other question would fail as well.
+        fatal: whether every other request would fail as well.
     """
 
     id: str
     reason: str
     detail: str
-    hopeless: bool = False
+    fatal: bool = False
 
 
 Outcome = Completion | Failure

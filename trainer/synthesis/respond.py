@@ -1,25 +1,23 @@
-"""Descriptions -> responses: one model's code for each, be it the strong or the weak one."""
+"""Descriptions -> responses: one model, the strong or the weak one, writes code for each."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.completions import LlmConfig, complete_all, ledger_path
-from trainer.synthesis.describe import Description, read_descriptions
-from trainer.synthesis.requests import Completion
-from trainer.synthesis.templates import ANSWER, fill, require
+from trainer.synthesis.describe import read_descriptions
+from trainer.synthesis.templates import ANSWER, render, require_placeholder
 
 _STEM = "responses"
 
 
 @dataclass(frozen=True)
 class RespondConfig:
-    """Who answers, and how; `ask.sampling.samples` is how many candidates each request gets.
+    """The answering model and its prompt; `llm.sampling.samples` responses to each description.
 
     Attributes:
-        template: names `{request}`, and `{language}` if it likes.
+        template: contains `{request}`, and may contain `{language}`.
     """
 
     llm: LlmConfig
@@ -29,7 +27,7 @@ class RespondConfig:
 
 @dataclass(frozen=True)
 class Response:
-    """A model's whole answer to the description with this id, fences and all; nothing filtered."""
+    """A model's whole answer to the description with this id, with its fences and unfiltered."""
 
     id: str
     sample: int
@@ -38,28 +36,31 @@ class Response:
 
 
 def run(config: RespondConfig, inputs: Path, output: Path) -> None:
-    """Read `describe`; write responses by id. Answers are kept in `<output>-answers` as well."""
-    require(config.template, "request")
+    """Read `describe`; write responses by id. Completions are kept in `<output>-answers` too."""
+    require_placeholder(config.template, "request")
     descriptions = read_descriptions(inputs / "describe")
-    prompts = {row.id: _prompt(row, config) for row in descriptions}
-    replies = complete_all(prompts.values(), config.llm, ledger_path(output))
+    prompts = {
+        row.id: render(config.template, request=row.text, language=row.language)
+        for row in descriptions
+    }
+    completions = complete_all(prompts.values(), config.llm, ledger_path(output))
+    # Nothing is filtered here: the limits belong to `combine`, and can be changed without asking
+    # any model again.
+    responses = [
+        Response(row.id, sample, completion.text, completion.finish_reason)
+        for row in descriptions
+        for sample, completion in enumerate(completions.of(prompts[row.id]))
+        if completion
+    ]
+    wanted = len(descriptions) * config.llm.sampling.samples
     with writing_stage(config, output, reads=[inputs / "describe"]) as draft:
-        rows = [r for row in descriptions for r in _responses(row.id, replies.to(prompts[row.id]))]
-        write_shards(draft.path, _STEM, rows, config.rows_per_shard)
-        wanted = len(descriptions) * config.llm.sampling.samples
-        draft.facts["counts"] = {"responses": len(rows), "not answered yet": wanted - len(rows)}
-        draft.facts.update(replies.facts)
+        write_shards(draft.path, _STEM, responses, config.rows_per_shard)
+        draft.facts["counts"] = {
+            "responses": len(responses),
+            "not answered yet": wanted - len(responses),
+        }
+        draft.facts.update(completions.facts)
 
 
 def read_responses(folder: Path) -> list[Response]:
     return read_shards(folder, _STEM, Response)
-
-
-def _prompt(row: Description, config: RespondConfig) -> str:
-    return fill(config.template, request=row.text, language=row.language)
-
-
-def _responses(description: str, answers: list[Completion | None]) -> Iterator[Response]:
-    for sample, answer in enumerate(answers):
-        if answer:
-            yield Response(description, sample, answer.text, answer.finish_reason)

@@ -1,4 +1,7 @@
-"""How the describer and the answering models are asked, zero-shot, unless a recipe words it."""
+"""The prompts with which the describer and the answering models are asked, zero-shot.
+
+A recipe may replace them.
+"""
 
 from trainer.pipeline.stage import StageError
 
@@ -23,22 +26,22 @@ ANSWER = """\
 Write it in {language}. Answer with the code alone, complete, in one fenced block."""
 
 
-def fill(template: str, **facts: str) -> str:
-    """The template with its `{names}` filled in; braces inside of what is filled in stay.
+def render(template: str, **values: str) -> str:
+    """The template with its `{names}` replaced; braces within the values stay as they are.
 
     Raises:
         StageError: the template names something else.
     """
     try:
-        return template.format(**facts)
+        return template.format(**values)
     except (KeyError, IndexError, ValueError) as error:
-        named = ", ".join(f"{{{name}}}" for name in facts)
+        names = ", ".join(f"{{{name}}}" for name in values)
         raise StageError(
-            f"a template may name {named}, and writes other braces twice: {error}"
+            f"a template may name {names}; write other braces twice, as in {{{{ ({error})"
         ) from error
 
 
-def require(template: str, name: str) -> None:
-    """Refuse a template that does not show what it is about."""
+def require_placeholder(template: str, name: str) -> None:
+    """Refuse a template without `{name}`: the model would not see what it is asked about."""
     if f"{{{name}}}" not in template:
-        raise StageError(f"the template shows no {{{name}}}: {template[:60]!r}")
+        raise StageError(f"the template has no {{{name}}}: {template[:60]!r}")

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on a real socket, which fails as it is told to."""
+"""An OpenAI-compatible server on a real socket, which fails as planned."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
         answered: prompts by how often their answer was sent whole.
-        most_at_once: requests under way at the same time.
+        max_in_flight: the most requests that were in flight at the same time.
         hold: when set, is waited at before each answer.
     """
 
@@ -38,7 +38,7 @@ class Server(ThreadingHTTPServer):
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.keys: set[str | None] = set()
-        self.under_way = self.most_at_once = 0
+        self.in_flight = self.max_in_flight = 0
 
     @property
     def url(self) -> str:
@@ -62,15 +62,15 @@ class _Handler(BaseHTTPRequestHandler):
             server.bodies.append(body)
             server.keys.add(self.headers["authorization"])
             fault = next(server.plan, None)
-            server.under_way += 1
-            server.most_at_once = max(server.most_at_once, server.under_way)
+            server.in_flight += 1
+            server.max_in_flight = max(server.max_in_flight, server.in_flight)
         try:
             if server.hold:
                 server.hold.wait(timeout=30)
             self._answer(body, fault)
         finally:
             with server.lock:
-                server.under_way -= 1
+                server.in_flight -= 1
 
     def _answer(self, body: dict[str, Any], fault: str | None) -> None:
         prompt = body["messages"][0]["content"] if "messages" in body else body["prompt"]

@@ -92,7 +92,7 @@ def test_more_snippets_are_the_same_and_further_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("template", "message"),
-    [("Describe this.", "shows no {code}"), ("{code} {name}", "{code}, {language}")],
+    [("Describe this.", "has no {code}"), ("{code} {name}", "{code}, {language}")],
 )
 def test_a_wording_that_cannot_be_filled_in_is_refused(
     tmp_path: Path, template: str, message: str

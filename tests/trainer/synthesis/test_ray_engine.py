@@ -44,11 +44,11 @@ def test_same_rows_and_the_same_way_on_after_failures(tmp_path: Path, cluster: s
         fleet = replace(asked, engine=EngineConfig("ray", address=cluster))
         first = complete_all(PROMPTS, fleet, tmp_path / "fleet")
         assert sum(first.failures.values()) == 3
-        assert len(first.answers) == 77
+        assert len(first.completions) == 77
         before = len(server.bodies)
         second = complete_all(PROMPTS, fleet, tmp_path / "fleet")
     assert len(server.bodies) == before + 3
-    assert second.answers == local.answers
+    assert second.completions == local.completions
     assert second.facts == local.facts
     assert not [thread.name for thread in threading.enumerate() if "usage" in thread.name]
 

@@ -16,7 +16,7 @@ FROZEN = "289755bd079a320bfe556a5658c9b55a"
 def ids(
     prompt: str = "p", asked: ModelIdentity = ASKED, sampling: Sampling = SAMPLING
 ) -> list[str]:
-    return [question.id for question in completion_requests(prompt, asked, sampling)]
+    return [request.id for request in completion_requests(prompt, asked, sampling)]
 
 
 def test_an_id_stays_the_same_for_as_long_as_ledgers_are_kept() -> None:
@@ -53,14 +53,14 @@ def test_another_model_is_another_question(name: str) -> None:
 
 
 def test_samples_differ_by_seed_and_without_seeds_by_number() -> None:
-    seeds = [question.body["seed"] for question in completion_requests("p", ASKED, SAMPLING)]
+    seeds = [request.body["seed"] for request in completion_requests("p", ASKED, SAMPLING)]
     assert seeds == [7, 8, 9]
     unseeded = completion_requests("p", ASKED, replace(SAMPLING, seed=None))
-    assert len({question.id for question in unseeded}) == 3
-    assert all("seed" not in question.body for question in unseeded)
+    assert len({request.id for request in unseeded}) == 3
+    assert all("seed" not in request.body for request in unseeded)
 
 
 def test_what_is_none_is_not_sent_and_extra_fields_are() -> None:
     sampling = Sampling(None, None, None, None, extra={"max_completion_tokens": 5})
-    (question,) = completion_requests("p", ASKED, sampling)
-    assert question.body == {"max_completion_tokens": 5}
+    (request,) = completion_requests("p", ASKED, sampling)
+    assert request.body == {"max_completion_tokens": 5}
