@@ -47,6 +47,6 @@ def parses(source: str) -> bool:
 
 def similarity(left: str, right: str) -> float:
     """Share of common tokens in the same order, 0 to 1; comments and layout do not count."""
-    tokens = [_TOKEN.findall(_COMMENT.sub("", source)) for source in (left, right)]
+    one, other = (_TOKEN.findall(_COMMENT.sub("", source)) for source in (left, right))
     # autojunk would ignore tokens that occur often, which in code are names as well as brackets.
-    return SequenceMatcher(None, *tokens, autojunk=False).ratio()
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()

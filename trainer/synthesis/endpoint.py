@@ -120,6 +120,7 @@ class Endpoint:
 
     async def _send(self, request: CompletionRequest) -> Completion:
         model, body = self._config.model, request.body
+        end: str | None  # some servers leave it out, whatever the client's types say
         if self._config.route == "chat":
             chat = await self._client.chat.completions.create(
                 model=model,
