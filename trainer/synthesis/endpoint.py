@@ -120,7 +120,6 @@ class Endpoint:
 
     async def _send(self, request: CompletionRequest) -> Completion:
         model, body = self._config.model, request.body
-        end: str | None  # some servers leave it out, whatever the client's types say
         if self._config.route == "chat":
             chat = await self._client.chat.completions.create(
                 model=model,
@@ -141,7 +140,8 @@ class Endpoint:
             id=request.id,
             # JSON can carry lone surrogates, which no UTF-8 file can; they become "?".
             text=text.encode(errors="replace").decode(),
-            finish_reason=end or "",
+            # Some servers send null, whatever the client's types say.
+            finish_reason="" if end is None else end,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
         )

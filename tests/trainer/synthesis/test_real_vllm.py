@@ -58,7 +58,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(Path(sysconfig.get_path("stdlib")) / f"{module}.py", target)
     corpus = CorpusConfig(folders=("src",), standard_library=False, installed=False)
     gather.run(corpus, folder, folder / "corpus")
-    held_out = PairsConfig(evaluation_share=0.0, calibration_share=0.0, most_characters=500)
+    held_out = PairsConfig(evaluation_share=0.0, calibration_share=0.0, max_characters=500)
     make.run(held_out, folder, folder / "pairs")
     # vLLM's kernels for a CPU know no heads of less than 32.
     shape = BaseConfig(
