@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.claim.tasks import Task, draw
 from trainer.evaluation.measures.best_of_n import top
-from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion, judge
 from trainer.evaluation.measures.pairwise import outcomes
+from trainer.evaluation.measures.scored import CONTENDERS, ScoredQuestion, score_questions
 from trainer.evaluation.question import question_of
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.pairs.row import PreferenceRow, write_pairs
@@ -60,7 +60,7 @@ def run(work: Path, arm: str, task: Task, pairs: int, seed: int) -> Run:
         left_out: Counter[str] = Counter()
         questions = [question_of(row) for row in task.test]
         scorer = NetworkScorer(checkpoint)
-        judged = judge(questions, scorer, "both", left_out, desc=f"{task.name} test")
+        judged = score_questions(questions, scorer, "both", left_out, desc=f"{task.name} test")
     assert not left_out, f"test rows must fit into the model: {left_out}"
     return Run(task.name, arm, pairs, seed, _accuracy(judged), _first(judged))
 

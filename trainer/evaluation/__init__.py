@@ -1,1 +1,1 @@
-"""What a checkpoint is worth: on pairs held out, and on other people's tasks."""
+"""Measure a checkpoint on held-out pairs and on other people's tasks, and calibrate its scores."""

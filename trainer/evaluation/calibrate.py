@@ -1,23 +1,29 @@
-"""Fit the calibration: mean and spread of raw scores over held-out candidates, and a temperature.
+"""Fit the calibration: mean, spread and deciles of raw scores, and a temperature for pairs.
 
-On a split of its own: figures fitted to what a model was trained on say how well it remembers.
+It is fitted to a split of its own. Figures fitted to the training pairs would be those of answers
+that the model remembers.
 """
 
 import statistics
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
 
+import numpy as np
+from scipy.optimize import minimize_scalar
+
 from reward_model.release.calibration import Calibration
 from trainer.evaluation.held_out import require_held_out
-from trainer.evaluation.measures.confidence import expected_error_of, margins
-from trainer.evaluation.measures.judged import ScoredQuestion, judge
+from trainer.evaluation.measures.calibration_error import expected_error_of, margins
+from trainer.evaluation.measures.scored import ScoredQuestion, score_questions
 from trainer.evaluation.question import question_of
 from trainer.evaluation.scorers.network import NetworkScorer
-from trainer.evaluation.temperature import fit_temperature, negative_log_likelihood
 from trainer.pairs.row import read_pairs
 from trainer.pipeline.stage import StageError, writing_stage
+
+FILE = "calibration.json"
 
 
 @dataclass(frozen=True)
@@ -43,46 +49,67 @@ def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     counts: Counter[str] = Counter()
     reads = [inputs / config.pairs, inputs / config.checkpoint]
     scorer = NetworkScorer(inputs / config.checkpoint)
-    judged = judge(questions, scorer, "both", counts, desc="calibration")
-    if not judged:
+    scored = score_questions(questions, scorer, "both", counts, desc="calibration")
+    if not scored:
         raise StageError(f"no row of the calibration split could be scored: {dict(counts)}")
-    calibration = fit(judged)
+    calibration = fit(scored)
     with writing_stage(config, output, reads=reads) as draft:
-        (draft.path / "calibration.json").write_text(calibration.model_dump_json(indent=1) + "\n")
+        (draft.path / FILE).write_text(calibration.model_dump_json(indent=1) + "\n")
         draft.facts["left_out"] = dict(counts)
-        draft.facts["pairs"] = describe(judged, calibration.temperature)
+        draft.facts["pairs"] = describe(scored, calibration.temperature)
 
 
 def read(folder: Path) -> Calibration:
-    """What `run` wrote."""
-    return Calibration.model_validate_json((folder / "calibration.json").read_bytes())
+    """Read the calibration that `run` wrote."""
+    return Calibration.model_validate_json((folder / FILE).read_bytes())
 
 
-def fit(judged: list[ScoredQuestion]) -> Calibration:
-    """Every candidate counts once, chosen and rejected alike; so does every pair."""
-    scores = [score for item in judged for score in item.scores]
+def fit(scored: list[ScoredQuestion]) -> Calibration:
+    """Fit to all candidates, chosen and rejected alike, and to all pairs; each counts once."""
+    scores = [score for item in scored for score in item.scores]
     deciles = tuple(statistics.quantiles(scores, n=10, method="inclusive"))
     return Calibration(
         mean=statistics.fmean(scores),
         std=statistics.stdev(scores),
         n=len(scores),
         reference="chosen and rejected candidates of groups held out for calibration",
+        # Two equal deciles would bound a part that holds nothing, where a tenth is expected.
         deciles=deciles if len(set(deciles)) == len(deciles) else None,
-        temperature=fit_temperature(_margins(judged)),
+        temperature=fit_temperature(margins(scored).values.tolist()),
     )
 
 
+def fit_temperature(margins: Sequence[float]) -> float | None:
+    """Temperature of the Bradley-Terry model (temperature scaling, arXiv 1706.04599).
+
+    It minimizes the mean of -log sigmoid(margin / T) over pairs, where a margin is the chosen score
+    less the rejected one. None if no T > 0 does: if no pair is ranked wrong, smaller ones are
+    always better; if margins are not positive on average, larger ones are.
+    """
+    margins_P = np.asarray(margins, dtype=np.float64)
+    if not len(margins_P) or margins_P.min() >= 0 or margins_P.mean() <= 0:
+        return None
+    scale = float(np.abs(margins_P).mean())
+    # The loss is convex in 1/T, so in log T it has one minimum; a logarithm has no unit.
+    found = minimize_scalar(
+        lambda log_t: negative_log_likelihood(margins_P, scale * float(np.exp(log_t))),
+        bracket=(-2.0, 2.0),
+    )
+    return scale * float(np.exp(found.x))
+
+
+def negative_log_likelihood(margins: Sequence[float] | np.ndarray, temperature: float) -> float:
+    """Mean over pairs, in nats; guessing has log 2."""
+    return float(np.logaddexp(0.0, -np.asarray(margins) / temperature).mean())
+
+
 def describe(
-    judged: list[ScoredQuestion], temperature: float | None
+    scored: list[ScoredQuestion], temperature: float | None
 ) -> dict[str, float | int | None]:
-    """What the temperature does, on the very pairs it was fitted to."""
-    of = _margins(judged)
-    facts: dict[str, float | int | None] = {"pairs": len(of), "nll_of_a_coin": log(2)}
+    """The effect of the temperature, measured on the pairs that it was fitted to."""
+    values = margins(scored).values.tolist()
+    facts: dict[str, float | int | None] = {"pairs": len(values), "nll_of_a_coin": log(2)}
     for name, value in (("raw", 1.0), ("fitted", temperature)):
-        facts[f"nll_{name}"] = value and negative_log_likelihood(of, value)
-        facts[f"ece_{name}"] = value and expected_error_of(of, value)
+        facts[f"nll_{name}"] = value and negative_log_likelihood(values, value)
+        facts[f"ece_{name}"] = value and expected_error_of(values, value)
     return facts
-
-
-def _margins(judged: list[ScoredQuestion]) -> list[float]:
-    return [float(margin) for margin in margins(judged).values]

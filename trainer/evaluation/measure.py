@@ -1,31 +1,29 @@
-"""A task's questions and a scorer -> the task's tables."""
+"""Score a task's questions and compute its tables."""
 
 from collections import Counter
-from dataclasses import dataclass
 
+from trainer.evaluation import tasks
 from trainer.evaluation.benchmarks import process_bench, reward_bench, reward_bench_2
-from trainer.evaluation.load import Loaded
-from trainer.evaluation.measures import candidates, choice, confidence, length_bias, pairwise
-from trainer.evaluation.measures.answers import Judge, TextJudge, agreeing
+from trainer.evaluation.load import LoadedTask
+from trainer.evaluation.measures import (
+    calibration_error,
+    candidates,
+    choice,
+    length_bias,
+    pairwise,
+)
+from trainer.evaluation.measures.answers import TextJudge, agreeing
 from trainer.evaluation.measures.estimate import Resampling
-from trainer.evaluation.measures.judged import Need, ScoredQuestion, judge
 from trainer.evaluation.measures.math_judge import MathJudge
+from trainer.evaluation.measures.scored import Need, ScoredQuestion, score_questions
 from trainer.evaluation.measures.table import Table
 from trainer.evaluation.question import text_of
 from trainer.evaluation.reporting.report import TaskReport
 from trainer.evaluation.scorers.scorer import QuestionScorer
-from trainer.evaluation.tasks import (
-    CandidatesTask,
-    ChoiceTask,
-    PairsTask,
-    ProcessBenchTask,
-    RewardBench2Task,
-    RewardBenchTask,
-    Task,
-)
 from trainer.pipeline.stage import StageError
 
-_WHAT = {
+# The sentence under a task's name in the report, by the task's kind.
+DESCRIPTIONS = {
     "pairs": "pairs that no training stage has seen",
     "candidates": "choosing among sampled solutions, each labelled right or wrong",
     "choice": "choosing among the options of a question",
@@ -35,99 +33,90 @@ _WHAT = {
 }
 
 
-@dataclass(frozen=True)
-class Measuring:
-    """What all tasks are measured with; `temperature` divides margins before the sigmoid."""
+def measure(
+    loaded: LoadedTask, scorer: QuestionScorer, resampling: Resampling, temperature: float
+) -> TaskReport:
+    """Score a task's questions and compute its tables.
 
-    how: Resampling
-    temperature: float
-
-
-def measure(loaded: Loaded, scorer: QuestionScorer, by: Measuring) -> TaskReport:
-    """Score a task's questions and measure.
+    Args:
+        temperature: divides margins of pairs before the sigmoid that calibration is measured of.
 
     Raises:
-        StageError: none of them could be scored.
+        StageError: none of the questions could be scored.
     """
     task, counts = loaded.task, loaded.counts
-    judged = judge(loaded.questions, scorer, _need(task), counts, desc=task.name)
-    if not judged:
+    need: Need = "all"
+    if isinstance(task, tasks.PairsTask):
+        need = "both"
+    elif isinstance(task, tasks.CandidatesTask):
+        need = "one"
+    scored = score_questions(loaded.questions, scorer, need, counts, desc=task.name)
+    if not scored:
         raise StageError(f"{task.name}: no question could be scored: {dict(counts)}")
+    match task:
+        case tasks.PairsTask():
+            tables = pair_tables(scored, resampling, temperature)
+        case tasks.CandidatesTask():
+            tables = candidate_tables(task, scored, counts, resampling)
+        case tasks.ChoiceTask():
+            tables = [choice.accuracy_by_source(scored, resampling)]
+        case tasks.RewardBenchTask():
+            tables = reward_bench.tables(scored, resampling)
+        case tasks.RewardBench2Task():
+            tables = reward_bench_2.tables(scored, resampling)
+        case tasks.ProcessBenchTask():
+            tables = process_bench.tables(scored, loaded.labels, task.tune_on, resampling)
     return TaskReport(
         name=task.name,
         kind=task.kind,
-        what=_WHAT[task.kind],
-        questions=len(judged),
-        groups=sorted({item.question.group for item in judged}),
-        tables=[table.measured() for table in _tables(loaded, judged, by)],
+        what=DESCRIPTIONS[task.kind],
+        questions=len(scored),
+        groups=sorted({item.question.group for item in scored}),
+        tables=[table.measured() for table in tables],
         left_out={reason: count for reason, count in counts.items() if count},
     )
 
 
-def _need(task: Task) -> Need:
-    match task:
-        case PairsTask():
-            return "both"
-        case CandidatesTask():
-            return "one"
-    return "all"
-
-
-def _tables(loaded: Loaded, judged: list[ScoredQuestion], by: Measuring) -> list[Table]:
-    match loaded.task:
-        case PairsTask():
-            return _pairs(judged, by)
-        case CandidatesTask() as task:
-            return _candidates(task, judged, loaded.counts, by)
-        case ChoiceTask():
-            return [choice.by_source(judged, by.how)]
-        case RewardBenchTask():
-            return reward_bench.tables(judged, by.how)
-        case RewardBench2Task():
-            return reward_bench_2.tables(judged, by.how)
-        case ProcessBenchTask() as task:
-            return process_bench.tables(judged, loaded.labels, task.tune_on, by.how)
-
-
-def _pairs(judged: list[ScoredQuestion], by: Measuring) -> list[Table]:
-    sources = {item.question.source for item in judged}
-    margins = confidence.margins(judged)
+def pair_tables(
+    scored: list[ScoredQuestion], resampling: Resampling, temperature: float
+) -> list[Table]:
+    """Pairwise accuracy, length bias and calibration of held-out pairs."""
+    margins = calibration_error.margins(scored)
+    tables = [pairwise.by_kind(scored, resampling)]
+    if len({item.question.source for item in scored}) > 1:
+        tables.append(pairwise.by_source(scored, resampling))
     return [
-        pairwise.by_kind(judged, by.how),
-        *([pairwise.by_source(judged, by.how)] if len(sources) > 1 else []),
-        *_length_bias(judged, by.how),
-        confidence.error_table(margins, by.temperature, by.how),
-        confidence.reliability(margins, by.temperature, by.how),
+        *tables,
+        *length_tables(scored, resampling),
+        calibration_error.error_table(margins, temperature, resampling),
+        calibration_error.reliability(margins, temperature, resampling),
     ]
 
 
-def _candidates(
-    task: CandidatesTask, judged: list[ScoredQuestion], counts: Counter[str], by: Measuring
+def candidate_tables(
+    task: tasks.CandidatesTask,
+    scored: list[ScoredQuestion],
+    counts: Counter[str],
+    resampling: Resampling,
 ) -> list[Table]:
-    classes = _classes(task, judged, counts)
-    curves = candidates.curves(judged, classes, task.largest, by.how, counts)
-    mixed = [item for item in judged if len(set(item.question.correct)) > 1]
+    """The best-of-N curve, and pairwise accuracy of the questions that have pairs."""
+    texts = [[text_of(answer) for answer in item.question.answers] for item in scored]
+    classes: list[tuple[int, ...]] | None = None
+    if task.answers == "text":
+        classes = agreeing(texts, TextJudge())
+    elif task.answers == "math":
+        with MathJudge() as judge:
+            classes = agreeing(texts, judge)
+        counts.update(judge.counts)
+    curves = candidates.curves(scored, classes, task.max_n, resampling, counts)
+    mixed = [item for item in scored if len(set(item.question.correct)) > 1]
     if not mixed:
         return [curves]
-    sources = pairwise.by_source(mixed, by.how)
-    return [curves, sources, *_length_bias(mixed, by.how)]
+    return [curves, pairwise.by_source(mixed, resampling), *length_tables(mixed, resampling)]
 
 
-def _length_bias(judged: list[ScoredQuestion], how: Resampling) -> list[Table]:
-    accuracy = length_bias.accuracy_table(judged, how)
-    return [*([accuracy] if accuracy.rows else []), length_bias.correlation_table(judged, how)]
-
-
-def _classes(
-    task: CandidatesTask, judged: list[ScoredQuestion], counts: Counter[str]
-) -> list[tuple[int, ...]] | None:
-    texts = [[text_of(answer) for answer in item.question.answers] for item in judged]
-    if task.answers == "none":
-        return None
-    if task.answers == "text":
-        text_judge: Judge = TextJudge()
-        return agreeing(texts, text_judge)
-    with MathJudge() as math_judge:
-        classes = agreeing(texts, math_judge)
-    counts.update(math_judge.counts)
-    return classes
+def length_tables(scored: list[ScoredQuestion], resampling: Resampling) -> list[Table]:
+    """Length bias; accuracy by length is left out if all pairs are of equal length."""
+    accuracy = length_bias.accuracy_table(scored, resampling)
+    correlation = length_bias.correlation_table(scored, resampling)
+    return [accuracy, correlation] if accuracy.rows else [correlation]

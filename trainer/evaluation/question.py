@@ -1,9 +1,10 @@
-"""What is scored: a request with its answers, of which some are known to be right."""
+"""A question to be scored: a request with its answers, of which some are known to be right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from reward_model.text.steps import stepped
 from trainer.pairs.row import PreferenceRow, Request
 
 STEP = "\n\n"
@@ -18,10 +19,10 @@ class Question:
     """A request and its answers, all of them texts or all of them in steps.
 
     Attributes:
-        group: unit of hold-out and of resampling. A package, a problem, a passage.
-        correct: which answers are right, in their order.
-        kinds: how each answer was made, or by whom.
-        source: the data set it is from.
+        group: unit of hold-out and of resampling: a package, a problem, a passage.
+        correct: whether each answer is right, in their order.
+        kinds: how each answer was made, or by whom; empty if unknown.
+        source: the data set that the question is from.
     """
 
     id: str
@@ -38,11 +39,11 @@ class Question:
         assert len({isinstance(answer, tuple) for answer in self.answers}) <= 1
 
     def kind(self, index: int) -> str:
-        """Of the answer at `index`; empty where nothing is known."""
+        """Kind of the answer at `index`; empty if unknown."""
         return self.kinds[index] if self.kinds else ""
 
     def only(self, kept: Sequence[int]) -> Self:
-        """The same request with the answers at these places."""
+        """The same request with the answers at these indices alone."""
         return replace(
             self,
             answers=tuple(self.answers[index] for index in kept),
@@ -57,11 +58,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of one answer.
+    """A scorer's result for one answer.
 
     Attributes:
-        scores: raw, at the end of each step and then of the whole; empty where there is an error.
-        error: why there is no score, by the codes of the service's `POST /v1/score`.
+        scores: raw scores at the end of each step and then of the whole; empty if there is
+            an error.
+        error: why there is no score, in the codes of the service's `POST /v1/score`.
     """
 
     scores: tuple[float, ...] = ()
@@ -69,7 +71,7 @@ class Reading:
 
 
 def question_of(row: PreferenceRow) -> Question:
-    """Its chosen answer first, the only one that is right."""
+    """A row of pairs as a question: its chosen answer comes first, the only right one."""
     return Question(
         id=row.id,
         group=row.group,
@@ -87,18 +89,15 @@ def text_of(answer: Answer) -> str:
 
 
 def step_ends(answer: Answer) -> tuple[int, ...]:
-    """Characters up to the end of each step, white space at its end not counted."""
-    if isinstance(answer, str):
-        return ()
-    ends, start = [], 0
-    for step in answer:
-        ends.append(start + len(step.rstrip()))
-        start += len(step) + len(STEP)
-    return tuple(ends)
+    """Characters up to the end of each step, without the white space at its end.
+
+    The service reads steps by the same function, so both scorers read scores at the same tokens.
+    """
+    return () if isinstance(answer, str) else stepped(list(answer), STEP)[1]
 
 
 def unaskable(prompt: Request) -> str:
-    """Why no answer to this request can be scored, or nothing."""
+    """The reason why no answer to this request can be scored; empty if it can be asked."""
     turns = [("user", prompt)] if isinstance(prompt, str) else prompt
     if not turns or not all(content for _, content in turns):
         return "empty request"

@@ -1,4 +1,4 @@
-"""Which tasks an evaluation runs: a config for each kind."""
+"""Tasks that an evaluation can run: a config for each kind."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,20 +19,20 @@ class CandidatesTask:
     """Best-of-N over labelled candidate sets.
 
     Attributes:
-        files: paths or patterns, seen from the run's folder.
-        answers: how candidates agree, for votes. `math`: by their final answers, which math-verify
-            compares; `text`: by their whole text; `none`: no votes.
-        within_family: only candidates of one model family compete, where models are `family/name`.
-        largest: N, at most.
-        most: questions, at most; a sample of them where there are more.
+        files: paths or patterns, relative to the run's folder.
+        answers: how candidates agree, for votes. `math`: math-verify compares their final answers;
+            `text`: their whole texts are equal; `none`: there are no votes.
+        within_family: only candidates of one model family compete; models are named `family/name`.
+        max_n: the largest N of the curve.
+        max_questions: more are sampled down to this number; None for all.
     """
 
     files: tuple[str, ...]
     name: str = "candidates"
     answers: Literal["math", "text", "none"] = "none"
     within_family: bool = False
-    largest: int = 256
-    most: int | None = None
+    max_n: int = 256
+    max_questions: int | None = None
     kind: Literal["candidates"] = "candidates"
 
 
@@ -42,7 +42,7 @@ class ChoiceTask:
 
     files: tuple[str, ...]
     name: str = "multiple choice"
-    most: int | None = None
+    max_questions: int | None = None
     kind: Literal["choice"] = "choice"
 
 
@@ -52,6 +52,7 @@ class RewardBenchTask:
 
     files: tuple[str, ...]
     name: str = "RewardBench"
+    max_questions: int | None = None
     kind: Literal["reward_bench"] = "reward_bench"
 
 
@@ -61,6 +62,7 @@ class RewardBench2Task:
 
     files: tuple[str, ...]
     name: str = "RewardBench 2"
+    max_questions: int | None = None
     kind: Literal["reward_bench_2"] = "reward_bench_2"
 
 
@@ -69,13 +71,13 @@ class ProcessBenchTask:
     """ProcessBench's files.
 
     Attributes:
-        tune_on: the file whose best threshold all are read with.
+        tune_on: the file whose best threshold is used for all of them.
     """
 
     files: tuple[str, ...]
     name: str = "ProcessBench"
     tune_on: str = "gsm8k"
-    most: int | None = None
+    max_questions: int | None = None
     kind: Literal["process_bench"] = "process_bench"
 
 

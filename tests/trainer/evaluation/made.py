@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from trainer.evaluation.measures.estimate import Resampling
-from trainer.evaluation.measures.judged import ScoredQuestion
+from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.evaluation.question import Question, Reading, text_of, unaskable
 
 HOW = Resampling(resamples=200)

@@ -30,7 +30,7 @@ CONFIG = EvaluateConfig(
     tasks=(
         PairsTask(),
         CandidatesTask(("candidates.jsonl",), answers="text"),
-        ChoiceTask(("choice.jsonl",), most=3),
+        ChoiceTask(("choice.jsonl",), max_questions=3),
         RewardBenchTask(("bench.jsonl",)),
         RewardBench2Task(("bench2.jsonl",)),
         ProcessBenchTask(("gsm8k.jsonl",)),

@@ -1,20 +1,20 @@
-"""ProcessBench (Zheng et al. 2024): which step of a solution is the first wrong one?
+"""ProcessBench (Zheng et al. 2024, arXiv 2412.06559): which step of a solution is wrong first?
 
 Reads a local copy of its files: columns id, problem, steps and label, the first wrong step or -1.
-The first step that scores below a threshold is called wrong. The threshold is the one that serves
-one of the files best, as the authors choose it for reward models; that file's figure is flattered.
+The first step that scores below a threshold is called wrong. The threshold is the best one for one
+of the files, as the authors choose it for reward models; that file's figure is flattered by it.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from trainer.evaluation.measures.estimate import Resampling, Sums, ratio
-from trainer.evaluation.measures.judged import ScoredQuestion
-from trainer.evaluation.measures.parts import Part, combined
+from trainer.evaluation.measures.scored import ScoredQuestion
+from trainer.evaluation.measures.subsets import Subset, weighted_mean
 from trainer.evaluation.measures.table import Row, Table
 from trainer.evaluation.question import Question, step_ends
 from trainer.evaluation.records import read_records, source_name
@@ -24,11 +24,13 @@ from trainer.pipeline.stage import StageError
 NO_ERROR = -1
 
 Labels = dict[str, int]
-"""First wrong step of each solution, by its id, or `NO_ERROR`."""
+"""First wrong step of each solution, or `NO_ERROR`, by the solution's id."""
 
 
 @dataclass(frozen=True)
-class _Solution:
+class ProcessBenchRow:
+    """One row of a file, in the columns that are read."""
+
     id: str
     problem: str
     steps: list[str]
@@ -36,7 +38,7 @@ class _Solution:
 
 
 @dataclass(frozen=True)
-class Solution:
+class ScoredSolution:
     """A solution with a score at the end of each step, and its first wrong step or `NO_ERROR`."""
 
     group: str
@@ -46,19 +48,23 @@ class Solution:
 
     @property
     def window(self) -> tuple[float, float]:
-        """Thresholds (low, high] that find the right step: it alone is the first below them."""
+        """The interval (low, high] of thresholds with which the right step is found.
+
+        The wrong step must score below the threshold, and no step before it may.
+        """
         before = self.scores if self.label == NO_ERROR else self.scores[: self.label]
         low = -np.inf if self.label == NO_ERROR else self.scores[self.label]
         return float(low), float(min(before, default=np.inf))
 
 
 def read_questions(file: Path, counts: Counter[str]) -> tuple[list[Question], Labels]:
-    """Questions with one answer in steps each, and the label of each, by its id.
+    """Questions with one answer in steps each, and the label of each by its id.
 
     Raises:
-        StageError: a label is no step.
+        StageError: a label is the index of no step.
     """
-    rows = read_records(file, _Solution)
+    rows = read_records(file, ProcessBenchRow)
+    # A step of white space has no token of its own to read a score at.
     kept = [row for row in rows if row.steps and all(step.strip() for step in row.steps)]
     counts["solution with an empty step"] += len(rows) - len(kept)
     for row in kept:
@@ -78,113 +84,120 @@ def read_questions(file: Path, counts: Counter[str]) -> tuple[list[Question], La
     return questions, {row.id: row.label for row in kept}
 
 
-def by_score(judged: ScoredQuestion, label: int) -> Solution:
-    question = judged.question
-    return Solution(question.group, question.source, judged.steps[0], label)
-
-
-def by_length(judged: ScoredQuestion, label: int) -> Solution:
-    """The further in, the worse: whatever is scored, errors come late."""
-    question = judged.question
-    ends = tuple(-float(end) for end in step_ends(question.answers[0]))
-    return Solution(question.group, question.source, ends, label)
-
-
 def tables(
-    judged: list[ScoredQuestion], labels: Labels, tune_on: str, how: Resampling
+    scored: list[ScoredQuestion], labels: Labels, tune_on: str, resampling: Resampling
 ) -> list[Table]:
-    """F1 with its two accuracies for each file, and the mean of the F1s."""
-    pairs = [(item, labels[item.question.id]) for item in judged]
+    """F1 with its two accuracies for each file, and the mean of the files' F1s."""
+    by_score, by_length = [], []
+    for item in scored:
+        question = item.question
+        solution = ScoredSolution(
+            question.group, question.source, item.steps[0], labels[question.id]
+        )
+        by_score.append(solution)
+        # Errors come late in a solution, so the baseline calls a step worse the further in it is.
+        ends = tuple(-float(end) for end in step_ends(question.answers[0]))
+        by_length.append(replace(solution, scores=ends))
     contenders = {
-        "model": [by_score(item, label) for item, label in pairs],
-        "length_only": [by_length(item, label) for item, label in pairs],
+        "model": tuned_subsets(by_score, tune_on),
+        "length_only": tuned_subsets(by_length, tune_on),
+        "random": guessed_subsets(by_score),
     }
-    parts = {name: split_parts(of, tune_on) for name, of in contenders.items()}
-    parts["random"] = guessed_parts(contenders["model"])
-    names = ("F1", "erroneous", "correct")
-    return [_table(name, place, parts, tune_on, how) for place, name in enumerate(names)]
+    measures = {
+        "F1": (f1, "harmonic mean of the accuracies on solutions with and without an error"),
+        "erroneous": (
+            accuracy_on_erroneous,
+            "share of solutions with an error whose first wrong step is found",
+        ),
+        "correct": (
+            accuracy_on_correct,
+            "share of solutions without an error in which none is found",
+        ),
+    }
+    found = []
+    for name, (statistic, what) in measures.items():
+        subsets = {
+            who: {split: replace(each, statistic=statistic) for split, each in of.items()}
+            for who, of in contenders.items()
+        }
+        rows: dict[str, Row] = {}
+        if len(subsets["model"]) > 1:
+            rows["mean"] = {
+                who: weighted_mean(list(of.values()), resampling) for who, of in subsets.items()
+            }
+        for split in subsets["model"]:
+            label = f"{split} (tuned on it)" if split == tune_on else split
+            rows[label] = {who: of[split].estimate(resampling) for who, of in subsets.items()}
+        found.append(Table(name, what, rows, plot="bars" if name == "F1" else "none"))
+    return found
 
 
-def best_threshold(solutions: Sequence[Solution]) -> float:
-    """Of those that any solution asks for, the one of the highest F1."""
+def best_threshold(solutions: Sequence[ScoredSolution]) -> float:
+    """The threshold with the highest F1, among the upper ends of the solutions' windows.
+
+    F1 changes only at the ends of windows, so no other threshold can be better.
+    """
     highs = np.unique([s.window[1] for s in solutions if np.isfinite(s.window[1])])
     if not highs.size:
         return np.inf
-    found = [float(f1(columns(solutions, high).sum(axis=0))) for high in highs]
+    found = [float(f1(threshold_columns(solutions, high).sum(axis=0))) for high in highs]
     return float(highs[int(np.argmax(np.nan_to_num(found)))])
 
 
-def columns(solutions: Sequence[Solution], threshold: float) -> Sums:
-    """Hits and count of erroneous solutions, hits and count of correct ones."""
+def threshold_columns(solutions: Sequence[ScoredSolution], threshold: float) -> Sums:
+    """Hits and number of erroneous solutions, hits and number of correct ones."""
     hits = [low < threshold <= high for low, high in (s.window for s in solutions)]
-    return _columns(solutions, [float(hit) for hit in hits])
+    return hit_columns(solutions, [float(hit) for hit in hits])
+
+
+def hit_columns(solutions: Sequence[ScoredSolution], hits: list[float]) -> Sums:
+    """The same four columns from each solution's probability of a hit."""
+    correct = np.array([solution.label == NO_ERROR for solution in solutions])
+    hit = np.array(hits)
+    return np.stack([hit * ~correct, ~correct, hit * correct, correct], axis=1).astype(float)
+
+
+def accuracy_on_erroneous(sums: Sums) -> Sums:
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def accuracy_on_correct(sums: Sums) -> Sums:
+    return ratio(sums[..., 2], sums[..., 3])
 
 
 def f1(sums: Sums) -> Sums:
     """Harmonic mean of the accuracies on erroneous and on correct solutions."""
-    wrong, right = ratio(sums[..., 0], sums[..., 1]), ratio(sums[..., 2], sums[..., 3])
+    wrong, right = accuracy_on_erroneous(sums), accuracy_on_correct(sums)
     return np.where(wrong + right == 0, 0.0, ratio(2 * wrong * right, wrong + right))
 
 
-def split_parts(solutions: list[Solution], tune_on: str) -> dict[str, Part]:
-    """All files with the threshold that is best for one of them.
+def tuned_subsets(solutions: list[ScoredSolution], tune_on: str) -> dict[str, Subset]:
+    """A subset for each file, all with the threshold that is best for one of them.
 
     Raises:
-        StageError: that one is not there.
+        StageError: that file is not there.
     """
-    splits = sorted({solution.split for solution in solutions})
-    if tune_on not in splits:
-        raise StageError(f"no file of ProcessBench is {tune_on}: tune_on one of {splits}")
-    of = {split: [s for s in solutions if s.split == split] for split in splits}
+    of = split_by_file(solutions)
+    if tune_on not in of:
+        raise StageError(f"no file of ProcessBench is {tune_on}: tune_on one of {list(of)}")
     threshold = best_threshold(of[tune_on])
-    return {split: _part(some, columns(some, threshold)) for split, some in of.items()}
-
-
-def guessed_parts(solutions: list[Solution]) -> dict[str, Part]:
-    """One of the steps, or none, each as likely."""
-    splits = sorted({solution.split for solution in solutions})
-    of = {split: [s for s in solutions if s.split == split] for split in splits}
     return {
-        split: _part(some, _columns(some, [1 / (len(s.scores) + 1) for s in some]))
+        split: Subset([s.group for s in some], threshold_columns(some, threshold), f1)
         for split, some in of.items()
     }
 
 
-def _part(solutions: list[Solution], sums: Sums) -> Part:
-    return Part([solution.group for solution in solutions], sums, f1)
-
-
-def _columns(solutions: Sequence[Solution], credit: list[float]) -> Sums:
-    correct = np.array([solution.label == NO_ERROR for solution in solutions])
-    hits = np.array(credit)
-    return np.stack([hits * ~correct, ~correct, hits * correct, correct], axis=1).astype(float)
-
-
-def _table(
-    name: str, place: int, parts: dict[str, dict[str, Part]], tune_on: str, how: Resampling
-) -> Table:
-    figure = (f1, _erroneous, _correct)[place]
-    of = {
-        who: {s: Part(p.groups, p.columns, figure) for s, p in by_split.items()}
-        for who, by_split in parts.items()
+def guessed_subsets(solutions: list[ScoredSolution]) -> dict[str, Subset]:
+    """A subset for each file, with one of the steps or none guessed, each as likely."""
+    return {
+        split: Subset(
+            [s.group for s in some], hit_columns(some, [1 / (len(s.scores) + 1) for s in some]), f1
+        )
+        for split, some in split_by_file(solutions).items()
     }
-    rows: dict[str, Row] = {}
-    if len(parts["model"]) > 1:
-        rows["mean"] = {who: combined(list(p.values()), how) for who, p in of.items()}
-    for split in parts["model"]:
-        label = f"{split} (tuned on it)" if split == tune_on else split
-        rows[label] = {who: by_split[split].alone(how) for who, by_split in of.items()}
-    what = {
-        "F1": "harmonic mean of the accuracies on solutions with and without an error",
-        "erroneous": "share of solutions with an error whose first wrong step is found",
-        "correct": "share of solutions without an error in which none is found",
-    }[name]
-    return Table(name, what, rows, plot="bars" if place == 0 else "none")
 
 
-def _erroneous(sums: Sums) -> Sums:
-    return ratio(sums[..., 0], sums[..., 1])
-
-
-def _correct(sums: Sums) -> Sums:
-    return ratio(sums[..., 2], sums[..., 3])
+def split_by_file(solutions: list[ScoredSolution]) -> dict[str, list[ScoredSolution]]:
+    """Solutions of each file, by the files' names in order."""
+    splits = sorted({solution.split for solution in solutions})
+    return {split: [s for s in solutions if s.split == split] for split in splits}

@@ -1,6 +1,7 @@
-"""RewardBench 2 (Malik et al. 2025): the best of four, and a subset of questions with many answers.
+"""RewardBench 2 (Malik et al. 2025, arXiv 2506.01937): the best of four, and a subset of ties.
 
 Reads a local copy of the data set: columns id, prompt, chosen (a list), rejected (a list), subset.
+Questions of the subset Ties have many right answers, which should score alike.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from random import Random
 import numpy as np
 
 from trainer.evaluation.measures.estimate import Resampling, Sums, ratio
-from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion, sources
-from trainer.evaluation.measures.parts import Part, best_right, combined
+from trainer.evaluation.measures.scored import CONTENDERS, ScoredQuestion, split_by_source
+from trainer.evaluation.measures.subsets import Subset, best_is_right, weighted_mean
 from trainer.evaluation.measures.table import Table
 from trainer.evaluation.question import Question
 from trainer.evaluation.records import read_records
@@ -20,12 +21,14 @@ from trainer.pipeline.stage import StageError
 
 TIES = "Ties"
 
-_TIES_WEIGHTS = {"tied": 0.3, "ref": 0.3, "preferred": 0.2, "preferred_hard": 0.2, "margin": 0.01}
-"""Of the five means that make the score of Ties; the authors' `process_single_model`."""
+# The score of Ties is a weighted sum of five means, as in the authors' `process_single_model`.
+TIES_WEIGHTS = {"tied": 0.3, "ref": 0.3, "preferred": 0.2, "preferred_hard": 0.2, "margin": 0.01}
 
 
 @dataclass(frozen=True)
-class _Row:
+class RewardBench2Row:
+    """One row of the file, in the columns that are read."""
+
     id: int | str
     prompt: str
     chosen: list[str]
@@ -34,24 +37,62 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Gaps:
-    """Of one question: from its worst right to its best wrong answer, and among the right ones."""
+class TieGaps:
+    """Score gaps in one question of Ties.
+
+    Attributes:
+        between: the worst right answer's score less the best wrong answer's.
+        within: the best right answer's score less the worst right answer's.
+    """
 
     between: float
     within: float
 
 
 def read_questions(file: Path) -> list[Question]:
-    """Raises StageError where an id of Ties does not say which questions belong together."""
-    return [_question(row, file) for row in read_records(file, _Row)]
+    """Read the questions.
+
+    Raises:
+        StageError: an id of Ties does not say which questions belong together.
+    """
+    questions = []
+    for row in read_records(file, RewardBench2Row):
+        group = group_of(row.prompt)
+        if row.subset == TIES:
+            # `tied:N` has many right answers; `ref:N` is the same question with a single one.
+            kind, _, number = str(row.id).partition(":")
+            if kind not in {"ref", "tied"} or not number:
+                raise StageError(f"{file}: ids of {TIES} are ref:N or tied:N, not {row.id!r}")
+            group = f"{TIES} {number}"
+        questions.append(
+            Question(
+                id=str(row.id),
+                group=group,
+                prompt=row.prompt,
+                answers=(*row.chosen, *row.rejected),
+                correct=(*(True for _ in row.chosen), *(False for _ in row.rejected)),
+                source=row.subset,
+            )
+        )
+    return questions
 
 
-def tables(judged: list[ScoredQuestion], how: Resampling) -> list[Table]:
+def tables(scored: list[ScoredQuestion], resampling: Resampling) -> list[Table]:
     """A row for each subset, and their mean."""
-    parts = {name: subset_parts(judged, name) for name in CONTENDERS}
-    rows = {"overall": {name: combined(list(of.values()), how) for name, of in parts.items()}}
-    for subset in parts["model"]:
-        rows[subset] = {name: of[subset].alone(how) for name, of in parts.items()}
+    contenders = {
+        who: {
+            name: ties_subset(some, who) if name == TIES else best_is_right(some, who)
+            for name, some in split_by_source(scored).items()
+        }
+        for who in CONTENDERS
+    }
+    rows = {
+        "overall": {
+            who: weighted_mean(list(of.values()), resampling) for who, of in contenders.items()
+        }
+    }
+    for name in contenders["model"]:
+        rows[name] = {who: of[name].estimate(resampling) for who, of in contenders.items()}
     what = (
         "share of questions whose chosen answer scores highest, ties shared; Ties is the authors' "
         "weighting of accuracy and margins; overall is the mean of the subsets that are there"
@@ -59,77 +100,50 @@ def tables(judged: list[ScoredQuestion], how: Resampling) -> list[Table]:
     return [Table("subsets", what, rows, plot="bars")]
 
 
-def subset_parts(judged: list[ScoredQuestion], contender: str) -> dict[str, Part]:
-    return {
-        subset: (_ties if subset == TIES else best_right)(of, contender)
-        for subset, of in sources(judged).items()
-    }
+def ties_subset(scored: list[ScoredQuestion], contender: str) -> Subset:
+    """The subset Ties; an item is a question with its reference.
 
-
-def _question(row: _Row, file: Path) -> Question:
-    group = group_of(row.prompt)
-    if row.subset == TIES:
-        kind, _, number = str(row.id).partition(":")
-        if kind not in {"ref", "tied"} or not number:
-            raise StageError(f"{file}: ids of {TIES} are ref:N or tied:N, not {row.id!r}")
-        group = f"{TIES} {number}"
-    return Question(
-        id=str(row.id),
-        group=group,
-        prompt=row.prompt,
-        answers=(*row.chosen, *row.rejected),
-        correct=(*(True for _ in row.chosen), *(False for _ in row.rejected)),
-        source=row.subset,
-    )
-
-
-def _ties(judged: list[ScoredQuestion], contender: str) -> Part:
-    """Two columns for each mean, its sum and its count; an item is a question with its reference.
-
-    A constant score has no margins at all, so guessing is drawn here.
+    Its columns are two for each mean of `TIES_WEIGHTS`: a sum and a count.
     """
-    scores = _drawn if contender == "random" else CONTENDERS[contender]
-    gaps: dict[str, dict[str, _Gaps]] = {}
-    for item in judged:
+    pairs: dict[str, dict[str, TieGaps]] = {}
+    for item in scored:
+        scores = CONTENDERS[contender](item)
+        if contender == "random":
+            # A constant score has no margins at all, so guessing is one random draw here.
+            rng = Random(item.question.id)
+            scores = tuple(rng.random() for _ in scores)
+        labelled = list(zip(scores, item.question.correct, strict=True))
+        right = [score for score, correct in labelled if correct]
+        wrong = [score for score, correct in labelled if not correct]
         kind = item.question.id.partition(":")[0]
-        gaps.setdefault(item.question.group, {})[kind] = _gaps(item, scores)
-    columns = np.array([_columns(of) for of in gaps.values()])
-    return Part(list(gaps), columns, _ties_score)
+        gaps = TieGaps(min(right) - max(wrong), max(right) - min(right))
+        pairs.setdefault(item.question.group, {})[kind] = gaps
+    columns = []
+    for pair in pairs.values():
+        values = ties_values(pair)
+        columns.append(
+            [number for n in TIES_WEIGHTS for number in (values.get(n, 0.0), float(n in values))]
+        )
+
+    def score(sums: Sums) -> Sums:
+        means = np.nan_to_num(ratio(sums[..., 0::2], sums[..., 1::2]))
+        total: Sums = means @ np.array(list(TIES_WEIGHTS.values()))
+        # NaN only if a resample holds no question at all.
+        return np.where(sums[..., 1::2].sum(axis=-1) > 0, total, np.nan)
+
+    return Subset(list(pairs), np.array(columns), score)
 
 
-def _gaps(judged: ScoredQuestion, contender: Contender) -> _Gaps:
-    labelled = list(zip(contender(judged), judged.question.correct, strict=True))
-    right = [score for score, correct in labelled if correct]
-    wrong = [score for score, correct in labelled if not correct]
-    return _Gaps(min(right) - max(wrong), max(right) - min(right))
-
-
-def _columns(of: dict[str, _Gaps]) -> list[float]:
-    means = dict[str, float]()
-    for kind, gaps in of.items():
-        means[kind] = float(gaps.between > 0)
-    if of.keys() == {"ref", "tied"}:
-        tied, least = of["tied"], min(of["tied"].between, of["ref"].between)
-        means["preferred"] = float(tied.between > tied.within)
-        means["preferred_hard"] = float(least > tied.within)
-        means["margin"] = _squashed(least, tied.within)
-    return [v for n in _TIES_WEIGHTS for v in (means.get(n, 0.0), float(n in means))]
-
-
-def _squashed(gap: float, spread: float) -> float:
-    """How many times the spread the gap is, less one, squashed; right ones alike leave the sign."""
-    if spread == 0:
-        return float(np.sign(gap))
-    return float(np.tanh(gap / spread - 1))
-
-
-def _ties_score(sums: Sums) -> Sums:
-    """NaN only where a resample holds none of the questions."""
-    means = np.nan_to_num(ratio(sums[..., 0::2], sums[..., 1::2]))
-    score: Sums = means @ np.array(list(_TIES_WEIGHTS.values()))
-    return np.where(sums[..., 1::2].sum(axis=-1) > 0, score, np.nan)
-
-
-def _drawn(judged: ScoredQuestion) -> tuple[float, ...]:
-    rng = Random(judged.question.id)
-    return tuple(rng.random() for _ in judged.scores)
+def ties_values(pair: dict[str, TieGaps]) -> dict[str, float]:
+    """What a question and its reference add to the means; the last three need both."""
+    values = {kind: float(gaps.between > 0) for kind, gaps in pair.items()}
+    if pair.keys() == {"ref", "tied"}:
+        tied, smaller = pair["tied"], min(pair["tied"].between, pair["ref"].between)
+        values["preferred"] = float(tied.between > tied.within)
+        values["preferred_hard"] = float(smaller > tied.within)
+        # The gap as a multiple of the spread, less one, squashed; without a spread, its sign.
+        if tied.within == 0:
+            values["margin"] = float(np.sign(smaller))
+        else:
+            values["margin"] = float(np.tanh(smaller / tied.within - 1))
+    return values

@@ -1,4 +1,4 @@
-"""Best-of-N, exactly: what is expected of N candidates drawn from the M there are."""
+"""Exact best-of-N: the expectation over all draws of N candidates from the M that there are."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -6,10 +6,11 @@ from math import comb
 
 
 def best_of(scores: Sequence[float], correct: Sequence[float], n: int) -> float:
-    """Probability that the best of `n` of the candidates is right, ties shared.
+    """Probability that the best-scored of `n` drawn candidates is right, ties shared.
 
-    The best is in a tie group that ends at place j, counted from the worst, when the draw holds
-    one of the group and nothing above: C(j, n) - C(i, n) of C(M, n) draws, where i is its start.
+    Computed by counting, not sampled. Sort the candidates by score, worst first, into groups of
+    equal score [start, end). The best of a draw is in such a group if the draw holds one of the
+    group and nothing above it: C(end, n) - C(start, n) of the C(M, n) draws.
     """
     candidates = len(scores)
     assert 0 < n <= candidates
@@ -25,10 +26,10 @@ def best_of(scores: Sequence[float], correct: Sequence[float], n: int) -> float:
 
 
 def oracle(correct: Sequence[float], n: int) -> float:
-    """Probability that `n` of the candidates hold a right one: no ranking gets more."""
+    """Probability that `n` drawn candidates hold a right one: pass@n, which no ranking exceeds."""
     return best_of(correct, correct, n)
 
 
 def top(scores: Sequence[float], correct: Sequence[float]) -> float:
-    """Share of right ones among those that score highest of all."""
+    """Share of right ones among the candidates with the highest score."""
     return best_of(scores, correct, len(scores))

@@ -1,22 +1,18 @@
-"""Multiple choice: every option is scored, and the key must be the best."""
+"""Accuracy on multiple choice: every option is scored, and the right one must score highest."""
 
 from trainer.evaluation.measures.estimate import Resampling
-from trainer.evaluation.measures.judged import CONTENDERS, ScoredQuestion, sources
-from trainer.evaluation.measures.parts import best_right
-from trainer.evaluation.measures.table import Row, Table
+from trainer.evaluation.measures.scored import CONTENDERS, ScoredQuestion, split_by_source
+from trainer.evaluation.measures.subsets import best_is_right
+from trainer.evaluation.measures.table import Table
 
 
-def by_source(judged: list[ScoredQuestion], how: Resampling) -> Table:
+def accuracy_by_source(scored: list[ScoredQuestion], resampling: Resampling) -> Table:
     """A row for all questions, and one for each data set."""
-    parts = {source: of for source, of in sources(judged).items() if source}
-    return Table(
-        "accuracy",
-        "share of questions whose key scores higher than every other option; ties share",
-        {name: accuracy(of, how) for name, of in ({"overall": judged} | parts).items()},
-        plot="bars",
-    )
-
-
-def accuracy(judged: list[ScoredQuestion], how: Resampling) -> Row:
-    """Share of questions whose best answer is a right one."""
-    return {name: best_right(judged, name).alone(how) for name in CONTENDERS}
+    parts = {"overall": scored}
+    parts |= {source: items for source, items in split_by_source(scored).items() if source}
+    rows = {
+        name: {who: best_is_right(items, who).estimate(resampling) for who in CONTENDERS}
+        for name, items in parts.items()
+    }
+    what = "share of questions whose key scores higher than every other option; ties share"
+    return Table("accuracy", what, rows, plot="bars")

@@ -1,4 +1,8 @@
-"""A figure and how far it can be trusted: percentile bootstrap over groups."""
+"""A figure with its confidence interval: the percentile bootstrap over groups.
+
+The bootstrap resamples whole groups with replacement (a cluster bootstrap; Efron and Tibshirani,
+An Introduction to the Bootstrap, chapters 8 and 13), because items of one group are alike.
+"""
 
 import math
 import warnings
@@ -11,15 +15,15 @@ from scipy.stats import DegenerateDataWarning, bootstrap
 
 Sums = NDArray[np.float64]
 Statistic = Callable[[Sums], Sums]
-"""From column sums [..., columns] to the figure [...]."""
+"""Computes figures [...] from column sums [..., columns]."""
 
-_RESAMPLES_AT_ONCE = 100
-"""Of groups with all their columns, so that wide tables stay small in memory."""
+# Resamples that are held at a time, each with all columns: bounds the memory of wide tables.
+BATCH = 100
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of `n` items and its 95 % interval."""
+    """A figure over `n` items and its 95 % interval."""
 
     value: float
     low: float
@@ -29,20 +33,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made."""
+    """Number and seed of the bootstrap's resamples."""
 
     resamples: int = 2000
     seed: int = 1
 
 
 def ratio(above: Sums, below: Sums) -> Sums:
-    """NaN where there is nothing to divide by."""
+    """Divide; NaN where the denominator is not positive."""
     quotient: Sums = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
     return quotient
 
 
 def mean(sums: Sums) -> Sums:
-    """Of two columns: what was added up, and how many."""
+    """The mean from two columns: a sum, and the number of items in it."""
     return ratio(sums[..., 0], sums[..., 1])
 
 
@@ -50,58 +54,50 @@ def estimate(
     groups: Sequence[str],
     columns: Sums,
     statistic: Statistic,
-    how: Resampling,
+    resampling: Resampling,
     *,
     n: int | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Estimate:
-    """A statistic of column sums, its interval by resampling whole groups.
+    """Compute a statistic of column sums with its interval.
 
-    Items of one group resemble each other, so they are drawn together.
+    A statistic of sums can be resampled without looking at items again: a resample adds up the
+    sums of the groups that it drew.
 
     Args:
-        groups: of each item.
-        columns: [items, columns], what is added up.
-        n: items that the figure counts, where an item is itself a sum.
-        bounds: the interval of what a single group says about others, which is nothing.
+        groups: group of each item.
+        columns: [items, columns], the values that are added up.
+        n: number of items that the figure counts, if an item is itself a sum.
+        bounds: range of the statistic, which is the interval if there is a single group: it tells
+            nothing about others.
     """
-    sums = _by_group(groups, columns)
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((len(names), columns.shape[1]))
+    np.add.at(sums, index, columns)
     value = float(statistic(sums.sum(axis=0)))
     count = len(groups) if n is None else n
     if len(sums) < 2:
         return Estimate(value, *bounds, count)
-    low, high = _interval(sums, statistic, how)
-    return Estimate(value, low, high, count)
-
-
-def share(groups: Sequence[str], values: Sequence[float], how: Resampling) -> Estimate:
-    """The mean of values, each between 0 and 1."""
-    columns = np.stack([np.asarray(values, dtype=float), np.ones(len(values))], axis=1)
-    return estimate(groups, columns, mean, how)
-
-
-def _by_group(groups: Sequence[str], columns: Sums) -> Sums:
-    names, index = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.zeros((len(names), columns.shape[1]))
-    np.add.at(sums, index, columns)
-    return sums
-
-
-def _interval(sums: Sums, statistic: Statistic, how: Resampling) -> tuple[float, float]:
     with warnings.catch_warnings():
-        # NaN where a resample holds none of what is counted; those are passed over below.
+        # The statistic is NaN if a resample holds nothing that counts; those are dropped below.
         warnings.simplefilter("ignore", DegenerateDataWarning)
         drawn = bootstrap(
             (np.arange(len(sums)),),
             lambda index, axis: statistic(sums[index].sum(axis=axis - 1)),
             vectorized=True,
-            batch=_RESAMPLES_AT_ONCE,
-            n_resamples=how.resamples,
+            batch=BATCH,
+            n_resamples=resampling.resamples,
             method="percentile",
-            rng=np.random.default_rng(how.seed),
+            rng=np.random.default_rng(resampling.seed),
         ).bootstrap_distribution
     kept = drawn[~np.isnan(drawn)]
     if not kept.size:
-        return math.nan, math.nan
+        return Estimate(value, math.nan, math.nan, count)
     low, high = np.percentile(kept, [2.5, 97.5])
-    return float(low), float(high)
+    return Estimate(value, float(low), float(high), count)
+
+
+def share(groups: Sequence[str], values: Sequence[float], resampling: Resampling) -> Estimate:
+    """The mean of values between 0 and 1."""
+    columns = np.stack([np.asarray(values, dtype=float), np.ones(len(values))], axis=1)
+    return estimate(groups, columns, mean, resampling)

@@ -1,4 +1,4 @@
-"""Length bias: does the score follow the length, and what is left of accuracy without it?"""
+"""Length bias: does the score follow the length, and what is the accuracy without it?"""
 
 from collections.abc import Sequence
 
@@ -12,24 +12,49 @@ from trainer.evaluation.measures.estimate import (
     mean,
     ratio,
 )
-from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion
+from trainer.evaluation.measures.scored import CONTENDERS, Contender, ScoredQuestion
 from trainer.evaluation.measures.table import Row, Table
 
-_STRATA = ("right one shorter", "right one longer")
+STRATA = ("right one shorter", "right one longer")
 
 
-def accuracy_table(judged: list[ScoredQuestion], how: Resampling) -> Table:
-    """Accuracy by which of a pair is longer, and with both kinds of pair counted alike.
+def accuracy_table(scored: list[ScoredQuestion], resampling: Resampling) -> Table:
+    """Pairwise accuracy stratified by which answer of a pair is longer, and the strata's mean.
 
-    A ranking by length alone gets 0.5 of the last, however lengths and labels go together.
+    The mean counts both strata alike, so ranking by length alone gets exactly 0.5 of it, however
+    often the right answer is the longer one.
     """
-    pairs = {name: _pairs(judged, contender) for name, contender in CONTENDERS.items()}
+    groups = [item.question.group for item in scored]
+    credits_of = {
+        name: np.array([stratified_credits(item, contender) for item in scored])
+        for name, contender in CONTENDERS.items()
+    }
+    # Columns: credit and count of pairs of the first stratum, then of the second.
+    counts = credits_of["model"][:, [1, 3]].sum(axis=0)
     rows: dict[str, Row] = {}
-    for stratum, name in enumerate(_STRATA):
-        if pairs["model"][1][:, 2 * stratum + 1].any():
-            rows[name] = {who: _stratum(of, stratum, how) for who, of in pairs.items()}
-    if len(rows) == len(_STRATA):
-        rows["length-controlled"] = {who: _controlled(of, how) for who, of in pairs.items()}
+    for stratum, name in enumerate(STRATA):
+        if counts[stratum]:
+            rows[name] = {
+                who: estimate(
+                    groups,
+                    columns[:, 2 * stratum : 2 * stratum + 2],
+                    mean,
+                    resampling,
+                    n=int(counts[stratum]),
+                )
+                for who, columns in credits_of.items()
+            }
+    if len(rows) == len(STRATA):
+        rows["length-controlled"] = {
+            who: estimate(
+                groups,
+                columns,
+                lambda sums: (mean(sums[..., :2]) + mean(sums[..., 2:])) / 2,
+                resampling,
+                n=int(counts.sum()),
+            )
+            for who, columns in credits_of.items()
+        }
     what = (
         "pairwise accuracy by the lengths of a pair's answers; pairs of equal length are left "
         "out, and the length-controlled figure is the mean of the other two"
@@ -37,13 +62,26 @@ def accuracy_table(judged: list[ScoredQuestion], how: Resampling) -> Table:
     return Table("accuracy by length", what, rows, plot="bars")
 
 
-def correlation_table(judged: list[ScoredQuestion], how: Resampling) -> Table:
-    """Correlation with length among the answers of one request, beside that of being right."""
+def stratified_credits(scored: ScoredQuestion, contender: Contender) -> list[float]:
+    """Credit and count of one question's pairs, in the order of `STRATA`."""
+    correct = np.array(scored.question.correct)
+    values, lengths = np.array(contender(scored)), np.array(scored.lengths)
+    margin = values[correct][:, None] - values[~correct]
+    longer = lengths[correct][:, None] - lengths[~correct]
+    credit = np.where(margin == 0, 0.5, margin > 0)
+    return [
+        float(value)
+        for members in (longer < 0, longer > 0)
+        for value in ((credit * members).sum(), members.sum())
+    ]
+
+
+def correlation_table(scored: list[ScoredQuestion], resampling: Resampling) -> Table:
+    """Correlation of score and length within a request, beside that of being right and length."""
+    correct = [tuple(map(float, item.question.correct)) for item in scored]
     row = {
-        "model": correlation(judged, [item.scores for item in judged], how),
-        "right_answers": correlation(
-            judged, [tuple(map(float, item.question.correct)) for item in judged], how
-        ),
+        "model": correlation(scored, [item.scores for item in scored], resampling),
+        "right_answers": correlation(scored, correct, resampling),
     }
     what = (
         "Pearson correlation of score and length in characters, each less its mean over the "
@@ -53,52 +91,25 @@ def correlation_table(judged: list[ScoredQuestion], how: Resampling) -> Table:
 
 
 def correlation(
-    judged: list[ScoredQuestion], scores: Sequence[Sequence[float]], how: Resampling
+    scored: list[ScoredQuestion], scores: Sequence[Sequence[float]], resampling: Resampling
 ) -> Estimate:
-    """Sums of squares and products add up over requests, so groups can be resampled."""
-    columns = np.array(
-        [_products(values, item.lengths) for item, values in zip(judged, scores, strict=True)]
-    )
-    groups = [item.question.group for item in judged]
-    answers = sum(len(item.scores) for item in judged)
-    return estimate(groups, columns, _pearson, how, n=answers, bounds=(-1.0, 1.0))
+    """Pooled within-request Pearson correlation of `scores` and lengths."""
+    products = []
+    for values, item in zip(scores, scored, strict=True):
+        x = np.asarray(values) - np.mean(values)
+        y = np.asarray(item.lengths) - np.mean(item.lengths)
+        products.append((float(x @ y), float(x @ x), float(y @ y)))
 
+    def pearson(sums: Sums) -> Sums:
+        # Scores or lengths that are all alike have no correlation, which counts as 0.
+        return np.nan_to_num(ratio(sums[..., 0], np.sqrt(sums[..., 1] * sums[..., 2])))
 
-def _products(scores: Sequence[float], lengths: Sequence[float]) -> tuple[float, float, float]:
-    x, y = np.asarray(scores) - np.mean(scores), np.asarray(lengths) - np.mean(lengths)
-    return float(x @ y), float(x @ x), float(y @ y)
-
-
-def _pearson(sums: Sums) -> Sums:
-    """0 where scores or lengths are all alike, which is no correlation."""
-    return np.nan_to_num(ratio(sums[..., 0], np.sqrt(sums[..., 1] * sums[..., 2])))
-
-
-def _pairs(judged: list[ScoredQuestion], contender: Contender) -> tuple[list[str], Sums]:
-    """For each question its group; credit and count of pairs, shorter right ones first."""
-    groups = [item.question.group for item in judged]
-    return groups, np.array([_credits(item, contender(item)) for item in judged])
-
-
-def _credits(judged: ScoredQuestion, scores: tuple[float, ...]) -> list[float]:
-    correct = np.array(judged.question.correct)
-    values, lengths = np.array(scores), np.array(judged.lengths)
-    margin = values[correct][:, None] - values[~correct]
-    longer = lengths[correct][:, None] - lengths[~correct]
-    credit = np.where(margin == 0, 0.5, margin > 0)
-    strata = (longer < 0, longer > 0)
-    return [float(v) for of in strata for v in ((credit * of).sum(), of.sum())]
-
-
-def _stratum(pairs: tuple[list[str], Sums], index: int, how: Resampling) -> Estimate:
-    groups, columns = pairs
-    own = columns[:, 2 * index : 2 * index + 2]
-    return estimate(groups, own, mean, how, n=int(own[:, 1].sum()))
-
-
-def _controlled(pairs: tuple[list[str], Sums], how: Resampling) -> Estimate:
-    groups, columns = pairs
-    both = int(columns[:, [1, 3]].sum())
+    # Sums of squares and products add up over requests, so groups can be resampled.
     return estimate(
-        groups, columns, lambda s: (mean(s[..., :2]) + mean(s[..., 2:])) / 2, how, n=both
+        [item.question.group for item in scored],
+        np.array(products),
+        pearson,
+        resampling,
+        n=sum(len(item.scores) for item in scored),
+        bounds=(-1.0, 1.0),
     )

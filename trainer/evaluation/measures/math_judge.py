@@ -1,6 +1,6 @@
 """Mathematical answers, read and compared by math-verify in processes that can be killed.
 
-Its own time-outs are signals, which a power tower never lets through
+math-verify's own time-outs are signals, which never arrive while it evaluates a power tower
 (https://github.com/huggingface/Math-Verify/issues/65).
 """
 
@@ -18,25 +18,26 @@ from tqdm import tqdm
 
 from trainer.evaluation.measures.answers import marked, tail
 
-_MOST_BYTES = 4 * 2**30
-"""Of memory for one process: what a power tower would take is refused, not given."""
+# A process that asks for more memory gets a MemoryError: a power tower would take all there is.
+MAX_BYTES = 4 * 2**30
 
-_PLAIN = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)")
+PLAIN_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)")
 
-_MARKS = ("\\$", "$", "\\(", "\\)", "\\!", "\\,", "\\%", "%", "€", "£")
+MARKS = ("\\$", "$", "\\(", "\\)", "\\!", "\\,", "\\%", "%", "€", "£")
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class MathJudge:
-    """Judges answers; a context that ends its processes.
+    """Judges answers as math-verify does; a context manager that ends its processes.
 
     Args:
         timeout: seconds for one answer or one comparison, after which its process is killed.
 
     Attributes:
-        counts: what could not be decided, by reason; such answers are none, and such pairs differ.
+        counts: number of undecided cases by reason. An undecided answer counts as missing, an
+            undecided pair as different.
     """
 
     def __init__(self, *, timeout: float = 10.0, processes: int = 2) -> None:
@@ -44,7 +45,7 @@ class MathJudge:
         self._timeout = timeout
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, "math_verify"])
-        self._pool = ProcessPool(processes, initializer=_limit, context=context)
+        self._pool = ProcessPool(processes, initializer=limit_memory, context=context)
         self._same: dict[tuple[str, str], bool] = {}
 
     def __enter__(self) -> Self:
@@ -55,7 +56,7 @@ class MathJudge:
         self._pool.join()
 
     def extract(self, passages: Sequence[str]) -> dict[str, str]:
-        """What is marked as the answer, or else what math-verify finds near the end."""
+        """The answer that is marked, or else the one that math-verify finds near the end."""
         found = {passage: marked(passage) for passage in passages}
         unmarked = [passage for passage, answer in found.items() if answer is None]
         searched = self._map(extract_answer, [tail(passage) for passage in unmarked], "extract")
@@ -63,17 +64,24 @@ class MathJudge:
         return {passage: answer or "" for passage, answer in found.items()}
 
     def same(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bool]:
-        """Numbers are compared here; all else by math-verify, each pair once."""
-        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._same]
-        easy = {pair: _as_numbers(*pair) for pair in new}
-        hard = [pair for pair, equal in easy.items() if equal is None]
+        """Plain numbers are compared here; all else by math-verify, each pair once."""
+        hard = []
+        for pair in dict.fromkeys(pairs):
+            if pair in self._same:
+                continue
+            left, right = map(number, pair)
+            if pair[0] == pair[1]:
+                self._same[pair] = True
+            elif left is not None and right is not None:
+                self._same[pair] = left == right
+            else:
+                hard.append(pair)
         judged = self._map(are_equal, hard, "compare")
-        self._same |= {pair: bool(equal) for pair, equal in easy.items()}
         self._same |= {pair: bool(equal) for pair, equal in zip(hard, judged, strict=True)}
         return {pair: self._same[pair] for pair in pairs}
 
     def _map(self, function: Callable[[T], R], items: list[T], what: str) -> Iterator[R | None]:
-        """None where a process had to be killed, or killed itself."""
+        """Results in order; None if the process had to be killed, or ran out of a resource."""
         if not items:
             return
         results = self._pool.map(function, items, timeout=self._timeout).result()
@@ -89,7 +97,7 @@ class MathJudge:
 
 
 def extract_answer(passage: str) -> str:
-    """The last answer in a passage as it is written there; for a process of its own."""
+    """The last answer in a passage as it is written there; runs in a process of the pool."""
     from math_verify import parse
 
     found = parse(passage, parsing_timeout=None)
@@ -97,39 +105,32 @@ def extract_answer(passage: str) -> str:
 
 
 def are_equal(pair: tuple[str, str]) -> bool:
-    """Either as the truth to the other; for a process of its own."""
+    """Whether two answers are equal; runs in a process of the pool."""
     from math_verify import parse, verify
 
     left, right = (parse(f"\\boxed{{{answer}}}", parsing_timeout=None) for answer in pair)
+    # math-verify is not symmetric: it treats the first argument as the truth.
     return bool(
         verify(left, right, timeout_seconds=None) or verify(right, left, timeout_seconds=None)
     )
 
 
 def number(answer: str) -> Fraction | None:
-    """The value of a plain number, as money and with its thousands marked as well."""
+    """The value of a plain number, also as money and with separated thousands; else None."""
     if "%" in answer:
-        return None  # whether 50 % is 50 is math-verify's to say
-    for mark in _MARKS:
+        return None  # math-verify decides whether 50 % equals 50
+    for mark in MARKS:
         answer = answer.replace(mark, "")
     bare = answer.strip()
-    if not _PLAIN.fullmatch(bare):
+    if not PLAIN_NUMBER.fullmatch(bare):
         return None
     return Fraction(bare.replace(",", "").rstrip("."))
 
 
-def _as_numbers(left: str, right: str) -> bool | None:
-    """None where one of them is more than a number."""
-    if left == right:
-        return True
-    values = number(left), number(right)
-    return None if None in values else values[0] == values[1]
-
-
-def _limit() -> None:
-    """Each process begins with this."""
+def limit_memory() -> None:
+    """Initialize a process of the pool."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = _MOST_BYTES if hard == resource.RLIM_INFINITY else min(_MOST_BYTES, hard)
+    soft = MAX_BYTES if hard == resource.RLIM_INFINITY else min(MAX_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
     # It warns that its own time-outs are off, which is why these processes exist.
     logging.getLogger("math_verify").setLevel(logging.ERROR)

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.evaluation.measures.estimate import Estimate, Resampling, estimate, mean
-from trainer.evaluation.measures.judged import CONTENDERS, Contender, ScoredQuestion
+from trainer.evaluation.measures.scored import CONTENDERS, Contender, ScoredQuestion
 from trainer.evaluation.measures.table import Row, Table
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Pairs of one question whose wrong answer is of one kind.
+class PairOutcome:
+    """The pairs of one question whose wrong answers are of one kind.
 
     Attributes:
-        credit: 1 for each pair that is ranked right, 0.5 for a tie.
+        credit: sum over the pairs: 1 if the right answer scores higher, 0.5 for a tie.
     """
 
     group: str
@@ -25,58 +25,70 @@ class Outcome:
     pairs: int
 
 
-def outcomes(judged: Iterable[ScoredQuestion], contender: Contender) -> list[Outcome]:
-    return [outcome for item in judged for outcome in _outcomes(item, contender(item))]
+def outcomes(scored: Iterable[ScoredQuestion], contender: Contender) -> list[PairOutcome]:
+    """Compare every right answer with every wrong one, question by question."""
+    found = []
+    for item in scored:
+        question, correct = item.question, np.array(item.question.correct)
+        scores = np.array(contender(item))
+        right, wrong = scores[correct], scores[~correct]
+        # For each wrong answer, over all right ones.
+        credit = (right[:, None] > wrong).sum(0) + 0.5 * (right[:, None] == wrong).sum(0)
+        kinds = np.array([question.kind(int(index)) for index in np.flatnonzero(~correct)])
+        for kind in dict.fromkeys(kinds.tolist()):
+            same = kinds == kind
+            found.append(
+                PairOutcome(
+                    group=question.group,
+                    source=question.source,
+                    kind=kind,
+                    credit=float(credit[same].sum()),
+                    pairs=len(right) * int(same.sum()),
+                )
+            )
+    return found
 
 
-def accuracy(found: list[Outcome], how: Resampling) -> Estimate:
-    """All pairs alike; groups are resampled whole."""
+def accuracy(found: list[PairOutcome], resampling: Resampling) -> Estimate:
+    """Share of pairs ranked right; every pair counts alike."""
     columns = np.array([(outcome.credit, outcome.pairs) for outcome in found], dtype=float)
     groups = [outcome.group for outcome in found]
-    return estimate(groups, columns, mean, how, n=sum(outcome.pairs for outcome in found))
+    pairs = sum(outcome.pairs for outcome in found)
+    return estimate(groups, columns, mean, resampling, n=pairs)
 
 
-def by_kind(judged: list[ScoredQuestion], how: Resampling) -> Table:
+def by_kind(scored: list[ScoredQuestion], resampling: Resampling) -> Table:
     """A row for all pairs, and one for each kind of wrong answer."""
+    overall: Row = {
+        name: accuracy(outcomes(scored, contender), resampling)
+        for name, contender in CONTENDERS.items()
+    }
+    rows = rows_by(scored, lambda outcome: outcome.kind, resampling)
     return Table(
         "pairwise accuracy by kind of wrong answer",
         "share of pairs whose right answer scores higher; ties count half",
-        {"overall": _row(judged, how)} | _rows(judged, lambda outcome: outcome.kind, how),
+        {"overall": overall} | rows,
         plot="bars",
     )
 
 
-def by_source(judged: list[ScoredQuestion], how: Resampling) -> Table:
+def by_source(scored: list[ScoredQuestion], resampling: Resampling) -> Table:
     """A row for each data set that the pairs are from."""
-    rows = _rows(judged, lambda outcome: outcome.source, how)
+    rows = rows_by(scored, lambda outcome: outcome.source, resampling)
     what = "share of pairs whose right answer scores higher, by the data set they are from"
     return Table("pairwise accuracy by source", what, rows, plot="bars")
 
 
-def _outcomes(judged: ScoredQuestion, scores: tuple[float, ...]) -> Iterable[Outcome]:
-    question = judged.question
-    right = np.array([s for s, c in zip(scores, question.correct, strict=True) if c])
-    kinds = [question.kind(i) for i, correct in enumerate(question.correct) if not correct]
-    wrong = np.array([s for s, c in zip(scores, question.correct, strict=True) if not c])
-    credit = (right[:, None] > wrong).sum(0) + 0.5 * (right[:, None] == wrong).sum(0)
-    for kind in dict.fromkeys(kinds):
-        of = np.array([other == kind for other in kinds])
-        pairs = len(right) * int(of.sum())
-        yield Outcome(question.group, question.source, kind, float(credit[of].sum()), pairs)
-
-
-def _row(judged: list[ScoredQuestion], how: Resampling) -> Row:
-    return {name: accuracy(outcomes(judged, by), how) for name, by in CONTENDERS.items()}
-
-
-def _rows(
-    judged: list[ScoredQuestion], part_of: Callable[[Outcome], str], how: Resampling
+def rows_by(
+    scored: list[ScoredQuestion], part_of: Callable[[PairOutcome], str], resampling: Resampling
 ) -> dict[str, Row]:
-    found = {name: outcomes(judged, contender) for name, contender in CONTENDERS.items()}
+    """A row of accuracies for each part that `part_of` names."""
+    found = {name: outcomes(scored, contender) for name, contender in CONTENDERS.items()}
     parts = sorted({part_of(outcome) for outcome in found["model"]} - {""})
     return {
         part: {
-            name: accuracy([o for o in of if part_of(o) == part], how) for name, of in found.items()
+            name: accuracy([each for each in all_ if part_of(each) == part], resampling)
+            for name, all_ in found.items()
         }
         for part in parts
     }

@@ -1,7 +1,8 @@
-"""Voting over final answers: what is expected of N candidates drawn from the M there are.
+"""Majority votes over final answers: the expectation over all draws of N of the M candidates.
 
-A class is what candidates agree on; `NO_ANSWER` candidates are drawn and vote for nothing. A vote
-in which nobody votes is lost.
+Candidates with equal final answers form a class. Candidates without an answer (`NO_ANSWER`) are
+drawn and do not vote; a draw in which nobody votes is lost. Wang et al. 2023 (arXiv 2203.11171)
+call the plain vote self-consistency.
 """
 
 from collections import Counter
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 
 NO_ANSWER = -1
 
-MOST_SUBSETS = 20_000
-"""Weighted votes are exact while there are no more ways to draw."""
+MAX_SUBSETS = 20_000
+"""Weighted votes are exact up to this number of possible draws."""
 
 DRAWS = 2_000
-"""Of those that stand for all where there are more."""
+"""Fixed random draws that estimate a weighted vote beyond it."""
 
 Floats = NDArray[np.float64]
 
@@ -29,23 +30,54 @@ def majority(
 ) -> dict[int, float]:
     """Probability for each N that the largest class is right, ties shared; exact.
 
-    Counts draws by generating functions: for each size t of the largest class, a polynomial in the
-    number drawn, apart for the number of classes that reach t.
+    Counts draws by generating functions. For each possible size of the largest class, a polynomial
+    in the number of drawn candidates is multiplied up class by class; it is kept apart for the
+    number of classes that reach that size, because they share the vote.
     """
     counts = Counter(label for label in classes if label != NO_ANSWER)
-    right = _share_right(classes, correct)
-    most, silent = max(sizes), sum(label == NO_ANSWER for label in classes)
-    won = np.zeros(most + 1)
-    for largest in range(1, min(most, max(counts.values(), default=0)) + 1):
-        won += _won_at(largest, counts, right, most)
+    right = accuracy_by_class(classes, correct)
+    max_n, silent = max(sizes), sum(label == NO_ANSWER for label in classes)
+    won = np.zeros(max_n + 1)
+    for largest in range(1, min(max_n, max(counts.values(), default=0)) + 1):
+        won += won_by_size(largest, counts, right, max_n)
+    # Candidates without an answer fill up a draw in any way.
     won = np.convolve(won, [float(comb(silent, drawn)) for drawn in range(silent + 1)])
     return {n: float(won[n]) / comb(len(classes), n) for n in sizes}
+
+
+def won_by_size(largest: int, counts: Counter[int], right: dict[int, float], max_n: int) -> Floats:
+    """For each draw size, the won share of the draws whose largest class has `largest` members.
+
+    Draws count by their number; a draw that k classes tie in counts the mean of their accuracies.
+    """
+    max_tied = max_n // largest
+    # [classes that reach `largest`, candidates drawn]: the number of ways to draw so far, and that
+    # number times the summed accuracies of the classes that reach it.
+    ways = np.zeros((max_tied + 1, max_n + 1))
+    ways[0, 0] = 1.0
+    credit = np.zeros_like(ways)
+    for label, size in counts.items():
+        new_ways, new_credit = np.zeros_like(ways), np.zeros_like(ways)
+        # Fewer than `largest` of this class are drawn, in comb(size, drawn) ways,
+        for drawn in range(min(size, largest - 1, max_n) + 1):
+            width = max_n + 1 - drawn
+            new_ways[:, drawn:] += comb(size, drawn) * ways[:, :width]
+            new_credit[:, drawn:] += comb(size, drawn) * credit[:, :width]
+        # or exactly `largest`: then one class more is tied.
+        if size >= largest:
+            tied_ways = comb(size, largest) * ways[:-1, :-largest]
+            tied_credit = comb(size, largest) * credit[:-1, :-largest]
+            new_ways[1:, largest:] += tied_ways
+            new_credit[1:, largest:] += tied_credit + right[label] * tied_ways
+        ways, credit = new_ways, new_credit
+    won: Floats = (credit[1:] / np.arange(1, max_tied + 1)[:, None]).sum(axis=0)
+    return won
 
 
 def weighted(
     classes: Sequence[int], scores: Sequence[float], correct: Sequence[float], n: int
 ) -> float:
-    """Probability that the class of the largest sum of exp(score) is right, ties shared.
+    """Probability that the class with the largest sum of exp(score) is right, ties shared.
 
     An offset of all scores, which a ranking loss leaves open, changes nothing.
     """
@@ -54,49 +86,22 @@ def weighted(
         return 0.0
     strength = np.exp(np.array(scores) - max(scores))
     votes = np.stack([strength * (np.array(classes) == label) for label in labels], axis=1)
-    sums = _subsets(len(classes), n) @ votes
+    sums = draws_of(len(classes), n) @ votes
     best = sums.max(axis=1, keepdims=True)
+    # Sums of the same numbers in another order differ by rounding.
     tied = (sums >= best * (1 - 1e-12)) & (best > 0)
-    share = _share_right(classes, correct)
-    right = tied @ np.array([share[label] for label in labels])
+    accuracy = accuracy_by_class(classes, correct)
+    right = tied @ np.array([accuracy[label] for label in labels])
     return float(np.mean(right / np.maximum(tied.sum(axis=1), 1)))
 
 
 def is_exact(candidates: int, n: int) -> bool:
     """Whether `weighted` counts every draw."""
-    return comb(candidates, n) <= MOST_SUBSETS
+    return comb(candidates, n) <= MAX_SUBSETS
 
 
-def _won_at(largest: int, counts: Counter[int], right: dict[int, float], most: int) -> Floats:
-    """Weighted number of draws, by their size, whose largest class has `largest` members."""
-    reached = most // largest
-    ways = np.zeros((reached + 1, most + 1))  # [classes that reach it, drawn]
-    ways[0, 0] = 1.0
-    credit = np.zeros_like(ways)  # the same, times the sum of what those classes are worth
-    for label, size in counts.items():
-        below_ways, below_credit = _below(ways, size, largest), _below(credit, size, largest)
-        if size >= largest:
-            chosen = float(comb(size, largest))
-            up, up_credit = np.zeros_like(ways), np.zeros_like(ways)
-            up[1:, largest:] = chosen * ways[:-1, :-largest]
-            up_credit[1:, largest:] = chosen * credit[:-1, :-largest]
-            below_ways, below_credit = below_ways + up, below_credit + up_credit + right[label] * up
-        ways, credit = below_ways, below_credit
-    won: Floats = (credit[1:] / np.arange(1, reached + 1)[:, None]).sum(axis=0)
-    return won
-
-
-def _below(table: Floats, size: int, largest: int) -> Floats:
-    """Draw fewer than `largest` of a class of `size`, in all ways."""
-    drawn = np.zeros_like(table)
-    width = table.shape[1]
-    for count in range(min(size, largest - 1, width - 1) + 1):
-        drawn[:, count:] += comb(size, count) * table[:, : width - count]
-    return drawn
-
-
-def _share_right(classes: Sequence[int], correct: Sequence[float]) -> dict[int, float]:
-    """By class: candidates that agree should be labelled alike, and are not always."""
+def accuracy_by_class(classes: Sequence[int], correct: Sequence[float]) -> dict[int, float]:
+    """Share of right candidates in each class: equal answers are not always labelled alike."""
     labelled = list(zip(classes, correct, strict=True))
     return {
         label: float(np.mean([right for of, right in labelled if of == label]))
@@ -105,8 +110,8 @@ def _share_right(classes: Sequence[int], correct: Sequence[float]) -> dict[int, 
 
 
 @lru_cache(maxsize=32)
-def _subsets(candidates: int, n: int) -> Floats:
-    """Membership [draws, candidates]: all subsets, or a fixed sample where they are too many."""
+def draws_of(candidates: int, n: int) -> Floats:
+    """Membership [draws, candidates] of all draws, or of a fixed sample if they are too many."""
     if is_exact(candidates, n):
         drawn = np.array(list(combinations(range(candidates), n)))
     else:

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no scripts, pictures inside."""
+"""The report as one self-contained HTML page: no scripts, pictures inside."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -12,7 +12,7 @@ from trainer.evaluation.reporting.report import Report
 
 
 def html(report: Report) -> str:
-    """Every table with its picture."""
+    """Render every table with its picture."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -28,14 +28,15 @@ def html(report: Report) -> str:
 
 
 def picture(table: Table) -> str:
-    """Address of the table's picture, which holds the picture itself."""
+    """A data URL that holds the table's picture."""
     return "data:image/svg+xml;base64," + b64encode(plots.svg(table)).decode()
 
 
 def contenders(table: Table) -> list[str]:
-    """Columns: all contenders of any row, the model first."""
+    """All contenders of any row, which are the table's columns, the model first."""
     return list(dict.fromkeys(name for row in table.rows.values() for name in row))
 
 
 def figure(estimate: Estimate) -> str:
+    """A figure as it is shown."""
     return f"{estimate.value:.3f}"

@@ -1,6 +1,5 @@
-"""Pictures of tables, as SVG."""
+"""Draw tables as SVG."""
 
-from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -10,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer.evaluation.measures.estimate import Estimate
-from trainer.evaluation.measures.table import Row, Table
+from trainer.evaluation.measures.table import Table
 
-_MODEL = "#4c78a8"
+MODEL_COLOR = "#4c78a8"
 
-_LINES: dict[str, dict[str, Any]] = {
-    "model": {"color": _MODEL, "marker": "o", "linewidth": 2},
+# Lines of a curve, by contender; others take matplotlib's defaults.
+LINES: dict[str, dict[str, Any]] = {
+    "model": {"color": MODEL_COLOR, "marker": "o", "linewidth": 2},
     "weighted_majority": {"color": "#54a24b", "marker": "s"},
     "majority": {"color": "#e45756", "marker": "^"},
     "length_only": {"color": "black", "linestyle": ":", "marker": "."},
@@ -25,79 +25,77 @@ _LINES: dict[str, dict[str, Any]] = {
 
 
 def svg(table: Table) -> bytes:
-    """The table's picture; bars where it does not say which."""
-    draw = _PLOTS.get(table.plot, _bars)
+    """The table's picture; bars if the table does not say which."""
     height = 3.6 if table.plot in {"curve", "reliability"} else 1.4 + 0.35 * len(table.rows)
     figure = Figure(figsize=(7, height), layout="constrained")
-    draw(figure.subplots(), table)
+    axes = figure.subplots()
+    match table.plot:
+        case "curve":
+            draw_curve(axes, table)
+        case "reliability":
+            draw_reliability(axes, table)
+        case "bars" | "none":
+            draw_bars(axes, table)
+    # The legend stands above the picture, where it covers nothing.
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=3, fontsize="small"
+    )
     stream = BytesIO()
-    # The same table gives the same bytes.
+    # The same table gives the same bytes: ids come from the salt, and there is no date.
     with rc_context({"svg.hashsalt": table.title}):
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()
 
 
 def label(name: str) -> str:
-    """A contender's or row's name as people read it."""
+    """A contender's or row's name for readers."""
     return name.replace("_", " ")
 
 
-def _bars(axes: Axes, table: Table) -> None:
-    """The model's figures with intervals; each baseline is a mark of its own."""
+def draw_bars(axes: Axes, table: Table) -> None:
+    """Draw the model's figures with intervals as bars, and each baseline as a mark."""
     names = [label(name) for name in table.rows]
-    figures = [row["model"] for row in table.rows.values()]
-    values, errors = _with_errors(figures)
-    axes.barh(names, values, xerr=errors, color=_MODEL, label="model")
+    values, errors = with_errors([row["model"] for row in table.rows.values()])
+    axes.barh(names, values, xerr=errors, color=MODEL_COLOR, label="model")
     marks = iter(["k.", "kx", "k|", "k+"])
-    for name in _others(table):
-        there = [(label(part), row[name].value) for part, row in table.rows.items() if name in row]
-        axes.plot([v for _, v in there], [p for p, _ in there], next(marks), label=label(name))
+    for name in baselines(table):
+        points = [(row[name].value, label(part)) for part, row in table.rows.items() if name in row]
+        axes.plot([x for x, _ in points], [y for _, y in points], next(marks), label=label(name))
     axes.set(xlim=(min(0.0, *values), 1), xlabel=f"{table.title}, 95 % interval")
     axes.invert_yaxis()
-    _legend(axes)
 
 
-def _curve(axes: Axes, table: Table) -> None:
-    """A line for each contender over N, the model's with its interval."""
+def draw_curve(axes: Axes, table: Table) -> None:
+    """Draw a line over N for each contender, the model's with its interval."""
     sizes = [int(name) for name in table.rows]
-    for name in ("model", *_others(table)):
-        figures = [row[name] for row in table.rows.values()]
-        axes.plot(sizes, [f.value for f in figures], label=label(name), **_LINES.get(name, {}))
+    for name in ("model", *baselines(table)):
+        values = [row[name].value for row in table.rows.values()]
+        axes.plot(sizes, values, label=label(name), **LINES.get(name, {}))
     model = [row["model"] for row in table.rows.values()]
     axes.fill_between(sizes, [f.low for f in model], [f.high for f in model], alpha=0.2)
     axes.set_xscale("log", base=2)
     axes.set(xlabel="N", ylabel="share right", xticks=sizes, xticklabels=[str(n) for n in sizes])
-    _legend(axes)
 
 
-def _reliability(axes: Axes, table: Table) -> None:
-    """Accuracy over confidence; on the diagonal they are equal."""
+def draw_reliability(axes: Axes, table: Table) -> None:
+    """Draw accuracy over confidence; a calibrated model's points lie on the diagonal."""
     confidence = [row["confidence"].value for row in table.rows.values()]
-    values, errors = _with_errors([row["model"] for row in table.rows.values()])
+    values, errors = with_errors([row["model"] for row in table.rows.values()])
     axes.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", label="calibrated")
-    axes.errorbar(confidence, values, yerr=errors, color=_MODEL, marker="o", label="model")
+    axes.errorbar(confidence, values, yerr=errors, color=MODEL_COLOR, marker="o", label="model")
     axes.set(xlim=(0.5, 1.01), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
-    _legend(axes)
 
 
-def _legend(axes: Axes) -> None:
-    """Above the picture, where it covers nothing."""
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=3, fontsize="small"
-    )
-
-
-def _with_errors(figures: list[Estimate]) -> tuple[list[float], list[list[float]]]:
-    """Distances to the interval's ends; a percentile can lie on the other side of the value."""
+def with_errors(figures: list[Estimate]) -> tuple[list[float], list[list[float]]]:
+    """Values, and their distances to the lower and upper ends of their intervals."""
     values = [figure.value for figure in figures]
+    # Both ends of a percentile interval can lie on one side of the value.
     below = [max(0.0, figure.value - figure.low) for figure in figures]
     above = [max(0.0, figure.high - figure.value) for figure in figures]
     return values, np.nan_to_num([below, above]).tolist()
 
 
-def _others(table: Table) -> list[str]:
-    rows: list[Row] = list(table.rows.values())
-    return [name for name in dict.fromkeys(n for row in rows for n in row) if name != "model"]
-
-
-_PLOTS: dict[str, Callable[[Axes, Table], None]] = {"curve": _curve, "reliability": _reliability}
+def baselines(table: Table) -> list[str]:
+    """All contenders of any row except the model, in order of appearance."""
+    names = dict.fromkeys(name for row in table.rows.values() for name in row)
+    return [name for name in names if name != "model"]

@@ -1,4 +1,4 @@
-"""A scorer in this process, on the very network and encoder that serve."""
+"""A scorer in this process, on the network and the encoder that also serve."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,18 +12,18 @@ from reward_model.text.encoding import Encoder, TooLong
 from trainer.evaluation.question import Answer, Question, Reading, step_ends, text_of, unaskable
 from trainer.pairs.row import Request, conversation
 
-_MOST_TOKENS = 16_384
-"""Of one forward, shared ones counted each time, so that memory stays within a small machine's."""
+MAX_TOKENS = 16_384
+"""Tokens of one forward, shared ones counted each time; it fits a small machine's memory."""
 
 Encoded = packing.Sequence | Reading
-"""What is to be computed, or the error there is already."""
+"""A sequence to be scored, or the error that it cannot be."""
 
 
 class NetworkScorer:
     """Scores with a checkpoint or release directory.
 
     Raises:
-        ReleaseError: the directory is not fit to be loaded.
+        ReleaseError: the directory cannot be loaded.
     """
 
     def __init__(self, checkpoint: Path, *, device: str = "cpu", dtype: str = "float32") -> None:
@@ -35,21 +35,19 @@ class NetworkScorer:
         )
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
-        """Questions are gathered until their tokens fill a forward: neighbours share prompts."""
+        """Gather questions until their tokens fill a forward: neighbors share prompts."""
         pending: list[list[Encoded]] = []
         tokens = 0
         for question in questions:
-            pending.append(self._encode_all(question))
-            tokens += sum(map(_tokens, pending[-1]))
-            if tokens >= _MOST_TOKENS:
-                yield from self._read(pending)
+            if reason := unaskable(question.prompt):
+                pending.append([Reading(error=reason) for _ in question.answers])
+            else:
+                pending.append([self._encode(question.prompt, each) for each in question.answers])
+            tokens += sum(len(s.ids) for s in pending[-1] if isinstance(s, packing.Sequence))
+            if tokens >= MAX_TOKENS:
+                yield from self._compute(pending)
                 pending, tokens = [], 0
-        yield from self._read(pending)
-
-    def _encode_all(self, question: Question) -> list[Encoded]:
-        if reason := unaskable(question.prompt):
-            return [Reading(error=reason) for _ in question.answers]
-        return [self._encode(question.prompt, answer) for answer in question.answers]
+        yield from self._compute(pending)
 
     def _encode(self, prompt: Request, answer: Answer) -> Encoded:
         text = text_of(answer)
@@ -62,29 +60,27 @@ class NetworkScorer:
         except Unencodable:
             return Reading(error="unencodable")
 
-    def _read(self, pending: list[list[Encoded]]) -> Iterator[list[Reading]]:
-        sequences = [e for row in pending for e in row if isinstance(e, packing.Sequence)]
-        scores = (s for batch in _batches(sequences) for s in self._network.score(batch))
+    def _compute(self, pending: list[list[Encoded]]) -> Iterator[list[Reading]]:
+        sequences = [each for row in pending for each in row if isinstance(each, packing.Sequence)]
+        scores = (one for batch in batches(sequences) for one in self._network.score(batch))
         for row in pending:
-            yield [e if isinstance(e, Reading) else _reading(next(scores)) for e in row]
+            readings = []
+            for each in row:
+                if isinstance(each, packing.Sequence):
+                    found = tuple(next(scores))
+                    finite = all(map(math.isfinite, found))
+                    readings.append(Reading(found) if finite else Reading(error="non_finite"))
+                else:
+                    readings.append(each)
+            yield readings
 
 
-def _reading(scores: list[float]) -> Reading:
-    if not all(map(math.isfinite, scores)):
-        return Reading(error="non_finite")
-    return Reading(tuple(scores))
-
-
-def _tokens(encoded: Encoded) -> int:
-    return len(encoded.ids) if isinstance(encoded, packing.Sequence) else 0
-
-
-def _batches(sequences: Iterable[packing.Sequence]) -> Iterator[list[packing.Sequence]]:
-    """One question may have more answers than fit into one forward."""
+def batches(sequences: Iterable[packing.Sequence]) -> Iterator[list[packing.Sequence]]:
+    """Cut into forwards: one question may have more answers than fit into one."""
     batch: list[packing.Sequence] = []
     tokens = 0
     for sequence in sequences:
-        if batch and tokens + len(sequence.ids) > _MOST_TOKENS:
+        if batch and tokens + len(sequence.ids) > MAX_TOKENS:
             yield batch
             batch, tokens = [], 0
         batch.append(sequence)

@@ -1,4 +1,4 @@
-"""The seam between what is evaluated and what scores: questions in, raw scores out.
+"""The seam between an evaluation and its scorer: questions in, raw scores out.
 
 A scorer is a network in this process or a service behind HTTP. Both give the same numbers, so no
 measure knows which one it was.
@@ -11,11 +11,13 @@ from trainer.evaluation.question import Question, Reading
 
 
 class QuestionScorer(Protocol):
-    """Attributes:
-    name: what scores, for the report.
+    """Scores the answers of questions.
+
+    Attributes:
+        name: the scorer's name in the report.
     """
 
     name: str
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
-        """One list for each question, in order, with a reading for each of its answers."""
+        """Yield a list for each question, in order, with a reading for each of its answers."""

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from tests.trainer.evaluation.made import HOW
 from trainer.evaluation.benchmarks.process_bench import (
     NO_ERROR,
-    Solution,
+    ScoredSolution,
     best_threshold,
-    columns,
     f1,
-    guessed_parts,
+    guessed_subsets,
     read_questions,
-    split_parts,
+    threshold_columns,
+    tuned_subsets,
 )
 from trainer.pipeline.stage import StageError
 
 steps = st.lists(st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0]), min_size=1, max_size=5)
 
 
-def solution(scores: list[float], label: int, split: str = "gsm8k") -> Solution:
-    return Solution(str(scores), split, tuple(scores), label)
+def solution(scores: list[float], label: int, split: str = "gsm8k") -> ScoredSolution:
+    return ScoredSolution(str(scores), split, tuple(scores), label)
 
 
 def first_below(scores: list[float], threshold: float) -> int:
@@ -48,7 +48,7 @@ def test_f1_is_the_harmonic_mean_of_both_accuracies() -> None:
         solution([1.0, 2.0], NO_ERROR),
         solution([0.2, 3.0], NO_ERROR),
     ]
-    sums = columns(found, 0.1).sum(axis=0)
+    sums = threshold_columns(found, 0.1).sum(axis=0)
     assert sums.tolist() == [1.0, 2.0, 2.0, 2.0]
     assert f1(sums) == pytest.approx(2 * 0.5 * 1.0 / 1.5)
     assert f1(np.array([0.0, 2.0, 0.0, 2.0])) == 0.0
@@ -58,15 +58,15 @@ def test_the_threshold_of_one_file_reads_all_of_them() -> None:
     tuned = [solution([3.0, 1.0], 1), solution([2.5, 2.5], NO_ERROR)]
     other = [solution([0.0, 0.5], NO_ERROR, "math"), solution([3.0, 0.0], 1, "math")]
     assert 1.0 < best_threshold(tuned) <= 2.5
-    parts = split_parts(tuned + other, "gsm8k")
-    assert parts["gsm8k"].alone(HOW).value == 1.0
-    assert parts["math"].alone(HOW).value == 0.0  # its correct one lies below the threshold
+    parts = tuned_subsets(tuned + other, "gsm8k")
+    assert parts["gsm8k"].estimate(HOW).value == 1.0
+    assert parts["math"].estimate(HOW).value == 0.0  # its correct one lies below the threshold
     with pytest.raises(StageError, match="tune_on one of"):
-        split_parts(other, "gsm8k")
+        tuned_subsets(other, "gsm8k")
 
 
 def test_a_guess_is_one_of_the_steps_or_none() -> None:
-    part = guessed_parts([solution([0.0] * 3, 2), solution([0.0], NO_ERROR)])["gsm8k"]
+    part = guessed_subsets([solution([0.0] * 3, 2), solution([0.0], NO_ERROR)])["gsm8k"]
     assert part.columns.sum(axis=0).tolist() == pytest.approx([0.25, 1.0, 0.5, 1.0])
 
 

@@ -7,10 +7,10 @@ from tests.trainer.evaluation.made import HOW
 from trainer.evaluation.benchmarks.reward_bench import (
     SECTIONS,
     read_questions,
-    subset_parts,
     tables,
+    weighted_subsets,
 )
-from trainer.evaluation.measures.judged import ScoredQuestion
+from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.pipeline.stage import StageError
 
 
@@ -55,7 +55,7 @@ def test_the_weights_on_the_whole_set_are_the_published_ones(tmp_path: Path) -> 
     """164 rows in each of six languages; math, of 447, stands for 984."""
     languages = ("cpp", "go", "java", "js", "python", "rust")
     written = rows(math_prm=447, **{f"hep_{language}": 164 for language in languages})
-    parts = subset_parts(judged(tmp_path, written, set()), "model")
+    parts = weighted_subsets(judged(tmp_path, written, set()), "model")
     assert {name: part.weight for name, part in parts.items()} == {
         "math-prm": 984.0,
         **{f"hep-{language}": 164.0 for language in languages},

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trainer.evaluation.made import HOW
 from trainer.evaluation.benchmarks.reward_bench_2 import read_questions, tables
-from trainer.evaluation.measures.judged import ScoredQuestion
+from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.pipeline.stage import StageError
 
 

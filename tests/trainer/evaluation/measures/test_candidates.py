@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 
 from tests.trainer.evaluation.made import HOW, judged, question
-from trainer.evaluation.measures.candidates import by_family, curves, sizes_of
-from trainer.evaluation.measures.judged import ScoredQuestion
+from trainer.evaluation.measures.candidates import curve_sizes, curves, split_by_family
+from trainer.evaluation.measures.scored import ScoredQuestion
 
 
 def pool(size: int, group: str) -> ScoredQuestion:
@@ -17,9 +17,9 @@ def pool(size: int, group: str) -> ScoredQuestion:
 
 def test_the_curve_goes_as_far_as_nearly_all_questions_do() -> None:
     pools = [pool(16, str(index)) for index in range(19)] + [pool(5, "few")]
-    assert sizes_of(pools, 256) == [1, 2, 4, 8, 16]
-    assert sizes_of(pools, 6) == [1, 2, 4]
-    assert sizes_of(pools[-2:], 256) == [1, 2, 4]
+    assert curve_sizes(pools, 256) == [1, 2, 4, 8, 16]
+    assert curve_sizes(pools, 6) == [1, 2, 4]
+    assert curve_sizes(pools[-2:], 256) == [1, 2, 4]
 
 
 def test_a_curve_is_over_the_same_questions_and_beside_all_others() -> None:
@@ -44,6 +44,6 @@ def test_without_answers_there_is_no_vote() -> None:
 
 def test_families_compete_among_themselves() -> None:
     both = question((True, False, True), kinds=("gpt/cot", "llama/cot", "gpt/plain"))
-    gpt, llama = by_family([both])
+    gpt, llama = split_by_family([both])
     assert (gpt.kinds, llama.kinds) == (("gpt/cot", "gpt/plain"), ("llama/cot",))
     assert gpt.group == llama.group == both.group

@@ -1,5 +1,5 @@
 from tests.trainer.evaluation.made import HOW, judged, question
-from trainer.evaluation.measures.choice import by_source
+from trainer.evaluation.measures.choice import accuracy_by_source
 
 KEY = (False, True, False, False)
 
@@ -10,7 +10,7 @@ def test_the_key_must_be_best_and_ties_share() -> None:
         judged((0.0, 1.0, 1.0, 0.0), question(KEY, source="one", group="b")),
         judged((2.0, 1.0, 0.0, 0.0), question(KEY, source="two", group="c")),
     ]
-    table = by_source(rows, HOW)
+    table = accuracy_by_source(rows, HOW)
     assert {name: row["model"].value for name, row in table.rows.items()} == {
         "overall": 0.5,
         "one": 0.75,

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 
 from tests.trainer.evaluation.made import HOW
 from trainer.evaluation.measures.estimate import estimate, mean, share
-from trainer.evaluation.measures.parts import Part, combined
 
 
 def test_the_interval_is_over_groups() -> None:
@@ -28,13 +26,3 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     values = [float(value) for value in np.random.default_rng(0).random(50)]
     groups = [str(index) for index in range(50)]
     assert share(groups, values, HOW) == share(groups, values, HOW)
-
-
-def test_parts_count_by_their_weights() -> None:
-    def part(values: list[float], weight: float) -> Part:
-        columns = np.array([(value, 1.0) for value in values])
-        return Part([f"{weight} {n}" for n in range(len(values))], columns, mean, weight)
-
-    found = combined([part([1.0] * 4, 1.0), part([0.0] * 2, 3.0)], HOW)
-    assert found.value == pytest.approx(0.25)
-    assert found.n == 6

@@ -1,8 +1,8 @@
 import pytest
 
 from tests.trainer.evaluation.made import HOW, judged, question
-from trainer.evaluation.measures.judged import ScoredQuestion
 from trainer.evaluation.measures.length_bias import accuracy_table, correlation_table
+from trainer.evaluation.measures.scored import ScoredQuestion
 
 
 def of_lengths(right: int, wrong: int, scores: tuple[float, float], group: str) -> ScoredQuestion:

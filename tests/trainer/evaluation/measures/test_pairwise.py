@@ -3,8 +3,8 @@
 import pytest
 
 from tests.trainer.evaluation.made import HOW, judged, pair, question
-from trainer.evaluation.measures.judged import CONTENDERS
 from trainer.evaluation.measures.pairwise import accuracy, by_kind, by_source, outcomes
+from trainer.evaluation.measures.scored import CONTENDERS
 
 MODEL, LENGTH, RANDOM = (CONTENDERS[name] for name in ("model", "length_only", "random"))
 

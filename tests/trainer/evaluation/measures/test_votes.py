@@ -74,7 +74,7 @@ def test_too_many_draws_are_sampled_always_alike() -> None:
     correct = [label == 0 for label in classes]
     assert not is_exact(64, 32)
     first = weighted(classes, [0.0] * 64, correct, 32)
-    votes._subsets.cache_clear()
+    votes.draws_of.cache_clear()
     assert weighted(classes, [0.0] * 64, correct, 32) == first
     assert first == pytest.approx(majority(classes, correct, [32])[32], abs=0.05)
 

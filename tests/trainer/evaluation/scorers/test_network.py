@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import make_checkpoint
-from trainer.evaluation.measures.judged import judge
+from trainer.evaluation.measures.scored import score_questions
 from trainer.evaluation.question import Question, question_of
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.pairs.row import PreferenceRow, Rejected
@@ -28,7 +28,7 @@ def test_pairs_without_scores_are_counted(tmp_path: Path) -> None:
         PreferenceRow("2", "a", "p", long, (Rejected("mutant", "y"),)),
     ]
     questions = [question_of(row) for row in rows]
-    (judged,) = judge(questions, NetworkScorer(checkpoint), "both", counts)
+    (judged,) = score_questions(questions, NetworkScorer(checkpoint), "both", counts)
     assert len(judged.scores) == 2
     assert judged.question.answers == ("x", "y")
     assert counts == {

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit
 
 from tests.trainer.evaluation.made import HOW, pair
-from trainer.evaluation.measures.confidence import (
+from trainer.evaluation.measures.calibration_error import (
     Margins,
     error_table,
     expected_error,
