@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from reward_model.text.steps import stepped
+from reward_model.text.steps import join_steps
 from trainer.pairs.row import PreferenceRow, Request
 
 STEP = "\n\n"
@@ -85,7 +85,7 @@ def question_of(row: PreferenceRow) -> Question:
 
 def text_of(answer: Answer) -> str:
     """The whole answer as the model reads it."""
-    return answer if isinstance(answer, str) else STEP.join(answer)
+    return answer if isinstance(answer, str) else join_steps(answer, STEP)[0]
 
 
 def step_ends(answer: Answer) -> tuple[int, ...]:
@@ -93,7 +93,7 @@ def step_ends(answer: Answer) -> tuple[int, ...]:
 
     The service reads steps by the same function, so both scorers read scores at the same tokens.
     """
-    return () if isinstance(answer, str) else stepped(list(answer), STEP)[1]
+    return () if isinstance(answer, str) else join_steps(answer, STEP)[1]
 
 
 def unaskable(prompt: Request) -> str:
