@@ -16,7 +16,7 @@ from service.models.shadow import Shadow
 from service.models.watchdog import watch_for_hangs
 from service.scheduling.admission import Admission
 from service.scheduling.batcher import BatchReport
-from service.scoring.encode_threads import EncodeThreads
+from service.scoring.encode_pool import EncodePool
 from service.scoring.model import ModelOpener
 from service.settings import Settings
 from service.telemetry.metrics import Metrics, State
@@ -53,7 +53,7 @@ class Service:
             max_items=settings.max_queue_items, max_tokens=settings.max_queue_tokens
         )
         self._opener = opener
-        self._encode_threads = EncodeThreads(
+        self._encode_pool = EncodePool(
             settings.encode_threads, lambda: self.admission.items("interactive") > 0
         )
         self._loader = Loader(
@@ -163,7 +163,7 @@ class Service:
             task.cancel()
         await asyncio.wait(tasks)
         await self._loader.close()
-        self._encode_threads.shutdown()
+        self._encode_pool.shutdown()
 
     async def _become_ready(self) -> None:
         """Load and prove the first models. A failure leaves the service unready, with a reason."""
@@ -198,7 +198,7 @@ class Service:
             settings,
             partial(self._opener, settings),
             admission=self.admission,
-            encode_threads=self._encode_threads,
+            encode_pool=self._encode_pool,
             report=self._observe_batch,
             died=self._engine_died,
         )
@@ -206,7 +206,7 @@ class Service:
     def _observe_batch(self, loaded: LoadedModel, report: BatchReport) -> None:
         # Batches that run side by side end one after the other, so the time between two ends is
         # one batch's share.
-        loaded.throughput.note_batch(report.drained, report.busy)
+        loaded.throughput.note_batch(report.admitted_tokens, report.busy_seconds)
         self.metrics.observe_batch(report, loaded.batch_tokens)
 
     def _engine_hangs(self, loaded: LoadedModel) -> None:

@@ -5,7 +5,7 @@ They are scored through the scorer that serves every request, so what is proven 
 
 from reward_model.release.release import GOLDEN, Release
 from service.scoring.scorer import Scorer
-from service.scoring.types import Chat, Prerendered, ScoringRequest
+from service.scoring.types import Chat, ScoringRequest
 
 
 class GoldenMismatch(Exception):
@@ -20,7 +20,7 @@ async def replay(release: Release, scorer: Scorer) -> None:
     """
     if not release.golden:
         return
-    conversations = tuple(Prerendered(Chat(golden.messages)) for golden in release.golden)
+    conversations = tuple((Chat(golden.messages),) for golden in release.golden)
     scored = await scorer.score(ScoringRequest(conversations))
     faults = []
     for line, (golden, item) in enumerate(

@@ -13,7 +13,6 @@ from service.scheduling.batcher import Batcher, BatchReport
 from service.scheduling.queue import JobQueue
 from service.scheduling.throughput import ThroughputEstimator
 from service.scoring.encode_pool import EncodePool
-from service.scoring.encode_threads import EncodeThreads
 from service.scoring.model import Model
 from service.scoring.result_cache import ResultCache
 from service.scoring.scorer import Scorer
@@ -49,7 +48,7 @@ class LoadedModel:
         opener: Callable[[], Model],
         *,
         admission: Admission,
-        encode_threads: EncodeThreads,
+        encode_pool: EncodePool,
         report: Callable[["LoadedModel", BatchReport], None],
         died: Callable[["LoadedModel", str], None],
     ) -> None:
@@ -59,7 +58,7 @@ class LoadedModel:
         self._settings = settings
         self._opener = opener
         self._admission = admission
-        self._encode_threads = encode_threads
+        self._encode_pool = encode_pool
         self._report = report
         self._died = died
         self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -122,7 +121,7 @@ class LoadedModel:
         self.batch_tokens = min(wanted, limit)
         queue = JobQueue(
             batch_tokens=self.batch_tokens,
-            most_tokens=min(largest, limit),
+            max_tokens=min(largest, limit),
             max_wait=self._settings.max_wait_ms / 1000,
             bulk_patience=self._settings.bulk_patience_ms / 1000,
             shares_prefixes=model.engine.facts.shares_prefixes,
@@ -137,9 +136,8 @@ class LoadedModel:
             report=partial(self._report, self),
             died=partial(self._died, self),
         )
-        pool = EncodePool(model, self._encode_threads, at_once=self._settings.encode_threads)
         self._scorer = Scorer(
-            model, self._admission, self.throughput, pool, self._batcher, self._cache
+            model, self._admission, self.throughput, self._encode_pool, self._batcher, self._cache
         )
         await replay(model.release, self._scorer)
 

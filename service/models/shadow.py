@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from service.errors import ServiceError
 from service.models.loaded_model import LoadedModel
-from service.scoring.types import Scored, ScoringRequest
+from service.scoring.types import ScoringRequest, ScoringResult
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Shadow:
         """From now on let `loaded` score this share of the requests; None ends the shadow."""
         self.loaded, self.sample_rate = loaded, sample_rate
 
-    def maybe_score(self, ask: ScoringRequest, answered: Scored) -> None:
+    def maybe_score(self, ask: ScoringRequest, answered: ScoringResult) -> None:
         """Score an answered request again if it falls into the sample. The client never waits."""
         loaded = self.loaded
         if loaded is None or len(self._running) >= _MAX_IN_FLIGHT:
@@ -71,7 +71,9 @@ class Shadow:
         """Return when no sampled request is in flight any more."""
         await asyncio.gather(*self._running)
 
-    async def _score(self, loaded: LoadedModel, ask: ScoringRequest, answered: Scored) -> None:
+    async def _score(
+        self, loaded: LoadedModel, ask: ScoringRequest, answered: ScoringResult
+    ) -> None:
         # Bulk priority, so that the sample never delays interactive requests.
         again = replace(ask, priority="bulk", timeout=_TIMEOUT)
         try:

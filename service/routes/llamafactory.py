@@ -12,7 +12,7 @@ from service.routes.shared.dependencies import ServiceOf
 from service.routes.shared.detail_shape import ERRORS, detail_error
 from service.routes.shared.dialect import Dialect, raw_scores
 from service.routes.shared.json_body import JsonRoute
-from service.scoring.types import Prerendered, ScoringRequest
+from service.scoring.types import ScoringRequest
 from service.settings import MOST_CANDIDATES
 from service.telemetry.request_record import record_of, server_timing
 
@@ -43,7 +43,7 @@ class Evaluated(BaseModel):
 async def evaluate(
     body: Evaluation, request: Request, response: Response, service: ServiceOf
 ) -> Evaluated:
-    ask = ScoringRequest(tuple(Prerendered(Rendered(text)) for text in body.messages))
+    ask = ScoringRequest(tuple((Rendered(text),) for text in body.messages))
     scored = await dialect.score(request, service, ask, param="messages")
     response.headers["Server-Timing"] = server_timing(scored.timings)
     return Evaluated(

@@ -13,7 +13,7 @@ from service.routes.shared.detail_shape import ERRORS, detail_error
 from service.routes.shared.dialect import Dialect, raw_scores
 from service.routes.shared.json_body import JsonRoute
 from service.routes.shared.relevance import relevance
-from service.scoring.types import Prerendered, ScoringRequest
+from service.scoring.types import ScoringRequest
 from service.settings import MOST_CANDIDATES
 from service.telemetry.request_record import server_timing
 
@@ -42,7 +42,7 @@ async def get_reward(
     body: Queries, request: Request, response: Response, service: ServiceOf
 ) -> Rewards:
     """An empty `query` has empty lists: some versions send one to each of their servers."""
-    ask = ScoringRequest(tuple(Prerendered(Rendered(text)) for text in body.query))
+    ask = ScoringRequest(tuple((Rendered(text),) for text in body.query))
     scored = await dialect.score(request, service, ask, param="query")
     response.headers["Server-Timing"] = server_timing(scored.timings)
     return Rewards(

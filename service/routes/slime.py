@@ -14,7 +14,7 @@ from service.routes.shared.dependencies import ServiceOf
 from service.routes.shared.detail_shape import ERRORS, detail_error
 from service.routes.shared.dialect import Dialect, raw_scores
 from service.routes.shared.json_body import JsonRoute
-from service.scoring.types import Input, Prerendered, ScoringRequest
+from service.scoring.types import ScoringRequest, chats
 from service.telemetry.request_record import server_timing
 
 router = APIRouter(route_class=JsonRoute, tags=["slime"])
@@ -41,9 +41,9 @@ class Sample(Tolerant):
 
     def to_ask(self, rendered: bool) -> ScoringRequest:
         if not rendered:
-            return ScoringRequest((Input(self.conversation(), (self.response,)),))
+            return ScoringRequest((chats(self.conversation(), (self.response,)),))
         if isinstance(self.prompt, str):
-            return ScoringRequest((Prerendered(Rendered(self.prompt + self.response)),))
+            return ScoringRequest(((Rendered(self.prompt + self.response),),))
         raise InvalidRequest("prompt is a list, and a rendered one is a text", param="prompt")
 
 

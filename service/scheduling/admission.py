@@ -2,7 +2,7 @@
 
 Room is counted in candidates and in new tokens, from admission until the answer, so what is being
 encoded, waits or runs all counts. It is one room for all models; how long what is in it takes is
-each model's own (`service.pace`). Used on the event loop only, so it needs no lock.
+each model's own (`service.throughput`). Used on the event loop only, so it needs no lock.
 """
 
 import math
@@ -23,7 +23,7 @@ before ours.
 
 
 @dataclass(slots=True)
-class Held:
+class Usage:
     """By all requests of one priority for one model."""
 
     requests: int = 0
@@ -41,21 +41,21 @@ class Reservation:
         computed: whether some of it had to be computed, and not all was known before.
     """
 
-    def __init__(self, total: Held) -> None:
+    def __init__(self, total: Usage) -> None:
         self._total = total
         self._items = self._tokens = 0
         self.computed = False
 
-    def hold(self, items: int, tokens: int) -> None:
+    def resize(self, items: int, tokens: int) -> None:
         """Hold exactly this much, once it is known better than at admission."""
         self._total.items += items - self._items
         self._total.tokens += tokens - self._tokens
         self._items, self._tokens = items, tokens
 
-    def give_back(self, tokens: int) -> None:
+    def release(self, tokens: int) -> None:
         """One job, which held this many tokens, is answered."""
         self.computed = True
-        self.hold(max(0, self._items - 1), max(0, self._tokens - tokens))
+        self.resize(max(0, self._items - 1), max(0, self._tokens - tokens))
 
 
 class Admission:
@@ -77,7 +77,7 @@ class Admission:
         self._clock = clock
         self._draining = False
         # A model that is gone has no requests, and so holds nothing.
-        self._held: WeakKeyDictionary[ThroughputEstimator, dict[Priority, Held]] = (
+        self._held: WeakKeyDictionary[ThroughputEstimator, dict[Priority, Usage]] = (
             WeakKeyDictionary()
         )
 
@@ -99,7 +99,9 @@ class Admission:
         """How long all that was admitted takes, as fast as measured: models work side by side.
         0 until a batch ran.
         """
-        return max((self._seconds_ahead("bulk", pace) for pace in self._held), default=0.0)
+        return max(
+            (self._seconds_ahead("bulk", throughput) for throughput in self._held), default=0.0
+        )
 
     @property
     def idle(self) -> bool:
@@ -112,13 +114,13 @@ class Admission:
         priority: Priority,
         items: int,
         tokens: int,
-        pace: ThroughputEstimator,
+        throughput: ThroughputEstimator,
         timeout: float | None = None,
     ) -> Iterator[Reservation]:
         """Hold room while the block runs.
 
         Args:
-            pace: of the model that it is for.
+            throughput: of the model that it is for.
             timeout: seconds after which the answer is of no use.
 
         Raises:
@@ -126,59 +128,63 @@ class Admission:
             QueueFull: as much work of this priority waits as there is room for, or more than can be
                 done in time.
         """
-        self._refuse_if_closed(priority, pace)
-        expected = pace.expected(self._tokens_ahead(priority, pace) + tokens)
-        self._refuse_if_late(priority, pace, expected, timeout)
+        self._refuse_if_closed(priority, throughput)
+        expected = throughput.expected(self._tokens_ahead(priority, throughput) + tokens)
+        self._refuse_if_late(priority, throughput, expected, timeout)
         began, answered = self._clock(), False
         try:
-            with self._holding(priority, pace) as place:
-                place.hold(items, tokens)
+            with self._holding(priority, throughput) as place:
+                place.resize(items, tokens)
                 yield place
             answered = place.computed
         finally:
             # A client that left tells nothing of how long its answer would have taken.
             took = self._clock() - began
             if answered or (timeout is not None and took >= _LATE * timeout):
-                pace.note_request(priority, expected, took)
+                throughput.note_request(priority, expected, took)
 
     @contextmanager
-    def _holding(self, priority: Priority, pace: ThroughputEstimator) -> Iterator[Reservation]:
-        total = self._held_by(pace)[priority]
+    def _holding(
+        self, priority: Priority, throughput: ThroughputEstimator
+    ) -> Iterator[Reservation]:
+        total = self._held_by(throughput)[priority]
         place = Reservation(total)
         total.requests += 1
         try:
             yield place
         finally:
-            place.hold(0, 0)
+            place.resize(0, 0)
             total.requests -= 1
 
-    def _held_by(self, pace: ThroughputEstimator) -> dict[Priority, Held]:
-        return self._held.setdefault(pace, {priority: Held() for priority in PRIORITIES})
+    def _held_by(self, throughput: ThroughputEstimator) -> dict[Priority, Usage]:
+        return self._held.setdefault(throughput, {priority: Usage() for priority in PRIORITIES})
 
     def stop(self) -> None:
         """Refuse all new work from now on; what was admitted is not touched."""
         self._draining = True
 
-    def retry_after(self, priority: Priority, pace: ThroughputEstimator) -> int:
+    def retry_after(self, priority: Priority, throughput: ThroughputEstimator) -> int:
         """Whole seconds until what goes before a new request is worked off, as fast as measured."""
-        return _whole_seconds(self._seconds_ahead(priority, pace))
+        return _whole_seconds(self._seconds_ahead(priority, throughput))
 
     @property
     def emptied_after(self) -> int:
         """Whole seconds until all that was admitted is worked off, as fast as measured."""
         return _whole_seconds(self.seconds_of_work)
 
-    def _seconds_ahead(self, priority: Priority, pace: ThroughputEstimator) -> float:
-        return self._tokens_ahead(priority, pace) / pace.speed if pace.speed else 0.0
+    def _seconds_ahead(self, priority: Priority, throughput: ThroughputEstimator) -> float:
+        return (
+            self._tokens_ahead(priority, throughput) / throughput.speed if throughput.speed else 0.0
+        )
 
-    def _tokens_ahead(self, priority: Priority, pace: ThroughputEstimator) -> int:
+    def _tokens_ahead(self, priority: Priority, throughput: ThroughputEstimator) -> int:
         """Of the same model's work that goes before a new request."""
         before: tuple[Priority, ...] = PRIORITIES if priority == "bulk" else (priority,)
-        held = self._held_by(pace)
+        held = self._held_by(throughput)
         return sum(held[each].tokens for each in before)
 
-    def _refuse_if_closed(self, priority: Priority, pace: ThroughputEstimator) -> None:
-        retry_after = self.retry_after(priority, pace)
+    def _refuse_if_closed(self, priority: Priority, throughput: ThroughputEstimator) -> None:
+        retry_after = self.retry_after(priority, throughput)
         if self._draining:
             raise Draining("this server is shutting down", retry_after=retry_after)
         items = self.items(priority)
@@ -190,16 +196,20 @@ class Admission:
             )
 
     def _refuse_if_late(
-        self, priority: Priority, pace: ThroughputEstimator, expected: float, timeout: float | None
+        self,
+        priority: Priority,
+        throughput: ThroughputEstimator,
+        expected: float,
+        timeout: float | None,
     ) -> None:
         """To begin what cannot end in time would cost those who still can be served."""
-        if timeout is None or not self._tokens_ahead(priority, pace):
+        if timeout is None or not self._tokens_ahead(priority, throughput):
             return
-        if pace.latest(priority, expected) > timeout:
+        if throughput.latest(priority, expected) > timeout:
             raise QueueFull(
                 "what waits takes longer than this request may: come back later, or allow it more "
                 "time",
-                retry_after=self.retry_after(priority, pace),
+                retry_after=self.retry_after(priority, throughput),
             )
 
 

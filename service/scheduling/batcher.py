@@ -1,4 +1,4 @@
-"""Runs the backlog on engine threads: submit jobs on the event loop, await their answers.
+"""Runs the queue on engine threads: submit jobs on the event loop, await their answers.
 
 A thread takes its next batch itself, at the moment it becomes free. So the engine never waits for
 the event loop, and a batch holds everything that arrived until it starts. There are as many threads
@@ -37,20 +37,20 @@ class BatchReport:
     Attributes:
         sequences, tokens: texts of it, and tokens computed for them.
         seconds: how long the engine had it.
-        drained: tokens that admission held for it.
-        busy: seconds since the batch before ended, or since there was work again: what comes
-            between two batches takes time, too.
+        admitted_tokens: tokens that admission held for it.
+        busy_seconds: seconds since the batch before ended, or since there was work again: the time
+            between two batches counts, too.
         splits: how often it was split to fit into memory.
-        at_once: batches that the engine had when it ended, itself included.
+        concurrent_batches: batches that the engine had when it ended, itself included.
     """
 
     sequences: int
     tokens: int
     seconds: float
-    drained: int = 0
-    busy: float = 0.0
+    admitted_tokens: int = 0
+    busy_seconds: float = 0.0
     splits: int = 0
-    at_once: int = 1
+    concurrent_batches: int = 1
 
 
 class Batcher:
@@ -58,7 +58,7 @@ class Batcher:
 
     Args:
         engine: scores batches; a fault of it costs that batch's jobs only.
-        backlog: the policy. Only ever touched with the lock held.
+        queue: the policy. Only ever touched with the lock held.
         threads: an executor with a thread for each batch in flight, all of which this batcher
             occupies until it is closed.
         report: called on the event loop after each batch.
@@ -69,7 +69,7 @@ class Batcher:
     def __init__(
         self,
         engine: Engine,
-        backlog: JobQueue,
+        queue: JobQueue,
         threads: Executor,
         *,
         report: Callable[[BatchReport], None] = lambda _: None,
@@ -77,7 +77,7 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._backlog = backlog
+        self._queue = queue
         self._report = report
         self._died = died
         self._clock = clock
@@ -99,7 +99,7 @@ class Batcher:
                 return _answer_all(jobs, _ABORTED)
             assert not self._closing, "nothing is submitted after close"
             for job in jobs:
-                self._backlog.push(job)
+                self._queue.push(job)
             # All of them, because one batch may not hold it all.
             self._changed.notify_all()
         return None
@@ -119,7 +119,7 @@ class Batcher:
         with self._changed:
             self._aborted = self._closing = True
             held = [job for _, batch in self._running.values() for job in batch]
-            waiting = self._backlog.take_all()
+            waiting = self._queue.take_all()
             self._changed.notify_all()
         _answer_all(held + waiting, _ABORTED)
 
@@ -139,9 +139,9 @@ class Batcher:
         with self._changed:
             while True:
                 now = self._clock()
-                wait = self._backlog.due_in(now)
+                wait = self._queue.due_in(now)
                 if wait <= 0 or (self._closing and wait < math.inf):
-                    batch = self._backlog.take(now)
+                    batch = self._queue.take(now)
                     self._answer_expired()
                     if batch:
                         self._running[id(batch)] = now, batch
@@ -159,22 +159,22 @@ class Batcher:
         answers, splits = self._score(sequences)
         finished_at = self._clock()
         for job, count in zip(batch, computed, strict=True):
-            job.computed, job.started_at, job.finished_at = count, started_at, finished_at
+            job.computed_tokens, job.started_at, job.finished_at = count, started_at, finished_at
         with self._changed:
-            at_once = len(self._running)
+            concurrent_batches = len(self._running)
             del self._running[id(batch)]
             waited_since = max(self._ended_at, min(job.queued_at for job in batch))
             self._ended_at = finished_at
-            self._backlog.note_ran(batch, finished_at - started_at)
+            self._queue.note_ran(batch, finished_at - started_at)
         seconds = finished_at - started_at
         report = BatchReport(
             sequences=len(batch),
             tokens=sum(computed),
             seconds=seconds,
-            drained=sum(job.held for job in batch),
-            busy=finished_at - min(waited_since, started_at),
+            admitted_tokens=sum(job.reserved_tokens for job in batch),
+            busy_seconds=finished_at - min(waited_since, started_at),
             splits=splits,
-            at_once=at_once,
+            concurrent_batches=concurrent_batches,
         )
         self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
 
@@ -208,7 +208,7 @@ class Batcher:
         self._report(report)
 
     def _answer_expired(self) -> None:
-        if expired := self._backlog.take_expired():
+        if expired := self._queue.take_expired():
             self._loop.call_soon_threadsafe(_expire, expired)
 
 

@@ -33,12 +33,12 @@ class BulkThrottle:
     def interactive_came(self, now: float) -> None:
         self._seen_at = now
 
-    def is_due(self, now: float) -> bool:
+    def active(self, now: float) -> bool:
         """Whether interactive work comes."""
         return now < self._seen_at + _RECENT
 
     @property
-    def room(self) -> int:
+    def max_tokens(self) -> int:
         """Tokens of the largest batch that may hold bulk work while it is due."""
         return int(self._room)
 

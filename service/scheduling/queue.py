@@ -2,9 +2,9 @@
 
 Interactive jobs go before bulk jobs. A batch holds the job of its kind that waited longest, and is
 filled up to a budget of *new* tokens, where a shared prefix counts once. Where prefixes are shared,
-relatives go together (`service.affinity`), among the `WINDOW` that waited longest: every batch
-takes the first of them, so no job is overtaken without end. While interactive work comes, bulk work
-runs in batches about as short as interactive ones (`service.politeness`).
+relatives go together (`grouping`), among the `WINDOW` that waited longest: every batch takes the
+first of them, so no job starves. While interactive work comes, bulk work runs in batches about as
+short as interactive ones (`bulk_limit`).
 """
 
 import asyncio
@@ -35,9 +35,10 @@ PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 class Job:
     """One sequence to score, with its own clock (seconds; all times are on the batcher's clock).
 
-    `answer` resolves to the raw scores at the read positions, or to why there are none. `computed`
-    is the number of tokens the engine worked through for this job, known once it ran; `held` is
-    what admission counts it for.
+    Attributes:
+        answer: resolves to the raw scores at the read positions, or to an error.
+        reserved_tokens: new tokens that admission counts for it.
+        computed_tokens: tokens that the engine worked through for it, known once it ran.
     """
 
     sequence: Sequence
@@ -45,10 +46,10 @@ class Job:
     answer: "asyncio.Future[JobResult]"
     queued_at: float
     deadline: float = math.inf
-    held: int = 0
+    reserved_tokens: int = 0
     started_at: float = field(default=math.nan, init=False)
     finished_at: float = field(default=math.nan, init=False)
-    computed: int = field(default=0, init=False)
+    computed_tokens: int = field(default=0, init=False)
 
     @property
     def tokens(self) -> int:
@@ -60,7 +61,7 @@ class JobQueue:
 
     Args:
         batch_tokens: budget of new tokens per batch; a job larger than it leads its own.
-        most_tokens: what a batch may hold rather than tear close relatives apart; unless told, no
+        max_tokens: what a batch may hold rather than tear close relatives apart; unless told, no
             more than any other.
         max_wait: seconds the first job may wait for company while the budget is not reached.
         bulk_patience: seconds that waiting bulk work gets no turn before it leads one batch.
@@ -74,15 +75,15 @@ class JobQueue:
         max_wait: float,
         bulk_patience: float,
         shares_prefixes: bool,
-        most_tokens: int | None = None,
+        max_tokens: int | None = None,
     ) -> None:
         self._batch_tokens = batch_tokens
         self._max_wait = max_wait
         self._bulk_patience = bulk_patience
-        self._affinity = (
-            PrefixGrouping(batch_tokens, most_tokens or batch_tokens) if shares_prefixes else None
+        self._grouping = (
+            PrefixGrouping(batch_tokens, max_tokens or batch_tokens) if shares_prefixes else None
         )
-        self._politeness = BulkThrottle(batch_tokens)
+        self._bulk_throttle = BulkThrottle(batch_tokens)
         self._interactive: deque[Job] = deque()
         self._bulk: deque[Job] = deque()
         self._bulk_ran_at = -math.inf
@@ -95,7 +96,7 @@ class JobQueue:
     def push(self, job: Job) -> None:
         if job.priority == "interactive":
             self._interactive.append(job)
-            self._politeness.interactive_came(job.queued_at)
+            self._bulk_throttle.interactive_came(job.queued_at)
         else:
             self._bulk.append(job)
         self._tokens += job.tokens
@@ -116,11 +117,11 @@ class JobQueue:
         """
         batch: list[Job] = []
         for lane in self._lanes_in_order(now):
-            polite = lane is self._bulk and self._politeness.is_due(now)
-            budget = self._politeness.room if polite else self._batch_tokens
+            throttled = lane is self._bulk and self._bulk_throttle.active(now)
+            budget = self._bulk_throttle.max_tokens if throttled else self._batch_tokens
             while window := self._window(lane, now):
                 room = budget - self._cost(batch)
-                group = self._group(window, room, leads=not batch, keeps=not polite)
+                group = self._group(window, room, leads=not batch, keeps=not throttled)
                 batch += group
                 if rest := [job for job in window if job not in group]:
                     self._put_back(lane, rest)
@@ -130,11 +131,11 @@ class JobQueue:
         return batch
 
     def note_ran(self, batch: list[Job], seconds: float) -> None:
-        """Learn how long a batch took that was taken here; `computed` of its jobs is known."""
+        """Learn how long a batch took; `computed_tokens` of its jobs is known by now."""
         if any(job.priority == "bulk" for job in batch):
-            self._politeness.bulk_ran(sum(job.computed for job in batch), seconds)
+            self._bulk_throttle.bulk_ran(sum(job.computed_tokens for job in batch), seconds)
         else:
-            self._politeness.interactive_ran(seconds)
+            self._bulk_throttle.interactive_ran(seconds)
 
     def take_all(self) -> list[Job]:
         """Everything that waits; nothing does afterwards."""
@@ -168,14 +169,14 @@ class JobQueue:
                 self._expired.append(job)
                 continue
             window.append(job)
-            held += job.held
+            held += job.reserved_tokens
         return window
 
     def _group(self, window: list[Job], room: int, *, leads: bool, keeps: bool) -> list[Job]:
         """What of the window goes into a batch; what leads it goes though it be larger."""
-        if self._affinity:
+        if self._grouping:
             texts = [job.sequence for job in window]
-            taken = self._affinity.gather(texts, room, leads=leads, keeps=keeps)
+            taken = self._grouping.gather(texts, room, leads=leads, keeps=keeps)
             return [window[index] for index in taken]
         if leads:
             room = max(room, window[0].tokens)
@@ -183,7 +184,7 @@ class JobQueue:
         return [job for job, end in zip(window, ends, strict=True) if end <= room]
 
     def _cost(self, batch: list[Job]) -> int:
-        if self._affinity:
+        if self._grouping:
             return sum(new_tokens([job.sequence for job in batch]))
         return sum(job.tokens for job in batch)
 

@@ -1,172 +1,199 @@
-"""Subjects -> sequences on worker threads, so that the event loop never is held up."""
+"""Turns items into token sequences on worker threads, so that the event loop is never held up."""
 
 import asyncio
 import logging
 import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from reward_model.packing import Sequence, new_tokens
-from reward_model.text.chat import Conversation, Unencodable
+from reward_model.text.chat import Unencodable
 from reward_model.text.encoding import Rendered, TooLong
 from reward_model.text.truncation import truncated
 from service.errors import ItemError
 from service.scheduling.queue import Priority
-from service.scoring.encode_threads import EncodeThreads
 from service.scoring.model import Model
 from service.scoring.types import Chat, Item, ItemScore, OverLength, TokenIds
 
 _log = logging.getLogger(__name__)
 
-_CHUNK: dict[Priority, int] = {"interactive": 16, "bulk": 4}
-"""Subjects per task: small, so that requests take turns on the threads, and bulk work can rest."""
+T = TypeVar("T")
 
-_CUT_AT_MOST = 16
-"""Times what the model takes that a conversation may be, to be cut: all of it is encoded first."""
+_CHUNK_ITEMS: dict[Priority, int] = {"interactive": 16, "bulk": 4}
+"""Items that a thread encodes in one go. Requests take turns between chunks; bulk chunks are small
+because bulk work pauses between them, too."""
+
+_PAUSE_FACTOR = 7.0
+"""After a bulk chunk that took t seconds, its slot pauses for 7 t while interactive requests are in
+flight: a duty cycle of 1/8."""
+
+_MAX_TRUNCATION = 16
+"""A conversation may be this many times as long as the model takes and still be truncated. All of
+it is encoded first, so the limit bounds that work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A subject's sequence, and how many tokens of its prompt were dropped."""
+    """An item's token sequence, and how many tokens of its prompt were dropped to make it fit."""
 
     sequence: Sequence
-    dropped: int = 0
+    dropped_tokens: int = 0
 
 
 class EncodePool:
-    """Encodes for one model.
+    """Encodes for all models. Lives on one event loop.
 
     Args:
-        model: says how, and how much is too much.
-        threads: what encodes; shared by all requests.
-        at_once: chunks of one request that may wait for a thread, so that requests take turns.
+        threads: the number of threads. Bulk work leaves one of them to interactive work, if there
+            are at least two. One request has at most this many chunks in flight, so that requests
+            take turns.
+        interactive: tells whether interactive requests are in flight, in any phase.
+        sleep: pauses between bulk chunks.
     """
 
-    def __init__(self, model: Model, threads: EncodeThreads, *, at_once: int = 2) -> None:
-        self._model = model
-        self._threads = threads
-        self._at_once = at_once
+    def __init__(
+        self,
+        threads: int,
+        interactive: Callable[[], bool],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._threads = ThreadPoolExecutor(threads, "encode")
+        self._chunks_per_request = threads
+        self._bulk_slots = asyncio.Semaphore(max(1, threads - 1))
+        self._interactive = interactive
+        self._sleep = sleep
 
     async def encode(
         self,
-        subjects: list[Item],
+        model: Model,
+        items: list[Item],
         over_length: OverLength = "error",
         priority: Priority = "interactive",
     ) -> list[Encoded | ItemScore]:
-        """One entry per subject, in order: its sequence, or the error it ends with.
+        """Encode items: one entry per item, in order, which is its sequence or its error.
 
-        When the caller is cancelled, what has not been encoded yet is left.
+        When the caller is cancelled, items that are not encoded yet never will be.
         """
-        left, size = threading.Event(), _CHUNK[priority]
-        turn = asyncio.Semaphore(self._at_once)
+        cancelled, size = threading.Event(), _CHUNK_ITEMS[priority]
+        slots = asyncio.Semaphore(self._chunks_per_request)
 
-        async def encode(start: int) -> list[Encoded | ItemScore]:
-            chunk = subjects[start : start + size]
-            work = partial(self._encode_chunk, chunk, over_length, left)
-            async with turn:
-                return await self._threads.run(
-                    priority, work, rests=self._model.engine.batching.shares_cores
+        def encode_chunk(chunk: list[Item]) -> list[Encoded | ItemScore]:
+            # Cancelling the caller does not reach a running thread, so the thread looks itself.
+            return [
+                encode_item(model, item, over_length) for item in chunk if not cancelled.is_set()
+            ]
+
+        async def run_chunk(start: int) -> list[Encoded | ItemScore]:
+            async with slots:
+                return await self.run(
+                    model, priority, partial(encode_chunk, items[start : start + size])
                 )
 
-        tasks = map(encode, range(0, len(subjects), size))
         try:
-            return [entry for chunk in await asyncio.gather(*tasks) for entry in chunk]
+            chunks = await asyncio.gather(*map(run_chunk, range(0, len(items), size)))
         finally:
-            left.set()
+            cancelled.set()
+        return [entry for chunk in chunks for entry in chunk]
 
     async def plan(
-        self, sequences: dict[int, Sequence], priority: Priority = "interactive"
-    ) -> dict[int, int]:
-        """In which order to run them, and the new tokens of each: key -> new tokens.
+        self, model: Model, sequences: list[Sequence], priority: Priority = "interactive"
+    ) -> list[tuple[int, int]]:
+        """Return the order in which to queue a request's sequences: pairs of index and new tokens.
 
-        Sorted, every sequence follows the one it shares most with, so that a batch's budget,
-        which only looks at neighbours, counts exactly what is computed.
+        In sorted order, every sequence follows the one it shares most with. The queue looks for
+        such relatives only among the jobs that waited longest, so they should be neighbors there.
         """
-        return await self._threads.run(priority, partial(self._plan, sequences))
 
-    def _plan(self, sequences: dict[int, Sequence]) -> dict[int, int]:
-        if not self._model.engine.facts.shares_prefixes:
-            return {key: len(sequence.ids) for key, sequence in sequences.items()}
-        order = sorted(sequences, key=lambda key: sequences[key].ids)
-        counts = new_tokens([sequences[key] for key in order])
-        return dict(zip(order, counts, strict=True))
+        def sort() -> list[tuple[int, int]]:
+            if not model.engine.facts.shares_prefixes:
+                return [(index, len(sequence.ids)) for index, sequence in enumerate(sequences)]
+            order = sorted(range(len(sequences)), key=lambda index: sequences[index].ids)
+            return list(zip(order, new_tokens([sequences[i] for i in order]), strict=True))
 
-    def _encode_chunk(
-        self, chunk: list[Item], over_length: OverLength, left: threading.Event
-    ) -> list[Encoded | ItemScore]:
-        return [self._encode_one(subject, over_length) for subject in chunk if not left.is_set()]
+        return await self.run(model, priority, sort)
 
-    def _encode_one(self, subject: Item, over_length: OverLength) -> Encoded | ItemScore:
-        if not _content(subject):
-            return ItemScore(0, error=ItemError("empty", "an empty candidate has nothing to score"))
-        cuts = over_length == "truncate_prompt"
-        if hopeless := self._hopeless(subject, _CUT_AT_MOST if cuts else 1):
-            return ItemScore(0, error=ItemError("too_long", hopeless))
-        try:
-            if cuts and isinstance(subject, Chat):
-                return self._fitted(subject)
-            return Encoded(self._sequence(subject))
-        except TooLong as error:
-            return ItemScore(error.tokens, error=ItemError("too_long", str(error)))
-        except Unencodable as error:
-            return ItemScore(0, error=ItemError("unencodable", str(error)))
-        except Exception as error:  # noqa: BLE001 - one odd text must not fail its neighbours
-            _log.error("encoder fault: %s", type(error).__name__, exc_info=error)
-            return ItemScore(0, error=ItemError("unencodable", "this text cannot be encoded"))
+    async def run(self, model: Model, priority: Priority, work: Callable[[], T]) -> T:
+        """Run a short piece of work on one of the threads and return its result.
 
-    def _sequence(self, subject: Item) -> Sequence:
-        encoder = self._model.encoder
-        match subject:
-            case Chat(conversation, step_ends):
-                return encoder.encode(conversation, step_ends)
+        An engine on a CPU computes on the cores that encoding needs. A flood of bulk texts would
+        slow down every interactive answer long before the queue gives bulk work a turn, so bulk
+        work pauses there.
+        """
+        loop = asyncio.get_running_loop()
+        if priority == "interactive":
+            return await loop.run_in_executor(self._threads, work)
+        async with self._bulk_slots:
+            started = time.monotonic()
+            done = await loop.run_in_executor(self._threads, work)
+            if model.engine.batching.shares_cores and self._interactive():
+                await self._sleep(_PAUSE_FACTOR * (time.monotonic() - started))
+        return done
+
+    def shutdown(self) -> None:
+        """Let the threads end after the chunk that each has; no other chunk is begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def encode_item(model: Model, item: Item, over_length: OverLength) -> Encoded | ItemScore:
+    """Encode one item, or say why that cannot be done."""
+    truncates = over_length == "truncate_prompt"
+    if refusal := refuse_unread(model, item, truncates=truncates):
+        return ItemScore(0, error=refusal)
+    encoder = model.encoder
+    try:
+        match item:
             case TokenIds(ids):
-                return encoder.checked(list(ids))
+                return Encoded(encoder.checked(list(ids)))
             case Rendered():
-                return encoder.encode_rendered(subject)
+                return Encoded(encoder.encode_rendered(item))
+            case Chat(conversation, step_ends):
+                try:
+                    return Encoded(encoder.encode(conversation, step_ends or ()))
+                except TooLong:
+                    if not truncates:
+                        raise
+                shorter, dropped = truncated(encoder, conversation)
+                return Encoded(encoder.encode(shorter, step_ends or ()), dropped)
+    except TooLong as error:
+        return ItemScore(error.tokens, error=ItemError("too_long", str(error)))
+    except Unencodable as error:
+        return ItemScore(0, error=ItemError("unencodable", str(error)))
+    except Exception as error:  # noqa: BLE001 - one odd text must not fail its neighbors
+        _log.error("encoder fault: %s", type(error).__name__, exc_info=error)
+        return ItemScore(0, error=ItemError("unencodable", "this text cannot be encoded"))
 
-    def _fitted(self, subject: Chat) -> Encoded:
-        try:
-            return Encoded(self._sequence(subject))
-        except TooLong:
-            conversation, dropped = truncated(self._model.encoder, subject.conversation)
-        return Encoded(self._sequence(Chat(conversation, subject.step_ends)), dropped)
 
-    def _hopeless(self, subject: Item, times: int) -> str | None:
-        """Why a subject is too long that need not be encoded to know it."""
-        limit = self._model.encoder.max_tokens
-        if isinstance(subject, Chat) and len(subject.conversation) > limit:
-            turns = len(subject.conversation)
-            return f"the conversation has {turns} turns and this model takes {limit} tokens"
-        length, most = _length(subject), times * self._model.max_characters
-        if isinstance(subject, TokenIds) or length <= most:
-            return None
-        return (
-            f"the conversation has {length} characters, more than the {limit} tokens this model "
-            "takes can hold: shorten the prompt or the candidate"
+def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | None:
+    """Return the error of an item that is empty or too long whatever its tokens are.
+
+    It costs no encoding, so megabytes of text are refused at once.
+    """
+    limit = model.encoder.max_tokens
+    match item:
+        case Chat(conversation):
+            empty = not conversation[-1].content
+            characters = sum(len(message.content) for message in conversation)
+            if not empty and len(conversation) > limit:
+                return ItemError(
+                    "too_long",
+                    f"the conversation has {len(conversation)} turns and this model takes {limit} "
+                    "tokens",
+                )
+        case TokenIds(ids):
+            empty, characters = not ids, 0
+        case Rendered(text):
+            empty, characters = not text, len(text)
+    if empty:
+        return ItemError("empty", "an empty candidate has nothing to score")
+    if characters > model.max_characters * (_MAX_TRUNCATION if truncates else 1):
+        return ItemError(
+            "too_long",
+            f"the conversation has {characters} characters, more than the {limit} tokens this "
+            "model takes can hold: shorten the prompt or the candidate",
         )
-
-
-def _content(subject: Item) -> object:
-    """What is empty if there is nothing to score."""
-    match subject:
-        case Chat(conversation):
-            return conversation[-1].content
-        case TokenIds(ids):
-            return ids
-        case Rendered(text):
-            return text
-
-
-def _length(subject: Item) -> int:
-    """Characters, or tokens where those are given."""
-    match subject:
-        case Chat(conversation):
-            return characters(conversation)
-        case TokenIds(ids):
-            return len(ids)
-        case Rendered(text):
-            return len(text)
-
-
-def characters(conversation: Conversation) -> int:
-    return sum(len(message.content) for message in conversation)
+    return None

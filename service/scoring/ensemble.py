@@ -1,53 +1,51 @@
-"""Several models' scores of the same candidates as one: a weighted sum of the normalised ones."""
+"""Combines the scores that several models gave the same items: a weighted sum."""
 
 from dataclasses import dataclass
 
-from service.scoring.types import ItemScore, Scored, Timings
+from service.scoring.types import ItemScore, ScoringResult
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One model's scores, and how much they count."""
+class WeightedResult:
+    """One model's scores, and the weight that they have in the sum."""
 
     weight: float
-    scored: Scored
+    result: ScoringResult
 
     @property
     def key(self) -> str:
-        return f"{self.scored.model}@{self.scored.version}"
+        return f"{self.result.model}@{self.result.version}"
 
 
-def combined(parts: list[Part]) -> Scored:
-    """As if one model had given the sums; an item that some part could not score has its error.
+def weighted_sum(parts: list[WeightedResult]) -> ScoringResult:
+    """Add up the normalized scores, because raw logits of different models do not compare.
 
-    Every part's scores are normalised, because raw logits of different models do not compare.
+    An item has an error if any part has one for it.
     """
-    columns = zip(*(part.scored.items() for part in parts), strict=True)
-    items = iter([_sum(parts, column) for column in columns])
-    first = parts[0].scored
-    return Scored(
-        model="+".join(part.scored.model for part in parts),
-        version="+".join(part.scored.version for part in parts),
-        inputs=tuple(tuple(next(items) for _ in entry) for entry in first.inputs),
-        computed_tokens=sum(part.scored.computed_tokens for part in parts),
-        saved_tokens=sum(part.scored.saved_tokens for part in parts),
-        timings=_slowest(parts),
+    results = [part.result for part in parts]
+    inputs = []
+    for groups in zip(*(result.inputs for result in results), strict=True):
+        columns = zip(*groups, strict=True)
+        inputs.append(tuple(_sum_item(parts, column) for column in columns))
+    return ScoringResult(
+        model="+".join(result.model for result in results),
+        version="+".join(result.version for result in results),
+        inputs=tuple(inputs),
+        computed_tokens=sum(result.computed_tokens for result in results),
+        saved_tokens=sum(result.saved_tokens for result in results),
+        # The models ran side by side, so the slowest one is what the client waited for.
+        timings=max((result.timings for result in results), key=lambda timings: timings.total),
     )
 
 
-def _sum(parts: list[Part], column: tuple[ItemScore, ...]) -> ItemScore:
-    tokens = sum(item.tokens for item in column)
-    dropped = max(item.dropped for item in column)
-    if error := next((item.error for item in column if item.error), None):
-        return ItemScore(tokens, error=error, dropped=dropped)
+def _sum_item(parts: list[WeightedResult], scores: tuple[ItemScore, ...]) -> ItemScore:
+    tokens = sum(score.tokens for score in scores)
+    dropped_tokens = max(score.dropped_tokens for score in scores)
+    if error := next((score.error for score in scores if score.error), None):
+        return ItemScore(tokens, error=error, dropped_tokens=dropped_tokens)
     total = 0.0
-    for part, item in zip(parts, column, strict=True):
-        assert item.normalized is not None, "only calibrated models are composed"
-        total += part.weight * item.normalized
-    cached = all(item.cached for item in column)
-    return ItemScore(tokens, total, total, cached=cached, dropped=dropped)
-
-
-def _slowest(parts: list[Part]) -> Timings:
-    """They ran side by side."""
-    return max((part.scored.timings for part in parts), key=lambda timings: timings.total)
+    for part, score in zip(parts, scores, strict=True):
+        assert score.normalized is not None, "only calibrated models are combined"
+        total += part.weight * score.normalized
+    cached = all(score.cached for score in scores)
+    return ItemScore(tokens, total, total, cached=cached, dropped_tokens=dropped_tokens)

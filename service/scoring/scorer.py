@@ -1,13 +1,12 @@
-"""The way of a scoring request: admit -> encode -> submit -> calibrate. All of it on one screen."""
+"""Scores a request, on one screen: admit -> encode -> look up -> submit -> calibrate."""
 
 import asyncio
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 
-from reward_model.text.encoding import Rendered
 from service.errors import DeadlineExceeded, InvalidRequest, ItemError
 from service.scheduling.admission import Admission, Reservation
 from service.scheduling.batcher import Batcher
@@ -18,39 +17,42 @@ from service.scoring.model import Model
 from service.scoring.result_cache import ResultCache
 from service.scoring.types import (
     Chat,
-    Input,
     Item,
     ItemScore,
-    Prerendered,
-    Scored,
     ScoringRequest,
+    ScoringResult,
     Timings,
     TokenIds,
 )
 
-_NO_STEPS = (
-    "this model reads a text as a whole and has no scores of single steps: leave out steps, or "
-    "serve a causal model"
-)
-
 _CHARACTERS_PER_TOKEN = 3
-"""Low for prose and code: before encoding, room is rather over- than underestimated."""
+"""Low for prose and for code, so that the estimate before encoding is rather too high."""
+
+
+@dataclass(slots=True)
+class _Item:
+    """One item on its way. It ends with a `score`, or with a `job` that leads to one."""
+
+    item: Item
+    encoded: Encoded | None = None
+    job: Job | None = None
+    score: ItemScore | None = None
 
 
 class Scorer:
-    """Scores requests for one model.
+    """Scores requests with one model.
 
     Args:
-        pace: the model's, as its batches tell.
-        clock: gives seconds, the same as the batcher's.
+        throughput: how fast this model's engine works.
+        clock: gives seconds; the batcher uses the same clock.
     """
 
     def __init__(
         self,
         model: Model,
         admission: Admission,
-        pace: ThroughputEstimator,
-        pool: EncodePool,
+        throughput: ThroughputEstimator,
+        encode_pool: EncodePool,
         batcher: Batcher,
         cache: ResultCache,
         *,
@@ -58,130 +60,172 @@ class Scorer:
     ) -> None:
         self._model = model
         self._admission = admission
-        self._pace = pace
-        self._pool = pool
+        self._throughput = throughput
+        self._encode_pool = encode_pool
         self._batcher = batcher
         self._cache = cache
         self._clock = clock
 
-    async def score(self, ask: ScoringRequest) -> Scored:
-        """Score every candidate; one that cannot be scored carries its own error.
+    async def score(
+        self, request: ScoringRequest, estimated_tokens: int | None = None
+    ) -> ScoringResult:
+        """Score every item; one that cannot be scored carries its own error.
+
+        Args:
+            estimated_tokens: what `estimate` gave for this request; None estimates it here.
 
         Raises:
-            QueueFull, Draining: refused before any work was done.
-            DeadlineExceeded: `ask.timeout` passed; what had not run by then never will.
-            InvalidRequest: steps are asked of a model that has none.
+            QueueFull, Draining: the request was refused before any work was done.
+            DeadlineExceeded: `request.timeout` passed; jobs that had not run by then never will.
+            InvalidRequest: steps are asked of a model that cannot score them.
         """
-        if ask.wants_steps and not self._model.engine.facts.reads_steps:
-            raise InvalidRequest(_NO_STEPS, param="steps")
+        if request.wants_steps and not self._model.engine.facts.reads_steps:
+            raise InvalidRequest(
+                "this model reads a text as a whole and has no scores of single steps: leave out "
+                "steps, or serve a causal model",
+                param="steps",
+            )
+        groups = [[_Item(item) for item in group] for group in request.inputs]
+        items = [item for group in groups for item in group]
         started = self._clock()
+        if estimated_tokens is None:
+            estimated_tokens = self.estimate(request)
         try:
-            async with asyncio.timeout(ask.timeout):
-                with self._admit(ask) as place:
+            async with asyncio.timeout(request.timeout):
+                with self._admission.admit(
+                    request.priority,
+                    len(items),
+                    estimated_tokens,
+                    self._throughput,
+                    request.timeout,
+                ) as reservation:
                     admitted = self._clock()
-                    subjects = [one for entry in ask.inputs for one in entry.subjects()]
-                    encoded = await self._pool.encode(subjects, ask.over_length, ask.priority)
-                    known = self._recall(encoded)
+                    await self._encode(request, items)
                     submitted = self._clock()
-                    jobs = await self._submit(ask, encoded, known, place, started)
-                    await asyncio.gather(*(job.answer for job in jobs.values()))
+                    jobs = await self._submit(request, items, reservation, started)
+                    await asyncio.gather(*(job.answer for job in jobs))
         except TimeoutError:
             raise DeadlineExceeded("timeout_ms passed before every candidate was scored") from None
-        items = [
-            known.get(index) or self._item(entry, jobs.get(index))
-            for index, entry in enumerate(encoded)
-        ]
-        return Scored(
+        inputs = tuple(tuple(self._score_of(item) for item in group) for group in groups)
+        ended = self._clock()
+        # Without jobs (every score was known, or nothing could be encoded) no time is spent there.
+        first = min((job.started_at for job in jobs), default=submitted)
+        last = max((job.finished_at for job in jobs), default=submitted)
+        return ScoringResult(
             model=self._model.name,
             version=self._model.release.version,
-            inputs=_per_input(ask, items),
-            computed_tokens=sum(job.computed for job in jobs.values()),
-            saved_tokens=sum(job.tokens - job.computed for job in jobs.values()),
-            timings=_timings(started, admitted, submitted, self._clock(), list(jobs.values())),
+            inputs=inputs,
+            computed_tokens=sum(job.computed_tokens for job in jobs),
+            saved_tokens=sum(job.tokens - job.computed_tokens for job in jobs),
+            timings=Timings(
+                started=started,
+                admit=admitted - started,
+                encode=submitted - admitted,
+                queue=first - submitted,
+                infer=last - first,
+                total=ended - started,
+            ),
         )
 
-    def _admit(self, ask: ScoringRequest) -> AbstractContextManager[Reservation]:
-        tokens = self.estimate(ask)
-        return self._admission.admit(ask.priority, ask.items, tokens, self._pace, ask.timeout)
+    async def tokenize(
+        self, item: Item, estimated_tokens: int | None = None
+    ) -> tuple[int, ...] | ItemError:
+        """Return the token ids that would be scored, or the error that `score` would give.
 
-    async def encode(self, subject: Item) -> tuple[int, ...] | ItemError:
-        """The token ids that would be scored, or why there are none."""
-        ask = ScoringRequest((Prerendered(subject),))
-        with self._admit(ask):
-            (encoded,) = await self._pool.encode([subject])
+        Raises:
+            QueueFull, Draining: as in `score`, because encoding is work, too.
+        """
+        if estimated_tokens is None:
+            estimated_tokens = self.estimate(ScoringRequest(((item,),)))
+        with self._admission.admit("interactive", 1, estimated_tokens, self._throughput):
+            (encoded,) = await self._encode_pool.encode(self._model, [item])
         if isinstance(encoded, Encoded):
             return encoded.sequence.ids
         assert encoded.error is not None
         return encoded.error
 
-    def estimate(self, ask: ScoringRequest) -> int:
-        """New tokens, roughly, from the numbers of characters alone."""
-        return sum(self._estimate_input(entry) for entry in ask.inputs)
+    def estimate(self, request: ScoringRequest) -> int:
+        """Estimate the request's new tokens from its numbers of characters, without encoding."""
+        max_tokens = self._model.engine.facts.max_tokens
 
-    def _estimate_input(self, entry: Input | Prerendered) -> int:
-        if isinstance(entry, Prerendered):
-            return min(self._model.engine.facts.max_tokens, _tokens_of(entry.subject))
-        prompt = sum(self._roughly(message.content) for message in entry.prompt)
-        answers = sum(self._roughly(candidate) for candidate in entry.candidates)
-        repeats = 1 if self._model.engine.facts.shares_prefixes else len(entry.candidates)
-        return prompt * repeats + answers
+        def tokens(text: str) -> int:
+            # A text that is too long is refused and costs the engine nothing.
+            return min(max_tokens, 1 + len(text) // _CHARACTERS_PER_TOKEN)
 
-    def _roughly(self, text: str) -> int:
-        """What is too long for the engine costs it nothing, so none counts for more than fits."""
-        return min(self._model.engine.facts.max_tokens, _roughly(text))
+        total = 0
+        for group in request.inputs:
+            prompt = None
+            for item in group:
+                match item:
+                    case TokenIds(ids):
+                        total += min(max_tokens, len(ids))
+                    case Chat(conversation):
+                        # The answers of a group share their prompt, which is then computed once.
+                        if (
+                            conversation[:-1] != prompt
+                            or not self._model.engine.facts.shares_prefixes
+                        ):
+                            prompt = conversation[:-1]
+                            total += sum(tokens(message.content) for message in prompt)
+                        total += tokens(conversation[-1].content)
+                    case _:
+                        total += tokens(item.text)
+        return total
 
-    def _recall(self, encoded: list[Encoded | ItemScore]) -> dict[int, ItemScore]:
-        """What has been scored before and needs no job, by its index in `encoded`."""
-        scores = {
-            index: (entry, self._cache.get(entry.sequence))
-            for index, entry in enumerate(encoded)
-            if isinstance(entry, Encoded)
-        }
-        return {
-            index: self._scored(entry, (score,), cached=True)
-            for index, (entry, score) in scores.items()
-            if score is not None
-        }
+    async def _encode(self, request: ScoringRequest, items: list[_Item]) -> None:
+        """Encode every item, and look up the scores that are known from earlier requests."""
+        encoded = await self._encode_pool.encode(
+            self._model, [item.item for item in items], request.over_length, request.priority
+        )
+        for item, entry in zip(items, encoded, strict=True):
+            if isinstance(entry, ItemScore):
+                item.score = entry  # its error
+                continue
+            item.encoded = entry
+            if (raw := self._cache.get(entry.sequence)) is not None:
+                item.score = self._calibrated(entry, (raw,), cached=True)
 
     async def _submit(
         self,
-        ask: ScoringRequest,
-        encoded: list[Encoded | ItemScore],
-        known: dict[int, ItemScore],
-        place: Reservation,
+        request: ScoringRequest,
+        items: list[_Item],
+        reservation: Reservation,
         started: float,
-    ) -> dict[int, Job]:
-        """Queue what could be encoded and is not known: index in `encoded` -> job."""
-        sequences = {
-            index: entry.sequence
-            for index, entry in enumerate(encoded)
-            if isinstance(entry, Encoded) and index not in known
-        }
-        plan = await self._pool.plan(sequences, ask.priority)
-        place.hold(len(plan), sum(plan.values()))
-        deadline = math.inf if ask.timeout is None else started + ask.timeout
+    ) -> list[Job]:
+        """Queue a job for every item that has no score yet."""
+        waiting = [item for item in items if item.score is None]
+        sequences = [item.encoded.sequence for item in waiting if item.encoded]
+        plan = await self._encode_pool.plan(self._model, sequences, request.priority)
+        # From here on the reservation is exact: cached items and shared prefixes cost nothing.
+        reservation.resize(len(plan), sum(tokens for _, tokens in plan))
+        deadline = math.inf if request.timeout is None else started + request.timeout
         now, loop = self._clock(), asyncio.get_running_loop()
-        jobs = {}
-        for index, tokens in plan.items():
+        jobs = []
+        for index, tokens in plan:
             answer: asyncio.Future[JobResult] = loop.create_future()
-            answer.add_done_callback(partial(_give_back, place, tokens))
-            sequence = sequences[index]
-            jobs[index] = Job(sequence, ask.priority, answer, now, deadline, held=tokens)
-        self._batcher.submit(list(jobs.values()))
+            answer.add_done_callback(partial(_release, reservation, tokens))
+            job = Job(sequences[index], request.priority, answer, now, deadline, tokens)
+            waiting[index].job = job
+            jobs.append(job)
+        self._batcher.submit(jobs)
         return jobs
 
-    def _item(self, encoded: Encoded | ItemScore, job: Job | None) -> ItemScore:
-        if isinstance(encoded, ItemScore):
-            return encoded
-        assert job is not None
-        answer = job.answer.result()
-        if isinstance(answer, ItemError):
-            return ItemScore(job.tokens, error=answer, dropped=encoded.dropped)
-        if len(answer) == 1:
-            self._cache.put(job.sequence, answer[0])
-        return self._scored(encoded, answer)
+    def _score_of(self, item: _Item) -> ItemScore:
+        if item.score:
+            return item.score
+        assert item.encoded is not None, "what has no score yet was encoded"
+        assert item.job is not None, "and submitted"
+        result = item.job.answer.result()
+        if isinstance(result, ItemError):
+            return ItemScore(
+                item.job.tokens, error=result, dropped_tokens=item.encoded.dropped_tokens
+            )
+        # Scores of steps are not cached: a request for them is rarely repeated.
+        if len(result) == 1:
+            self._cache.put(item.encoded.sequence, result[0])
+        return self._calibrated(item.encoded, result)
 
-    def _scored(
+    def _calibrated(
         self, encoded: Encoded, scores: tuple[float, ...], *, cached: bool = False
     ) -> ItemScore:
         calibration = self._model.release.calibration
@@ -192,46 +236,9 @@ class Scorer:
             calibration.apply(raw) if calibration else None,
             cached=cached,
             steps=tuple(steps),
-            dropped=encoded.dropped,
+            dropped_tokens=encoded.dropped_tokens,
         )
 
 
-def _tokens_of(subject: Item) -> int:
-    match subject:
-        case Chat(conversation):
-            return sum(_roughly(message.content) for message in conversation)
-        case TokenIds(ids):
-            return len(ids)
-        case Rendered(text):
-            return _roughly(text)
-
-
-def _roughly(text: str) -> int:
-    return 1 + len(text) // _CHARACTERS_PER_TOKEN
-
-
-def _give_back(place: Reservation, tokens: int, _: "asyncio.Future[JobResult]") -> None:
-    place.give_back(tokens)
-
-
-def _per_input(ask: ScoringRequest, items: list[ItemScore]) -> tuple[tuple[ItemScore, ...], ...]:
-    remaining = iter(items)
-    return tuple(
-        tuple(next(remaining) for _ in (entry.candidates if isinstance(entry, Input) else (entry,)))
-        for entry in ask.inputs
-    )
-
-
-def _timings(
-    started: float, admitted: float, submitted: float, ended: float, jobs: list[Job]
-) -> Timings:
-    first = min((job.started_at for job in jobs), default=submitted)
-    last = max((job.finished_at for job in jobs), default=submitted)
-    return Timings(
-        started=started,
-        admit=admitted - started,
-        encode=submitted - admitted,
-        queue=first - submitted,
-        infer=last - first,
-        total=ended - started,
-    )
+def _release(reservation: Reservation, tokens: int, _: "asyncio.Future[JobResult]") -> None:
+    reservation.release(tokens)

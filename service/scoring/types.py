@@ -1,4 +1,4 @@
-"""What a scoring request asks for, and what comes back. Plain values, alike for every dialect."""
+"""Values that enter and leave the scorer. Every dialect makes the same ones."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,87 +15,78 @@ OverLength = Literal["error", "truncate_prompt"]
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A whole conversation to score.
+    """A whole conversation; its last message is the answer that is scored.
 
     Attributes:
-        step_ends: ascending; characters of the answer after which a score is wanted, too.
+        step_ends: ascending character offsets in the answer. A score is read after each of them,
+            besides the one at the end. None where no scores of steps are asked for.
     """
 
     conversation: Conversation
-    step_ends: tuple[int, ...] = ()
+    step_ends: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenIds:
-    """A text that its sender turned into tokens."""
+    """A text that the client has tokenized itself."""
 
     ids: tuple[int, ...]
 
 
 Item = Chat | Rendered | TokenIds
-"""One item to score."""
+"""One thing to score."""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A conversation so far, and the assistant's possible answers to it.
-
-    Attributes:
-        step_ends: as of `Chat`, for each candidate; empty where no steps are asked for.
-    """
-
-    prompt: Conversation
-    candidates: tuple[str, ...]
-    step_ends: tuple[tuple[int, ...], ...] = ()
-
-    def subjects(self) -> list[Item]:
-        ends = self.step_ends or ((),) * len(self.candidates)
-        return [
-            Chat((*self.prompt, Message("assistant", candidate)), steps)
-            for candidate, steps in zip(self.candidates, ends, strict=True)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Prerendered:
-    """One item as it is: no prompt and candidates are told apart."""
-
-    subject: Item
-
-    def subjects(self) -> list[Item]:
-        return [self.subject]
+def chats(
+    prompt: Conversation,
+    answers: tuple[str, ...],
+    step_ends: tuple[tuple[int, ...], ...] | None = None,
+) -> tuple[Item, ...]:
+    """Continue one conversation with each of the assistant's answers."""
+    ends = step_ends or (None,) * len(answers)
+    return tuple(
+        Chat((*prompt, Message("assistant", answer)), steps)
+        for answer, steps in zip(answers, ends, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
-    """A scoring request. `timeout` is in seconds; None waits as long as it takes.
+    """Items to score, and how.
 
     Attributes:
-        over_length: what becomes of a conversation that is longer than the model takes.
+        inputs: groups of items; those of one group are ranked against each other.
+        timeout: seconds after which the answer is of no use; None waits for as long as it takes.
+        over_length: whether a conversation that is longer than the model takes becomes an error or
+            loses the middle of its prompt.
     """
 
-    inputs: tuple[Input | Prerendered, ...]
+    inputs: tuple[tuple[Item, ...], ...]
     priority: Priority = "interactive"
     timeout: float | None = None
     over_length: OverLength = "error"
 
     @property
-    def items(self) -> int:
-        return sum(
-            len(entry.candidates) if isinstance(entry, Input) else 1 for entry in self.inputs
-        )
+    def item_count(self) -> int:
+        return sum(map(len, self.inputs))
 
     @property
     def wants_steps(self) -> bool:
-        return any(isinstance(entry, Input) and entry.step_ends for entry in self.inputs)
+        items = (item for group in self.inputs for item in group)
+        return any(isinstance(item, Chat) and item.step_ends is not None for item in items)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemScore:
-    """Raw and calibrated score, or why there is none. `tokens` is 0 if it has no encoding.
+    """The score of one item, or its error.
 
-    `cached` scores were computed for an earlier request. `steps` are raw scores at the step ends
-    asked for. `dropped` tokens were cut out of the prompt, because that was asked for.
+    Attributes:
+        tokens: length of the encoded item; 0 if it could not be encoded.
+        raw: the logit; None where there is an error.
+        normalized: the calibrated score; None for a model without calibration.
+        cached: whether the score was computed for an earlier request.
+        steps: raw scores at the step ends that were asked for.
+        dropped_tokens: tokens that were cut out of the prompt to make the item fit.
     """
 
     tokens: int
@@ -104,12 +95,12 @@ class ItemScore:
     error: ItemError | None = None
     cached: bool = False
     steps: tuple[float, ...] = ()
-    dropped: int = 0
+    dropped_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds, one after the other from `started`, a time on the scorer's clock.
+    """Seconds of each phase, one after the other from `started`, a time on the scorer's clock.
 
     `queue` ends when the first job starts, `infer` when the last one ends.
     """
@@ -123,11 +114,13 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """Per input and candidate, in the order asked.
+class ScoringResult:
+    """One score per item, grouped and ordered as in the request.
 
-    `computed_tokens` went through the engine for this request; `saved_tokens` did not have to,
-    because their prefixes were in the same batch already.
+    Attributes:
+        computed_tokens: tokens that the engine worked through for this request.
+        saved_tokens: tokens that it did not have to, because another text of the same batch begins
+            with them.
     """
 
     model: str
@@ -138,29 +131,29 @@ class Scored:
     timings: Timings
 
     def items(self) -> Iterator[ItemScore]:
-        return (item for entry in self.inputs for item in entry)
+        return (item for group in self.inputs for item in group)
 
     @property
     def tokens(self) -> int:
-        """Tokens of every candidate's whole conversation, whether it was scored or not."""
+        """Tokens of all items together, whether they were scored or not."""
         return sum(item.tokens for item in self.items())
 
     @property
     def cached(self) -> int:
-        """Candidates whose score was known before."""
+        """The number of items whose score came from the cache."""
         return sum(item.cached for item in self.items())
 
     @property
     def computed(self) -> int:
-        """Candidates that went through the engine and have a score."""
+        """The number of items that went through the engine and have a score."""
         return sum(item.raw is not None and not item.cached for item in self.items())
 
     def errors(self) -> Counter[str]:
-        """Candidates without a score, by the code of their error."""
+        """The number of items without a score, by error code."""
         return Counter(item.error.code for item in self.items() if item.error)
 
 
 def rank(items: tuple[ItemScore, ...]) -> list[int]:
-    """Indices of the scored candidates, best first; of equals the earlier one goes first."""
+    """Return the indices of the scored items, best first; ties are broken by index."""
     scored = [(-item.raw, index) for index, item in enumerate(items) if item.raw is not None]
     return [index for _, index in sorted(scored)]

@@ -16,7 +16,7 @@ from service.models.shadow import Differences
 from service.scheduling.admission import Admission
 from service.scheduling.batcher import BatchReport
 from service.scheduling.queue import PRIORITIES
-from service.scoring.types import Scored
+from service.scoring.types import ScoringResult
 from service.telemetry.model_collector import ModelCollector
 from service.telemetry.request_record import RequestRecord
 
@@ -128,7 +128,8 @@ class Metrics:
 
     def observe_batch(self, report: BatchReport, budget: int) -> None:
         self._batch.observe(report.seconds)
-        self._busy.inc(report.busy / report.at_once)  # each of those side by side has its share
+        # Each of the batches that run side by side has its share of the time.
+        self._busy.inc(report.busy_seconds / report.concurrent_batches)
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
         self._batch_fill.observe(report.tokens / budget)
@@ -154,7 +155,7 @@ class Metrics:
         """The text format of Prometheus."""
         return generate_latest(self.registry)
 
-    def _observe_scored(self, scored: Scored) -> None:
+    def _observe_scored(self, scored: ScoringResult) -> None:
         self._encode.observe(scored.timings.encode)
         self._queue.observe(scored.timings.queue)
         self._inference.observe(scored.timings.infer)
@@ -163,8 +164,8 @@ class Metrics:
         self._saved.inc(scored.saved_tokens)
         self._cache_hits.inc(scored.cached)
         self._cache_misses.inc(scored.computed)
-        self._truncated.inc(sum(item.dropped > 0 for item in scored.items()))
-        self._dropped.inc(sum(item.dropped for item in scored.items()))
+        self._truncated.inc(sum(item.dropped_tokens > 0 for item in scored.items()))
+        self._dropped.inc(sum(item.dropped_tokens for item in scored.items()))
         self._models.observe(scored)
         for code, count in scored.errors().items():
             self._errors.labels(code).inc(count)

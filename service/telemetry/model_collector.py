@@ -14,7 +14,7 @@ from prometheus_client.utils import floatToGoString
 
 from service.models.catalogue import ModelCatalogue
 from service.models.loaded_model import LoadedModel
-from service.scoring.types import Scored
+from service.scoring.types import ScoringResult
 from service.telemetry.score_statistics import ScoreStatistics
 
 _LABELS = ("model", "version")
@@ -29,7 +29,7 @@ class ModelCollector(Collector):
         # starts anew.
         self._statistics: WeakKeyDictionary[LoadedModel, ScoreStatistics] = WeakKeyDictionary()
 
-    def observe(self, scored: Scored) -> None:
+    def observe(self, scored: ScoringResult) -> None:
         """Take in the scores of a request. Weighted sums of several models belong to none."""
         if loaded := self._catalogue.get(f"{scored.model}@{scored.version}"):
             statistics = self._statistics_of(loaded)

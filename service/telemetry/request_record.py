@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from service.auth.account import Account
 from service.logs import Facts
-from service.scoring.types import Scored, ScoringRequest, Timings
+from service.scoring.types import ScoringRequest, ScoringResult, Timings
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Anything else in a method's place is a user's text."""
@@ -38,7 +38,7 @@ class RequestRecord:
     error: str | None = None
     caller: Account | None = None
     ask: ScoringRequest | None = None
-    scored: Scored | None = None
+    scored: ScoringResult | None = None
     trace_id: str | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -55,7 +55,7 @@ class RequestRecord:
         if self.scored:
             errors = self.scored.errors()
             return errors + Counter(ok=sum(1 for _ in self.scored.items()) - errors.total())
-        return Counter({self.outcome: self.ask.items}) if self.ask else Counter()
+        return Counter({self.outcome: self.ask.item_count}) if self.ask else Counter()
 
     def facts(self) -> Facts:
         """For the log."""

@@ -8,7 +8,7 @@ from pydantic.config import JsonDict
 from reward_model.text.chat import Message
 from reward_model.text.steps import join_steps
 from service.scheduling.queue import Priority
-from service.scoring.types import Input, OverLength, ScoringRequest
+from service.scoring.types import Item, OverLength, ScoringRequest, chats
 from service.settings import MOST_CANDIDATES
 
 Text = Annotated[str, Field(min_length=1)]
@@ -88,13 +88,13 @@ class ScoreInput(_Strict):
             raise ValueError("must not end messages on the assistant: the candidates do")
         return self
 
-    def to_input(self, steps: "Steps | None") -> Input:
+    def to_input(self, steps: "Steps | None") -> tuple[Item, ...]:
         turns = self.messages or [Turn(role="user", content=self.prompt or "")]
         conversation = tuple(Message(turn.role, turn.content) for turn in turns)
         if steps is None:
-            return Input(conversation, tuple(map(_one_text, self.candidates)))
+            return chats(conversation, tuple(map(_one_text, self.candidates)))
         split = [join_steps(candidate, steps.delimiter) for candidate in self.candidates]
-        return Input(
+        return chats(
             conversation,
             tuple(text for text, _ in split),
             tuple(ends for _, ends in split),

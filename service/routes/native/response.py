@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from service.errors import ItemErrorCode
-from service.scoring.ensemble import Part
-from service.scoring.types import Input, ItemScore, Prerendered, Scored, ScoringRequest, rank
+from service.scoring.ensemble import WeightedResult
+from service.scoring.types import Chat, Item, ItemScore, ScoringRequest, ScoringResult, rank
 
 
 class CandidateError(BaseModel):
@@ -68,13 +68,13 @@ class ScoreResponse(BaseModel):
 
 
 def to_response(
-    request_id: str, ask: ScoringRequest, scored: Scored, parts: list[Part]
+    request_id: str, ask: ScoringRequest, scored: ScoringResult, parts: list[WeightedResult]
 ) -> ScoreResponse:
     """Args:
     parts: what a composed score is the sum of; empty for one model's.
     """
-    columns = zip(*(part.scored.items() for part in parts), strict=True) if parts else None
-    shares = [_parts(parts, column) for column in columns] if columns else [None] * ask.items
+    columns = zip(*(part.result.items() for part in parts), strict=True) if parts else None
+    shares = [_parts(parts, column) for column in columns] if columns else [None] * ask.item_count
     remaining = iter(shares)
     return ScoreResponse(
         id=f"score-{request_id}",
@@ -82,8 +82,8 @@ def to_response(
         version=scored.version,
         score_type="weighted_normalized" if parts else "raw_logit",
         results=[
-            _result(items, entry, [next(remaining) for _ in items])
-            for items, entry in zip(scored.inputs, ask.inputs, strict=True)
+            _result(items, asked, [next(remaining) for _ in items])
+            for items, asked in zip(scored.inputs, ask.inputs, strict=True)
         ],
         usage=Usage(tokens=scored.tokens, computed_tokens=scored.computed_tokens),
     )
@@ -91,12 +91,11 @@ def to_response(
 
 def _result(
     items: tuple[ItemScore, ...],
-    entry: Input | Prerendered,
+    asked: tuple[Item, ...],
     shares: list[dict[str, PartScore] | None],
 ) -> InputResult:
-    assert isinstance(entry, Input)
     ranking = rank(items)
-    ends = entry.step_ends or (None,) * len(items)
+    ends = [item.step_ends if isinstance(item, Chat) else None for item in asked]
     scores = [
         _candidate(index, item, steps, parts)
         for index, (item, steps, parts) in enumerate(zip(items, ends, shares, strict=True))
@@ -116,8 +115,8 @@ def _candidate(
         score=item.raw,
         normalized=item.normalized,
         tokens=item.tokens,
-        truncated=item.dropped > 0,
-        tokens_dropped=item.dropped,
+        truncated=item.dropped_tokens > 0,
+        tokens_dropped=item.dropped_tokens,
         steps=None if ends is None or error else _steps(ends, item.steps),
         parts=parts,
         error=CandidateError(code=error.code, message=error.message) if error else None,
@@ -128,7 +127,7 @@ def _steps(ends: tuple[int, ...], scores: tuple[float, ...]) -> list[StepScore]:
     return [StepScore(end=end, score=score) for end, score in zip(ends, scores, strict=True)]
 
 
-def _parts(parts: list[Part], column: tuple[ItemScore, ...]) -> dict[str, PartScore]:
+def _parts(parts: list[WeightedResult], column: tuple[ItemScore, ...]) -> dict[str, PartScore]:
     return {
         part.key: PartScore(weight=part.weight, score=item.raw, normalized=item.normalized)
         for part, item in zip(parts, column, strict=True)

@@ -9,7 +9,7 @@ from service.routes.shared.dependencies import ServiceOf
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.json_body import JsonRoute
 from service.routes.shared.openai_shape import ERRORS, ErrorBody, Responses, openai_error
-from service.scoring.ensemble import Part
+from service.scoring.ensemble import WeightedResult
 from service.telemetry.request_record import record_of, server_timing
 
 router = APIRouter(route_class=JsonRoute, tags=["score"])
@@ -28,7 +28,7 @@ async def score(
     The response's `Server-Timing` says where the time went; `X-Request-Id` is taken or made.
     """
     ask = body.to_ask()
-    record, parts = record_of(request), list[Part]()
+    record, parts = record_of(request), list[WeightedResult]()
     if body.models:
         parts = await dialect.compose(request, service, ask, param="inputs", weights=body.models)
     else:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import ServiceError
-from service.scoring.types import Input, Prerendered, ScoringRequest
+from service.scoring.types import ScoringRequest, chats
 from service.settings import MOST_CANDIDATES
 
 
@@ -104,11 +104,11 @@ class InferBody(_Tolerant):
     def to_ask(self) -> ScoringRequest:
         texts = {tensor.name: tensor.texts for tensor in self.inputs}
         if "sentences" in texts:
-            return ScoringRequest(tuple(Prerendered(Rendered(text)) for text in texts["sentences"]))
+            return ScoringRequest(tuple((Rendered(text),) for text in texts["sentences"]))
         pairs = zip(texts["prompt"], texts["response"], strict=True)
         return ScoringRequest(
             tuple(
-                Input((Message("user", prompt),), tuple(response for _, response in group))
+                chats((Message("user", prompt),), tuple(response for _, response in group))
                 for prompt, group in groupby(pairs, key=lambda pair: pair[0])
             )
         )

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, 
 from reward_model.text.chat import Message
 from service.errors import ServiceError
 from service.routes.shared.relevance import relevance
-from service.scoring.types import Input, OverLength, Scored, ScoringRequest, rank
+from service.scoring.types import OverLength, ScoringRequest, ScoringResult, chats, rank
 from service.settings import MOST_CANDIDATES
 
 Text = Annotated[str, Field(min_length=1)]
@@ -73,7 +73,7 @@ def ask_for(
     query: str, texts: tuple[str, ...], over_length: OverLength = "error"
 ) -> ScoringRequest:
     """The query is the user's and each text an answer of the assistant's."""
-    return ScoringRequest((Input((Message("user", query),), texts),), over_length=over_length)
+    return ScoringRequest((chats((Message("user", query),), texts),), over_length=over_length)
 
 
 class Result(BaseModel):
@@ -113,7 +113,7 @@ def rerank_error(error: ServiceError, _: int) -> object:
     return RerankError(message=error.message).model_dump()
 
 
-def results_of(body: RerankBody, scored: Scored, *, with_documents: bool) -> list[Result]:
+def results_of(body: RerankBody, scored: ScoringResult, *, with_documents: bool) -> list[Result]:
     """In the order of the raw scores: a sigmoid may make equals of what is not."""
     (items,) = scored.inputs
     texts = body.texts

@@ -22,9 +22,9 @@ from service.errors import (
 )
 from service.models.loaded_model import LoadedModel
 from service.routes.shared.dependencies import while_connected
-from service.scoring.ensemble import Part, combined
+from service.scoring.ensemble import WeightedResult, weighted_sum
 from service.scoring.scorer import Scorer
-from service.scoring.types import Scored, ScoringRequest
+from service.scoring.types import ScoringRequest, ScoringResult
 from service.service import Service
 from service.settings import DialectName
 from service.telemetry.request_record import record_of
@@ -67,7 +67,7 @@ def error_body_for(dialects: Iterable[Dialect], path: str, default: ErrorBody) -
 
 async def score(
     request: Request, service: Service, ask: ScoringRequest, *, param: str, model: str | None = None
-) -> Scored:
+) -> ScoringResult:
     """Score what a dialect was asked for, as long as the client is there, and put it on record.
 
     Args:
@@ -106,7 +106,7 @@ async def compose(
     *,
     param: str,
     weights: dict[str, float],
-) -> list[Part]:
+) -> list[WeightedResult]:
     """Score with several models side by side; their sum is on record.
 
     Raises:
@@ -124,13 +124,13 @@ async def compose(
         scorers = [held.enter_context(served.used()) for served in models]
         charge = held.enter_context(charged(request, *scorers, ask=ask))
         scored = await while_connected(request, _all(scorer.score(timely) for scorer in scorers))
-        parts = [Part(*pair) for pair in zip(weights.values(), scored, strict=True)]
-        record.scored = combined(parts)
+        parts = [WeightedResult(*pair) for pair in zip(weights.values(), scored, strict=True)]
+        record.scored = weighted_sum(parts)
         charge.settle(record.scored.computed_tokens)
     return parts
 
 
-async def _all(scoring: Iterable[Coroutine[object, object, Scored]]) -> list[Scored]:
+async def _all(scoring: Iterable[Coroutine[object, object, ScoringResult]]) -> list[ScoringResult]:
     """Side by side; when one fails, or nobody waits any more, none goes on."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -172,15 +172,15 @@ def _in_time(ask: ScoringRequest, request: Request) -> ScoringRequest:
 def refuse_too_many(ask: ScoringRequest, service: Service, param: str) -> None:
     """Raises InvalidRequest if there are more items than one request may have."""
     limit = service.settings.max_candidates
-    if ask.items > limit:
+    if ask.item_count > limit:
         raise InvalidRequest(
-            f"{param} has {ask.items} candidates, this server takes {limit} in one request "
+            f"{param} has {ask.item_count} candidates, this server takes {limit} in one request "
             "(--max-candidates): split the request",
             param=param,
         )
 
 
-def raw_scores(scored: Scored) -> list[float]:
+def raw_scores(scored: ScoringResult) -> list[float]:
     """Every item's raw score, for answers that have no place for an item's error.
 
     Raises:

@@ -9,7 +9,7 @@ from reward_model.text.encoding import Rendered
 from service.errors import QueueFull, ServiceError, Unavailable
 from service.routes.rerank.shapes import RerankBody, Text, ask_for
 from service.routes.shared.relevance import relevance
-from service.scoring.types import Input, OverLength, Prerendered, Scored, ScoringRequest, rank
+from service.scoring.types import Item, OverLength, ScoringRequest, ScoringResult, chats, rank
 from service.settings import MOST_CANDIDATES
 
 
@@ -87,14 +87,14 @@ class PredictBody(_Options):
         return lists or [[text for text in self.inputs if isinstance(text, str)]]
 
     def to_ask(self) -> ScoringRequest:
-        return ScoringRequest(tuple(map(_subject, self.entries)), over_length=self.over_length)
+        return ScoringRequest(tuple(map(_items, self.entries)), over_length=self.over_length)
 
 
-def _subject(texts: list[str]) -> Input | Prerendered:
+def _items(texts: list[str]) -> tuple[Item, ...]:
     if len(texts) == 1:
-        return Prerendered(Rendered(texts[0], add_special_tokens=True))
+        return (Rendered(texts[0], add_special_tokens=True),)
     prompt, answer = texts
-    return Input((Message("user", prompt),), (answer,))
+    return chats((Message("user", prompt),), (answer,))
 
 
 class Rank(BaseModel):
@@ -136,7 +136,7 @@ _SERVERS = 500
 """From here on a status is the server's fault."""
 
 
-def ranks_of(body: TextsBody, scored: Scored) -> list[Rank]:
+def ranks_of(body: TextsBody, scored: ScoringResult) -> list[Rank]:
     """In the order of the raw scores: a sigmoid may make equals of what is not."""
     (items,) = scored.inputs
     return [
@@ -149,7 +149,9 @@ def ranks_of(body: TextsBody, scored: Scored) -> list[Rank]:
     ]
 
 
-def predictions_of(body: PredictBody, scored: Scored) -> list[Prediction] | list[list[Prediction]]:
+def predictions_of(
+    body: PredictBody, scored: ScoringResult
+) -> list[Prediction] | list[list[Prediction]]:
     predictions = [
         [Prediction(score=relevance(item, raw=bool(body.raw_scores)))] for item in scored.items()
     ]

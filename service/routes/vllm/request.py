@@ -10,12 +10,11 @@ from service.routes.shared.body_types import TextOrTexts, Texts, Tolerant, Turns
 from service.scheduling.queue import Priority
 from service.scoring.types import (
     Chat,
-    Input,
     Item,
     OverLength,
-    Prerendered,
     ScoringRequest,
     TokenIds,
+    chats,
 )
 from service.settings import MOST_CANDIDATES
 
@@ -111,13 +110,13 @@ class ItemsRequest(_Options):
         over_length: OverLength = "error" if cuts is None else "truncate_prompt"
         return ScoringRequest(tuple(self._entries(last)), self.urgency, over_length=over_length)
 
-    def _entries(self, last: int | None) -> list[Input | Prerendered]:
+    def _entries(self, last: int | None) -> list[tuple[Item, ...]]:
         if self.messages:
             *before, answer = conversation(self.messages)
-            return [Input(tuple(before), (answer.content,))]
+            return [chats(tuple(before), (answer.content,))]
         assert self.input is not None
         adds = self.add_special_tokens is not False
-        return [Prerendered(_subject(item, adds, last)) for item in _listed(self.input)]
+        return [(_item(text, adds, last),) for text in _listed(self.input)]
 
 
 class PairsRequest(_Options):
@@ -149,10 +148,10 @@ class PairsRequest(_Options):
     def to_ask(self) -> ScoringRequest:
         queries, documents = _texts(self.queries), _texts(self.documents)
         if len(queries) == 1:
-            return ScoringRequest((Input(_asked(queries[0]), tuple(documents)),), self.urgency)
+            return ScoringRequest((chats(_asked(queries[0]), tuple(documents)),), self.urgency)
         pairs = zip(queries, documents, strict=True)
         return ScoringRequest(
-            tuple(Input(_asked(query), (one,)) for query, one in pairs), self.urgency
+            tuple(chats(_asked(query), (one,)) for query, one in pairs), self.urgency
         )
 
 
@@ -175,7 +174,7 @@ class TokenizeRequest(Tolerant):
             )
         return self
 
-    def to_subject(self) -> Item:
+    def to_item(self) -> Item:
         if self.messages:
             return Chat(conversation(self.messages))
         return Rendered(self.prompt or "", self.add_special_tokens is not False)
@@ -188,10 +187,10 @@ def _listed(items: str | list[str] | list[int] | list[list[int]]) -> list[str | 
     return [ids] if ids else [item for item in items if not isinstance(item, int)]
 
 
-def _subject(item: str | list[int], adds_special_tokens: bool, last: int | None) -> Item:
-    if isinstance(item, str):
-        return Rendered(item, adds_special_tokens, last)
-    return TokenIds(tuple(item if last is None else item[-last:]))
+def _item(text: str | list[int], adds_special_tokens: bool, last: int | None) -> Item:
+    if isinstance(text, str):
+        return Rendered(text, adds_special_tokens, last)
+    return TokenIds(tuple(text if last is None else text[-last:]))
 
 
 def _texts(texts: str | list[str]) -> list[str]:

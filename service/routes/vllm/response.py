@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from service.errors import ServiceError
 from service.routes.shared.openai_shape import documented
 from service.routes.vllm.request import ItemsRequest
-from service.scoring.types import Scored
+from service.scoring.types import ScoringResult
 from service.telemetry.request_record import record_of
 
 Row = TypeVar("Row")
@@ -57,7 +57,7 @@ class Embedded(BaseModel):
     embedding: list[float] | str
 
 
-def listed(kind: str, request: Request, scored: Scored, rows: list[Row]) -> Listed[Row]:
+def listed(kind: str, request: Request, scored: ScoringResult, rows: list[Row]) -> Listed[Row]:
     """The answer; `kind` begins its id."""
     return Listed(
         id=f"{kind}-{record_of(request).request_id}",

@@ -25,7 +25,7 @@ from service.routes.vllm.response import (
     vector,
     vllm_error,
 )
-from service.scoring.types import Prerendered, Scored, ScoringRequest
+from service.scoring.types import ScoringRequest, ScoringResult
 from service.telemetry.request_record import server_timing
 
 router = APIRouter(route_class=JsonRoute, tags=["vLLM"])
@@ -81,12 +81,12 @@ class Tokens(BaseModel):
 
 @router.post("/tokenize", responses=ERRORS, summary="Token ids that would be scored")
 async def tokenize(body: TokenizeRequest, request: Request, service: ServiceOf) -> Tokens:
-    served, subject = service.find(body.model), body.to_subject()
+    served, item = service.find(body.model), body.to_item()
     with (
         served.used() as scorer,
-        charged(request, scorer, ask=ScoringRequest((Prerendered(subject),))),
+        charged(request, scorer, ask=ScoringRequest(((item,),))),
     ):
-        encoded = await while_connected(request, scorer.encode(subject))
+        encoded = await while_connected(request, scorer.tokenize(item))
     if not isinstance(encoded, tuple):
         refuse_item(0, encoded)
     limit = served.model.engine.facts.max_tokens
@@ -127,14 +127,14 @@ async def health(service: ServiceOf) -> Response:
 
 async def score_items(
     body: ItemsRequest, request: Request, response: Response, service: ServiceOf
-) -> Scored:
+) -> ScoringResult:
     ask = body.to_ask(service.find(body.model).model.engine.facts.max_tokens)
     scored = await dialect.score(request, service, ask, param="input", model=body.model)
     response.headers["Server-Timing"] = server_timing(scored.timings)
     return scored
 
 
-def shown(scored: Scored, squashes: bool) -> list[float]:
+def shown(scored: ScoringResult, squashes: bool) -> list[float]:
     scores = raw_scores(scored)
     return [sigmoid(score) for score in scores] if squashes else scores
 

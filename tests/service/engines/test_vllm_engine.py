@@ -137,9 +137,9 @@ def test_a_token_that_the_model_lacks_costs_its_batch_only(both: Both) -> None:
 
 async def test_batches_overlap(both: Both) -> None:
     engine, reports = both.vllm.engine, list[BatchReport]()
-    backlog = JobQueue(batch_tokens=300, max_wait=0, bulk_patience=1, shares_prefixes=False)
+    queue = JobQueue(batch_tokens=300, max_wait=0, bulk_patience=1, shares_prefixes=False)
     with ThreadPoolExecutor(engine.batching.batches_in_flight) as threads:
-        batcher = Batcher(engine, backlog, threads, report=reports.append)
+        batcher = Batcher(engine, queue, threads, report=reports.append)
         jobs = [job(f"{index:03}" + "def f(x): ..." * 10) for index in range(60)]
         batcher.submit(jobs)
         await batcher.close()
@@ -147,7 +147,7 @@ async def test_batches_overlap(both: Both) -> None:
     answers = [entry.answer.result() for entry in jobs]
     scores = [answer[-1] for answer in answers if isinstance(answer, tuple)]
     assert scores == pytest.approx(expected, abs=TOLERANCE)
-    assert max(report.at_once for report in reports) == engine.batching.batches_in_flight
+    assert max(report.concurrent_batches for report in reports) == engine.batching.batches_in_flight
     assert sum(report.sequences for report in reports) == 60
 
 

@@ -1,7 +1,7 @@
 """What a shadow would have answered is seen in the metrics, and nowhere else."""
 
 from service.models.shadow import Differences, Shadow
-from service.scoring.types import Input, Scored, ScoringRequest, Timings
+from service.scoring.types import ScoringRequest, ScoringResult, Timings, chats
 from tests.service.fakes import Running, starting
 from tests.service.models.versions import Releases
 
@@ -39,7 +39,7 @@ async def test_only_the_share_asked_for_is_scored() -> None:
         await app.service.started()
         shadow = Shadow(seen.append, lambda: next(draws))
         shadow.assign(app.service.catalogue.find("other"), 0.1)
-        ask = ScoringRequest((Input((), ("abc",)),))
+        ask = ScoringRequest((chats((), ("abc",)),))
         scored = await app.service.catalogue.find(None).scorer.score(ask)
         for _ in range(4):
             shadow.maybe_score(ask, scored)
@@ -63,7 +63,7 @@ async def test_a_version_is_no_shadow_of_itself() -> None:
         shadow = Shadow(seen.append)
         shadow.assign(app.service.catalogue.find(None), 1.0)
         shadow.maybe_score(
-            ScoringRequest(()), Scored("fake-rm", "1", (), 0, 0, Timings(0, 0, 0, 0, 0, 0))
+            ScoringRequest(()), ScoringResult("fake-rm", "1", (), 0, 0, Timings(0, 0, 0, 0, 0, 0))
         )
         await shadow.settled()
     assert not seen

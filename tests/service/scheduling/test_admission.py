@@ -6,7 +6,7 @@ from service.errors import Draining, QueueFull
 from service.scheduling.admission import Admission
 from service.scheduling.throughput import ThroughputEstimator
 
-PACE = ThroughputEstimator()
+UNMEASURED = ThroughputEstimator()
 """Of a model whose first batch has not run."""
 
 
@@ -14,7 +14,7 @@ def admission(*, max_items: int = 3, max_tokens: int = 100) -> Admission:
     return Admission(max_items=max_items, max_tokens=max_tokens)
 
 
-def pace(tokens: int, seconds: float) -> ThroughputEstimator:
+def after_a_batch(tokens: int, seconds: float) -> ThroughputEstimator:
     """As measured in one batch."""
     measured = ThroughputEstimator()
     measured.note_batch(tokens, seconds)
@@ -32,41 +32,41 @@ class Clock:
 def test_a_full_room_refuses_until_something_leaves(items: int, tokens: int) -> None:
     room = admission()
     with (
-        room.admit("interactive", items, tokens, PACE),
+        room.admit("interactive", items, tokens, UNMEASURED),
         pytest.raises(QueueFull),
-        room.admit("interactive", 1, 1, PACE),
+        room.admit("interactive", 1, 1, UNMEASURED),
     ):
         pass
-    with room.admit("interactive", 1, 1, PACE):
+    with room.admit("interactive", 1, 1, UNMEASURED):
         assert (room.items("interactive"), room.tokens("interactive")) == (1, 1)
     assert (room.items("interactive"), room.tokens("interactive")) == (0, 0)
 
 
 def test_a_request_larger_than_the_room_is_not_locked_out_by_small_ones() -> None:
     room = admission()
-    with room.admit("bulk", 1, 10, PACE), room.admit("bulk", 1000, 10_000, PACE):
+    with room.admit("bulk", 1, 10, UNMEASURED), room.admit("bulk", 1000, 10_000, UNMEASURED):
         assert room.items("bulk") == 1001
 
 
 def test_bulk_work_never_refuses_interactive_work() -> None:
     room = admission()
-    with room.admit("bulk", 99, 9999, PACE), room.admit("interactive", 1, 1, PACE):
+    with room.admit("bulk", 99, 9999, UNMEASURED), room.admit("interactive", 1, 1, UNMEASURED):
         assert room.items("interactive") == 1
 
 
 def test_room_is_given_back_job_by_job() -> None:
     room = admission()
-    with room.admit("interactive", 3, 90, PACE) as place:
-        place.hold(3, 120)
-        place.give_back(100)
+    with room.admit("interactive", 3, 90, UNMEASURED) as reservation:
+        reservation.resize(3, 120)
+        reservation.release(100)
         assert (room.items("interactive"), room.tokens("interactive")) == (2, 20)
-    place.give_back(20)  # a job that ends after its request was given up
+    reservation.release(20)  # a job that ends after its request was given up
     assert (room.items("interactive"), room.tokens("interactive")) == (0, 0)
 
 
 def test_room_is_given_back_when_a_request_fails() -> None:
     room = admission()
-    with pytest.raises(ZeroDivisionError), room.admit("bulk", 3, 100, PACE):
+    with pytest.raises(ZeroDivisionError), room.admit("bulk", 3, 100, UNMEASURED):
         raise ZeroDivisionError
     assert room.items("bulk") == 0
 
@@ -78,7 +78,7 @@ def test_retry_after_is_the_time_to_work_off_what_goes_before() -> None:
     with (
         room.admit("interactive", 1, 110, measured),
         room.admit("bulk", 1, 120, measured),
-        room.admit("bulk", 1, 1000, pace(10, 1.0)),
+        room.admit("bulk", 1, 1000, after_a_batch(10, 1.0)),
     ):
         assert room.retry_after("interactive", measured) == 3
         assert room.retry_after("bulk", measured) == 5
@@ -91,15 +91,15 @@ def test_retry_after_is_the_time_to_work_off_what_goes_before() -> None:
 
 def test_after_stop_nothing_new_is_admitted_and_what_is_there_stays() -> None:
     room = admission()
-    with room.admit("bulk", 1, 10, PACE):
+    with room.admit("bulk", 1, 10, UNMEASURED):
         room.stop()
-        with pytest.raises(Draining), room.admit("interactive", 1, 1, PACE):
+        with pytest.raises(Draining), room.admit("interactive", 1, 1, UNMEASURED):
             pass
         assert room.items("bulk") == 1
 
 
 def test_what_cannot_be_done_in_time_is_refused_before_it_costs_anything() -> None:
-    room, measured = Admission(max_items=100, max_tokens=100_000), pace(1000, 1.0)
+    room, measured = Admission(max_items=100, max_tokens=100_000), after_a_batch(1000, 1.0)
     with room.admit("interactive", 1, 5000, measured, 0.1):
         pass  # nothing goes before it, so it may try
     with room.admit("interactive", 1, 5000, measured):
@@ -110,16 +110,16 @@ def test_what_cannot_be_done_in_time_is_refused_before_it_costs_anything() -> No
             pass
         with room.admit("interactive", 1, 1000, measured):
             pass
-        with room.admit("interactive", 1, 1000, pace(1000, 1.0), 0.1):
+        with room.admit("interactive", 1, 1000, after_a_batch(1000, 1.0), 0.1):
             pass  # another model's work does not go before it
 
 
 def test_those_that_took_longer_than_expected_leave_less_room_to_the_next() -> None:
-    clock, measured = Clock(), pace(1000, 1.0)
+    clock, measured = Clock(), after_a_batch(1000, 1.0)
     room = Admission(max_items=100, max_tokens=100_000, clock=clock)
-    with room.admit("interactive", 1, 1000, measured, 9.0) as place:
+    with room.admit("interactive", 1, 1000, measured, 9.0) as reservation:
         clock.now += 4.0  # twice what was expected: the batch that runs, and its own tokens
-        place.give_back(1000)
+        reservation.release(1000)
     with room.admit("interactive", 1, 3000, measured):
         with pytest.raises(QueueFull), room.admit("interactive", 1, 1000, measured, 9.0):
             pass
@@ -128,11 +128,11 @@ def test_those_that_took_longer_than_expected_leave_less_room_to_the_next() -> N
 
 
 def test_what_was_known_before_or_given_up_tells_nothing_and_what_was_late_does() -> None:
-    clock, measured = Clock(), pace(1000, 1.0)
+    clock, measured = Clock(), after_a_batch(1000, 1.0)
     room = Admission(max_items=100, max_tokens=100_000, clock=clock)
     expected = measured.latest("interactive", 1.0)
-    with room.admit("interactive", 1, 1000, measured, 9.0) as place:
-        place.hold(0, 0)
+    with room.admit("interactive", 1, 1000, measured, 9.0) as reservation:
+        reservation.resize(0, 0)
         clock.now += 8.0
     with suppress(TimeoutError), room.admit("interactive", 1, 1000, measured, 9.0):
         clock.now += 8.0
@@ -149,7 +149,7 @@ def test_seconds_of_work_are_those_of_the_model_that_takes_longest() -> None:
     with (
         room.admit("interactive", 1, 30, slow),
         room.admit("bulk", 1, 20, slow),
-        room.admit("bulk", 1, 20, pace(100, 1.0)),
+        room.admit("bulk", 1, 20, after_a_batch(100, 1.0)),
     ):
         assert room.seconds_of_work == 0.2
         slow.note_batch(tokens=50, seconds=2.0)

@@ -29,7 +29,7 @@ def job(text: str, *, priority: Priority = "interactive", deadline: float = math
 async def batching(
     engine: FakeEngine, reports: list[BatchReport] | None = None
 ) -> AsyncIterator[Batcher]:
-    backlog = JobQueue(
+    queue = JobQueue(
         batch_tokens=10,
         max_wait=0.0,
         bulk_patience=60.0,
@@ -37,7 +37,7 @@ async def batching(
     )
     seen = [] if reports is None else reports
     with ThreadPoolExecutor(engine.batching.batches_in_flight) as threads:
-        batcher = Batcher(engine, backlog, threads, report=seen.append)
+        batcher = Batcher(engine, queue, threads, report=seen.append)
         yield batcher
         await batcher.close()
 
@@ -66,7 +66,7 @@ async def test_jobs_learn_what_was_computed_and_when() -> None:
     async with batching(FakeEngine(), reports) as batcher:
         jobs = [job("abcd"), job("abce")]
         batcher.submit(jobs)
-    assert [entry.computed for entry in jobs] == [4, 1]
+    assert [entry.computed_tokens for entry in jobs] == [4, 1]
     assert all(j.queued_at <= j.started_at <= j.finished_at for j in jobs)
     assert [(report.sequences, report.tokens) for report in reports] == [(2, 5)]
 
@@ -158,7 +158,7 @@ async def test_one_batch_at_a_time_unless_the_engine_takes_more() -> None:
     reports: list[BatchReport] = []
     async with batching(FakeEngine(), reports) as batcher:
         batcher.submit([job("x" * length) for length in range(11, 30)])
-    assert [report.at_once for report in reports] == [1] * 19
+    assert [report.concurrent_batches for report in reports] == [1] * 19
 
 
 async def test_what_comes_between_two_batches_is_time_that_the_engine_had_work() -> None:
@@ -167,11 +167,11 @@ async def test_what_comes_between_two_batches_is_time_that_the_engine_had_work()
         jobs = [job("x" * length) for length in (11, 12)]  # each a batch of its own
         for entry in jobs:
             entry.queued_at -= 5.0
-            entry.held = 20
+            entry.reserved_tokens = 20
         batcher.submit(jobs)
     first, second = reports
-    assert first.busy > 5.0 > second.busy >= second.seconds
-    assert [report.drained for report in reports] == [20, 20]
+    assert first.busy_seconds > 5.0 > second.busy_seconds >= second.seconds
+    assert [report.admitted_tokens for report in reports] == [20, 20]
 
 
 async def test_batches_overlap_as_far_as_the_engine_takes_them() -> None:
@@ -185,7 +185,7 @@ async def test_batches_overlap_as_far_as_the_engine_takes_them() -> None:
         await engine.begins()
         engine.go_on.release(2)
     assert [entry.answer.result() for entry in jobs] == [(11,), (12,), (13,)]
-    assert sorted(report.at_once for report in reports) == [1, 2, 2]
+    assert sorted(report.concurrent_batches for report in reports) == [1, 2, 2]
 
 
 async def test_what_comes_while_a_batch_runs_need_not_wait_for_it() -> None:

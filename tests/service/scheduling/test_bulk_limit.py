@@ -10,23 +10,23 @@ SPEED = 10_000.0
 """Tokens a second of a pretended engine."""
 
 
-def settle(politeness: BulkThrottle, *interactive_seconds: float) -> int:
+def settle(throttle: BulkThrottle, *interactive_seconds: float) -> int:
     for _ in range(60):
-        politeness.interactive_came(0.0)
+        throttle.interactive_came(0.0)
         for seconds in interactive_seconds:
-            politeness.interactive_ran(seconds)
-        tokens = politeness.room
-        politeness.bulk_ran(tokens, tokens / SPEED)
-    return politeness.room
+            throttle.interactive_ran(seconds)
+        tokens = throttle.max_tokens
+        throttle.bulk_ran(tokens, tokens / SPEED)
+    return throttle.max_tokens
 
 
 def test_it_is_due_for_a_while_after_interactive_work_came() -> None:
-    politeness = BulkThrottle(8192)
-    assert not politeness.is_due(0.0)
-    politeness.interactive_came(0.0)
-    assert politeness.is_due(1.0)
-    assert politeness.room == 256
-    assert not politeness.is_due(60.0)
+    throttle = BulkThrottle(8192)
+    assert not throttle.active(0.0)
+    throttle.interactive_came(0.0)
+    assert throttle.active(1.0)
+    assert throttle.max_tokens == 256
+    assert not throttle.active(60.0)
 
 
 @pytest.mark.parametrize(("seconds", "tokens"), [(0.1, 1000), (0.001, 256), (10.0, 8192)])
@@ -39,12 +39,12 @@ def test_batches_that_others_made_slower_are_hardly_a_measure() -> None:
 
 
 def test_a_long_text_that_had_to_run_alone_teaches_nothing() -> None:
-    politeness = BulkThrottle(8192)
-    politeness.interactive_came(0.0)
-    politeness.interactive_ran(0.1)
-    before = politeness.room
-    politeness.bulk_ran(8000, 8000 / SPEED)
-    assert politeness.room == before
+    throttle = BulkThrottle(8192)
+    throttle.interactive_came(0.0)
+    throttle.interactive_ran(0.1)
+    before = throttle.max_tokens
+    throttle.bulk_ran(8000, 8000 / SPEED)
+    assert throttle.max_tokens == before
 
 
 @given(
@@ -52,11 +52,11 @@ def test_a_long_text_that_had_to_run_alone_teaches_nothing() -> None:
     st.lists(st.tuples(st.booleans(), st.integers(0, 20_000), st.floats(0, 100))),
 )
 def test_room_stays_within_bounds(batch_tokens: int, ran: list[tuple[bool, int, float]]) -> None:
-    politeness = BulkThrottle(batch_tokens)
+    throttle = BulkThrottle(batch_tokens)
     for interactive, tokens, seconds in ran:
-        politeness.interactive_came(0.0)
+        throttle.interactive_came(0.0)
         if interactive:
-            politeness.interactive_ran(seconds)
+            throttle.interactive_ran(seconds)
         else:
-            politeness.bulk_ran(tokens, seconds)
-        assert min(256, batch_tokens) <= politeness.room <= batch_tokens
+            throttle.bulk_ran(tokens, seconds)
+        assert min(256, batch_tokens) <= throttle.max_tokens <= batch_tokens

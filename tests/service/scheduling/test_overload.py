@@ -1,6 +1,6 @@
 """Five times what an engine can do, on a clock that only these tests move: nothing sleeps.
 
-Admission and backlog are the real ones; the engine is pretended, and as steady as it is said to be.
+Admission and queue are the real ones; the engine is pretended, and as steady as it is said to be.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ class Request:
     began: float
     tokens: int
     held: ExitStack
-    place: Reservation
+    reservation: Reservation
     jobs: list[Job] = field(default_factory=list)
     left: int = CANDIDATES
     took: float | None = None
 
 
 class House:
-    """Admission, backlog, and an engine whose batches take longer or shorter by exp(`spread`)."""
+    """Admission, queue, and an engine whose batches take longer or shorter by exp(`spread`)."""
 
     def __init__(self, spread: float, batch_tokens: int) -> None:
         self.now = 0.0
-        self.pace = ThroughputEstimator()
-        self.pace.note_batch(int(SPEED), 1.0)
+        self.throughput = ThroughputEstimator()
+        self.throughput.note_batch(int(SPEED), 1.0)
         self.admission = Admission(max_items=10**6, max_tokens=10**9, clock=lambda: self.now)
-        self.backlog = JobQueue(
+        self.queue = JobQueue(
             batch_tokens=batch_tokens, max_wait=0, bulk_patience=1, shares_prefixes=True
         )
         self.admitted: list[Request] = []
@@ -58,20 +58,20 @@ class House:
         answers = [self._rng.randint(5, 150) for _ in range(CANDIDATES)]
         tokens, held = len(prompt) + sum(answers), ExitStack()
         try:
-            place = held.enter_context(
-                self.admission.admit("interactive", CANDIDATES, tokens, self.pace, DEADLINE)
+            reservation = held.enter_context(
+                self.admission.admit("interactive", CANDIDATES, tokens, self.throughput, DEADLINE)
             )
         except QueueFull:
             return
-        request = Request(self.now, tokens, held, place)
+        request = Request(self.now, tokens, held, reservation)
         self.admitted.append(request)
         for length in answers:
             job = self._job(prompt, length, tokens // CANDIDATES)
             self._of[job] = request
             request.jobs.append(job)
-            self.backlog.push(job)
+            self.queue.push(job)
 
-    def _job(self, prompt: tuple[int, ...], length: int, held: int) -> Job:
+    def _job(self, prompt: tuple[int, ...], length: int, reserved: int) -> Job:
         ids = (*prompt, self._rng.randrange(10**9), *(1 for _ in range(length)))
         answer = asyncio.get_running_loop().create_future()
         return Job(
@@ -80,21 +80,21 @@ class House:
             answer,
             self.now,
             self.now + DEADLINE,
-            held=held,
+            reserved_tokens=reserved,
         )
 
     def batch(self) -> tuple[float, list[Job]]:
         """What the engine takes now, and when it will be done."""
-        jobs = self.backlog.take(self.now)
+        jobs = self.queue.take(self.now)
         tokens = sum(new_tokens([job.sequence for job in jobs]))
         pauses = self._rng.lognormvariate(0, self._spread)
         return self.now + tokens / SPEED * pauses, jobs
 
     def ran(self, jobs: list[Job], seconds: float) -> None:
-        self.pace.note_batch(sum(job.held for job in jobs), seconds)
+        self.throughput.note_batch(sum(job.reserved_tokens for job in jobs), seconds)
         for job in jobs:
             request = self._of[job]
-            request.place.give_back(job.held)
+            request.reservation.release(job.reserved_tokens)
             request.left -= 1
             if not request.left and request.took is None:
                 self._end(request)
@@ -126,7 +126,7 @@ def overload(spread: float, batch_tokens: int) -> House:
         if house.now == due:
             house.arrive()
             due += rng.expovariate(1 / every)
-        if not running and len(house.backlog):
+        if not running and len(house.queue):
             began = house.now
             ends, running = house.batch()
     return house

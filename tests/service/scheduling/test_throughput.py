@@ -14,34 +14,34 @@ def test_nothing_is_expected_before_the_first_batch() -> None:
 
 
 def test_what_is_expected_is_its_own_work_and_the_batch_that_keeps_it_waiting() -> None:
-    pace = ThroughputEstimator()
-    pace.note_batch(1000, 0.5)
-    assert pace.speed == 2000
-    assert pace.expected(3000) == 2.0
+    throughput = ThroughputEstimator()
+    throughput.note_batch(1000, 0.5)
+    assert throughput.speed == 2000
+    assert throughput.expected(3000) == 2.0
     for _ in range(50):
-        pace.note_batch(1000, 1.0)
-    assert pace.expected(3000) == pytest.approx(4.0, rel=1e-3)
+        throughput.note_batch(1000, 1.0)
+    assert throughput.expected(3000) == pytest.approx(4.0, rel=1e-3)
 
 
 def test_one_bad_answer_in_hundreds_does_not_count_and_three_do() -> None:
-    pace = ThroughputEstimator()
+    throughput = ThroughputEstimator()
     for _ in range(199):
-        pace.note_request("interactive", expected=1.0, took=1.0)
-    usual = pace.latest("interactive", 1.0)
-    pace.note_request("interactive", expected=1.0, took=2.0)
-    assert pace.latest("interactive", 1.0) == usual
+        throughput.note_request("interactive", expected=1.0, took=1.0)
+    usual = throughput.latest("interactive", 1.0)
+    throughput.note_request("interactive", expected=1.0, took=2.0)
+    assert throughput.latest("interactive", 1.0) == usual
     for _ in range(2):
-        pace.note_request("interactive", expected=1.0, took=2.0)
-    assert pace.latest("interactive", 1.0) == pytest.approx(2.2)
-    assert pace.latest("bulk", 1.0) == usual, "bulk work waits for other reasons"
+        throughput.note_request("interactive", expected=1.0, took=2.0)
+    assert throughput.latest("interactive", 1.0) == pytest.approx(2.2)
+    assert throughput.latest("bulk", 1.0) == usual, "bulk work waits for other reasons"
     for _ in range(200):
-        pace.note_request("interactive", expected=1.0, took=1.0)
-    assert pace.latest("interactive", 1.0) == usual
+        throughput.note_request("interactive", expected=1.0, took=1.0)
+    assert throughput.latest("interactive", 1.0) == usual
 
 
 @given(RATIOS)
 def test_room_is_always_left_and_never_all_of_it(ratios: list[float]) -> None:
-    pace = ThroughputEstimator()
+    throughput = ThroughputEstimator()
     for ratio in ratios:
-        pace.note_request("interactive", expected=1.0, took=ratio)
-        assert 1.2 < pace.latest("interactive", 1.0) < 2.8
+        throughput.note_request("interactive", expected=1.0, took=ratio)
+        assert 1.2 < throughput.latest("interactive", 1.0) < 2.8

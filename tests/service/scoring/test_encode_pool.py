@@ -1,6 +1,8 @@
+"""Items become sequences or errors, in order; interactive work always finds a thread."""
+
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,7 +13,7 @@ from reward_model.text.chat import Conversation, Message, Unencodable
 from reward_model.text.encoding import Rendered
 from service.scheduling.queue import PRIORITIES, Priority
 from service.scoring.encode_pool import Encoded, EncodePool
-from service.scoring.encode_threads import EncodeThreads
+from service.scoring.model import Model
 from service.scoring.types import Chat, Item, ItemScore, TokenIds
 from tests.service.fakes import (
     MAX_CHARACTERS,
@@ -34,58 +36,48 @@ def picky(conversation: Conversation) -> Sequence:
 
 
 @pytest.fixture
-def threads() -> Iterator[EncodeThreads]:
-    threads = EncodeThreads(2, lambda: False)
-    yield threads
-    threads.shutdown()
+async def pool() -> AsyncIterator[EncodePool]:
+    pool = EncodePool(2, lambda: False)
+    yield pool
+    pool.shutdown()
 
 
 T = TypeVar("T")
 
 
-class Recording(EncodeThreads):
-    """Notes of every slice of work how it is run."""
-
-    def __init__(self) -> None:
-        super().__init__(1, lambda: False)
-        self.slices: list[tuple[Priority, bool]] = []
-
-    async def run(self, priority: Priority, work: Callable[[], T], *, rests: bool = False) -> T:
-        self.slices.append((priority, rests))
-        return await super().run(priority, work, rests=rests)
-
-
-def chats(*answers: str) -> list[Item]:
+def chat_items(*answers: str) -> list[Item]:
     return [Chat((Message("user", "p"), Message("assistant", answer))) for answer in answers]
 
 
-async def test_order_is_kept_over_many_chunks(threads: EncodeThreads) -> None:
-    pool = EncodePool(model(), threads)
+async def test_order_is_kept_over_many_chunks(pool: EncodePool) -> None:
     answers = [f"answer {number}" for number in range(100)]
-    encoded = await pool.encode(chats(*answers))
+    encoded = await pool.encode(model(), chat_items(*answers))
     assert encoded == [
         Encoded(encode((Message("user", "p"), Message("assistant", answer)))) for answer in answers
     ]
 
 
-@pytest.mark.parametrize(("in_flight", "rests"), [(1, True), (2, False)])
-async def test_bulk_work_is_in_small_slices_that_rest_where_the_engine_needs_the_cores(
-    in_flight: int, rests: bool
-) -> None:
-    threads = Recording()
-    pool = EncodePool(model(FakeEngine(batches_in_flight=in_flight)), threads)
+async def test_bulk_chunks_are_smaller_so_that_bulk_work_can_pause() -> None:
+    chunks: dict[Priority, int] = {}
+
+    class Counting(EncodePool):
+        async def run(self, model: Model, priority: Priority, work: Callable[[], T]) -> T:
+            chunks[priority] = chunks.get(priority, 0) + 1
+            return await super().run(model, priority, work)
+
+    counting = Counting(1, lambda: False)
     for priority in PRIORITIES:
-        await pool.encode(chats(*"sixteen answers:"), priority=priority)
-    threads.shutdown()
-    assert threads.slices == [("interactive", rests), *([("bulk", rests)] * 4)]
+        await counting.encode(model(), chat_items(*"sixteen answers:"), priority=priority)
+    counting.shutdown()
+    assert chunks == {"interactive": 1, "bulk": 4}
 
 
 async def test_one_bad_text_leaves_its_neighbours_alone(
-    threads: EncodeThreads, caplog: pytest.LogCaptureFixture
+    pool: EncodePool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool = EncodePool(replace(model(), encoder=ScriptedEncoder(picky)), threads)
-    texts = chats("fine", "x" * MAX_TOKENS, "refused", "odd", "fine")
-    first, long, refused, odd, last = await pool.encode(texts)
+    served = replace(model(), encoder=ScriptedEncoder(picky))
+    texts = chat_items("fine", "x" * MAX_TOKENS, "refused", "odd", "fine")
+    first, long, refused, odd, last = await pool.encode(served, texts)
     assert isinstance(first, Encoded)
     assert isinstance(long, ItemScore)
     assert long.error is not None
@@ -100,40 +92,40 @@ async def test_one_bad_text_leaves_its_neighbours_alone(
     assert "StopIteration" in caplog.text
 
 
-async def test_what_cannot_fit_is_refused_without_encoding_it(threads: EncodeThreads) -> None:
+async def test_what_cannot_fit_is_refused_without_encoding_it(pool: EncodePool) -> None:
     def untouched(_: Conversation) -> Sequence:
         raise AssertionError
 
-    pool = EncodePool(replace(model(), encoder=ScriptedEncoder(untouched)), threads)
-    (hopeless,) = await pool.encode(chats("x" * MAX_CHARACTERS))
+    served = replace(model(), encoder=ScriptedEncoder(untouched))
+    (hopeless,) = await pool.encode(served, chat_items("x" * MAX_CHARACTERS))
     assert isinstance(hopeless, ItemScore)
     assert hopeless.error is not None
     assert hopeless.error.code == "too_long"
     assert f"has {MAX_CHARACTERS + 1} characters" in hopeless.error.message
 
 
-async def test_texts_and_tokens_are_taken_as_they_are(threads: EncodeThreads) -> None:
-    subjects: list[Item] = [
+async def test_texts_and_tokens_are_taken_as_they_are(pool: EncodePool) -> None:
+    items: list[Item] = [
         Rendered("abc"),
         TokenIds((1, 2)),
         TokenIds(()),
         TokenIds((10**6,)),
         Rendered(""),
     ]
-    text, ids, *wrong = await EncodePool(model(), threads).encode(subjects)
+    text, ids, *wrong = await pool.encode(model(), items)
     assert text == Encoded(encode((Message("user", "abc"),)))
     assert ids == Encoded(Sequence((1, 2), (1,)))
     codes = [entry.error and entry.error.code for entry in wrong if isinstance(entry, ItemScore)]
     assert codes == ["empty", "unencodable", "empty"]
 
 
-async def test_a_long_prompt_is_cut_where_that_is_asked_for(threads: EncodeThreads) -> None:
-    pool, answer = EncodePool(model(), threads), "a" * 20
+async def test_a_long_prompt_is_cut_where_that_is_asked_for(pool: EncodePool) -> None:
+    answer = "a" * 20
     long = Chat((Message("user", "b" * MAX_TOKENS + "e"), Message("assistant", answer)))
     hopeless = Chat((Message("user", "b"), Message("assistant", "a" * (MAX_TOKENS + 1))))
-    cut, too_long = await pool.encode([long, hopeless], "truncate_prompt")
+    cut, too_long = await pool.encode(model(), [long, hopeless], "truncate_prompt")
     assert isinstance(cut, Encoded)
-    assert cut.dropped == 21
+    assert cut.dropped_tokens == 21
     assert cut.sequence.ids[-21:] == encode((Message("user", "e" + answer),)).ids
     assert len(cut.sequence.ids) == MAX_TOKENS
     assert isinstance(too_long, ItemScore)
@@ -150,26 +142,75 @@ async def test_a_cancelled_caller_frees_the_threads() -> None:
         encoded.append(conversation)
         return encode(conversation)
 
-    thread = EncodeThreads(1, lambda: False)
-    pool = EncodePool(replace(model(), encoder=ScriptedEncoder(slow)), thread)
-    caller = asyncio.create_task(pool.encode(chats(*"many texts in three chunks of 16" * 2)))
+    pool = EncodePool(1, lambda: False)
+    served = replace(model(), encoder=ScriptedEncoder(slow))
+    caller = asyncio.create_task(
+        pool.encode(served, chat_items(*"many texts in three chunks of 16" * 2))
+    )
     await asyncio.to_thread(begun.wait, 10)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
     go_on.set()
-    await thread.run("interactive", lambda: None)
-    thread.shutdown()
+    await pool.run(served, "interactive", lambda: None)
+    pool.shutdown()
     assert len(encoded) == 1
 
 
 async def test_the_plan_puts_sequences_beside_those_they_share_most_with(
-    threads: EncodeThreads,
+    pool: EncodePool,
 ) -> None:
     unsharing = FakeEngine()
     unsharing.facts = replace(unsharing.facts, shares_prefixes=False)
-    texts = {key: encode((Message("user", text),)) for key, text in enumerate(["ab1", "cd", "ab2"])}
-    shared = await EncodePool(model(), threads).plan(texts)
-    assert list(shared.items()) == [(0, 3), (2, 1), (1, 2)]
-    unshared = await EncodePool(model(unsharing), threads).plan(texts)
-    assert list(unshared.items()) == [(0, 3), (1, 2), (2, 3)]
+    sequences = [encode((Message("user", text),)) for text in ("ab1", "cd", "ab2")]
+    assert await pool.plan(model(), sequences) == [(0, 3), (2, 1), (1, 2)]
+    assert await pool.plan(model(unsharing), sequences) == [(0, 3), (1, 2), (2, 3)]
+
+
+async def test_a_flood_of_bulk_work_leaves_a_thread_to_interactive_work(pool: EncodePool) -> None:
+    go_on, served = threading.Event(), model()
+    async with asyncio.timeout(10):
+        flood = [asyncio.create_task(pool.run(served, "bulk", go_on.wait)) for _ in range(50)]
+        await asyncio.sleep(0)
+        assert await pool.run(served, "interactive", lambda: "encoded") == "encoded"
+        assert not any(task.done() for task in flood)
+        go_on.set()
+        assert all(await asyncio.gather(*flood))
+
+
+async def test_with_one_thread_interactive_work_waits_for_one_bulk_chunk_at_most() -> None:
+    done: list[Priority] = []
+    pool, served = EncodePool(1, lambda: False), model()
+
+    def run(priority: Priority) -> Coroutine[None, None, None]:
+        return pool.run(served, priority, lambda: done.append(priority))
+
+    async with asyncio.timeout(10):
+        flood = [asyncio.create_task(run("bulk")) for _ in range(9)]
+        await asyncio.sleep(0)
+        await run("interactive")
+        await asyncio.gather(*flood)
+    pool.shutdown()
+    assert done.index("interactive") <= 1
+    assert len(done) == 10
+
+
+@pytest.mark.parametrize(
+    ("interactive", "batches_in_flight", "pauses"),
+    [(True, 1, True), (True, 2, False), (False, 1, False)],
+)
+async def test_bulk_work_pauses_beside_interactive_work_if_it_takes_the_engine_s_cores(
+    interactive: bool, batches_in_flight: int, pauses: bool
+) -> None:
+    paused: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+
+    pool = EncodePool(2, lambda: interactive, sleep=sleep)
+    served = model(FakeEngine(batches_in_flight))
+    await pool.run(served, "interactive", lambda: None)
+    assert not paused, "interactive work never pauses"
+    await pool.run(served, "bulk", lambda: None)
+    pool.shutdown()
+    assert [seconds > 0 for seconds in paused] == [True] * pauses

@@ -19,17 +19,16 @@ from service.scheduling.batcher import Batcher
 from service.scheduling.queue import JobQueue
 from service.scheduling.throughput import ThroughputEstimator
 from service.scoring.encode_pool import EncodePool
-from service.scoring.encode_threads import EncodeThreads
 from service.scoring.result_cache import ResultCache
 from service.scoring.scorer import Scorer
-from service.scoring.types import Input, ItemScore, ScoringRequest, TokenIds, rank
+from service.scoring.types import ItemScore, ScoringRequest, TokenIds, chats, rank
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, encode, model
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
-class House:
+class Running:
     scorer: Scorer
     admission: Admission
 
@@ -37,30 +36,31 @@ class House:
 @asynccontextmanager
 async def scoring(
     engine: FakeEngine, *, batch_tokens: int = 1000, max_items: int = 100, cache_bytes: int = 0
-) -> AsyncIterator[House]:
-    backlog = JobQueue(
+) -> AsyncIterator[Running]:
+    queue = JobQueue(
         batch_tokens=batch_tokens,
         max_wait=0.0,
         bulk_patience=1.0,
         shares_prefixes=engine.facts.shares_prefixes,
     )
     admission = Admission(max_items=max_items, max_tokens=10_000)
-    threads, pace = EncodeThreads(2, lambda: False), ThroughputEstimator()
+    throughput, cache = ThroughputEstimator(), ResultCache(cache_bytes)
+    pool = EncodePool(2, lambda: False)
     with ThreadPoolExecutor(1) as thread:
-        batcher, served = Batcher(engine, backlog, thread), model(engine)
-        pool, cache = EncodePool(served, threads), ResultCache(cache_bytes)
-        yield House(Scorer(served, admission, pace, pool, batcher, cache), admission)
+        batcher = Batcher(engine, queue, thread)
+        scorer = Scorer(model(engine), admission, throughput, pool, batcher, cache)
+        yield Running(scorer, admission)
         await batcher.close()
-    threads.shutdown()
+    pool.shutdown()
 
 
-def ask(prompt: str, *candidates: str, timeout: float | None = None) -> ScoringRequest:
-    return ScoringRequest((Input((Message("user", prompt),), candidates),), timeout=timeout)
+def request(prompt: str, *candidates: str, timeout: float | None = None) -> ScoringRequest:
+    return ScoringRequest((chats((Message("user", prompt),), candidates),), timeout=timeout)
 
 
 async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
-    async with scoring(FakeEngine()) as house:
-        scored = await house.scorer.score(ask("prompt", "zzz", "a", "mm"))
+    async with scoring(FakeEngine()) as running:
+        scored = await running.scorer.score(request("prompt", "zzz", "a", "mm"))
     raw = [9.0, 7.0, 8.0]
     assert list(scored.items()) == [
         ItemScore(tokens=int(score), raw=score, normalized=CALIBRATION.apply(score))
@@ -69,20 +69,20 @@ async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
 
 
 async def test_the_queue_s_limit_holds_for_who_only_wants_the_tokens() -> None:
-    async with scoring(FakeEngine(), max_items=1) as house:
+    async with scoring(FakeEngine(), max_items=1) as running:
         with (
-            house.admission.admit("interactive", 1, 1, ThroughputEstimator()),
+            running.admission.admit("interactive", 1, 1, ThroughputEstimator()),
             pytest.raises(QueueFull),
         ):
-            await house.scorer.encode(TokenIds((1, 2)))
-        assert await house.scorer.encode(TokenIds((1, 2))) == (1, 2)
+            await running.scorer.tokenize(TokenIds((1, 2)))
+        assert await running.scorer.tokenize(TokenIds((1, 2))) == (1, 2)
 
 
 async def test_what_was_scored_before_is_not_computed_again() -> None:
     engine = FakeEngine()
-    async with scoring(engine, cache_bytes=10_000) as house:
-        first = await house.scorer.score(ask("prompt", "a", "bb"))
-        second = await house.scorer.score(ask("prompt", "bb", "ccc"))
+    async with scoring(engine, cache_bytes=10_000) as running:
+        first = await running.scorer.score(request("prompt", "a", "bb"))
+        second = await running.scorer.score(request("prompt", "bb", "ccc"))
     assert [item.cached for item in second.items()] == [True, False]
     assert next(second.items()) == replace(list(first.items())[1], cached=True)
     assert (first.cached, first.computed, second.cached, second.computed) == (0, 2, 1, 1)
@@ -96,17 +96,17 @@ class BrokenEngine(FakeEngine):
 
 
 async def test_errors_are_not_remembered() -> None:
-    async with scoring(BrokenEngine(), cache_bytes=10_000) as house:
-        items = [*(await house.scorer.score(ask("p", "a"))).items()]
-        items += (await house.scorer.score(ask("p", "a"))).items()
+    async with scoring(BrokenEngine(), cache_bytes=10_000) as running:
+        items = [*(await running.scorer.score(request("p", "a"))).items()]
+        items += (await running.scorer.score(request("p", "a"))).items()
     assert [item.error.code for item in items if item.error] == ["engine_error"] * 2
 
 
 async def test_computed_tokens_are_the_nodes_of_the_prefix_tree() -> None:
     candidates = ["one", "two", "one more", "two", "three"]
     sequences = [encode((Message("user", "prompt" + text),)) for text in candidates]
-    async with scoring(FakeEngine()) as house:
-        scored = await house.scorer.score(ask("prompt", *candidates))
+    async with scoring(FakeEngine()) as running:
+        scored = await running.scorer.score(request("prompt", *candidates))
     assert scored.computed_tokens == sum(new_tokens(sequences))
     assert scored.tokens == sum(len(sequence.ids) for sequence in sequences)
     assert scored.saved_tokens == scored.tokens - scored.computed_tokens
@@ -117,8 +117,8 @@ async def test_a_lone_request_that_just_fits_the_budget_is_one_batch() -> None:
     candidates = ["aaaa1", "bbbb1", "aaaa2", "bbbb2"]
     nodes = len("prompt") + 5 + 5 + 1 + 1
     engine = FakeEngine()
-    async with scoring(engine, batch_tokens=nodes) as house:
-        scored = await house.scorer.score(ask("prompt", *candidates))
+    async with scoring(engine, batch_tokens=nodes) as running:
+        scored = await running.scorer.score(request("prompt", *candidates))
     assert len(engine.batches) == 1
     assert scored.computed_tokens == nodes
 
@@ -128,14 +128,14 @@ class PlainEngine(FakeEngine):
 
 
 async def test_an_engine_that_shares_nothing_computes_every_token() -> None:
-    async with scoring(PlainEngine()) as house:
-        scored = await house.scorer.score(ask("prompt", "a", "b"))
+    async with scoring(PlainEngine()) as running:
+        scored = await running.scorer.score(request("prompt", "a", "b"))
     assert (scored.computed_tokens, scored.saved_tokens) == (14, 0)
 
 
 async def test_a_candidate_that_is_too_long_has_an_error_and_the_others_a_score() -> None:
-    async with scoring(FakeEngine()) as house:
-        scored = await house.scorer.score(ask("prompt", "x" * MAX_TOKENS, "fine"))
+    async with scoring(FakeEngine()) as running:
+        scored = await running.scorer.score(request("prompt", "x" * MAX_TOKENS, "fine"))
     long, fine = scored.items()
     assert long.error is not None
     assert (long.error.code, long.raw, long.tokens) == ("too_long", None, MAX_TOKENS + 6)
@@ -144,16 +144,16 @@ async def test_a_candidate_that_is_too_long_has_an_error_and_the_others_a_score(
 
 async def test_a_prompt_that_is_too_long_alone_is_answered_for_every_candidate() -> None:
     engine = FakeEngine()
-    async with scoring(engine) as house:
-        scored = await house.scorer.score(ask("x" * (MAX_TOKENS + 1), "a", "b"))
+    async with scoring(engine) as running:
+        scored = await running.scorer.score(request("x" * (MAX_TOKENS + 1), "a", "b"))
     assert scored.errors() == {"too_long": 2}
     assert (scored.computed_tokens, scored.timings.queue, scored.timings.infer) == (0, 0, 0)
     assert engine.batches == []
 
 
 async def test_timings_add_up() -> None:
-    async with scoring(FakeEngine()) as house:
-        timings = (await house.scorer.score(ask("prompt", "a"))).timings
+    async with scoring(FakeEngine()) as running:
+        timings = (await running.scorer.score(request("prompt", "a"))).timings
     steps = [timings.admit, timings.encode, timings.queue, timings.infer]
     assert all(step >= 0 for step in steps)
     assert sum(steps) <= timings.total
@@ -161,11 +161,11 @@ async def test_timings_add_up() -> None:
 
 async def test_a_full_queue_refuses_before_any_work() -> None:
     engine = GatedEngine()
-    async with scoring(engine, max_items=1) as house:
-        first = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+    async with scoring(engine, max_items=1) as running:
+        first = asyncio.create_task(running.scorer.score(request("prompt", "a")))
         await engine.begins()
         with pytest.raises(QueueFull):
-            await house.scorer.score(ask("prompt", "b"))
+            await running.scorer.score(request("prompt", "b"))
         engine.go_on.release()
         await first
     assert len(engine.batches) == 1
@@ -173,12 +173,12 @@ async def test_a_full_queue_refuses_before_any_work() -> None:
 
 async def test_after_the_deadline_nothing_of_the_request_runs() -> None:
     engine = GatedEngine()
-    async with scoring(engine) as house:
-        blocking = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+    async with scoring(engine) as running:
+        blocking = asyncio.create_task(running.scorer.score(request("prompt", "a")))
         await engine.begins()
         with pytest.raises(DeadlineExceeded):
-            await house.scorer.score(ask("late", "b", timeout=0.01))
-        assert house.admission.items("interactive") == 1
+            await running.scorer.score(request("late", "b", timeout=0.01))
+        assert running.admission.items("interactive") == 1
         engine.go_on.release()
         await blocking
     assert len(engine.batches) == 1
@@ -186,18 +186,18 @@ async def test_after_the_deadline_nothing_of_the_request_runs() -> None:
 
 async def test_a_cancelled_request_is_never_run() -> None:
     engine = GatedEngine()
-    async with scoring(engine) as house:
-        blocking = asyncio.create_task(house.scorer.score(ask("prompt", "a")))
+    async with scoring(engine) as running:
+        blocking = asyncio.create_task(running.scorer.score(request("prompt", "a")))
         await engine.begins()
-        leaving = asyncio.create_task(house.scorer.score(ask("prompt", "b")))
-        while house.admission.tokens("interactive") < 14:  # noqa: ASYNC110 - until it is queued
+        leaving = asyncio.create_task(running.scorer.score(request("prompt", "b")))
+        while running.admission.tokens("interactive") < 14:  # noqa: ASYNC110 - until it is queued
             await asyncio.sleep(0)
         leaving.cancel()
         engine.go_on.release()
         await blocking
     assert len(engine.batches) == 1
     assert leaving.cancelled()
-    assert house.admission.items("interactive") == 0
+    assert running.admission.items("interactive") == 0
 
 
 def test_equals_rank_by_index_and_errors_not_at_all() -> None:
