@@ -94,7 +94,7 @@ def _attributes(record: RequestRecord) -> Iterator[tuple[str, AttributeValue]]:
     yield "reward.outcome", record.outcome
     if record.ask:
         yield "reward.priority", record.ask.priority
-        yield "reward.items", record.ask.items
+        yield "reward.items", record.ask.item_count
     if record.scored:
         yield "reward.tokens", record.scored.tokens
         yield "reward.computed_tokens", record.scored.computed_tokens
