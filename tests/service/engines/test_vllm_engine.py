@@ -18,12 +18,18 @@ from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
 from reward_model.release.release import open_release
 from reward_model.text.chat import Message
-from service.engines.engine import EngineDead
+from service.engines.engine import Engine, EngineDead
 from service.scheduling.batcher import Batcher, BatchReport
 from service.scheduling.queue import JobQueue
 from service.scoring.model import Model, open_model
 from service.settings import Settings
 from tests.checkpoints import make_checkpoint
+from tests.service.engines.test_contract import (
+    EngineContract,
+    at_end,
+    check_that_close_is_final,
+    draw,
+)
 from tests.service.fakes import starting, unready
 from tests.service.scheduling.test_batcher import job
 from tests.service.test_parity import ENDS_IN_EOS, TOLERANCE, Plain, real_texts
@@ -69,16 +75,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     try:
         yield Both(model, RewardNetwork.load(open_release(path), device="cpu"), Plain(path))
     finally:
-        model.engine.close()
+        check_that_close_is_final(model.engine)
 
 
-def draw(length: int, seed: int = 0) -> tuple[int, ...]:
-    generator = torch.Generator().manual_seed(1000 * length + seed)
-    return tuple(torch.randint(10, 300, (length,), generator=generator).tolist())
-
-
-def at_end(ids: tuple[int, ...]) -> Sequence:
-    return Sequence(ids, (len(ids) - 1,))
+class TestVllmEngine(EngineContract):
+    @pytest.fixture
+    def engine(self, both: Both) -> Engine:
+        both.vllm.engine.warm_up()
+        return both.vllm.engine
 
 
 def test_it_says_what_it_is(both: Both) -> None:
@@ -120,13 +124,6 @@ def test_shared_prefixes_and_what_is_kept_of_them(both: Both) -> None:
     batch = [at_end(prompt + draw(length, seed=1)) for length in (1, 20, 200)] + [at_end(prompt)]
     assert both.gap(batch) <= TOLERANCE
     assert both.gap(batch) <= TOLERANCE, "also when all of it is kept from before"
-
-
-def test_company_does_not_change_a_score(both: Both) -> None:
-    engine, text = both.vllm.engine, at_end(draw(77))
-    company = [at_end(draw(length, seed=2)) for length in range(1, 600, 20)]
-    alone, among = engine.score([text])[0], engine.score([*company, text])[-1]
-    assert alone == pytest.approx(among, abs=TOLERANCE)
 
 
 def test_a_token_that_the_model_lacks_costs_its_batch_only(both: Both) -> None:
