@@ -1,8 +1,7 @@
 """Client of the CodePMP reward-model server."""
 
-from codepmp_client.async_client import AsyncRewardClient
 from codepmp_client.best_of_n import Best, best_of_n, best_of_n_async
-from codepmp_client.client import RewardClient
+from codepmp_client.client import AsyncRewardClient, RewardClient
 from codepmp_client.errors import (
     BadAnswer,
     DeadlineExceeded,

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codepmp_client.async_client import AsyncRewardClient
-from codepmp_client.client import RewardClient
+from codepmp_client.client import AsyncRewardClient, RewardClient
 from codepmp_client.errors import NoScore
 from codepmp_client.inputs import INTERACTIVE, Options, Prompt
 from codepmp_client.results import Result
@@ -12,7 +11,7 @@ from codepmp_client.results import Result
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The winner, its place among the candidates, and everybody's scores."""
+    """The best candidate, its index among the candidates, and the scores of all of them."""
 
     candidate: str
     index: int
@@ -25,10 +24,12 @@ def best_of_n(
     candidates: Sequence[str],
     options: Options = INTERACTIVE,
 ) -> Best:
-    """Of equals the earlier one. Candidates without a score take no part.
+    """The candidate with the highest raw score; ties are broken by index.
+
+    Candidates without a score are left out.
 
     Raises:
-        NoScore: none has one.
+        NoScore: no candidate has a score.
     """
     return _best(candidates, client.score(prompt, candidates, options))
 

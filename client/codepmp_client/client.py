@@ -1,19 +1,92 @@
-"""The blocking client."""
+"""The blocking and the asyncio client. Both run the same `Exchange`s and differ only in I/O."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import KW_ONLY, dataclass
-from typing import Self
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Self, TypedDict
 
 import httpx
 
-from codepmp_client.base import BaseClient, results_of
 from codepmp_client.errors import RewardError
 from codepmp_client.exchange import PATH, Exchange, Reply, Send, Step
 from codepmp_client.inputs import INTERACTIVE, Candidate, Input, Options, Prompt
 from codepmp_client.results import Result
+from codepmp_client.split import join, split
 from codepmp_client.wire import ScoreResponse
+
+_MAX_TIMEOUT = 24 * 60 * 60
+"""Seconds; the server accepts no longer timeout."""
+
+_TRAINING_TIMEOUT = 600.0
+"""Seconds; a training run had better wait for a server that restarts than end."""
+
+
+class HttpOptions(TypedDict):
+    """Arguments that httpx's blocking and asyncio clients share."""
+
+    base_url: str
+    headers: dict[str, str]
+    limits: httpx.Limits
+
+
+@dataclass(eq=False)
+class BaseClient:
+    """The part of both clients that does no I/O.
+
+    Args:
+        url: of the server, or of a path below which it answers.
+        api_key: sent as `Authorization: Bearer`.
+        timeout: seconds for a whole call with its retries; at most a day.
+        concurrency: requests in flight at once.
+        candidates_per_request: a call with more is sent as several requests. At most the server's
+            --max-candidates.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    url: str
+    _: KW_ONLY
+    api_key: str | None = field(default=None, repr=False)
+    timeout: float = 60.0
+    concurrency: int = 8
+    candidates_per_request: int = 256
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError("the url must begin with http:// or https://")
+        if self.concurrency < 1 or self.candidates_per_request < 1:
+            raise ValueError("concurrency and candidates_per_request must be at least 1")
+        require_timeout(self.timeout)
+
+    def http_options(self) -> HttpOptions:
+        headers = {"User-Agent": "codepmp-client"}
+        if self.api_key is not None:
+            # A key that was read from a file often ends with a newline, which no header may hold.
+            headers["Authorization"] = f"Bearer {self.api_key.strip()}"
+        limits = httpx.Limits(
+            max_connections=self.concurrency, max_keepalive_connections=self.concurrency
+        )
+        return {"base_url": self.url, "headers": headers, "limits": limits}
+
+    def exchanges(
+        self, inputs: Iterable[Input], options: Options, timeout: float | None
+    ) -> list[Exchange]:
+        """The requests of one call, which share its deadline."""
+        seconds = self.timeout if timeout is None else timeout
+        require_timeout(seconds)
+        deadline = time.monotonic() + seconds
+        requests = split(list(inputs), self.candidates_per_request)
+        return [Exchange(request, options, deadline) for request in requests]
+
+
+def require_timeout(seconds: float) -> None:
+    """Raise ValueError for a timeout that the server would not accept."""
+    if not 0 < seconds <= _MAX_TIMEOUT:
+        raise ValueError("the timeout must be more than 0 seconds, and a day at most")
 
 
 @dataclass(eq=False)
@@ -21,7 +94,7 @@ class RewardClient(BaseClient):
     """Scores over HTTP, blocking; threads may share it. Close it, or use it in a `with`.
 
     Args:
-        transport: of httpx, for proxies, certificates and sockets of your own.
+        transport: httpx's, for proxies, certificates and sockets of your own.
     """
 
     _: KW_ONLY
@@ -31,12 +104,7 @@ class RewardClient(BaseClient):
         super().__post_init__()
         self._threads = ThreadPoolExecutor(self.concurrency, "codepmp-client")
         self._closing = threading.Event()
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers=self._headers(),
-            limits=self._limits(),
-            transport=self.transport,
-        )
+        self._http = httpx.Client(transport=self.transport, **self.http_options())
 
     def score(
         self,
@@ -57,15 +125,18 @@ class RewardClient(BaseClient):
         *,
         timeout: float | None = None,
     ) -> list[Result]:
-        """One result for each input, in order.
+        """Score many prompts; one result for each input, in order.
 
         Raises:
-            RewardError: a request failed, so there is no result for its inputs.
+            RewardError: a request failed, so there are no results for its inputs.
         """
-        exchanges = self._exchanges(inputs, options, timeout)
+        exchanges = self.exchanges(inputs, options, timeout)
         if len(exchanges) == 1:
-            return results_of(exchanges, [self._run(exchanges[0])])
-        return results_of(exchanges, list(self._threads.map(self._run, exchanges)))
+            # It runs on the caller's thread, which spares a hand-over.
+            responses = [self._run(exchanges[0])]
+        else:
+            responses = list(self._threads.map(self._run, exchanges))
+        return join([exchange.request for exchange in exchanges], responses)
 
     def _run(self, exchange: Exchange) -> ScoreResponse:
         steps = exchange.steps()
@@ -74,8 +145,8 @@ class RewardClient(BaseClient):
             try:
                 step = steps.send(reply)
             except StopIteration as end:
-                answer: ScoreResponse = end.value
-                return answer
+                response: ScoreResponse = end.value
+                return response
             reply = self._do(step)
 
     def _do(self, step: Step) -> Reply:
@@ -91,7 +162,7 @@ class RewardClient(BaseClient):
             return error
 
     def close(self) -> None:
-        """What is being sent is waited for, what would be tried again is not."""
+        """Wait for requests in flight and cancel everything that has not been sent."""
         self._closing.set()
         self._threads.shutdown(cancel_futures=True)
         self._http.close()
@@ -101,3 +172,98 @@ class RewardClient(BaseClient):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@dataclass(eq=False)
+class AsyncRewardClient(BaseClient):
+    """Scores over HTTP on one event loop. Close it, or use it in an `async with`.
+
+    Args:
+        transport: httpx's, for proxies, certificates and sockets of your own.
+    """
+
+    _: KW_ONLY
+    transport: httpx.AsyncBaseTransport | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._in_flight = asyncio.Semaphore(self.concurrency)
+        self._http = httpx.AsyncClient(transport=self.transport, **self.http_options())
+
+    async def score(
+        self,
+        prompt: Prompt,
+        candidates: Sequence[Candidate],
+        options: Options = INTERACTIVE,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is sent to the server, too
+    ) -> Result:
+        """Score the candidates of one prompt. `timeout` replaces the client's."""
+        (result,) = await self.score_many([Input(prompt, candidates)], options, timeout=timeout)
+        return result
+
+    async def score_many(
+        self,
+        inputs: Iterable[Input],
+        options: Options = INTERACTIVE,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is sent to the server, too
+    ) -> list[Result]:
+        """Score many prompts; one result for each input, in order.
+
+        Raises:
+            RewardError: a request failed, so there are no results for its inputs. The other
+                requests of this call are cancelled.
+        """
+        exchanges = self.exchanges(inputs, options, timeout)
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = [group.create_task(self._run(exchange)) for exchange in exchanges]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        responses = [task.result() for task in running]
+        return join([exchange.request for exchange in exchanges], responses)
+
+    async def _run(self, exchange: Exchange) -> ScoreResponse:
+        async with self._in_flight:
+            steps = exchange.steps()
+            reply: Reply = None
+            while True:
+                try:
+                    step = steps.send(reply)
+                except StopIteration as end:
+                    response: ScoreResponse = end.value
+                    return response
+                reply = await self._do(step)
+
+    async def _do(self, step: Step) -> Reply:
+        if not isinstance(step, Send):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            # httpx's timeout starts anew with every byte that arrives; this one bounds them all.
+            async with asyncio.timeout(step.seconds):
+                return await self._http.post(
+                    PATH, content=step.content, headers=step.headers, timeout=step.timeout
+                )
+        except httpx.RequestError as error:
+            return error
+        except TimeoutError:
+            return httpx.ReadTimeout("the whole answer did not come in time")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def training_client(client: AsyncRewardClient | str) -> AsyncRewardClient:
+    """The client itself, or one with a long timeout for a server's URL; for trainer adapters."""
+    if isinstance(client, AsyncRewardClient):
+        return client
+    return AsyncRewardClient(client, timeout=_TRAINING_TIMEOUT)

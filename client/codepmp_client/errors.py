@@ -1,18 +1,18 @@
-"""What can go wrong with a whole call. What is wrong with one candidate is a value: `Score.error`.
+"""Errors of a whole call. An error of one candidate is a value instead: `Score.error`.
 
-No message repeats a text that was sent.
+No message quotes a text that was sent.
 """
 
 
 class RewardError(Exception):
-    """Base of all that this package raises.
+    """Base of all errors that this package raises on purpose.
 
     Attributes:
-        message: the server's own words, where it has answered.
-        status: of HTTP; None without an answer.
+        message: the server's own words, if it has answered.
+        status: the HTTP status; None without an answer.
         code: the server's name for the error, for example `queue_full`.
-        param: the field at fault, if one is.
-        request_id: by which the server's log names the request.
+        param: the field at fault, if there is one.
+        request_id: names the request in the server's log.
     """
 
     def __init__(
@@ -38,28 +38,28 @@ class RewardError(Exception):
 
 
 class Refused(RewardError):
-    """The server does not take the request as it is: correct it."""
+    """The server refuses the request as it is: correct it."""
 
 
 class ServerFault(RewardError):
-    """The server failed on it, and would again; its log has the request's id."""
+    """The server failed on the request and would fail again; its log has the request's id."""
 
 
 class Unavailable(RewardError):
-    """Overloaded, starting or unreachable, and no time was left for another try."""
+    """The server is overloaded, starting or unreachable, and no time was left for another try."""
 
 
 class DeadlineExceeded(RewardError):
-    """The timeout passed before the scores were there."""
+    """The timeout passed before there was an answer."""
 
 
 class BadAnswer(RewardError):
-    """An answer that no reward-model server of this kind sends: is the URL right?"""
+    """The answer is not one of a reward-model server: check the URL."""
 
 
 class VersionChanged(RewardError):
-    """Candidates of one prompt were scored by different models, so they do not compare."""
+    """Candidates of one prompt were scored by different models, so they cannot be compared."""
 
 
 class NoScore(RewardError):
-    """A score was needed, and the candidate has an error instead; `code` is that error's."""
+    """A score was needed, but the candidate has an error; `code` is that error's."""

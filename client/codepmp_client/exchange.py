@@ -1,7 +1,7 @@
-"""One request until it is answered. Decides everything and does no I/O.
+"""One request until it is answered, as a generator that decides everything and does no I/O.
 
-A client runs the steps that it yields and sends back what came of them, so sending and sleeping
-are all that the sync and the async client each have of their own.
+A client performs the steps that it yields and sends back their outcome. So sending and sleeping are
+all that the blocking and the asyncio client each do in their own way.
 """
 
 import itertools
@@ -20,14 +20,22 @@ from codepmp_client.errors import DeadlineExceeded, RewardError, Unavailable
 from codepmp_client.inputs import Options
 from codepmp_client.retry import pause_before_retry, retry_after
 from codepmp_client.split import Request
-from codepmp_client.wire import ScoreResponse, read_answer, read_error
+from codepmp_client.wire import ScoreResponse, read_error, read_response
 
 PATH = "v1/score"
 
 _log = logging.getLogger("codepmp_client")
 
 _CONNECT_SECONDS = 10.0
-"""Another try may reach another server, so no try spends the whole time on connecting."""
+"""Limit for connecting: another try may reach another server, so no try spends all its time so."""
+
+_TRANSIENT = (
+    httpx.ConnectTimeout,
+    httpx.NetworkError,
+    httpx.ProxyError,
+    httpx.RemoteProtocolError,
+)
+"""Failures of the network after which the same request may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Sleep, and send back nothing."""
+    """Sleep, and send back None."""
 
     seconds: float
 
@@ -57,7 +65,12 @@ Steps = Generator[Step, Reply, ScoreResponse]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """`deadline` is a reading of `time.monotonic`."""
+    """A request, its retries included.
+
+    Attributes:
+        deadline: in seconds on `time.monotonic`.
+        id: sent with every try, and named by the server's log.
+    """
 
     request: Request
     options: Options
@@ -65,74 +78,71 @@ class Exchange:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def steps(self) -> Steps:
-        """Ends with the answer.
+        """Yield what to do next; return the response.
 
         Raises:
-            RewardError: the last try's, when there is no time for another or no use in it.
+            RewardError: that of the last try, when there is no time for another, or no use in it.
         """
         sizes = [len(piece.part.candidates) for piece in self.request]
         for tries in itertools.count(1):
-            reply = yield self._send()
+            reply = yield self.send_step()
             assert reply is not None
             if isinstance(reply, httpx.Response) and reply.is_success:
-                return read_answer(reply, sizes)
-            failure = self._explain(reply)
-            yield self._pause(tries, reply, failure)
+                return read_response(reply, sizes)
+            failure = self.failure(reply)
+            if not isinstance(failure, Unavailable):
+                raise failure
+            headers = reply.headers if isinstance(reply, httpx.Response) else httpx.Headers()
+            asked = retry_after(headers, datetime.now(UTC))
+            pause = pause_before_retry(tries, asked, random.random())
+            # The failure now says more than a timeout after the pause would.
+            if time.monotonic() + pause >= self.deadline:
+                raise failure
+            reason = failure.code or failure.status or type(reply).__name__
+            _log.info("request %s, try %d: %s; again in %.2f s", self.id, tries, reason, pause)
+            yield Wait(pause)
         raise AssertionError("counted to the end")
 
-    def _send(self) -> Send:
+    def send_step(self) -> Send:
+        """The request as it is sent now.
+
+        Raises:
+            DeadlineExceeded: no time is left.
+            ValueError: a text is not Unicode.
+        """
         seconds = self.deadline - time.monotonic()
         if seconds <= 0:
             raise DeadlineExceeded(
-                "the timeout passed before the request could be sent: allow more time, or ask for "
+                "the timeout passed before the request could be sent: allow more time, or score "
                 "less in one call",
                 request_id=self.id,
             )
-        headers = {"Content-Type": "application/json", "X-Request-Id": self.id}
-        return Send(self._body(seconds), headers, seconds)
-
-    def _body(self, seconds: float) -> bytes:
-        inputs = [piece.part.fields() for piece in self.request]
-        milliseconds = max(1, int(seconds * 1000))
-        body = {"inputs": inputs, "timeout_ms": milliseconds, **self.options.fields()}
+        body = {
+            "inputs": [piece.part.fields() for piece in self.request],
+            # The server stops working on a request that nobody waits for any more.
+            "timeout_ms": max(1, int(seconds * 1000)),
+            **self.options.fields(),
+        }
         try:
-            return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
+            # Its own message would quote the text.
             raise ValueError(
-                "a text holds half a surrogate pair, which is no Unicode: replace it"
+                "a text holds half a surrogate pair, which is not Unicode: replace it"
             ) from None
+        headers = {"Content-Type": "application/json", "X-Request-Id": self.id}
+        return Send(content, headers, seconds)
 
-    def _explain(self, reply: httpx.Response | httpx.RequestError) -> RewardError:
+    def failure(self, reply: httpx.Response | httpx.RequestError) -> RewardError:
+        """The meaning of a reply without scores; `Unavailable` if another try may succeed."""
         if isinstance(reply, httpx.Response):
             return read_error(reply)
-        if isinstance(reply, httpx.TimeoutException) and not isinstance(
-            reply, httpx.ConnectTimeout
-        ):
+        # A connection that timed out reached no server; all other timeouts are the deadline's.
+        timed_out = isinstance(reply, httpx.TimeoutException)
+        if timed_out and not isinstance(reply, httpx.ConnectTimeout):
             return DeadlineExceeded("no answer came before the timeout", request_id=self.id)
         if isinstance(reply, _TRANSIENT):
             problem = str(reply) or type(reply).__name__
             return Unavailable(f"the server cannot be reached: {problem}", request_id=self.id)
-        # Its words may hold a header, and so the key.
+        # The text of other errors may quote a header, and so the key.
         return RewardError(f"the request failed: {type(reply).__name__}", request_id=self.id)
-
-    def _pause(
-        self, tries: int, reply: httpx.Response | httpx.RequestError, failure: RewardError
-    ) -> Wait:
-        if not isinstance(failure, Unavailable):
-            raise failure
-        headers = reply.headers if isinstance(reply, httpx.Response) else httpx.Headers()
-        asked = retry_after(headers, datetime.now(UTC))
-        pause = pause_before_retry(tries, asked, random.random())
-        if time.monotonic() + pause >= self.deadline:
-            raise failure
-        reason = failure.code or failure.status or type(reply).__name__
-        _log.info("request %s, try %d: %s; again in %.2f s", self.id, tries, reason, pause)
-        return Wait(pause)
-
-
-_TRANSIENT = (
-    httpx.ConnectTimeout,
-    httpx.NetworkError,
-    httpx.ProxyError,
-    httpx.RemoteProtocolError,
-)

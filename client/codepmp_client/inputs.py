@@ -1,4 +1,4 @@
-"""What is asked for: a conversation with its candidates, and how they are to be scored."""
+"""Inputs of a call: conversations with their candidates, and options of scoring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ Prompt = str | Sequence[Message]
 """A user's message, or a conversation that does not end on the assistant."""
 
 Candidate = str | Sequence[str]
-"""A text; or a text's steps, where `Options.steps` asks for their scores."""
+"""A text; or its steps, if `Options.steps` asks for their scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One prompt and the answers to it that compete.
+    """One prompt and the candidate answers to it.
 
     Raises:
         ValueError: there are no candidates.
-        TypeError: they are one string, which is a sequence of letters.
+        TypeError: the candidates are one string, which is a sequence of characters, too.
     """
 
     prompt: Prompt
@@ -33,7 +33,7 @@ class Input:
             raise ValueError("there are no candidates: give at least one")
 
     def fields(self) -> dict[str, object]:
-        """As the server reads it."""
+        """The input in the server's JSON."""
         candidates = [c if isinstance(c, str) else list(c) for c in self.candidates]
         if isinstance(self.prompt, str):
             return {"prompt": self.prompt, "candidates": candidates}
@@ -42,14 +42,15 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Fields of the request; the server's `/docs` describes them.
+    """Options of scoring; the server's `/docs` describes them.
 
     Attributes:
-        model: what must be served there; any, if None.
-        priority: `bulk` work runs when no interactive work waits.
-        over_length: whether a conversation that is too long is an error or loses the middle of
-            its prompt.
-        steps: ends a step of a candidate; with it, steps are scored, too.
+        model: the name of a model, or `name@version`, which pins the version; None takes the
+            server's first model.
+        priority: `bulk` work yields to interactive work.
+        over_length: whether a conversation that is too long is an error of its candidate, or loses
+            the middle of its prompt.
+        steps: the delimiter at which a candidate's steps end; with it, each step is scored, too.
     """
 
     model: str | None = None
@@ -58,7 +59,7 @@ class Options:
     steps: str | None = None
 
     def fields(self) -> dict[str, object]:
-        """As the server reads them."""
+        """The options in the server's JSON."""
         fields: dict[str, object] = {"priority": self.priority, "over_length": self.over_length}
         if self.model is not None:
             fields["model"] = self.model

@@ -1,14 +1,14 @@
-"""What comes back. Plain values, in the order of what was asked."""
+"""Results of a call: plain values, in the order of its inputs and candidates."""
 
 from dataclasses import dataclass
 
 RAW = "raw_logit"
-"""Type of the scores of one model; several models' are weighted sums, which do not compare."""
+"""The score type of a single model. Scores of several models are weighted sums."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemError:
-    """Why one candidate has no score; its neighbours are not touched."""
+    """Why one candidate has no score; the others have theirs."""
 
     code: str
     message: str
@@ -16,7 +16,7 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True)
 class StepScore:
-    """The raw logit where a step ends, after `end` characters of the candidate."""
+    """The raw logit at the end of a step, after `end` characters of the candidate."""
 
     end: int
     raw: float
@@ -24,15 +24,15 @@ class StepScore:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One candidate's.
+    """The score of one candidate, or why it has none.
 
     Attributes:
         raw: the model's logit; None if there is an error.
         normalized: standard deviations above the mean of the release's reference set; None for a
             model without calibration.
-        tokens: of the whole conversation with this candidate, as scored.
-        tokens_dropped: cut out of the prompt, because that was asked for.
-        steps: empty if not asked for.
+        tokens: the length of the conversation with this candidate, as scored.
+        tokens_dropped: tokens that were cut from the prompt, if truncation was asked for.
+        steps: scores of the steps; empty unless `Options.steps` asked for them.
     """
 
     raw: float | None
@@ -45,7 +45,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One prompt's, with the scores in the order of its candidates.
+    """The scores of one prompt, in the order of its candidates.
 
     Attributes:
         score_type: the server's name for what `Score.raw` holds, `raw_logit` unless several models
@@ -59,11 +59,11 @@ class Result:
 
     @property
     def ranking(self) -> tuple[int, ...]:
-        """Places of the candidates that have a score, best first; of equals the earlier one."""
-        scored = [(-score.raw, at) for at, score in enumerate(self.scores) if score.raw is not None]
-        return tuple(at for _, at in sorted(scored))
+        """Indices of the candidates that have a score, the best first; ties are broken by index."""
+        scored = [(-score.raw, i) for i, score in enumerate(self.scores) if score.raw is not None]
+        return tuple(index for _, index in sorted(scored))
 
     @property
     def best(self) -> int | None:
-        """First of the ranking."""
+        """The first index of `ranking`; None if no candidate has a score."""
         return next(iter(self.ranking), None)

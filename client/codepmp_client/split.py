@@ -1,6 +1,6 @@
-"""A call becomes requests, and their answers its results. Pure."""
+"""Splits a call into requests, and joins their responses into its results. Pure functions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from codepmp_client.errors import VersionChanged
@@ -11,55 +11,55 @@ from codepmp_client.wire import ScoreResponse
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Neighbouring candidates of the call's input number `of`: all of them, if they fit."""
+    """Neighbouring candidates of one input of the call: all of them, if they fit a request.
 
-    of: int
+    Attributes:
+        index: the input's index in the call.
+    """
+
+    index: int
     part: Input
 
 
 Request = tuple[Piece, ...]
 
 
-def split(inputs: Sequence[Input], most: int) -> list[Request]:
-    """Requests of at most `most` candidates, in order. Only an input with more is parted."""
+def split(inputs: Sequence[Input], max_candidates: int) -> list[Request]:
+    """Requests of at most `max_candidates` candidates each, in order.
+
+    Candidates of one prompt stay together, so that the server computes the prompt once; only an
+    input with more than `max_candidates` is divided.
+    """
     requests: list[list[Piece]] = []
     room = 0
-    for piece in _pieces(inputs, most):
-        size = len(piece.part.candidates)
-        if size > room:
-            requests.append([])
-            room = most
-        requests[-1].append(piece)
-        room -= size
+    for index, entry in enumerate(inputs):
+        for start in range(0, len(entry.candidates), max_candidates):
+            candidates = entry.candidates[start : start + max_candidates]
+            if len(candidates) > room:
+                requests.append([])
+                room = max_candidates
+            requests[-1].append(Piece(index, Input(entry.prompt, candidates)))
+            room -= len(candidates)
     return list(map(tuple, requests))
 
 
-def _pieces(inputs: Sequence[Input], most: int) -> Iterator[Piece]:
-    for of, entry in enumerate(inputs):
-        for start in range(0, len(entry.candidates), most):
-            yield Piece(of, Input(entry.prompt, entry.candidates[start : start + most]))
-
-
-def join(requests: Sequence[Request], answers: Sequence[ScoreResponse]) -> list[Result]:
+def join(requests: Sequence[Request], responses: Sequence[ScoreResponse]) -> list[Result]:
     """The inputs' results, in order.
 
     Raises:
-        VersionChanged: the parts of one input were scored by different models.
+        VersionChanged: pieces of one input were scored by different models.
     """
     results: list[Result] = []
-    for request, answer in zip(requests, answers, strict=True):
-        for piece, scores in zip(request, answer.scores, strict=True):
-            result = Result(scores, answer.model, answer.version, answer.score_type)
-            if piece.of < len(results):
-                result = _append(results.pop(), result)
+    for request, response in zip(requests, responses, strict=True):
+        for piece, scores in zip(request, response.scores, strict=True):
+            result = Result(scores, response.model, response.version, response.score_type)
+            if piece.index < len(results):
+                first = results.pop()
+                if (first.model, first.version) != (result.model, result.version):
+                    raise VersionChanged(
+                        f"the server changed from {first.model} {first.version} to {result.model} "
+                        f"{result.version} between two requests for one prompt: score it again"
+                    )
+                result = replace(first, scores=first.scores + result.scores)
             results.append(result)
     return results
-
-
-def _append(first: Result, more: Result) -> Result:
-    if (first.model, first.version) != (more.model, more.version):
-        raise VersionChanged(
-            f"the server changed from {first.model} {first.version} to {more.model} "
-            f"{more.version} between two requests for one prompt: ask again"
-        )
-    return replace(first, scores=first.scores + more.scores)

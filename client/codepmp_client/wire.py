@@ -1,7 +1,8 @@
-"""The server's JSON, read. What is not named here is left alone: newer servers send more."""
+"""Reads the server's JSON. Fields that are not named here are ignored: newer servers send more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TypedDict
 
 import httpx
@@ -15,6 +16,16 @@ from codepmp_client.errors import (
     Unavailable,
 )
 from codepmp_client.results import RAW, ItemError, Score, StepScore
+
+_RETRYABLE = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""Statuses after which the same request may succeed."""
 
 
 class _Error(TypedDict):
@@ -40,16 +51,22 @@ class _Result(TypedDict):
     scores: list[_Score]
 
 
-class _Answer(TypedDict):
+class _Response(TypedDict):
     model: str
     version: str
     score_type: str
     results: list[_Result]
 
 
+class _ErrorDetail(TypedDict, total=False):
+    message: str
+    code: str
+    param: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreResponse:
-    """Of one request: per input and candidate, in order."""
+    """Scores of one request: for each input, in order, those of its candidates, in order."""
 
     model: str
     version: str
@@ -57,27 +74,34 @@ class ScoreResponse:
     score_type: str = RAW
 
 
-def read_answer(response: httpx.Response, sizes: Sequence[int]) -> ScoreResponse:
-    """Args:
-        sizes: candidates of each input that was sent.
+def read_response(response: httpx.Response, sizes: Sequence[int]) -> ScoreResponse:
+    """Read a successful response.
+
+    Args:
+        sizes: the number of candidates of each input that was sent.
 
     Raises:
-        BadAnswer: it is none, or not one to that.
+        BadAnswer: it is not a reward-model server's, or not the answer to these inputs.
     """
     try:
-        body: _Answer = response.json()
-        scores = tuple(tuple(map(_score, result["scores"])) for result in body["results"])
-        # Servers from before scores could be of several models name no type.
-        kind = body.get("score_type", RAW)
-        answer = ScoreResponse(body["model"], body["version"], scores, kind)
+        body: _Response = response.json()
+        scores = tuple(tuple(map(read_score, result["scores"])) for result in body["results"])
+        if [len(entry) for entry in scores] != list(sizes):
+            raise ValueError("it does not answer these inputs")
+        # Older servers name no score type.
+        score_type = body.get("score_type", RAW)
+        return ScoreResponse(body["model"], body["version"], scores, score_type)
     except (ValueError, KeyError, TypeError):
-        raise _unlike_ours(response) from None
-    if [len(entry) for entry in answer.scores] != list(sizes):
-        raise _unlike_ours(response)
-    return answer
+        raise BadAnswer(
+            f"{response.url} answered with something else than scores: is it a reward-model "
+            "server?",
+            status=response.status_code,
+            request_id=response.headers.get("x-request-id"),
+        ) from None
 
 
-def _score(item: _Score) -> Score:
+def read_score(item: _Score) -> Score:
+    """Read the score of one candidate."""
     error = item["error"]
     return Score(
         raw=item["score"],
@@ -89,28 +113,23 @@ def _score(item: _Score) -> Score:
     )
 
 
-def _unlike_ours(response: httpx.Response) -> BadAnswer:
-    return BadAnswer(
-        f"{response.url} answered with something else than scores: is it a reward-model server?",
-        status=response.status_code,
-        request_id=response.headers.get("x-request-id"),
-    )
-
-
-_TRY_AGAIN = frozenset({429, 502, 503, 504})
-
-
 def read_error(response: httpx.Response) -> RewardError:
-    """What an answer without scores means; `Unavailable` if the same request may fare better."""
-    detail = _detail(response)
+    """The meaning of an error response; `Unavailable` if the same request may succeed later."""
+    detail: _ErrorDetail = {}
+    try:
+        error = response.json()["error"]
+        detail = {"message": error["message"], "code": error["code"], "param": error.get("param")}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass  # not in OpenAI's shape of an error: a proxy or another server wrote it
     status, code = response.status_code, detail.get("code")
     kind: type[RewardError]
     if code == "deadline_exceeded":
-        kind = DeadlineExceeded  # the server's own 504; a proxy's says nothing of the kind
-    elif status in _TRY_AGAIN:
+        # The server's own 504. A proxy's 504 says nothing about the deadline.
+        kind = DeadlineExceeded
+    elif status in _RETRYABLE:
         kind = Unavailable
     else:
-        kind = Refused if status < _SERVERS_FAULT else ServerFault
+        kind = ServerFault if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Refused
     return kind(
         detail.get("message") or f"{response.url} answered {status} {response.reason_phrase}",
         status=status,
@@ -118,21 +137,3 @@ def read_error(response: httpx.Response) -> RewardError:
         param=detail.get("param"),
         request_id=response.headers.get("x-request-id"),
     )
-
-
-_SERVERS_FAULT = 500
-
-
-class _Detail(TypedDict, total=False):
-    message: str
-    code: str
-    param: str | None
-
-
-def _detail(response: httpx.Response) -> _Detail:
-    """Of OpenAI's shape of an error; empty if a proxy or another server wrote it."""
-    try:
-        detail = response.json()["error"]
-        return _Detail(message=detail["message"], code=detail["code"], param=detail.get("param"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from codepmp_client.retry import (
     FIRST_SECONDS,
-    MOST_SECONDS,
+    MAX_SECONDS,
     pause_before_retry,
     retry_after,
 )
@@ -23,7 +23,7 @@ def test_a_pause_is_at_least_what_was_asked_for_and_bounded(
     tries: int, asked: float, luck: float
 ) -> None:
     pause = pause_before_retry(tries, asked, luck)
-    assert asked <= pause <= asked + min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(tries, 20))
+    assert asked <= pause <= asked + min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(tries, 20))
 
 
 def test_pauses_double_up_to_a_bound() -> None:

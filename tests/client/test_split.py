@@ -36,7 +36,7 @@ def test_a_split_keeps_order_and_bounds(inputs: list[Input], most: int) -> None:
 
 @given(calls, st.integers(1, 25))
 def test_what_fits_into_a_request_stays_in_one(inputs: list[Input], most: int) -> None:
-    pieces = [piece.of for request in split(inputs, most) for piece in request]
+    pieces = [piece.index for request in split(inputs, most) for piece in request]
     for of, entry in enumerate(inputs):
         assert pieces.count(of) == -(-len(entry.candidates) // most)
 

@@ -9,7 +9,7 @@ from codepmp_client.errors import (
     ServerFault,
     Unavailable,
 )
-from codepmp_client.wire import read_answer, read_error
+from codepmp_client.wire import read_error, read_response
 
 POST = httpx.Request("POST", "http://rm/v1/score")
 
@@ -64,7 +64,7 @@ def test_a_proxys_error_names_the_status() -> None:
 def test_an_answer_says_what_its_scores_are(named: dict[str, str], score_type: str) -> None:
     score = {"score": 1.0, "normalized": None, "tokens": 3, "error": None}
     body = {"model": "rm", "version": "1", "results": [{"scores": [score]}], **named}
-    answer = read_answer(httpx.Response(200, json=body, request=POST), [1])
+    answer = read_response(httpx.Response(200, json=body, request=POST), [1])
     assert answer.score_type == score_type
 
 
@@ -81,4 +81,4 @@ def test_an_answer_says_what_its_scores_are(named: dict[str, str], score_type: s
 )
 def test_an_answer_to_something_else_is_not_taken_for_scores(body: bytes) -> None:
     with pytest.raises(BadAnswer, match="reward-model server"):
-        read_answer(httpx.Response(200, content=body, request=POST), [1])
+        read_response(httpx.Response(200, content=body, request=POST), [1])
