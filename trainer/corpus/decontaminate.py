@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.corpus.snippet import Snippet
-from trainer.corpus.sources.json_lines import read_objects
-from trainer.corpus.sources.places import open_files
 from trainer.pipeline.stage import StageError
+from trainer.tables.files import find_files, read_file
+from trainer.tables.record import Unusable
 
 _WORD = re.compile(r"\w+")
 
@@ -84,16 +84,16 @@ def protect(sets: Iterable[EvaluationSet], words: int, least: int, work: Path) -
 
 
 def _texts(evaluation: EvaluationSet, work: Path) -> Iterator[str]:
-    if evaluation.columns:
-        broken: Counter[str] = Counter()
-        for row in read_objects(evaluation.path, work, broken):
+    for file in find_files(evaluation.path, work):
+        if not evaluation.columns:
+            with file as stream:
+                yield stream.read().decode(errors="replace")
+            continue
+        for number, row in read_file(file):
+            # A set that is read in part would protect in part.
+            if isinstance(row, Unusable):
+                raise StageError(f"evaluation set {evaluation.name}, line {number}: {row}")
             yield from (t for column in evaluation.columns for t in _strings(row.get(column)))
-        if broken:
-            raise StageError(f"evaluation set {evaluation.name}: {broken.total()} broken lines")
-        return
-    for file in open_files(evaluation.path, work, compression="infer"):
-        with file as stream:
-            yield stream.read().decode(errors="replace")
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.corpus import gather as sources
 from trainer.corpus.gather import CorpusConfig
-from trainer.corpus.sources.parquet import ParquetSource
+from trainer.corpus.sources.files import ParquetSource
 from trainer.corpus.sources.source import THE_STACK
 from trainer.evaluation import calibrate, evaluate
 from trainer.evaluation.calibrate import CalibrateConfig

@@ -1,1 +1,1 @@
-"""Rows of other people's files: JSON, JSON Lines, Parquet, and what `datasets` opens."""
+"""Rows of other people's tables: JSON Lines, JSON arrays, Parquet, and data sets of `datasets`."""

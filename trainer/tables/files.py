@@ -1,74 +1,125 @@
-"""Rows of other people's files, each with where it stands: JSON, JSON Lines or Parquet."""
+"""Read rows of tables: JSON Lines, JSON arrays and Parquet, local or wherever fsspec reaches."""
 
-import gzip
+import glob
 import json
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import Literal
 
 import pyarrow
-from pyarrow import parquet
+from fsspec.core import OpenFile, url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from pyarrow.parquet import ParquetFile
 
 from trainer.pipeline.stage import StageError
 from trainer.tables.record import Record, Unusable
 
 Found = tuple[int, Record | Unusable]
-"""Number of a row or line, from 1, and what is there."""
+"""Number of a row or line, from 1, and its columns, or the reason why it has none."""
+
+Kind = Literal["json", "parquet"]
+
+# Of a folder, only these files are read; a file that is named may end in anything.
+SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
+
+# Rows of Parquet that are decoded at a time: a file of source code may be a megabyte.
+BATCH_ROWS = 256
 
 
-def read_file(file: Path) -> Iterator[Found]:
-    """JSON Lines, a JSON array, either with gzip, or Parquet."""
+def absolute(place: str, folder: Path) -> str:
+    """A URL as it is, a path as seen from `folder`."""
+    return place if "://" in place else str(folder / place)
+
+
+def find_files(place: str, folder: Path) -> list[OpenFile]:
+    """Files at a path, in a folder, or by a pattern such as `x/*.gz`, in the order of their paths.
+
+    Args:
+        place: relative to `folder`, or a URL that fsspec knows.
+
+    Raises:
+        StageError: there is no such file.
+    """
+    where = absolute(place, folder)
+    files, path = url_to_fs(where)
+    if files.isfile(path):
+        found = [path]  # even if its name looks like a pattern
+    elif files.isdir(path):
+        found = [each for each in files.ls(path, detail=False) if each.endswith(SUFFIXES)]
+        if not found:
+            raise StageError(f"{where} has no file that ends in {', '.join(SUFFIXES)}")
+    else:
+        # The folder's own name may hold a bracket.
+        pattern = place if where == place else str(Path(glob.escape(str(folder)), place))
+        found = files.glob(url_to_fs(pattern)[1])
+    there = sorted(each for each in found if files.isfile(each))
+    if not there:
+        raise StageError(f"no file is at {where}: give a path, or a pattern such as 'x/*.gz'")
+    return [OpenFile(files, each, compression="infer") for each in there]
+
+
+def read_file(
+    file: OpenFile | Path,
+    kind: Kind | None = None,
+    choose: Callable[[list[str]], list[str]] | None = None,
+) -> Iterator[Found]:
+    """Yield all rows of a file; `.gz`, `.bz2` and `.xz` are decompressed on the way.
+
+    Args:
+        kind: by default Parquet for files that end in `.parquet`, and JSON otherwise: one object a
+            line, or one array.
+        choose: the columns of a Parquet file that are wanted of those that it has, or an error.
+
+    Raises:
+        StageError: it cannot be read or is of another kind. A damaged line costs that line alone,
+            unless it is the first.
+    """
+    if isinstance(file, Path):
+        file = OpenFile(LocalFileSystem(), str(file), compression="infer")
+    if kind is None:
+        kind = "parquet" if file.path.endswith(".parquet") else "json"
     try:
-        yield from _parquet(file) if file.suffix == ".parquet" else _json(file)
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error, pyarrow.ArrowException) as error:
-        raise StageError(f"{file} cannot be read: {error}") from error
-
-
-def _parquet(file: Path) -> Iterator[Found]:
-    with parquet.ParquetFile(file) as opened:
-        batches = opened.iter_batches(batch_size=1024)
-        rows = (row for batch in batches for row in batch.to_pylist())
-        yield from enumerate(rows, start=1)
-
-
-def _json(file: Path) -> Iterator[Found]:
-    with _opened(file) as stream:
-        is_array = stream.read(1024).lstrip("\ufeff \t\r\n").startswith("[")
-        stream.seek(0)
-        if not is_array:
-            yield from _lines(file, stream)
-            return
-        try:
-            rows = json.load(stream)
-        except json.JSONDecodeError as error:
-            raise StageError(f"{file} is not a JSON array: {error}") from error
-        yield from ((number, _record(row)) for number, row in enumerate(rows, start=1))
-
-
-def _opened(file: Path) -> IO[str]:
-    """`utf-8-sig`: some tools write a mark before the text."""
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8-sig")
-    return file.open(encoding="utf-8-sig")
-
-
-def _lines(file: Path, stream: IO[str]) -> Iterator[Found]:
-    first = True
-    for number, line in enumerate(stream, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, _record(json.loads(line))
-        except json.JSONDecodeError as error:
-            if first:
-                raise StageError(
-                    f"{file}: expected JSON Lines, a JSON array or Parquet, and line {number} is "
-                    "no JSON"
-                ) from error
-            yield number, Unusable("not JSON")
-        first = False
-
-
-def _record(row: object) -> Record | Unusable:
-    return row if isinstance(row, dict) else Unusable("not an object")
+        with file as stream:
+            if kind == "parquet":
+                with ParquetFile(stream) as table:
+                    columns = choose(table.schema_arrow.names) if choose else None
+                    batches = table.iter_batches(BATCH_ROWS, columns=columns)
+                    rows = (row for batch in batches for row in batch.to_pylist())
+                    yield from enumerate(rows, start=1)
+                return
+            # Some tools write a byte order mark before the text.
+            is_array = stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+            stream.seek(0)
+            if is_array:
+                for number, row in enumerate(json.load(stream), start=1):
+                    yield number, row if isinstance(row, dict) else Unusable("not an object")
+                return
+            is_first = True
+            for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    if is_first:
+                        raise StageError(
+                            f"{file.path}: expected JSON Lines, a JSON array or Parquet, and line "
+                            f"{number} is no JSON"
+                        ) from None
+                    yield number, Unusable("not JSON")
+                else:
+                    yield number, row if isinstance(row, dict) else Unusable("not an object")
+                is_first = False
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        RecursionError,
+        zlib.error,
+        lzma.LZMAError,
+        pyarrow.ArrowException,
+    ) as error:
+        name = {"json": "JSON", "parquet": "Parquet"}[kind]
+        raise StageError(f"{file.path} cannot be read as {name}: {error}") from error

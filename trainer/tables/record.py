@@ -1,18 +1,20 @@
-"""A row of somebody else's file, and how its fields are taken out of it."""
+"""A row of somebody else's table, and checked access to its fields."""
+
+import math
 
 Record = dict[str, object]
-"""Columns of one row, as JSON has them."""
+"""Columns of one row, with values as JSON has them."""
 
 
 class Unusable(ValueError):
-    """This row cannot become a comparison; the message is the reason under which it counts.
+    """A row that cannot be used; the message is the reason under which it is counted.
 
-    It names columns and never quotes their texts: reasons land in manifests and on screens.
+    It names columns and never quotes their texts: reasons appear in manifests and on screens.
     """
 
 
 def text_of(record: Record, column: str) -> str:
-    """A column that must hold text."""
+    """The text in a column; Unusable if it holds anything else."""
     value = record.get(column)
     if not isinstance(value, str):
         raise Unusable(f"{column} is not text")
@@ -20,19 +22,20 @@ def text_of(record: Record, column: str) -> str:
 
 
 def number_of(record: Record, column: str) -> float | None:
-    """A column that may hold a number, or one in writing; None where it holds none."""
+    """The finite number in a column, also as text; None if it holds none."""
     value = record.get(column)
+    # In Python, True is an int.
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return number if abs(number) < float("inf") else None
+    return number if math.isfinite(number) else None
 
 
 def list_of(record: Record, column: str) -> list[object]:
-    """A column that must hold a list."""
+    """The list in a column; Unusable if it holds anything else."""
     value = record.get(column)
     if not isinstance(value, list):
         raise Unusable(f"{column} is not a list")
@@ -40,7 +43,7 @@ def list_of(record: Record, column: str) -> list[object]:
 
 
 def record_of(value: object, what: str) -> Record:
-    """A value that must have columns of its own."""
+    """A value as a record; Unusable if it is not one. `what` names it in the reason."""
     if not isinstance(value, dict):
         raise Unusable(f"{what} is not an object")
     return value

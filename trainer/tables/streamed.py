@@ -1,8 +1,9 @@
-"""Rows of what `datasets` opens, one after the other: from the hub, a copy of it, or files."""
+"""Read rows of any data set that `datasets` opens, one after the other."""
 
 from collections.abc import Iterator, Sequence
 
 from trainer.pipeline.stage import StageError
+from trainer.tables.record import Record
 
 
 def streamed(
@@ -13,12 +14,13 @@ def streamed(
     revision: str | None = None,
     data_dir: str | None = None,
     data_files: Sequence[str] | None = None,
-    most: int | None = None,
-) -> Iterator[dict[str, object]]:
-    """At most so many rows of what `datasets.load_dataset` takes.
+    max_rows: int | None = None,
+) -> Iterator[Record]:
+    """Yield rows, at most `max_rows`; the other arguments are those of `datasets.load_dataset`.
 
     Raises:
-        StageError: it is not there, has no such subset or split, may not be read, or is damaged.
+        StageError: the data set does not exist, has no such subset or split, may not be read, or is
+            damaged.
     """
     # Its import takes seconds, and few runs need it.
     from datasets import load_dataset
@@ -33,6 +35,6 @@ def streamed(
             revision=revision,
             streaming=True,
         )
-        yield from rows if most is None else rows.take(most)
+        yield from rows if max_rows is None else rows.take(max_rows)
     except (OSError, ValueError) as error:
         raise StageError(f"the data set {name} cannot be read: {error}") from error

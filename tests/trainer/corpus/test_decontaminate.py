@@ -64,7 +64,12 @@ def test_columns_may_hold_lists_and_files_may_be_packed_or_plain(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("lines", "message"), [('{"a": "x"}\n', "no text in columns"), ("{\n", "1 broken lines")]
+    ("lines", "message"),
+    [
+        ('{"a": "x"}\n', "no text in columns"),
+        ("{\n", "line 1 is no JSON"),
+        ('{"b": "x"}\n{\n', "line 2: not JSON"),
+    ],
 )
 def test_a_set_that_protects_nothing_is_an_error(tmp_path: Path, lines: str, message: str) -> None:
     (tmp_path / "set.jsonl").write_text(lines)

@@ -1,5 +1,6 @@
 import gzip
 import json
+import lzma
 from pathlib import Path
 
 import pyarrow
@@ -7,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from trainer.pipeline.stage import StageError
-from trainer.tables.files import read_file
+from trainer.tables.files import absolute, find_files, read_file
 from trainer.tables.record import Record, Unusable
 
 ROWS: list[Record] = [{"n": 1, "text": "zwölf"}, {"n": 2, "text": "[x]\n"}]
@@ -24,6 +25,8 @@ def write(file: Path) -> Path:
             file.write_bytes(gzip.compress(json.dumps(ROWS).encode()))
         case "rows.txt.gz":
             file.write_bytes(gzip.compress(LINES.encode()))
+        case "rows.jsonl.xz":
+            file.write_bytes(lzma.compress(LINES.encode()))
         case "marked.jsonl":
             file.write_text(LINES, encoding="utf-8-sig")
         case _:
@@ -33,7 +36,15 @@ def write(file: Path) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    ["rows.parquet", "rows.json", "rows.json.gz", "rows.txt.gz", "rows.jsonl", "marked.jsonl"],
+    [
+        "rows.parquet",
+        "rows.json",
+        "rows.json.gz",
+        "rows.txt.gz",
+        "rows.jsonl.xz",
+        "rows.jsonl",
+        "marked.jsonl",
+    ],
 )
 def test_every_kind_of_file_has_the_same_rows(tmp_path: Path, name: str) -> None:
     assert list(read_file(write(tmp_path / name))) == list(enumerate(ROWS, start=1))
@@ -41,11 +52,11 @@ def test_every_kind_of_file_has_the_same_rows(tmp_path: Path, name: str) -> None
 
 def test_a_damaged_line_costs_that_line_and_keeps_its_number(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
-    file.write_text('{"n": 1}\n\n{"n": \n[2]\n{"n": 3}\n')
+    file.write_text('{"n": 1}\n\n{"n": \n[2]\n{"n": 3}\n' + "[" * 100_000)
     found = list(read_file(file))
-    assert [number for number, _ in found] == [1, 3, 4, 5]
+    assert [number for number, _ in found] == [1, 3, 4, 5, 6]
     reasons = [str(record) for _, record in found if isinstance(record, Unusable)]
-    assert reasons == ["not JSON", "not an object"]
+    assert reasons == ["not JSON", "not an object", "not JSON"]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +67,7 @@ def test_a_damaged_line_costs_that_line_and_keeps_its_number(tmp_path: Path) -> 
         ("rows.parquet", b"PAR2"),
         ("rows.jsonl.gz", b"no gzip"),
         ("cut.jsonl.gz", gzip.compress(LINES.encode() * 99, mtime=0)[:-20]),
+        ("cut.jsonl.xz", lzma.compress(LINES.encode() * 99)[:-20]),
         ("latin.jsonl", b'{"text": "zw\xf6lf"}'),
     ],
 )
@@ -67,3 +79,42 @@ def test_a_file_of_another_kind_is_refused_without_quoting_it(
     with pytest.raises(StageError, match=name) as refusal:
         list(read_file(file))
     assert "chosen" not in str(refusal.value)
+
+
+def test_only_wanted_columns_of_parquet_are_read(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.parquet")
+    rows = read_file(file, choose=lambda present: [name for name in present if name == "n"])
+    assert [row for _, row in rows] == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("folder", ["work", "work[1]"])
+def test_files_are_found_by_path_pattern_and_folder(tmp_path: Path, folder: str) -> None:
+    work = tmp_path / folder
+    (work / "data").mkdir(parents=True)
+    for name in ("b.jsonl", "a.json", "notes.md"):
+        (work / "data" / name).write_text(LINES)
+
+    def found(place: str) -> list[str]:
+        return [Path(file.path).name for file in find_files(place, work)]
+
+    assert found("data/b.jsonl") == ["b.jsonl"]
+    assert found("data/*.js*") == ["a.json", "b.jsonl"]
+    assert found("data") == ["a.json", "b.jsonl"]
+    assert found(f"{work}/data/a.json") == ["a.json"]
+
+
+def test_a_url_is_no_path_of_the_folder(tmp_path: Path) -> None:
+    assert absolute("memory://rows.jsonl", tmp_path) == "memory://rows.jsonl"
+    assert absolute("rows.jsonl", tmp_path) == str(tmp_path / "rows.jsonl")
+
+
+@pytest.mark.parametrize("place", ["absent.jsonl", "absent/*.jsonl", "*.csv"])
+def test_files_that_are_not_there_are_named(tmp_path: Path, place: str) -> None:
+    with pytest.raises(StageError, match=r"no file is at .*give a path"):
+        find_files(place, tmp_path)
+
+
+def test_a_folder_without_tables_says_what_is_expected(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(StageError, match=r"no file that ends in \.json"):
+        find_files(".", tmp_path)

@@ -14,7 +14,7 @@ def test_rows_come_in_order_and_no_more_than_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text(ROWS)
     assert [row["text"] for row in streamed("json", data_files=[str(file)])] == ["a", "b", "c"]
-    few = streamed("json", data_files=[str(file)], most=2)
+    few = streamed("json", data_files=[str(file)], max_rows=2)
     assert [row["text"] for row in few] == ["a", "b"]
 
 

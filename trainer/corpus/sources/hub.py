@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from trainer.corpus.sources.places import absolute
 from trainer.corpus.sources.source import Columns, SourceFile
+from trainer.tables.files import absolute
 from trainer.tables.streamed import streamed
 
 
@@ -44,6 +44,6 @@ class DatasetSource:
             revision=self.revision,
             data_dir=self.data_dir,
             data_files=files,
-            most=self.max_rows,
+            max_rows=self.max_rows,
         )
         return self.columns.files(rows, self.name, self.license, counts)
