@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.harness.page import Cell, Page, add_output_options
+from benchmarks.harness.processes import keep_freed_memory
 from benchmarks.harness.stats import Fit, fit
 from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.texts import Renderer, Texts, load_renderer
@@ -27,7 +28,6 @@ from benchmarks.inputs.traces import best_of
 from reward_model.network import RewardNetwork
 from reward_model.packing import Packed, pack
 from reward_model.release.release import open_release
-from service.engines.allocator import keep_freed_memory
 
 _PROMPTS = (50, 200, 600, 1500, 4000)
 _CANDIDATES = (1, 4, 16, 64, 256)

@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
+from benchmarks.harness.processes import keep_freed_memory
 from benchmarks.inputs.arms import PACKED, PADDED, SHARED, TOLERANCE, Arm, Rivals, load_rivals
 from benchmarks.inputs.checkpoint import make_checkpoint
 from benchmarks.inputs.workloads import BATCH, LONGEST, Workload, workloads
-from service.engines.allocator import keep_freed_memory
 
 _TARGETS = (((600, 16, 150), SHARED, 4.0), ((600, 1, 150), PACKED, 1.0))
 """P, N and C, and how many times as fast as padding an arm should be there."""

@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from benchmarks.harness import servers
 from benchmarks.harness.load import Replay, replay
 from benchmarks.harness.page import Cell, Page, add_output_options, dot_plot, verdict
-from benchmarks.harness.processes import Running, running, terminable
+from benchmarks.harness.processes import Running, keep_freed_memory, running, terminable
 from benchmarks.harness.stats import ratio
 from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.dialects import DIALECTS
@@ -30,7 +30,6 @@ from benchmarks.inputs.traces import describe, make_trace
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence, new_tokens
 from reward_model.release.release import open_release
-from service.engines.allocator import keep_freed_memory
 
 BATCH_TOKENS = 4096
 """The service's --max-batch-tokens on a CPU unless told."""

@@ -83,7 +83,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-de
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 COPY --from=torch-build /opt/venv /opt/venv
-ENV REWARD_DEVICE=cuda TRITON_CACHE_DIR=/tmp/triton
+ENV REWARD_DEVICE=cuda TRITON_CACHE_DIR=/tmp/triton \
+    MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=2147483647 MALLOC_ARENA_MAX=1
 
 FROM runtime AS vllm
 USER 0
@@ -96,4 +97,5 @@ ENV REWARD_ENGINE=vllm VLLM_CACHE_ROOT=/tmp/vllm VLLM_NO_USAGE_STATS=1 DO_NOT_TR
 
 FROM runtime AS cpu
 COPY --from=torch-build /opt/venv /opt/venv
-ENV REWARD_DEVICE=cpu
+# malloc keeps the memory of a forward: given back to the system, it would return page by page, with a fault for each.
+ENV REWARD_DEVICE=cpu MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=2147483647 MALLOC_ARENA_MAX=1

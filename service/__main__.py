@@ -14,7 +14,6 @@ from pydantic_settings import SettingsError
 from service.admin import create_admin_app
 from service.app import TracesUnavailable, create_app
 from service.auth.key_file import KeyFileError
-from service.engines.allocator import keep_freed_memory
 from service.http.server import CannotListen, Server, SideServer, listen
 from service.logs import configure
 from service.scoring.model import ModelOpener, open_model
@@ -42,7 +41,6 @@ _TRY_IT = {
 def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     """Serve until a signal or a refusal, then exit: 0 when everything admitted was finished."""
     configure(settings.log_level)
-    keep_freed_memory()
     sys.setswitchinterval(_SWITCH_SECONDS)
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)

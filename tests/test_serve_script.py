@@ -1,0 +1,70 @@
+"""`scripts/serve` sets for the process what only its environment can say."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.processes import MALLOC
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout whose installers do nothing and whose Python prints its environment."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/serve", tmp_path / "scripts/serve")
+    programs = ["scripts/install", "scripts/install-vllm"]
+    programs += [".venv/bin/python", ".venv-vllm/bin/python"]
+    for name in programs:
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{'env' if name.endswith('python') else ''}\n")
+        program.chmod(0o755)
+    return tmp_path
+
+
+def environment(checkout: Path, *flags: str, **variables: str) -> dict[str, str]:
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "OMP_", "GLIBC_", "REWARD_"))
+    }
+    printed = subprocess.run(
+        [checkout / "scripts/serve", *flags],
+        env=ours | variables,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    set_here = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+    return {name: value for name, value in set_here.items() if name.startswith(("MALLOC", "OMP"))}
+
+
+def test_memory_of_a_forward_is_kept_and_threads_do_not_spin(checkout: Path) -> None:
+    assert environment(checkout) == {**MALLOC, "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def test_values_of_the_user_win(checkout: Path) -> None:
+    own = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "ACTIVE"}
+    assert environment(checkout, **own) == {**MALLOC, **own}
+
+
+def test_tunables_leave_malloc_alone(checkout: Path) -> None:
+    found = environment(checkout, GLIBC_TUNABLES="glibc.malloc.arena_max=2")
+    assert found == {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def test_vllm_keeps_the_defaults_of_malloc(checkout: Path) -> None:
+    assert environment(checkout, "--engine", "vllm") == {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_the_images_for_torch_set_the_same(target: str) -> None:
+    text = (ROOT / "docker/service.Dockerfile").read_text()
+    stage = text.split(f"FROM runtime AS {target}\n")[1].split("\nFROM ")[0]
+    for name, value in MALLOC.items():
+        assert f" {name}={value}" in stage
