@@ -59,8 +59,13 @@ class Packed:
     reads: list[list[int]]
 
 
-def new_tokens(batch: list[Sequence]) -> list[int]:
-    """Tokens each sequence adds to the batch's prefix tree; their sum is the number of nodes."""
+def new_tokens(batch: list[Sequence], *, shares_prefixes: bool = True) -> list[int]:
+    """Tokens that each sequence adds to the batch's prefix tree; their sum is the batch's cost.
+
+    An engine that does not share prefixes computes all tokens of every sequence.
+    """
+    if not shares_prefixes:
+        return [len(sequence.ids) for sequence in batch]
     counts = [0] * len(batch)
     previous: tuple[int, ...] = ()
     for index in _preorder(batch):

@@ -1,8 +1,9 @@
-"""Whether there is room for a request, decided before any work is spent on it.
+"""Admits a request or refuses it before any work is spent on it.
 
-Room is counted in candidates and in new tokens, from admission until the answer, so what is being
-encoded, waits or runs all counts. It is one room for all models; how long what is in it takes is
-each model's own (`service.throughput`). Used on the event loop only, so it needs no lock.
+The queue's room is counted in items and in new tokens, from admission until the answer, so that
+whatever is being encoded, waits or runs counts. All models share one room; how long the work in it
+takes is estimated for each model by its own `ThroughputEstimator`. This module is used on the event
+loop only, so it needs no lock.
 """
 
 import math
@@ -17,14 +18,13 @@ from service.scheduling.queue import PRIORITIES, Priority
 from service.scheduling.throughput import ThroughputEstimator
 
 _LATE = 0.95
-"""Of a request's time, after which one without an answer is taken to be late: its own clock began
-before ours.
-"""
+"""Share of its timeout after which a request without an answer counts as late. The request's own
+clock began before ours, so the share is below 1."""
 
 
 @dataclass(slots=True)
-class Usage:
-    """By all requests of one priority for one model."""
+class Reserved:
+    """What all requests of one priority have reserved together, for one model."""
 
     requests: int = 0
     items: int = 0
@@ -32,40 +32,41 @@ class Usage:
 
 
 class Reservation:
-    """What one request still holds of the room; given back bit by bit as its jobs are answered.
+    """Room in the queue for one request, released job by job as its items are scored.
 
     Args:
-        total: what it is part of.
+        total: the sum that it is a part of.
 
     Attributes:
-        computed: whether some of it had to be computed, and not all was known before.
+        computed: whether the engine has scored any of its items; false if all came from the cache.
     """
 
-    def __init__(self, total: Usage) -> None:
+    def __init__(self, total: Reserved) -> None:
         self._total = total
         self._items = self._tokens = 0
         self.computed = False
 
     def resize(self, items: int, tokens: int) -> None:
-        """Hold exactly this much, once it is known better than at admission."""
+        """Reserve exactly this much, once it is known better than at admission."""
         self._total.items += items - self._items
         self._total.tokens += tokens - self._tokens
         self._items, self._tokens = items, tokens
 
     def release(self, tokens: int) -> None:
-        """One job, which held this many tokens, is answered."""
+        """Give back what was reserved for one job, because it is answered."""
         self.computed = True
+        # At 0 the request itself was given up, and everything was released with it.
         self.resize(max(0, self._items - 1), max(0, self._tokens - tokens))
 
 
 class Admission:
-    """Bounded room, apart for each priority: however much bulk work waits, interactive work enters.
+    """Bounded room in the queue, separate for each priority: bulk work never keeps others out.
 
-    Refuses once the room is full, so one request may stick out of it but a large one is never
-    locked out by a stream of small ones.
+    A request is refused when the room is full already. So a single one may exceed it, and a large
+    request is never locked out by a stream of small ones.
 
     Args:
-        max_items, max_tokens: room for the work of one priority that is not answered yet.
+        max_items, max_tokens: room for the unanswered work of one priority.
         clock: gives seconds.
     """
 
@@ -76,37 +77,47 @@ class Admission:
         self._max_tokens = max_tokens
         self._clock = clock
         self._draining = False
-        # A model that is gone has no requests, and so holds nothing.
-        self._held: WeakKeyDictionary[ThroughputEstimator, dict[Priority, Usage]] = (
+        # Weak keys, because a model that is unloaded has no requests and so reserves nothing.
+        self._reserved: WeakKeyDictionary[ThroughputEstimator, dict[Priority, Reserved]] = (
             WeakKeyDictionary()
         )
 
     def items(self, priority: Priority) -> int:
-        """Candidates admitted and not answered yet."""
-        return sum(held[priority].items for held in self._held.values())
+        """Items that are admitted and not answered yet."""
+        return sum(reserved[priority].items for reserved in self._reserved.values())
 
     def tokens(self, priority: Priority) -> int:
-        """New tokens admitted and not computed yet; estimated until they are encoded."""
-        return sum(held[priority].tokens for held in self._held.values())
+        """New tokens that are admitted and not computed yet; estimates until they are encoded."""
+        return sum(reserved[priority].tokens for reserved in self._reserved.values())
 
     @property
     def requests(self) -> int:
-        """Admitted and not answered yet."""
-        return sum(held[each].requests for held in self._held.values() for each in PRIORITIES)
-
-    @property
-    def seconds_of_work(self) -> float:
-        """How long all that was admitted takes, as fast as measured: models work side by side.
-        0 until a batch ran.
-        """
-        return max(
-            (self._seconds_ahead("bulk", throughput) for throughput in self._held), default=0.0
-        )
+        """Requests that are admitted and not answered yet."""
+        return sum(one.requests for each in self._reserved.values() for one in each.values())
 
     @property
     def idle(self) -> bool:
-        """Whether every request that was admitted is answered."""
+        """Whether every admitted request is answered."""
         return not self.requests
+
+    @property
+    def seconds_of_work(self) -> float:
+        """Estimated seconds until all admitted work is done; 0 until a batch ran."""
+        # Models work side by side, so the one that takes longest decides.
+        return max((self._seconds_ahead("bulk", each) for each in self._reserved), default=0.0)
+
+    @property
+    def emptied_after(self) -> int:
+        """`seconds_of_work` as a `Retry-After`."""
+        return _whole_seconds(self.seconds_of_work)
+
+    def retry_after(self, priority: Priority, throughput: ThroughputEstimator) -> int:
+        """Whole seconds until the work that goes before a new request is estimated to be done."""
+        return _whole_seconds(self._seconds_ahead(priority, throughput))
+
+    def stop(self) -> None:
+        """Refuse all new requests from now on; admitted ones are not touched."""
+        self._draining = True
 
     @contextmanager
     def admit(
@@ -117,100 +128,69 @@ class Admission:
         throughput: ThroughputEstimator,
         timeout: float | None = None,
     ) -> Iterator[Reservation]:
-        """Hold room while the block runs.
+        """Reserve room while the block runs.
 
         Args:
-            throughput: of the model that it is for.
+            throughput: that of the model which the request is for.
             timeout: seconds after which the answer is of no use.
 
         Raises:
-            Draining: no new work is taken any more.
-            QueueFull: as much work of this priority waits as there is room for, or more than can be
-                done in time.
+            Draining: no new requests are taken any more.
+            QueueFull: there is no room left for this priority, or the answer would be too late.
         """
-        self._refuse_if_closed(priority, throughput)
-        expected = throughput.expected(self._tokens_ahead(priority, throughput) + tokens)
-        self._refuse_if_late(priority, throughput, expected, timeout)
-        began, answered = self._clock(), False
-        try:
-            with self._holding(priority, throughput) as place:
-                place.resize(items, tokens)
-                yield place
-            answered = place.computed
-        finally:
-            # A client that left tells nothing of how long its answer would have taken.
-            took = self._clock() - began
-            if answered or (timeout is not None and took >= _LATE * timeout):
-                throughput.note_request(priority, expected, took)
-
-    @contextmanager
-    def _holding(
-        self, priority: Priority, throughput: ThroughputEstimator
-    ) -> Iterator[Reservation]:
-        total = self._held_by(throughput)[priority]
-        place = Reservation(total)
-        total.requests += 1
-        try:
-            yield place
-        finally:
-            place.resize(0, 0)
-            total.requests -= 1
-
-    def _held_by(self, throughput: ThroughputEstimator) -> dict[Priority, Usage]:
-        return self._held.setdefault(throughput, {priority: Usage() for priority in PRIORITIES})
-
-    def stop(self) -> None:
-        """Refuse all new work from now on; what was admitted is not touched."""
-        self._draining = True
-
-    def retry_after(self, priority: Priority, throughput: ThroughputEstimator) -> int:
-        """Whole seconds until what goes before a new request is worked off, as fast as measured."""
-        return _whole_seconds(self._seconds_ahead(priority, throughput))
-
-    @property
-    def emptied_after(self) -> int:
-        """Whole seconds until all that was admitted is worked off, as fast as measured."""
-        return _whole_seconds(self.seconds_of_work)
-
-    def _seconds_ahead(self, priority: Priority, throughput: ThroughputEstimator) -> float:
-        return (
-            self._tokens_ahead(priority, throughput) / throughput.speed if throughput.speed else 0.0
-        )
-
-    def _tokens_ahead(self, priority: Priority, throughput: ThroughputEstimator) -> int:
-        """Of the same model's work that goes before a new request."""
-        before: tuple[Priority, ...] = PRIORITIES if priority == "bulk" else (priority,)
-        held = self._held_by(throughput)
-        return sum(held[each].tokens for each in before)
-
-    def _refuse_if_closed(self, priority: Priority, throughput: ThroughputEstimator) -> None:
-        retry_after = self.retry_after(priority, throughput)
         if self._draining:
-            raise Draining("this server is shutting down", retry_after=retry_after)
-        items = self.items(priority)
-        if items >= self._max_items or self.tokens(priority) >= self._max_tokens:
-            raise QueueFull(
-                f"the queue is full: {items} candidates wait. Try again later, with fewer at once, "
-                "or ask for more room (--max-queue-items, --max-queue-tokens)",
-                retry_after=retry_after,
+            raise Draining(
+                "this server is shutting down", retry_after=self.retry_after(priority, throughput)
             )
-
-    def _refuse_if_late(
-        self,
-        priority: Priority,
-        throughput: ThroughputEstimator,
-        expected: float,
-        timeout: float | None,
-    ) -> None:
-        """To begin what cannot end in time would cost those who still can be served."""
-        if timeout is None or not self._tokens_ahead(priority, throughput):
-            return
-        if throughput.latest(priority, expected) > timeout:
+        waiting = self.items(priority)
+        if waiting >= self._max_items or self.tokens(priority) >= self._max_tokens:
+            raise QueueFull(
+                f"the queue is full: {waiting} candidates wait. Try again later, with fewer at "
+                "once, or ask for more room (--max-queue-items, --max-queue-tokens)",
+                retry_after=self.retry_after(priority, throughput),
+            )
+        ahead = self._tokens_ahead(priority, throughput)
+        expected = throughput.expected(ahead + tokens)
+        # Work that cannot end in time would take the engine from requests that still can. With
+        # nothing ahead a request may always try, since the estimate may be wrong.
+        if timeout is not None and ahead and throughput.latest(priority, expected) > timeout:
             raise QueueFull(
                 "what waits takes longer than this request may: come back later, or allow it more "
                 "time",
                 retry_after=self.retry_after(priority, throughput),
             )
+
+        total = self._totals(throughput)[priority]
+        reservation = Reservation(total)
+        total.requests += 1
+        reservation.resize(items, tokens)
+        started, answered = self._clock(), False
+        try:
+            yield reservation
+            answered = reservation.computed
+        finally:
+            reservation.resize(0, 0)
+            total.requests -= 1
+            # A client that left early says nothing about how long its answer would have taken.
+            took = self._clock() - started
+            if answered or (timeout is not None and took >= _LATE * timeout):
+                throughput.note_request(priority, expected, took)
+
+    def _totals(self, throughput: ThroughputEstimator) -> dict[Priority, Reserved]:
+        return self._reserved.setdefault(
+            throughput, {priority: Reserved() for priority in PRIORITIES}
+        )
+
+    def _tokens_ahead(self, priority: Priority, throughput: ThroughputEstimator) -> int:
+        """Tokens of the same model's work that goes before a new request."""
+        totals = self._totals(throughput)
+        # Interactive work goes before bulk work.
+        before = PRIORITIES if priority == "bulk" else (priority,)
+        return sum(totals[each].tokens for each in before)
+
+    def _seconds_ahead(self, priority: Priority, throughput: ThroughputEstimator) -> float:
+        ahead = self._tokens_ahead(priority, throughput)
+        return ahead / throughput.speed if throughput.speed else 0.0
 
 
 def _whole_seconds(seconds: float) -> int:

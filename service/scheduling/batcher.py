@@ -1,8 +1,8 @@
-"""Runs the queue on engine threads: submit jobs on the event loop, await their answers.
+"""Runs queued jobs on engine threads. Jobs are submitted and answered on the event loop.
 
 A thread takes its next batch itself, at the moment it becomes free. So the engine never waits for
 the event loop, and a batch holds everything that arrived until it starts. There are as many threads
-as the engine takes batches at once: one for an engine that computes one after the other.
+as the engine takes batches side by side: one for an engine that computes one after the other.
 """
 
 import asyncio
@@ -21,10 +21,9 @@ from service.scheduling.queue import Job, JobQueue, JobResult
 
 _log = logging.getLogger(__name__)
 
-Answers = list[JobResult]
-
 _ABORTED = ItemError("engine_error", "the engine stopped before it scored this: send it again")
-
+_FAILED = ItemError("engine_error", "the engine failed on this batch")
+_NON_FINITE = ItemError("non_finite", "the model gave a score that is not a finite number")
 _TOO_BIG = ItemError(
     "out_of_memory", "this text does not fit into the memory that is free, not even alone"
 )
@@ -35,13 +34,14 @@ class BatchReport:
     """One batch that ran.
 
     Attributes:
-        sequences, tokens: texts of it, and tokens computed for them.
-        seconds: how long the engine had it.
-        admitted_tokens: tokens that admission held for it.
-        busy_seconds: seconds since the batch before ended, or since there was work again: the time
-            between two batches counts, too.
-        splits: how often it was split to fit into memory.
-        concurrent_batches: batches that the engine had when it ended, itself included.
+        sequences: the number of sequences.
+        tokens: tokens computed for them.
+        seconds: how long the engine had the batch.
+        admitted_tokens: tokens that admission had reserved for the batch.
+        busy_seconds: seconds since the batch before ended, or since there was work again. They
+            contain the time between two batches, which also limits the throughput.
+        splits: how often the batch was split to fit into memory.
+        concurrent_batches: batches that the engine had when this one ended, itself included.
     """
 
     sequences: int
@@ -58,9 +58,9 @@ class Batcher:
 
     Args:
         engine: scores batches; a fault of it costs that batch's jobs only.
-        queue: the policy. Only ever touched with the lock held.
-        threads: an executor with a thread for each batch in flight, all of which this batcher
-            occupies until it is closed.
+        queue: the policy. It is only touched with the lock held.
+        threads: an executor with one thread for each batch in flight. This batcher occupies all of
+            them until it is closed.
         report: called on the event loop after each batch.
         died: called on the event loop with the reason when the engine says that it is dead.
         clock: seconds; comparable with `Job.queued_at` and `Job.deadline`.
@@ -81,6 +81,7 @@ class Batcher:
         self._report = report
         self._died = died
         self._clock = clock
+        # The lock of everything below, and the signal that there is something new to do.
         self._changed = threading.Condition()
         self._closing = False
         self._aborted = False
@@ -93,16 +94,16 @@ class Batcher:
         ]
 
     def submit(self, jobs: list[Job]) -> None:
-        """Queue jobs side by side; each `answer` is resolved once, whatever happens."""
+        """Queue jobs; each `answer` is resolved exactly once, whatever happens."""
         with self._changed:
-            if self._aborted:
-                return _answer_all(jobs, _ABORTED)
-            assert not self._closing, "nothing is submitted after close"
-            for job in jobs:
-                self._queue.push(job)
-            # All of them, because one batch may not hold it all.
-            self._changed.notify_all()
-        return None
+            if not self._aborted:
+                assert not self._closing, "nothing is submitted after close"
+                for job in jobs:
+                    self._queue.push(job)
+                # All threads wake up, because one batch may not hold all jobs.
+                self._changed.notify_all()
+                return
+        _answer_all(jobs, _ABORTED)
 
     @property
     def running_for(self) -> float:
@@ -112,16 +113,16 @@ class Batcher:
         return self._clock() - min(begun) if begun else 0.0
 
     def abort(self) -> None:
-        """Answer what runs and what waits with an error, and take no more: the engine failed.
+        """Answer everything that runs or waits with an error, and take no more: the engine failed.
 
         A thread may still come back from a hung engine, but its answers are too late.
         """
         with self._changed:
             self._aborted = self._closing = True
-            held = [job for _, batch in self._running.values() for job in batch]
-            waiting = self._queue.take_all()
+            jobs = [job for _, batch in self._running.values() for job in batch]
+            jobs += self._queue.take_all()
             self._changed.notify_all()
-        _answer_all(held + waiting, _ABORTED)
+        _answer_all(jobs, _ABORTED)
 
     async def close(self) -> None:
         """Run everything submitted, then let the engine threads go."""
@@ -131,18 +132,20 @@ class Batcher:
         await asyncio.gather(*self._workers)
 
     def _work(self) -> None:
+        """Run on each engine thread: one batch after the other."""
         while batch := self._next_batch():
             self._run(batch)
 
     def _next_batch(self) -> list[Job]:
-        """Waits for work; empty only after `close`, when all work is done."""
+        """Wait for the next batch; an empty one says that the batcher is closed and all is done."""
         with self._changed:
             while True:
                 now = self._clock()
                 wait = self._queue.due_in(now)
                 if wait <= 0 or (self._closing and wait < math.inf):
                     batch = self._queue.take(now)
-                    self._answer_expired()
+                    if expired := self._queue.take_expired():
+                        self._loop.call_soon_threadsafe(_expire_all, expired)
                     if batch:
                         self._running[id(batch)] = now, batch
                         return batch
@@ -153,82 +156,66 @@ class Batcher:
 
     def _run(self, batch: list[Job]) -> None:
         sequences = [job.sequence for job in batch]
-        shared = self._engine.facts.shares_prefixes
-        computed = new_tokens(sequences) if shared else [job.tokens for job in batch]
+        computed = new_tokens(sequences, shares_prefixes=self._engine.facts.shares_prefixes)
         started_at = self._clock()
-        answers, splits = self._score(sequences)
+        results, splits = self._score(sequences)
         finished_at = self._clock()
-        for job, count in zip(batch, computed, strict=True):
-            job.computed_tokens, job.started_at, job.finished_at = count, started_at, finished_at
+        for job, tokens in zip(batch, computed, strict=True):
+            job.computed_tokens = tokens
+            job.started_at, job.finished_at = started_at, finished_at
         with self._changed:
             concurrent_batches = len(self._running)
             del self._running[id(batch)]
-            waited_since = max(self._ended_at, min(job.queued_at for job in batch))
+            busy_since = max(self._ended_at, min(job.queued_at for job in batch))
             self._ended_at = finished_at
             self._queue.note_ran(batch, finished_at - started_at)
-        seconds = finished_at - started_at
         report = BatchReport(
             sequences=len(batch),
             tokens=sum(computed),
-            seconds=seconds,
+            seconds=finished_at - started_at,
             admitted_tokens=sum(job.reserved_tokens for job in batch),
-            busy_seconds=finished_at - min(waited_since, started_at),
+            # Another thread's batch may have ended after this one had started.
+            busy_seconds=finished_at - min(busy_since, started_at),
             splits=splits,
             concurrent_batches=concurrent_batches,
         )
-        self._loop.call_soon_threadsafe(self._deliver, batch, answers, report)
+        self._loop.call_soon_threadsafe(self._deliver, batch, results, report)
 
-    def _score(self, sequences: list[Sequence]) -> tuple[Answers, int]:
-        """An answer for every sequence, and how often a batch was split to fit into memory."""
+    def _score(self, sequences: list[Sequence]) -> tuple[list[JobResult], int]:
+        """Return a result for every sequence, and how often they were split to fit into memory."""
         try:
-            return self._try(sequences), 0
+            rows = self._engine.score(sequences)
+            assert len(rows) == len(sequences), "the engine answers every sequence"
+            return [tuple(row) if all(map(math.isfinite, row)) else _NON_FINITE for row in rows], 0
         except OutOfMemory:
             _log.warning("out of memory with a batch of %d", len(sequences))
-        middle = len(sequences) // 2
-        if not middle:
-            return [_TOO_BIG], 0
-        (left, before), (right, after) = map(self._score, (sequences[:middle], sequences[middle:]))
-        return left + right, before + after + 1
-
-    def _try(self, sequences: list[Sequence]) -> Answers:
-        try:
-            return _read(self._engine.score(sequences), len(sequences))
-        except OutOfMemory:
-            raise
         except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
             _log.exception("engine fault: %s", type(fault).__name__)
             if isinstance(fault, EngineDead):
                 self._loop.call_soon_threadsafe(self._died, str(fault))
-            return [ItemError("engine_error", "the engine failed on this batch")] * len(sequences)
+            return [_FAILED] * len(sequences), 0
+        # Outside of `except`: the exception's traceback would keep the failed batch's memory alive.
+        if len(sequences) == 1:
+            return [_TOO_BIG], 0
+        middle = len(sequences) // 2
+        left, left_splits = self._score(sequences[:middle])
+        right, right_splits = self._score(sequences[middle:])
+        return left + right, left_splits + right_splits + 1
 
-    def _deliver(self, batch: list[Job], answers: Answers, report: BatchReport) -> None:
-        for job, answer in zip(batch, answers, strict=True):
-            if not job.answer.done():
-                job.answer.set_result(answer)
+    def _deliver(self, batch: list[Job], results: list[JobResult], report: BatchReport) -> None:
+        for job, result in zip(batch, results, strict=True):
+            if not job.answer.done():  # It is done if the client left or the batcher was aborted.
+                job.answer.set_result(result)
         self._report(report)
 
-    def _answer_expired(self) -> None:
-        if expired := self._queue.take_expired():
-            self._loop.call_soon_threadsafe(_expire, expired)
 
-
-def _answer_all(jobs: list[Job], answer: JobResult) -> None:
+def _answer_all(jobs: list[Job], result: JobResult) -> None:
     for job in jobs:
         if not job.answer.done():
-            job.answer.set_result(answer)
+            job.answer.set_result(result)
 
 
-def _expire(jobs: list[Job]) -> None:
+def _expire_all(jobs: list[Job]) -> None:
     for job in jobs:
         if not job.answer.done():
             job.answer.set_exception(DeadlineExceeded("timeout_ms passed before a score was made"))
-
-
-def _read(rows: list[list[float]], expected: int) -> Answers:
-    assert len(rows) == expected, "the engine answers every sequence"
-    return [
-        tuple(row)
-        if all(map(math.isfinite, row))
-        else ItemError("non_finite", "the model gave a score that is not a finite number")
-        for row in rows
-    ]

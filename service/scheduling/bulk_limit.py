@@ -1,57 +1,64 @@
-"""How much bulk work one batch may hold while people wait for interactive answers.
+"""Limits how many tokens a batch with bulk work may hold while interactive requests come.
 
-What arrives while a batch runs waits for its end. So as long as interactive work comes, batches
-with bulk work are kept about as short as interactive ones are by themselves; else they are full.
+A request that arrives while a batch runs waits for its end. So while interactive requests come,
+batches with bulk work are kept about as short as batches of interactive work are by themselves; at
+all other times they are full.
 """
 
 import math
 
-_RECENT = 5.0
-"""Seconds after an interactive job within which another is expected."""
+_ACTIVE_SECONDS = 5.0
+"""Seconds after an interactive job during which another one is expected."""
 
-_LEAST = 256
-"""Tokens: smaller batches take hardly less time."""
+_MIN_TOKENS = 256
+"""A smaller batch takes hardly less time."""
 
 _FALL, _RISE = 0.5, 0.02
-"""Weight of the newest interactive batch in how long one takes: what it takes undisturbed."""
+"""Weights of the newest batch in the moving average of an interactive batch's seconds. The average
+falls fast and rises slowly, because it stands for a batch that nothing disturbs."""
 
-_LEAST_STEP, _MOST_STEP = 0.5, 1.25
-"""By which what a batch may hold changes at a time."""
+_MIN_STEP, _MAX_STEP = 0.5, 1.25
+"""Bounds of the factor by which the limit changes after one batch. It falls faster than it rises,
+because a batch that is too long hurts at once."""
 
 
 class BulkThrottle:
-    """Args:
-    batch_tokens: budget of a batch that need not be polite.
+    """The limit adapts to measured batches.
+
+    Args:
+        batch_tokens: budget of a batch without the limit.
     """
 
     def __init__(self, batch_tokens: int) -> None:
-        self._most = batch_tokens
-        self._room = float(min(_LEAST, batch_tokens))
-        self._seconds = math.nan
-        self._seen_at = -math.inf
+        self._batch_tokens = batch_tokens
+        self._limit = float(min(_MIN_TOKENS, batch_tokens))
+        self._interactive_seconds = math.nan
+        self._interactive_came_at = -math.inf
 
     def interactive_came(self, now: float) -> None:
-        self._seen_at = now
+        self._interactive_came_at = now
 
     def active(self, now: float) -> bool:
-        """Whether interactive work comes."""
-        return now < self._seen_at + _RECENT
+        """Whether interactive requests come, so that batches with bulk work are limited."""
+        return now < self._interactive_came_at + _ACTIVE_SECONDS
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of the largest batch that may hold bulk work while it is due."""
-        return int(self._room)
+        """New tokens that a batch with bulk work may hold while the limit is active."""
+        return int(self._limit)
 
     def interactive_ran(self, seconds: float) -> None:
-        """A batch of interactive work alone took so long."""
-        if math.isnan(self._seconds):
-            self._seconds = seconds
-        weight = _FALL if seconds < self._seconds else _RISE
-        self._seconds += weight * (seconds - self._seconds)
+        """Learn how long a batch of interactive work alone took."""
+        if math.isnan(self._interactive_seconds):
+            self._interactive_seconds = seconds
+        weight = _FALL if seconds < self._interactive_seconds else _RISE
+        self._interactive_seconds += weight * (seconds - self._interactive_seconds)
 
     def bulk_ran(self, tokens: int, seconds: float) -> None:
-        """A batch with bulk work took so long; the next should take what interactive ones do."""
-        if math.isnan(self._seconds) or tokens > 2 * self._room:
+        """Adapt the limit after a batch with bulk work, so that the next takes the right time."""
+        # A batch far over the limit was a single long text, or ran while the limit was not active.
+        if math.isnan(self._interactive_seconds) or tokens > 2 * self._limit:
             return
-        step = min(_MOST_STEP, max(_LEAST_STEP, self._seconds / max(seconds, 1e-9)))
-        self._room = min(self._most, max(_LEAST, self._room * step))
+        step = self._interactive_seconds / max(seconds, 1e-9)
+        step = min(_MAX_STEP, max(_MIN_STEP, step))
+        self._limit = min(self._batch_tokens, max(_MIN_TOKENS, self._limit * step))

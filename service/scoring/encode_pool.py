@@ -110,10 +110,13 @@ class EncodePool:
         """
 
         def sort() -> list[tuple[int, int]]:
-            if not model.engine.facts.shares_prefixes:
-                return [(index, len(sequence.ids)) for index, sequence in enumerate(sequences)]
-            order = sorted(range(len(sequences)), key=lambda index: sequences[index].ids)
-            return list(zip(order, new_tokens([sequences[i] for i in order]), strict=True))
+            shares_prefixes = model.engine.facts.shares_prefixes
+            order = list(range(len(sequences)))
+            if shares_prefixes:
+                order.sort(key=lambda index: sequences[index].ids)
+            ordered = [sequences[index] for index in order]
+            counts = new_tokens(ordered, shares_prefixes=shares_prefixes)
+            return list(zip(order, counts, strict=True))
 
         return await self.run(model, priority, sort)
 

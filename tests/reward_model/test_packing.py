@@ -56,6 +56,12 @@ def test_shared_prefix_is_the_longest(left: tuple[int, ...], right: tuple[int, .
     assert left[length : length + 1] != right[length : length + 1] or length == len(left)
 
 
+@given(batches)
+def test_without_sharing_every_token_of_every_sequence_counts(batch: list[Sequence]) -> None:
+    lengths = [len(sequence.ids) for sequence in batch]
+    assert new_tokens(batch, shares_prefixes=False) == lengths
+
+
 def test_a_repeated_text_costs_nothing() -> None:
     text = Sequence((5, 6, 7), (2,))
     assert new_tokens([text, text, text]) == [3, 0, 0]

@@ -74,7 +74,7 @@ def test_room_is_given_back_when_a_request_fails() -> None:
 def test_retry_after_is_the_time_to_work_off_what_goes_before() -> None:
     room, measured = admission(max_items=9, max_tokens=10**6), ThroughputEstimator()
     assert room.retry_after("interactive", measured) == 1  # nothing measured yet
-    measured.note_batch(tokens=100, seconds=2.0)
+    measured.note_batch(admitted_tokens=100, busy_seconds=2.0)
     with (
         room.admit("interactive", 1, 110, measured),
         room.admit("bulk", 1, 120, measured),
@@ -82,7 +82,9 @@ def test_retry_after_is_the_time_to_work_off_what_goes_before() -> None:
     ):
         assert room.retry_after("interactive", measured) == 3
         assert room.retry_after("bulk", measured) == 5
-        measured.note_batch(tokens=150, seconds=1.0)  # 50/s and 150/s, the newest at a fifth: 88/s
+        measured.note_batch(
+            admitted_tokens=150, busy_seconds=1.0
+        )  # 50/s and 150/s, the newest at a fifth: 88/s
         assert room.retry_after("interactive", measured) == 2
         assert room.emptied_after == 60, "the other model takes longer"
     with room.admit("interactive", 1, 10**9, measured):
@@ -152,6 +154,6 @@ def test_seconds_of_work_are_those_of_the_model_that_takes_longest() -> None:
         room.admit("bulk", 1, 20, after_a_batch(100, 1.0)),
     ):
         assert room.seconds_of_work == 0.2
-        slow.note_batch(tokens=50, seconds=2.0)
+        slow.note_batch(admitted_tokens=50, busy_seconds=2.0)
         assert room.seconds_of_work == 2
     assert room.seconds_of_work == 0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_model.packing import Sequence, new_tokens, shared_prefix
-from service.scheduling.grouping import PrefixGrouping
+from service.scheduling.grouping import ArrivalGrouping, PrefixGrouping
 
 
 def sequences(*texts: str) -> list[Sequence]:
@@ -14,11 +14,24 @@ def sequences(*texts: str) -> list[Sequence]:
 
 
 def leading(*texts: str, enough: int, most: int | None = None) -> list[int]:
-    return PrefixGrouping(enough, most or enough).gather(sequences(*texts), enough, leads=True)
+    return PrefixGrouping(enough, most or enough).choose(sequences(*texts), enough, leads=True)
 
 
 def filling(*texts: str, enough: int, room: int) -> list[int]:
-    return PrefixGrouping(enough, 2 * enough).gather(sequences(*texts), room, leads=False)
+    return PrefixGrouping(enough, 2 * enough).choose(sequences(*texts), room, leads=False)
+
+
+def test_the_example_of_the_module() -> None:
+    waiting = ("promptA", "other", "promptB", "mine", "promptC", "ox")
+    assert leading(*waiting, enough=15) == [0, 1, 2, 4, 5]
+
+
+def test_without_shared_prefixes_sequences_go_in_the_order_of_arrival() -> None:
+    choose = ArrivalGrouping().choose
+    window = sequences("promptA", "other", "promptB", "x")
+    assert choose(window, 12, leads=True, may_split=False) == [0, 1]
+    assert choose(window, 3, leads=True, may_split=False) == [0], "the oldest, whatever it costs"
+    assert choose(window, 3, leads=False, may_split=False) == []
 
 
 def test_relatives_are_preferred_to_what_came_earlier() -> None:
@@ -61,12 +74,12 @@ def test_a_text_longer_than_a_batch_takes_its_relatives_along() -> None:
 
 def test_a_batch_that_must_stay_short_tears_them_apart() -> None:
     window = sequences(*(f"prompt{letter}" for letter in "ABCD"))
-    gather = PrefixGrouping(20, 40).gather
-    assert gather(window, 8, leads=True, keeps=False) == [0, 1]
-    assert gather(window, 20, leads=True, keeps=False) == [0, 1, 2, 3]
+    choose = PrefixGrouping(20, 40).choose
+    assert choose(window, 8, leads=True, may_split=True) == [0, 1]
+    assert choose(window, 20, leads=True, may_split=True) == [0, 1, 2, 3]
     other = sequences("promptA", "promptB", "promptC", "other")
-    assert gather(other, 8, leads=False, keeps=False) == [0, 1]
-    assert gather(other, 8, leads=False) == []
+    assert choose(other, 8, leads=False, may_split=True) == [0, 1]
+    assert choose(other, 8, leads=False) == []
 
 
 def test_a_distant_relative_does_not_bring_part_of_its_own_family() -> None:
@@ -99,14 +112,16 @@ TEXTS = st.lists(TEXT, min_size=1, max_size=20)
 
 @given(TEXTS, st.integers(1, 20), st.integers(0, 20), st.integers(0, 19), *[st.booleans()] * 2)
 def test_the_first_leads_and_the_budget_holds(
-    texts: list[str], enough: int, more: int, spent: int, leads: bool, keeps: bool
+    texts: list[str], enough: int, more: int, spent: int, leads: bool, may_split: bool
 ) -> None:
     window, room = sequences(*texts), max(1, enough - spent)
-    taken = PrefixGrouping(enough, enough + more).gather(window, room, leads=leads, keeps=keeps)
+    taken = PrefixGrouping(enough, enough + more).choose(
+        window, room, leads=leads, may_split=may_split
+    )
     assert taken == sorted(set(taken))
     assert taken[:1] == [0] or (not leads and not taken)
     cost = sum(new_tokens([window[index] for index in taken]))
-    most = enough + more if leads and keeps else room
+    most = enough + more if leads and not may_split else room
     assert cost <= max(most, len(texts[0]) if leads else 0)
 
 
@@ -121,7 +136,7 @@ def test_nothing_that_fills_a_batch_up_leaves_a_close_relative_behind(
     texts: list[str], enough: int
 ) -> None:
     window = sequences(*texts)
-    taken = set(PrefixGrouping(enough, enough).gather(window, enough, leads=False))
+    taken = set(PrefixGrouping(enough, enough).choose(window, enough, leads=False))
     common = shared_prefix(min(window, key=_ids).ids, max(window, key=_ids).ids)
     order = sorted(range(len(window)), key=lambda index: window[index].ids)
     for left, right in pairwise(order):
