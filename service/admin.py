@@ -10,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.routing import Route
 
 from service.errors import NotAllowed
-from service.http.error_responses import answer_at, answer_errors
+from service.http.error_responses import add_error_handlers, error_response
 from service.http.gate import Gate
-from service.http.middleware import Edge
+from service.http.middleware import RequestMiddleware
 from service.models.loaded_model import LoadedModel
-from service.routes.shared.dependencies import ServiceOf
-from service.routes.shared.json_body import JsonRoute
-from service.routes.shared.openai_shape import ERRORS
+from service.routes.shared.error_shapes import OPENAI_ERRORS
+from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.service import Service
 
 _MOST_BODY_BYTES = 64 * 1024
@@ -68,7 +67,7 @@ router = APIRouter(
     tags=["admin"],
     route_class=JsonRoute,
     dependencies=[Depends(_admit)],
-    responses={status: ERRORS[status] for status in (400, 422, 503)},
+    responses={status: OPENAI_ERRORS[status] for status in (400, 422, 503)},
 )
 
 
@@ -111,13 +110,13 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
     app = FastAPIOffline(title="codepmp reward-model server: admin", version="1")
     app.state.service, app.state.admin_key, app.state.dialects = service, key, ()
     app.include_router(router)
-    answer_errors(app)
+    add_error_handlers(app)
     app.add_middleware(
-        Edge,
+        RequestMiddleware,
         max_body_bytes=_MOST_BODY_BYTES,
         metrics=service.metrics,
         gate=Gate(),
-        answer=partial(answer_at, app),
+        respond=partial(error_response, app),
         dialects={route.path: "admin" for route in router.routes if isinstance(route, Route)},
     )
     return app

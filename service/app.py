@@ -1,7 +1,7 @@
-"""Puts the service together: routes, edge and gate, and what happens at start and end."""
+"""Puts the service together: its routes, its middleware, and what happens at start and end."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,15 +10,15 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from service.auth.keyring import Keyring
-from service.http.error_responses import answer_at, answer_errors
+from service.http.error_responses import add_error_handlers, error_response
 from service.http.gate import Gate
-from service.http.middleware import Edge
+from service.http.middleware import RequestMiddleware
 from service.routes import llamafactory, openai, openrlhf, ops, slime
-from service.routes.native import or_vllm as either_score
 from service.routes.native import routes as native
 from service.routes.oip import routes as oip
 from service.routes.rerank import routes as rerank
 from service.routes.shared.dialect import Dialect, names_by_route
+from service.routes.shared.routing import probe_paths
 from service.routes.tei import routes as tei
 from service.routes.vllm import routes as vllm
 from service.scoring.model import ModelOpener, open_model
@@ -39,14 +39,14 @@ DIALECTS: dict[DialectName, Dialect] = {
     "tei": tei.DIALECT,
     "oip": oip.DIALECT,
 }
-"""Where two have a path in common, the first one's route is found."""
+"""Every dialect, by its name in the settings."""
 
+# FastAPI's own telemetry would send paths and the messages of exceptions, which may quote users.
 _NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""FastAPI's own would send paths and the messages of exceptions, which may be users' texts."""
 
 
 class TracesUnavailable(Exception):
-    """Traces are asked for and cannot be made; the message says what to do."""
+    """The settings ask for traces that cannot be sent; the message says what to do."""
 
 
 def create_app(
@@ -55,10 +55,10 @@ def create_app(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
-    """The app, with its `Service` as `app.state.service`. It loads its model when it is started.
+    """Create the app; its `Service` is `app.state.service`, and loads its model at the start.
 
     Args:
-        opener: reads and loads what the settings name; runs on the engine's thread.
+        opener: reads and loads the model that the settings name; runs on the engine's thread.
         clock: gives seconds, for API keys and their quotas.
 
     Raises:
@@ -77,37 +77,43 @@ def create_app(
     )
     app.state.service = service
     app.state.traces = traces
-    named = {name: DIALECTS[name] for name in settings.dialects}
-    dialects = _mounted(named)
-    app.state.dialects = dialects
-    for dialect in dialects:
-        app.include_router(dialect.router)
-    app.include_router(ops.router)
-    answer_errors(app)
+    named: dict[str, Dialect] = {name: DIALECTS[name] for name in settings.dialects}
+    app.state.dialects = list(named.values())
+    if {"native", "vllm"} <= named.keys():
+        # Both have `POST /v1/score`. The route that serves either must be found first.
+        app.state.dialects.insert(0, native.EITHER)
+    routers = [*(dialect.router for dialect in app.state.dialects), ops.router]
+    for router in routers:
+        app.include_router(router)
+    add_error_handlers(app)
+    keyring = None
+    if settings.api_keys_file:
+        keyring = Keyring(settings.api_keys_file, clock)
+        service.metrics.watch_keyring(keyring)
     app.add_middleware(
-        Edge,
+        RequestMiddleware,
         max_body_bytes=settings.max_body_bytes,
         metrics=service.metrics,
-        gate=_gate(service, clock),
-        answer=partial(answer_at, app),
+        gate=Gate(settings.trusted_hosts, keyring, probe_paths(routers)),
+        respond=partial(error_response, app),
         dialects=names_by_route(named),
         trace=traces.add if traces else None,
     )
     return app
 
 
-def _mounted(named: Mapping[DialectName, Dialect]) -> list[Dialect]:
-    """Where two have a path in common, the first one's route is found."""
-    both_score = {"native", "vllm"}.issubset(named)
-    return [*([either_score.DIALECT] if both_score else []), *named.values()]
-
-
-def _gate(service: Service, clock: Callable[[], float]) -> Gate:
-    settings, keyring = service.settings, None
-    if settings.api_keys_file:
-        keyring = Keyring(settings.api_keys_file, clock)
-        service.metrics.watch_keyring(keyring)
-    return Gate(settings.trusted_hosts, keyring)
+def _open_traces(settings: Settings) -> "Traces | None":
+    if settings.otlp_endpoint is None:
+        return None
+    try:
+        # Imported here, because OpenTelemetry's SDK is an optional dependency.
+        from service.telemetry.traces import Traces
+    except ModuleNotFoundError as error:
+        raise TracesUnavailable(
+            f"cannot send traces (--otlp-endpoint): {error.name} is not installed. "
+            "Run scripts/install otel, or leave the setting out"
+        ) from error
+    return Traces(str(settings.otlp_endpoint))
 
 
 @asynccontextmanager
@@ -121,17 +127,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await service.close()
         if traces:
             await traces.close()
-
-
-def _open_traces(settings: Settings) -> "Traces | None":
-    """Imports OpenTelemetry's SDK only where it is wanted: it may not be there."""
-    if settings.otlp_endpoint is None:
-        return None
-    try:
-        from service.telemetry.traces import Traces
-    except ModuleNotFoundError as error:
-        raise TracesUnavailable(
-            f"cannot send traces (--otlp-endpoint): {error.name} is not installed. "
-            "Run scripts/install otel, or leave the setting out"
-        ) from error
-    return Traces(str(settings.otlp_endpoint))

@@ -1,1 +1,1 @@
-"""Who calls, and how much they may use."""
+"""Accounts, their API keys, and their quotas."""

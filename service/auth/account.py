@@ -1,33 +1,72 @@
-"""Who holds a key: what he may use at a time and a minute, and what he uses.
+"""An account: what the holder of API keys may use at a time and per minute, and what is in use.
 
-Used on the event loop only, so it needs no lock. Each process counts for itself.
+Accounts are used on the event loop only, so they need no lock. Each process counts for itself.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from service.auth.bucket import Bucket
 from service.errors import LONGEST_RETRY, InvalidRequest, QuotaExceeded, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """None is no limit."""
+class AccountLimits:
+    """The limits of an account; None is no limit."""
 
     concurrency: int | None = None
     tokens_per_minute: int | None = None
 
 
-class Charge:
-    """Tokens that a request was charged for, until it is known what it cost."""
+class TokenBucket:
+    """Lets a request in while its level is above zero, however many tokens the request takes.
 
-    def __init__(self, bucket: Bucket | None, tokens: int) -> None:
+    The level may therefore fall below zero: one large request is never locked out for good, and
+    the requests after it wait until the debt is refilled.
+
+    Args:
+        per_minute: tokens that flow in per minute; the bucket holds no more than that.
+        clock: gives seconds.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._level = float(per_minute)
+        self._filled_at = clock()
+
+    @property
+    def level(self) -> float:
+        """Tokens in the bucket now; below zero while it is in debt."""
+        now = self._clock()
+        refilled = self._level + (now - self._filled_at) * self.per_minute / 60
+        self._level, self._filled_at = min(float(self.per_minute), refilled), now
+        return self._level
+
+    @property
+    def wait(self) -> int:
+        """Whole seconds until the level is above zero; 0 if it is."""
+        level = self.level
+        # A level of exactly zero lets nobody in, so the wait is rounded up past it.
+        return 0 if level > 0 else math.floor(-level * 60 / self.per_minute) + 1
+
+    def take(self, tokens: int) -> None:
+        """Take tokens out; a negative number puts tokens back."""
+        self._level = min(float(self.per_minute), self.level - tokens)
+
+
+class Charge:
+    """The tokens that a request is charged: an estimate until its real cost is settled."""
+
+    def __init__(self, bucket: TokenBucket | None, estimate: int) -> None:
         self._bucket = bucket
-        self._tokens = tokens
+        self._tokens = 0
+        self.settle(estimate)
 
     def settle(self, tokens: int) -> None:
-        """It cost this much."""
+        """Replace what was charged so far by this many tokens."""
         if self._bucket:
             self._bucket.take(tokens - self._tokens)
         self._tokens = tokens
@@ -37,67 +76,68 @@ class Account:
     """One account, however many keys its holder has.
 
     Attributes:
-        name: of the key in its file; in logs and metrics.
+        name: the name of the keys in their file, for logs and metrics.
     """
 
-    def __init__(self, name: str, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, limits: AccountLimits, clock: Callable[[], float]) -> None:
         self.name = name
-        self._limits = Limits()
+        self._limits = AccountLimits()
         self._clock = clock
-        self._bucket: Bucket | None = None
-        self._under_way = 0
-        self.limit(limits)
+        self._bucket: TokenBucket | None = None
+        self._in_flight = 0
+        self.set_limits(limits)
 
-    def limit(self, limits: Limits) -> None:
-        """From now on; what is in use stays counted."""
+    def set_limits(self, limits: AccountLimits) -> None:
+        """Apply new limits from now on; requests in flight stay counted."""
         per_minute = limits.tokens_per_minute
+        # An unchanged quota keeps its bucket: reading the key file again must not refill it.
         if per_minute != self._limits.tokens_per_minute:
-            self._bucket = Bucket(per_minute, self._clock) if per_minute else None
+            self._bucket = TokenBucket(per_minute, self._clock) if per_minute else None
         self._limits = limits
 
     @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """Counts a request while the block runs.
+    def in_flight(self) -> Iterator[None]:
+        """Count a request while the block runs.
 
         Raises:
-            QuotaExceeded: as many as may be are under way.
+            QuotaExceeded: the account has as many requests in flight as it may have.
         """
-        most = self._limits.concurrency
-        if most is not None and self._under_way >= most:
+        limit = self._limits.concurrency
+        if limit is not None and self._in_flight >= limit:
             raise QuotaExceeded(
-                f"{most} requests with this key are under way, as many as it may have at a time: "
+                f"{limit} requests with this key are in flight, as many as it may have at a time: "
                 "wait for their answers",
                 retry_after=1,
             )
-        self._under_way += 1
+        self._in_flight += 1
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._in_flight -= 1
 
     @contextmanager
     def charged(self, estimate: int) -> Iterator[Charge]:
-        """Charges for a request while the block runs, which settles what it really cost.
-
-        What is refused before any work costs nothing. What fails later, or is given up by its
-        client, costs the estimate: else nobody would wait for an answer who wants more than his.
+        """Charge the estimate for the time of the block, which settles the real cost.
 
         Raises:
-            QuotaExceeded: the minute's tokens are used up.
+            QuotaExceeded: the tokens of this minute are used up.
         """
-        self._refuse_if_used_up()
-        charge = Charge(self._bucket, 0)
-        charge.settle(estimate)
-        try:
-            yield charge
-        except (Unavailable, InvalidRequest):
-            charge.settle(0)
-            raise
-
-    def _refuse_if_used_up(self) -> None:
         if self._bucket and (wait := self._bucket.wait):
             raise QuotaExceeded(
                 f"this key's {self._bucket.per_minute} tokens a minute are used up: "
                 f"there will be some in {wait} seconds",
                 retry_after=min(LONGEST_RETRY, wait),
             )
+        charge = Charge(self._bucket, estimate)
+        try:
+            yield charge
+        except (Unavailable, InvalidRequest):
+            # The request was refused before any work was done for it.
+            charge.settle(0)
+            raise
+        # Any other failure keeps the estimate. That includes a client that disconnects: otherwise
+        # disconnecting before the answer would evade the quota.
+
+
+UNLIMITED = Account("", AccountLimits(), time.monotonic)
+"""The account of every request for which no key is needed."""

@@ -1,4 +1,4 @@
-"""The keys that count now, and who holds them. Follows its file, and never lets in by mistake."""
+"""The keys that are valid now, and their accounts. Follows the key file and never fails open."""
 
 import hmac
 import logging
@@ -11,18 +11,18 @@ from service.auth.key_file import Key, KeyFileError, digest_of, read_keys
 
 _log = logging.getLogger(__name__)
 
-_CHECK_EVERY = 1.0
-"""Seconds; so long may a key that was taken out of the file still be good."""
+# Seconds between two looks at the file. A key that was taken out of it may stay valid that long.
+_CHECK_INTERVAL = 1.0
 
 
 class Keyring:
-    """Reads its file at once and, when somebody asks, again if it changed.
+    """Reads its file when it is made and, on a later request, again if the file changed.
 
-    A changed file that cannot be used leaves the keys as they were: those who have one go on, and
-    nobody else comes in.
+    A changed file that cannot be used leaves the keys as they were: their holders go on, and
+    nobody else is let in.
 
     Attributes:
-        stale: whether that is so now.
+        stale: whether the file was changed to something that cannot be used.
 
     Raises:
         KeyFileError: the file cannot be used.
@@ -32,36 +32,33 @@ class Keyring:
         self.stale = False
         self._path = path
         self._clock = clock
-        self._callers: dict[str, Account] = {}
+        self._accounts: dict[str, Account] = {}
         self._keys: tuple[Key, ...] = ()
         self._checked_at = clock()
-        self._seen = _version(path)  # before it is read, so that no change goes unseen
+        # The state is taken before the file is read, so that a change in between is not missed.
+        self._file_state = _file_state(path)
         self._use(read_keys(path))
 
-    def caller(self, presented: Iterable[str]) -> Account | None:
-        """The holder of the first of these keys that is known; None if none is."""
-        self._follow()
+    def account(self, presented: Iterable[str]) -> Account | None:
+        """Return the account of the first of these keys that is known, or None."""
+        self._reload_if_changed()
         for text in presented:
-            if key := self._find(digest_of(text)):
-                return self._callers[key.name]
+            digest = digest_of(text)
+            # Every key is compared, each in constant time: how long it takes tells nothing.
+            matches = [key for key in self._keys if hmac.compare_digest(key.digest, digest)]
+            if matches:
+                return self._accounts[matches[0].name]
         return None
 
-    def _find(self, digest: bytes) -> Key | None:
-        """Compares with all, in the same time wherever one differs: it tells nothing of others."""
-        matches = [key for key in self._keys if hmac.compare_digest(key.digest, digest)]
-        return matches[0] if matches else None
-
-    def _follow(self) -> None:
+    def _reload_if_changed(self) -> None:
         now = self._clock()
-        if now < self._checked_at + _CHECK_EVERY:
+        if now < self._checked_at + _CHECK_INTERVAL:
             return
         self._checked_at = now
-        version = _version(self._path)
-        if version != self._seen:
-            self._seen = version
-            self._read_again()
-
-    def _read_again(self) -> None:
+        state = _file_state(self._path)
+        if state == self._file_state:
+            return
+        self._file_state = state
         try:
             self._use(read_keys(self._path))
         except KeyFileError as error:
@@ -72,19 +69,19 @@ class Keyring:
             _log.info("read %d API keys", len(self._keys))
 
     def _use(self, keys: tuple[Key, ...]) -> None:
-        """Holders that were there before keep their accounts."""
-        callers: dict[str, Account] = {}
+        accounts: dict[str, Account] = {}
         for key in keys:
-            caller = self._callers.get(key.name) or Account(key.name, key.limits, self._clock)
-            caller.limit(key.limits)
-            callers[key.name] = caller
-        self._keys, self._callers = keys, callers
+            # A holder that was there before keeps its account, with what is in use and charged.
+            account = self._accounts.get(key.name) or Account(key.name, key.limits, self._clock)
+            account.set_limits(key.limits)
+            accounts[key.name] = account
+        self._keys, self._accounts = keys, accounts
 
 
-def _version(path: Path) -> tuple[int, ...] | None:
-    """Differs when the file does: also after a rename onto it, or a change of its permissions."""
+def _file_state(path: Path) -> tuple[int, ...] | None:
     try:
         stat = path.stat()
     except OSError:
         return None
+    # A rename onto the file changes the inode, and a change of its permissions the ctime.
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

@@ -1,9 +1,7 @@
-"""What an error is answered with: one table of statuses, each dialect's own shape.
+"""The responses to errors: one table of statuses, and the shape of the dialect that was called."""
 
-Every exception that ends a request is turned into one of `service.errors`.
-"""
-
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -36,8 +34,8 @@ from service.errors import (
     UntrustedHost,
     WrongMethod,
 )
-from service.routes.shared.dialect import ErrorBody, error_body_for
-from service.routes.shared.openai_shape import openai_error
+from service.routes.shared.dialect import Dialect
+from service.routes.shared.error_shapes import openai_error
 from service.routes.shared.validation_errors import explain
 from service.settings import Settings
 from service.telemetry.request_record import record_of
@@ -55,82 +53,68 @@ STATUS: dict[type[ServiceError], int] = {
     NotAllowed: 401,
     Conflict: 409,
     CannotLoad: 422,
+    # nginx's number: nobody reads this response, it exists for the log and the metrics.
     ClientGone: 499,
     ItemRefused: 422,
     InternalError: 500,
     ItemFailed: 500,
     NotReady: 503,
     Draining: 503,
+    # Errors of the kind Overload are 503 rather than 429 unless a setting says so: RLHF clients
+    # retry a 503 and give up on a 429.
     QueueFull: 503,
     QuotaExceeded: 503,
     DeadlineExceeded: 504,
 }
-"""Overload is 503 and, unless a setting says so, not 429: RLHF clients retry the one and give up on
-the other."""
 
 
-def answer_errors(app: FastAPI) -> None:
-    """Turn every exception into its response; the app's state names the dialects."""
-    for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
-
-
-def answer(
-    error: ServiceError, body_of: ErrorBody = openai_error, *, overload_status: int = 503
-) -> Response:
-    """The error's response; `body_of` says in which dialect."""
-    status = overload_status if isinstance(error, Overload) else STATUS[type(error)]
-    response = JSONResponse(body_of(error, status), status)
+def error_response(app: FastAPI, error: ServiceError, path: str) -> Response:
+    """Return the response to an error, in the shape of the first dialect with this path."""
+    dialects: Sequence[Dialect] = app.state.dialects
+    settings: Settings = app.state.service.settings
+    shape = next((dialect.error_shape for dialect in dialects if dialect.owns(path)), openai_error)
+    status = STATUS[type(error)]
+    if isinstance(error, Overload):
+        status = int(settings.overload_status)
+    response = JSONResponse(shape(error, status), status)
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, InvalidKey | NotAllowed):
         response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Draining):
-        # The next request should find another server, not this connection.
+        # The next request should find another server instead of this connection.
         response.headers["Connection"] = "close"
     return response
 
 
-def answer_at(app: FastAPI, error: ServiceError, path: str) -> Response:
-    """In the dialect of a path."""
-    body_of = error_body_for(app.state.dialects, path, openai_error)
-    settings: Settings = app.state.service.settings
-    return answer(error, body_of, overload_status=int(settings.overload_status))
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every exception with `error_response`; the app's state holds the dialects."""
+    for kind in (ServiceError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _handle)
 
 
-async def _answer_service_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
+async def _handle(request: Request, exception: Exception) -> Response:
+    error = _translate(exception)
     record_of(request).error = error.code
-    return answer_at(request.app, error, request.url.path)
-
-
-async def _answer_validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return await _answer_service_error(request, explain(error))
-
-
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    """What Starlette and FastAPI raise themselves."""
-    assert isinstance(error, HTTPException)
-    response = await _answer_service_error(request, _translate(error))
-    response.headers.update(error.headers or {})
+    response = error_response(request.app, error, request.url.path)
+    if isinstance(exception, HTTPException):
+        # A 405 names the methods that are allowed.
+        response.headers.update(exception.headers or {})
     return response
 
 
-def _translate(error: HTTPException) -> ServiceError:
-    if isinstance(error.__cause__, ServiceError):
-        return error.__cause__  # FastAPI wraps whatever reading the body raised
-    match error.status_code:
-        case 404:
-            return NoSuchRoute("no such path; see /docs for those there are")
-        case 405:
+def _translate(exception: Exception) -> ServiceError:
+    """Return the service's own error for one that a route, FastAPI or Starlette raised."""
+    match exception:
+        case ServiceError():
+            return exception
+        case RequestValidationError():
+            return explain(exception)
+        case HTTPException(__cause__=ServiceError() as cause):
+            return cause  # FastAPI wraps whatever reading the body raised
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+            return NoSuchRoute("this path does not exist; see /docs for those that do")
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
             return WrongMethod("this path does not take this method; see /docs")
         case _:
             return MalformedBody("the body cannot be read")
-
-
-_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    ServiceError: _answer_service_error,
-    RequestValidationError: _answer_validation_error,
-    HTTPException: _answer_http_exception,
-}

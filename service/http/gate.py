@@ -1,89 +1,71 @@
-"""Who may come in, told from a request's head alone: no byte of the body is read before."""
+"""Decides from a request's head alone whether it is let in; no byte of its body is read before."""
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from service.auth.account import UNLIMITED, Account
 from service.auth.keyring import Keyring
 from service.errors import InvalidKey, UntrustedHost
-from service.telemetry.request_record import RequestRecord
-
-_PROBES = re.compile(
-    r"/(healthz|readyz|metrics|health|ping|v2/health/(live|ready)"
-    r"|v2/models/.+/ready)"
-)
-"""Asked for by machines that have no key and call a server by its address."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
 
 class Gate:
-    """Stands before everything but probes.
+    """Checks the host and the API key of every request that is not a probe.
 
     Args:
-        hosts: what a request may call this server; `*.example.com` is every name below
-            example.com. Empty: anything.
-        keyring: without one no key is needed.
+        hosts: names by which requests may call this server; `*.example.com` is every name below
+            example.com. Empty: any name.
+        keyring: the keys that are known; without a keyring no key is needed.
+        probes: patterns of the paths that need neither, because orchestrators and load balancers
+            have no key and call a server by its address.
     """
 
-    def __init__(self, hosts: Iterable[str] = (), keyring: Keyring | None = None) -> None:
-        self._hosts = tuple(host.lower() for host in hosts)
+    def __init__(
+        self,
+        hosts: Iterable[str] = (),
+        keyring: Keyring | None = None,
+        probes: Iterable[re.Pattern[str]] = (),
+    ) -> None:
+        names = [host.lower() for host in hosts]
+        self._names = frozenset(name for name in names if not name.startswith("*."))
+        self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
         self._keyring = keyring
+        self._probes = tuple(probes)
 
-    @contextmanager
-    def enter(self, scope: Scope, record: RequestRecord) -> Iterator[None]:
-        """Let a request in, and count it for its key's holder while the block runs.
+    def admit(self, scope: Scope) -> Account:
+        """Return the account that a request is counted for.
 
         Raises:
-            UntrustedHost: it was sent to another name.
-            InvalidKey: it has no key, or none that is known.
-            QuotaExceeded: as many requests with its key as may be are under way.
+            UntrustedHost: the request was sent to another host.
+            InvalidKey: the request has no key, or none that is known.
         """
         headers = Headers(scope=scope)
-        if _is_probe(scope, headers):
-            yield
-            return
-        self._refuse_other_host(headers.get("host", ""))
+        # A body would be read whole, so a request with one is not a probe, whatever its path.
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        may_be_probe = scope["method"] in ("GET", "HEAD") and not has_body
+        if may_be_probe and any(pattern.match(scope["path"]) for pattern in self._probes):
+            return UNLIMITED
+        if self._names or self._suffixes:
+            host = _HOST.fullmatch(headers.get("host", "").lower())
+            if not host or not (host[1] in self._names or host[1].endswith(self._suffixes)):
+                raise UntrustedHost(
+                    "the Host header names none of this server's names (--trusted-hosts)"
+                )
         if self._keyring is None:
-            yield
-            return
-        record.caller = self._keyring.caller(_presented(headers))
-        if record.caller is None:
+            return UNLIMITED
+        presented = [headers.get("x-api-key", "")]
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            presented.append(credentials.strip())
+        # Some clients always send one of the two headers with a placeholder, so both are tried.
+        account = self._keyring.account(filter(None, presented))
+        if account is None:
             raise InvalidKey(
                 "this server needs a key that it knows: send it as Authorization: Bearer KEY or "
                 "as X-API-Key: KEY"
             )
-        with record.caller.under_way():
-            yield
-
-    def _refuse_other_host(self, header: str) -> None:
-        named = _HOST.fullmatch(header.lower())
-        if self._hosts and not (named and any(_covers(each, named[1]) for each in self._hosts)):
-            raise UntrustedHost(
-                "the Host header names none of this server's names (--trusted-hosts)"
-            )
-
-
-def _covers(pattern: str, host: str) -> bool:
-    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
-
-
-def _is_probe(scope: Scope, headers: Headers) -> bool:
-    """A body would be read, so a probe has none."""
-    bodiless = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
-    return (
-        scope["method"] in ("GET", "HEAD")
-        and bodiless
-        and _PROBES.fullmatch(scope["path"]) is not None
-    )
-
-
-def _presented(headers: Headers) -> Iterator[str]:
-    if key := headers.get("x-api-key"):
-        yield key
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        yield key.strip()
+        return account

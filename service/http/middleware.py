@@ -1,7 +1,7 @@
 """The outermost layer of every request: its id, the gate, its body, its record, its last resort.
 
-Pure ASGI. Reads the body whole before the routes see the request, so that bytes are counted
-whether they were announced or not.
+This is pure ASGI. It reads the whole body before the routes see the request, so that bytes are
+counted whether they were announced or not.
 """
 
 import asyncio
@@ -10,15 +10,22 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import Draining, InternalError, ServiceError
-from service.http.body import Body
+from service.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientGone,
+    Draining,
+    InternalError,
+    ServiceError,
+)
 from service.http.gate import Gate
-from service.logs import with_facts
+from service.routes.shared.routing import is_probe
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_record import NO_DIALECT, RequestRecord
 
@@ -27,24 +34,28 @@ _log = logging.getLogger("service.request")
 Trace = Callable[[RequestRecord, str | None], str]
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_QUIET = frozenset(
-    {
-        *("/healthz", "/readyz", "/metrics", "/health", "/ping", "/load"),
-        *("/v2/health/live", "/v2/health/ready"),
-    }
-)
-"""Asked for every few seconds by machines; logged at debug only."""
+
+# Seconds in which a body must arrive: one that stalls would hold its connection for ever.
+_BODY_SECONDS = 60
+
+# A body over a limit is read on for a while and discarded, because a client that is cut off while
+# it sends sees a broken connection instead of the answer that says why.
+# Bytes that are read of a body that is too large, as a multiple of its limit:
+_DISCARD_FACTOR = 8
+# Bytes and seconds for a request that the gate refused:
+_DISCARD_BYTES = 1024 * 1024
+_DISCARD_SECONDS = 2
 
 
-class Edge:
+class RequestMiddleware:
     """Wraps the routes.
 
     Args:
-        max_body_bytes: of one request; larger ones are answered without their routes.
-        gate: says who may come in, before a body is read.
-        answer: turns an error into its response, given the path that was asked for.
-        dialects: a route's template -> whose it is.
-        trace: keeps a finished request's spans, given its `traceparent`; returns its trace's id.
+        max_body_bytes: limit on one request; larger ones are answered without their route.
+        gate: decides who is let in, before a body is read.
+        respond: makes the response to an error, given the path that was asked for.
+        dialects: the dialect's name for each route's template.
+        trace: keeps a finished request's spans, given its `traceparent`; returns the trace's id.
     """
 
     def __init__(
@@ -54,7 +65,7 @@ class Edge:
         max_body_bytes: int,
         metrics: Metrics,
         gate: Gate,
-        answer: Callable[[ServiceError, str], Response],
+        respond: Callable[[ServiceError, str], Response],
         dialects: Mapping[str, str],
         trace: Trace | None = None,
     ) -> None:
@@ -62,7 +73,7 @@ class Edge:
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
         self._gate = gate
-        self._answer = answer
+        self._respond = respond
         self._dialects = dialects
         self._trace = trace
 
@@ -71,99 +82,144 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        record = RequestRecord(_request_id(headers), scope["method"])
+        # The client's own id is kept, unless it is too long or not printable ASCII.
+        request_id = headers.get("x-request-id", "")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = uuid.uuid4().hex
+        record = RequestRecord(request_id, scope["method"])
         scope.setdefault("state", {})["record"] = record
-        body = Body(scope, receive)
-        reply = _Reply(send, record, body)
         try:
-            await self._handle(scope, body, reply, record)
+            await self._handle(scope, receive, send, record)
         finally:
             record.seconds = time.monotonic() - record.started
-            record.route = getattr(scope.get("route"), "path", record.route)
+            route = scope.get("route")
+            record.route = getattr(route, "path", record.route)
             if record.dialect == NO_DIALECT:
                 record.dialect = self._dialects.get(record.route, NO_DIALECT)
-            self._tell(record, headers.get("traceparent"))
-
-    def _tell(self, record: RequestRecord, traceparent: str | None) -> None:
-        """Metrics, trace and log line of a finished request."""
-        self._metrics.observe(record)
-        quiet = record.route in _QUIET
-        if self._trace and not quiet:
-            record.trace_id = self._trace(record, traceparent)
-        level = logging.DEBUG if quiet else logging.INFO
-        _log.log(level, "request", extra=with_facts(record.facts()))
+            self._metrics.observe(record)
+            # Probes come every few seconds: they are logged at debug only and never traced.
+            quiet = is_probe(route)
+            if self._trace and not quiet:
+                record.trace_id = self._trace(record, headers.get("traceparent"))
+            level = logging.DEBUG if quiet else logging.INFO
+            _log.log(level, "request", extra={"facts": record.facts()})
 
     async def _handle(
-        self, scope: Scope, body: Body, reply: "_Reply", record: RequestRecord
+        self, scope: Scope, receive: Receive, send: Send, record: RequestRecord
     ) -> None:
-        receive = body.receive
+        body = RequestBody(scope, receive)
+        response_started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal response_started
+            if message["type"] == "http.response.start":
+                response_started = True
+                record.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = record.request_id
+                if record.result and not record.error:
+                    headers["Server-Timing"] = record.server_timing()
+                if not body.complete:
+                    # A client that sends without end would otherwise keep the connection open.
+                    headers["Connection"] = "close"
+            await send(message)
+
+        async def send_error(error: ServiceError) -> None:
+            record.error = error.code
+            if not response_started:
+                response = self._respond(error, scope["path"])
+                await response(scope, receive, send_with_headers)
+
         try:
-            with self._gate.enter(scope, record):
-                content = await body.read(self._max_body_bytes)
-                record.body_bytes = len(content)
-                await self._app(scope, _replay(content, receive), reply)
+            account = self._gate.admit(scope)
+            record.key = account.name
+            scope["state"]["account"] = account
+            with account.in_flight():
+                await body.read(self._max_body_bytes)
+                record.body_bytes = len(body.content)
+                await self._app(scope, body.replay, send_with_headers)
         except ServiceError as error:
             if not body.begun:
-                await body.drop()
-            await self._end(error, scope, receive, reply, record)
+                await body.discard()
+            await send_error(error)
         except asyncio.CancelledError:
-            # Only the server's own end cancels a request: the time to drain has passed.
-            late = Draining("this server shut down before it could answer", retry_after=1)
-            await self._end(late, scope, receive, reply, record)
+            # Only the end of the server cancels a request: the time to drain has passed.
+            await send_error(
+                Draining("this server shut down before it could answer", retry_after=1)
+            )
             raise
         except Exception as fault:  # noqa: BLE001 - the last resort
-            _log.error("fault", extra=with_facts({"request_id": record.request_id}), exc_info=fault)
-            fault_of_ours = InternalError(f"internal error; request id {record.request_id}")
-            await self._end(fault_of_ours, scope, receive, reply, record)
-
-    async def _end(
-        self,
-        error: ServiceError,
-        scope: Scope,
-        receive: Receive,
-        reply: "_Reply",
-        record: RequestRecord,
-    ) -> None:
-        record.error = error.code
-        if not reply.started:
-            await self._answer(error, scope["path"])(scope, receive, reply)
+            facts = {"request_id": record.request_id}
+            _log.error("fault", extra={"facts": facts}, exc_info=fault)
+            await send_error(InternalError(f"internal error; request id {record.request_id}"))
 
 
-class _Reply:
-    """`send` that notes the status and puts the request's id on the response.
+class RequestBody:
+    """The body of one request: read within its limits, then replayed to the routes.
 
-    An answer that comes before the body has ended is the connection's last: who sends without end
-    would keep it open.
+    Attributes:
+        content: what was read.
+        begun: whether some of it was asked for.
+        complete: whether all of it arrived; the connection brings another request then.
     """
 
-    def __init__(self, send: Send, record: RequestRecord, body: Body) -> None:
-        self._send = send
-        self._record = record
-        self._body = body
-        self.started = False
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        length = Headers(scope=scope).get("content-length", "0")
+        # 18 digits are more than any limit, and keep a longer number from costing time.
+        self._announced = int(length[:18]) if length.isdecimal() else 0
+        self._receive = receive
+        self._replayed = False
+        self.content = b""
+        self.begun = self.complete = False
 
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-            self._record.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self._record.request_id
-            if not self._body.ended:
-                headers["Connection"] = "close"
-        await self._send(message)
+    async def read(self, limit: int) -> None:
+        """Read the whole body into `content`.
 
+        Raises:
+            BodyTooLarge: it has more than `limit` bytes.
+            BodyTooSlow, ClientGone: it did not arrive.
+        """
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                size = await self._read_chunks(limit, _DISCARD_FACTOR * limit)
+        except TimeoutError:
+            raise BodyTooSlow(f"the body was not whole after {_BODY_SECONDS} seconds") from None
+        if size > limit:
+            raise BodyTooLarge(
+                f"the body is larger than {limit} bytes, this server's limit (--max-body-bytes): "
+                "split the request"
+            )
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """`receive` that gives the whole body first, then what the server says: a disconnect."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    async def discard(self) -> None:
+        """Read on for a moment and keep nothing."""
+        with suppress(TimeoutError, ClientGone):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                await self._read_chunks(0, _DISCARD_BYTES)
 
-    async def replayed() -> Message:
-        return waiting.pop() if waiting else await receive()
+    async def _read_chunks(self, limit: int, max_discarded: int) -> int:
+        """Read up to `limit` bytes into `content`, and discard all of a longer body.
 
-    return replayed
+        Of a longer body no more than `max_discarded` bytes are read, and none if it announces
+        more than that. Returns its size, as far as that is known.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        while not self.complete and max(size, self._announced) <= max_discarded:
+            self.begun = True
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone("the client left before its request was whole")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            self.complete = not message.get("more_body", False)
+            if max(size, self._announced) > limit:
+                chunks.clear()
+        self.content = b"".join(chunks)
+        return max(size, self._announced)
 
-
-def _request_id(headers: Headers) -> str:
-    """The client's own, unless it is too long or not printable ASCII."""
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    async def replay(self) -> Message:
+        """ASGI's `receive` for the routes: the body, then what the server says, a disconnect."""
+        if self._replayed:
+            return await self._receive()
+        self._replayed = True
+        return {"type": "http.request", "body": self.content, "more_body": False}

@@ -1,4 +1,7 @@
-"""uvicorn that drains: on SIGTERM it goes on answering until what was admitted is finished."""
+"""uvicorn as this service needs it: it limits the time of request heads, and drains on SIGTERM.
+
+While it drains, the server goes on answering until every request that was admitted is finished.
+"""
 
 import asyncio
 import errno
@@ -10,21 +13,60 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from service.http.connection import Connection
 from service.service import Service
 from service.settings import Settings
 
-_KEEP_ALIVE = 75
-"""Seconds; longer than the pools of usual clients keep a connection, so that they close it."""
+# Seconds for a request's line and headers. uvicorn's own limit ends with the first byte.
+HEAD_SECONDS = 60
 
-_MOST_HEAD_BYTES = 16 * 1024
-"""Of a request's line and headers while they are not whole; more are answered 400."""
+# Bytes of a request's line and headers while they are not whole; more are answered with 400.
+_MAX_HEAD_BYTES = 16 * 1024
 
-_LAST_WORDS = 1
-"""Seconds for the answers to requests that were not admitted, or that the drain did not finish."""
+# Seconds. Longer than the pools of usual clients keep a connection, so that the client closes it
+# and never sends a request on a connection that the server is about to close.
+_KEEP_ALIVE_SECONDS = 75
+
+# Seconds for the answers to requests that were not admitted, or that the drain did not finish.
+_LAST_ANSWERS_SECONDS = 1
+
+
+class Connection(H11Protocol):
+    """One connection; it is closed when the head of a request does not arrive whole in time.
+
+    The time runs from the first byte of a head, and for the first request from the connection.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # h11 leaves IDLE when a head is whole; what is then slow is the body, which has a limit
+        # of its own.
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_timer()
+        elif self._timer is None:
+            self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
@@ -32,17 +74,17 @@ def _config(app: FastAPI) -> uvicorn.Config:
         app,
         http=Connection,
         ws="none",
-        h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_LAST_WORDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
 
 
 class SideServer(uvicorn.Server):
-    """Serves another app in the same process; signals are the main server's."""
+    """Serves another app in the same process, and leaves signals to the main server."""
 
     def __init__(self, app: FastAPI) -> None:
         super().__init__(_config(app))
@@ -53,14 +95,14 @@ class SideServer(uvicorn.Server):
 
 
 class CannotListen(Exception):
-    """The address is taken or not ours; the message says what to do."""
+    """The address is in use or not one of this machine; the message says what to do."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on an address, before anything slow is begun.
+    """Open a socket on an address, before anything slow is begun.
 
     Raises:
-        CannotListen: it cannot be had.
+        CannotListen: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -73,18 +115,18 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {reason}. "
             "Choose another --host or --port; port 0 takes any free one"
         ) from error
-    # Connections inherit it. asyncio sets it only on sockets it made itself, and without it a body
-    # waits 40 ms for the client to acknowledge the headers.
+    # Connections inherit this option. asyncio sets it only on sockets that it made itself, and
+    # without it a body waits 40 ms for the client to acknowledge the headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 class Server(uvicorn.Server):
-    """Watches its service, ten times a second, from uvicorn's own tick.
+    """Watches its service from uvicorn's own tick, ten times a second.
 
     Args:
-        announce: called once when the service is ready, with the port it listens on.
-        beside: a server that starts and ends with this one, and what it listens on.
+        announce: called once when the service is ready, with the port that it listens on.
+        beside: a server that starts and ends with this one, and the socket that it listens on.
     """
 
     def __init__(
@@ -118,7 +160,11 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """First signal: drain. Second: end now. Neither is raised again: 0 means drained."""
+        """Drain at the first signal and end at the second.
+
+        uvicorn would raise the signal again after its end; here an exit code of 0 says that every
+        admitted request was answered.
+        """
         if self._drain_ends is None:
             self._service.begin_drain()
             self._last_requests = set(self.server_state.tasks)
@@ -131,31 +177,25 @@ class Server(uvicorn.Server):
         if self._service.refusal:
             self._end(1)
         elif self._drain_ends is not None:
-            self._watch_drain(self._drain_ends)
+            self._end_when_drained(self._drain_ends)
         elif self._announce and self._service.unready is None:
-            self._announce(self._bound_port())
+            bound: socket.socket = self.servers[0].sockets[0]
+            self._announce(bound.getsockname()[1])
             self._announce = None
         return await super().on_tick(counter)
 
-    def _watch_drain(self, ends: float) -> None:
-        """Later requests are only told to go away, and would never cease to come.
-
-        Earlier ones that were not admitted, such as a stalled upload, have a moment to be answered.
-        """
+    def _end_when_drained(self, deadline: float) -> None:
         now = time.monotonic()
         self._idle_since = (self._idle_since or now) if self._service.admission.idle else None
-        settled = self._idle_since is not None and now >= self._idle_since + _LAST_WORDS
+        # Requests that came before the signal and are not admitted, such as a stalled upload, have
+        # a moment to be answered. Later ones are only refused, and would never cease to come.
+        settled = self._idle_since is not None and now >= self._idle_since + _LAST_ANSWERS_SECONDS
         if settled or all(request.done() for request in self._last_requests):
             self._end(0)
-        elif now >= ends:
+        elif now >= deadline:
             self._end(0 if self._service.admission.idle else 1)
 
     def _end(self, exit_code: int) -> None:
         if not self.should_exit:
             self.exit_code = exit_code
             self.should_exit = True
-
-    def _bound_port(self) -> int:
-        bound: socket.socket = self.servers[0].sockets[0]
-        port: int = bound.getsockname()[1]
-        return port

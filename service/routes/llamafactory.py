@@ -2,19 +2,18 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BaseModel, Field
 
 from reward_model.text.encoding import Rendered
-from service.routes.shared import dialect
+from service.routes.shared import scoring
 from service.routes.shared.body_types import Text, Tolerant
-from service.routes.shared.dependencies import ServiceOf
-from service.routes.shared.detail_shape import ERRORS, detail_error
-from service.routes.shared.dialect import Dialect, raw_scores
-from service.routes.shared.json_body import JsonRoute
+from service.routes.shared.dialect import Dialect
+from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
+from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.scoring.types import ScoringRequest
 from service.settings import MOST_CANDIDATES
-from service.telemetry.request_record import record_of, server_timing
+from service.telemetry.request_record import record_of
 
 router = APIRouter(route_class=JsonRoute, tags=["LLaMA-Factory"])
 
@@ -23,7 +22,7 @@ def _cuts_nothing(_length: int) -> int:
     raise ValueError("must be left out: this server cuts no text, it refuses what is too long")
 
 
-class Evaluation(Tolerant):
+class EvaluationRequest(Tolerant):
     """Its `model` is not read: LLaMA-Factory's trainer sends the word "model", whatever it is."""
 
     messages: Annotated[
@@ -32,24 +31,25 @@ class Evaluation(Tolerant):
     max_length: Annotated[int, AfterValidator(_cuts_nothing)] | None = None
 
 
-class Evaluated(BaseModel):
+class EvaluationResponse(BaseModel):
     id: str
     object: Literal["score.evaluation"] = "score.evaluation"
     model: str
     scores: list[float] = Field(description="Raw logits.")
 
 
-@router.post("/v1/score/evaluation", responses=ERRORS, summary="Scores for LLaMA-Factory's PPO")
+@router.post(
+    "/v1/score/evaluation", responses=DETAIL_ERRORS, summary="Scores for LLaMA-Factory's PPO"
+)
 async def evaluate(
-    body: Evaluation, request: Request, response: Response, service: ServiceOf
-) -> Evaluated:
-    ask = ScoringRequest(tuple((Rendered(text),) for text in body.messages))
-    scored = await dialect.score(request, service, ask, param="messages")
-    response.headers["Server-Timing"] = server_timing(scored.timings)
-    return Evaluated(
+    body: EvaluationRequest, request: Request, service: ServiceOf
+) -> EvaluationResponse:
+    asked = ScoringRequest(tuple((Rendered(text),) for text in body.messages))
+    result = await scoring.score(request, service, asked, param="messages")
+    return EvaluationResponse(
         id=f"scoreval-{record_of(request).request_id}",
-        model=scored.model,
-        scores=raw_scores(scored),
+        model=result.model,
+        scores=scoring.raw_scores(result),
     )
 
 

@@ -1,29 +1,36 @@
 """OpenAI's embeddings, of one dimension: the raw logit. So SGLang serves reward models, too."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Literal
 
-from service.routes.shared.dependencies import ServiceOf
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
 from service.routes.shared.dialect import Dialect
-from service.routes.shared.json_body import JsonRoute
-from service.routes.shared.openai_shape import ERRORS, openai_error
-from service.routes.vllm import routes as vllm
-from service.routes.vllm.request import ItemsRequest
-from service.routes.vllm.response import Embedded, Listed, listed, vector
+from service.routes.shared.error_shapes import OPENAI_ERRORS, openai_error
+from service.routes.shared.routing import JsonRoute, ServiceOf
+from service.routes.vllm.routes import score_items
+from service.routes.vllm.shapes import ItemsRequest, VllmList, to_list
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 
-@router.post("/v1/embeddings", responses=ERRORS, summary="Scores as embeddings of one dimension")
+class Embedding(BaseModel):
+    index: int
+    object: Literal["embedding"] = "embedding"
+    embedding: list[float] | str
+
+
+@router.post(
+    "/v1/embeddings", responses=OPENAI_ERRORS, summary="Scores as embeddings of one dimension"
+)
 async def embeddings(
-    body: ItemsRequest, request: Request, response: Response, service: ServiceOf
-) -> Listed[Embedded]:
+    body: ItemsRequest, request: Request, service: ServiceOf
+) -> VllmList[Embedding]:
     """`data[i].embedding` holds one number, the raw logit of `input[i]`."""
-    scored = await vllm.score_items(body, request, response, service)
-    rows = [
-        Embedded(index=index, embedding=vector(body, score))
-        for index, score in enumerate(vllm.shown(scored, body.squashes))
-    ]
-    return listed("embd", request, scored, rows)
+    result = await score_items(body, request, service)
+    scores = enumerate(body.activated(result))
+    rows = [Embedding(index=index, embedding=body.to_vector(score)) for index, score in scores]
+    return to_list("embd", request, result, rows)
 
 
 DIALECT = Dialect(router, openai_error)

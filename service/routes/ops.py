@@ -1,4 +1,4 @@
-"""For operators and orchestrators: is it alive, is it ready, what is served, how does it do."""
+"""Routes for operators and orchestrators: liveness, readiness, metrics, and what is served."""
 
 from typing import Literal
 
@@ -8,10 +8,8 @@ from pydantic import BaseModel, Field
 
 from reward_model.release.calibration import Calibration
 from service.errors import NotReady
-from service.models.catalogue import ModelCatalogue
-from service.models.loaded_model import LoadedModel
-from service.routes.shared.dependencies import ServiceOf
-from service.routes.shared.openai_shape import ErrorBody
+from service.routes.shared.error_shapes import OpenaiError
+from service.routes.shared.routing import ServiceOf, probe
 
 router = APIRouter(tags=["operations"])
 
@@ -26,7 +24,7 @@ class Readiness(BaseModel):
 
 
 class ServedModel(BaseModel):
-    """OpenAI's model object, and what a client of a reward model wants to know besides."""
+    """OpenAI's model object, and what else a client of a reward model needs to know."""
 
     id: str
     object: Literal["model"] = "model"
@@ -34,7 +32,7 @@ class ServedModel(BaseModel):
     owned_by: str = "codepmp"
     version: str
     max_tokens: int = Field(description="Longest conversation, in tokens.")
-    dtype: str = Field(description="Of the backbone; scores are float32.")
+    dtype: str = Field(description="Type of the backbone; scores are float32.")
     current: bool = Field(description="Whether its name without a version means this version.")
     shares_prefixes: bool
     score_type: Literal["raw_logit"] = "raw_logit"
@@ -49,6 +47,7 @@ class ModelList(BaseModel):
 
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the process alive?")
+@probe
 async def healthz() -> Alive:
     return Alive()
 
@@ -59,6 +58,7 @@ async def healthz() -> Alive:
     summary="Would a request be scored now?",
     responses={503: {"model": Readiness, "description": "Not now; says why."}},
 )
+@probe
 async def readyz(response: Response, service: ServiceOf) -> Readiness:
     reason = service.unready
     response.status_code = 503 if reason else 200
@@ -66,6 +66,7 @@ async def readyz(response: Response, service: ServiceOf) -> Readiness:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@probe
 async def metrics(service: ServiceOf) -> Response:
     return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
@@ -73,23 +74,24 @@ async def metrics(service: ServiceOf) -> Response:
 @router.get(
     "/v1/models",
     summary="What is served",
-    responses={503: {"model": ErrorBody, "description": "The model is not loaded yet."}},
+    responses={503: {"model": OpenaiError, "description": "The model is not loaded yet."}},
 )
 async def models(service: ServiceOf) -> ModelList:
-    if not (loaded := list(service.catalogue)):
+    if service.catalogue.default is None:
         raise NotReady(str(service.unready), retry_after=2)
-    return ModelList(data=[_described(service.catalogue, served) for served in loaded])
-
-
-def _described(models: ModelCatalogue, served: LoadedModel) -> ServedModel:
-    model = served.model
-    return ServedModel(
-        id=model.name,
-        version=model.release.version,
-        current=models.is_current(served),
-        max_tokens=model.engine.facts.max_tokens,
-        dtype=model.engine.facts.dtype,
-        shares_prefixes=model.engine.facts.shares_prefixes,
-        calibration=model.release.calibration,
-        warnings=list(model.release.warnings),
-    )
+    served = []
+    for loaded in service.catalogue:
+        model, facts = loaded.model, loaded.model.engine.facts
+        served.append(
+            ServedModel(
+                id=model.name,
+                version=model.release.version,
+                current=service.catalogue.is_current(loaded),
+                max_tokens=facts.max_tokens,
+                dtype=facts.dtype,
+                shares_prefixes=facts.shares_prefixes,
+                calibration=model.release.calibration,
+                warnings=list(model.release.warnings),
+            )
+        )
+    return ModelList(data=served)

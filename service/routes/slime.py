@@ -2,65 +2,63 @@
 
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from reward_model.text.chat import Conversation, Message
+from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import InvalidRequest
-from service.routes.shared import dialect
-from service.routes.shared.body_types import Text, Tolerant, Turns, conversation, is_list
-from service.routes.shared.dependencies import ServiceOf
-from service.routes.shared.detail_shape import ERRORS, detail_error
-from service.routes.shared.dialect import Dialect, raw_scores
-from service.routes.shared.json_body import JsonRoute
+from service.routes.shared import scoring
+from service.routes.shared.body_types import ChatTurns, Text, Tolerant, conversation, is_list
+from service.routes.shared.dialect import Dialect
+from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
+from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.scoring.types import ScoringRequest, chats
-from service.telemetry.request_record import server_timing
 
 router = APIRouter(route_class=JsonRoute, tags=["slime"])
 
 Prompt = Annotated[
-    Annotated[Text, Tag("<text>")] | Annotated[Turns, Tag("<list>")], Discriminator(is_list)
+    Annotated[Text, Tag("<text>")] | Annotated[ChatTurns, Tag("<list>")], Discriminator(is_list)
 ]
 
 
-class Sample(Tolerant):
+class SlimeSample(Tolerant):
     prompt: Prompt = Field(description="The user's message, or the conversation so far.")
     response: str
 
     @model_validator(mode="after")
-    def _answers_somebody(self) -> Self:
+    def _response_is_next(self) -> Self:
         if isinstance(self.prompt, list) and self.prompt[-1].role == "assistant":
             raise ValueError("must not end prompt on the assistant: the response does")
         return self
 
-    def conversation(self) -> Conversation:
-        if isinstance(self.prompt, str):
-            return (Message("user", self.prompt),)
-        return conversation(self.prompt)
-
-    def to_ask(self, rendered: bool) -> ScoringRequest:
-        if not rendered:
-            return ScoringRequest((chats(self.conversation(), (self.response,)),))
-        if isinstance(self.prompt, str):
+    def to_scoring_request(self, rendered: bool) -> ScoringRequest:
+        if rendered:
+            if isinstance(self.prompt, list):
+                raise InvalidRequest(
+                    "prompt is a list, and a rendered one is a text", param="prompt"
+                )
             return ScoringRequest(((Rendered(self.prompt + self.response),),))
-        raise InvalidRequest("prompt is a list, and a rendered one is a text", param="prompt")
+        if isinstance(self.prompt, list):
+            prompt = conversation(self.prompt)
+        else:
+            prompt = (Message("user", self.prompt),)
+        return ScoringRequest((chats(prompt, (self.response,)),))
 
 
-@router.post("/slime", responses=ERRORS, summary="Reward for slime")
+@router.post("/slime", responses=DETAIL_ERRORS, summary="Reward for slime")
 async def reward(
-    body: Sample,
+    body: SlimeSample,
     request: Request,
-    response: Response,
     service: ServiceOf,
     rendered: Annotated[
         bool, Query(description="The prompt is rendered; special tokens are tokens.")
     ] = False,
 ) -> float:
     """The body of the answer is the raw logit alone."""
-    scored = await dialect.score(request, service, body.to_ask(rendered), param="response")
-    response.headers["Server-Timing"] = server_timing(scored.timings)
-    (score,) = raw_scores(scored)
+    asked = body.to_scoring_request(rendered)
+    result = await scoring.score(request, service, asked, param="response")
+    (score,) = scoring.raw_scores(result)
     return score
 
 

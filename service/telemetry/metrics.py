@@ -16,7 +16,6 @@ from service.models.shadow import Differences
 from service.scheduling.admission import Admission
 from service.scheduling.batcher import BatchReport
 from service.scheduling.queue import PRIORITIES
-from service.scoring.types import ScoringResult
 from service.telemetry.model_collector import ModelCollector
 from service.telemetry.request_record import RequestRecord
 
@@ -141,36 +140,34 @@ class Metrics:
         self._request.labels(record.route).observe(record.seconds)
         if record.error:
             self._errors.labels(record.error).inc()
-        if record.caller:
-            self._key_requests.labels(record.caller.name).inc()
-            self._key_tokens.labels(record.caller.name).inc(
-                record.scored.computed_tokens if record.scored else 0
-            )
+        result = record.result
+        if record.key:
+            self._key_requests.labels(record.key).inc()
+            self._key_tokens.labels(record.key).inc(result.computed_tokens if result else 0)
         for outcome, count in record.item_outcomes().items():
             self._items.labels(outcome).inc(count)
-        if record.scored:
-            self._observe_scored(record.scored)
+        if result is None:
+            return
+        self._encode.observe(result.timings.encode)
+        self._queue.observe(result.timings.queue)
+        self._inference.observe(result.timings.infer)
+        self._tokens.inc(result.tokens)
+        self._computed.inc(result.computed_tokens)
+        self._saved.inc(result.saved_tokens)
+        self._cache_hits.inc(result.cached)
+        self._cache_misses.inc(result.computed)
+        dropped = [item.dropped_tokens for item in result.items() if item.dropped_tokens]
+        self._truncated.inc(len(dropped))
+        self._dropped.inc(sum(dropped))
+        self._models.observe(result)
+        for code, count in result.errors().items():
+            self._errors.labels(code).inc(count)
+            if code == "non_finite":
+                self._non_finite.inc(count)
 
     def render(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self.registry)
-
-    def _observe_scored(self, scored: ScoringResult) -> None:
-        self._encode.observe(scored.timings.encode)
-        self._queue.observe(scored.timings.queue)
-        self._inference.observe(scored.timings.infer)
-        self._tokens.inc(scored.tokens)
-        self._computed.inc(scored.computed_tokens)
-        self._saved.inc(scored.saved_tokens)
-        self._cache_hits.inc(scored.cached)
-        self._cache_misses.inc(scored.computed)
-        self._truncated.inc(sum(item.dropped_tokens > 0 for item in scored.items()))
-        self._dropped.inc(sum(item.dropped_tokens for item in scored.items()))
-        self._models.observe(scored)
-        for code, count in scored.errors().items():
-            self._errors.labels(code).inc(count)
-            if code == "non_finite":
-                self._non_finite.inc(count)
 
 
 def _is(state: Callable[[], State], one: State) -> bool:

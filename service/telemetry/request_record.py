@@ -1,4 +1,4 @@
-"""One request's record. Its response headers, log line and metrics are three views of it."""
+"""The record of one request. Its response headers, log line, metrics and trace are views of it."""
 
 import time
 from collections import Counter
@@ -6,26 +6,32 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from service.auth.account import Account
 from service.logs import Facts
-from service.scoring.types import ScoringRequest, ScoringResult, Timings
+from service.scoring.types import ScoringRequest, ScoringResult
 
+# Anything else in the place of a method is a text that a user sent.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Anything else in a method's place is a user's text."""
 
 NO_DIALECT = "none"
-"""Of probes, metrics, documentation, and of paths that are not there."""
+"""The dialect of probes, metrics, documentation, and paths that do not exist."""
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """Filled while the request is answered; complete when its last byte is sent.
+    """A log of what is known about a request, complete when its last byte is sent.
 
-    `error` is the code of what the whole request was answered with, `scored` what it was answered
-    with otherwise. `route` is a route's template, so that it holds nothing a user chose; `dialect`
-    is whose it is, set by a route itself only if it serves two. `caller` is who holds the request's
-    key, where keys are needed. `trace_id` is set where traces are sent. `started` is a time on the
-    monotonic clock.
+    The layers that handle the request only write to it: none reads what another one wrote.
+
+    Attributes:
+        route: the template of the route, so that it holds nothing that a user chose.
+        dialect: whose route it is; set by a route itself only if it serves two dialects.
+        seconds: from the request's head to the end of its response.
+        error: code of the error that the whole request was answered with.
+        key: name of the request's API key; empty where no key is needed.
+        asked: what was to be scored.
+        result: the scores.
+        trace_id: set where traces are sent.
+        started: a time on the monotonic clock.
     """
 
     request_id: str
@@ -36,9 +42,9 @@ class RequestRecord:
     seconds: float = 0.0
     body_bytes: int = 0
     error: str | None = None
-    caller: Account | None = None
-    ask: ScoringRequest | None = None
-    scored: ScoringResult | None = None
+    key: str = ""
+    asked: ScoringRequest | None = None
+    result: ScoringResult | None = None
     trace_id: str | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -51,14 +57,32 @@ class RequestRecord:
         return self.error or "ok"
 
     def item_outcomes(self) -> Counter[str]:
-        """Candidates by `ok` or error code; those of a request that failed share its code."""
-        if self.scored:
-            errors = self.scored.errors()
-            return errors + Counter(ok=sum(1 for _ in self.scored.items()) - errors.total())
-        return Counter({self.outcome: self.ask.item_count}) if self.ask else Counter()
+        """Count the items by `ok` or error code; those of a failed request share its code."""
+        if self.result:
+            errors = self.result.errors()
+            return errors + Counter(ok=len(list(self.result.items())) - errors.total())
+        return Counter({self.outcome: self.asked.item_count}) if self.asked else Counter()
+
+    def phases(self) -> dict[str, float]:
+        """The milliseconds of each phase of scoring; empty where nothing was scored."""
+        if self.result is None:
+            return {}
+        timings = self.result.timings
+        seconds = {
+            "admit": timings.admit,
+            "encode": timings.encode,
+            "queue": timings.queue,
+            "infer": timings.infer,
+            "total": timings.total,
+        }
+        return {phase: round(1000 * value, 3) for phase, value in seconds.items()}
+
+    def server_timing(self) -> str:
+        """Return the value of the standard `Server-Timing` header."""
+        return ", ".join(f"{phase};dur={ms}" for phase, ms in self.phases().items())
 
     def facts(self) -> Facts:
-        """For the log."""
+        """Return the fields of the log line."""
         facts: Facts = {
             "request_id": self.request_id,
             "method": self.known_method,
@@ -66,43 +90,24 @@ class RequestRecord:
             "dialect": self.dialect,
             "status": self.status,
             "outcome": self.outcome,
-            "ms": _ms(self.seconds),
+            "ms": round(1000 * self.seconds, 3),
             "body_bytes": self.body_bytes,
         }
         if self.trace_id:
             facts["trace_id"] = self.trace_id
-        if self.caller:
-            facts["key"] = self.caller.name
-        if self.ask:
-            facts |= {"priority": self.ask.priority, "inputs": len(self.ask.inputs)}
+        if self.key:
+            facts["key"] = self.key
+        if self.asked:
+            facts |= {"priority": self.asked.priority, "inputs": len(self.asked.inputs)}
         facts |= {f"items_{outcome}": n for outcome, n in sorted(self.item_outcomes().items())}
-        if self.scored:
-            facts |= {"tokens": self.scored.tokens, "computed_tokens": self.scored.computed_tokens}
-            facts |= {f"{step}_ms": ms for step, ms in _steps(self.scored.timings).items()}
+        if self.result:
+            facts |= {"tokens": self.result.tokens, "computed_tokens": self.result.computed_tokens}
+            facts |= {f"{phase}_ms": ms for phase, ms in self.phases().items()}
         return facts
 
 
 def record_of(request: Request) -> RequestRecord:
-    """The record that `service.edge` opened for this request."""
+    """Return the record that the middleware opened for this request."""
     record = request.state.record
     assert isinstance(record, RequestRecord)
     return record
-
-
-def server_timing(timings: Timings) -> str:
-    """Value of the standard `Server-Timing` header, in milliseconds."""
-    return ", ".join(f"{step};dur={ms}" for step, ms in _steps(timings).items())
-
-
-def _steps(timings: Timings) -> dict[str, float]:
-    return {
-        "admit": _ms(timings.admit),
-        "encode": _ms(timings.encode),
-        "queue": _ms(timings.queue),
-        "infer": _ms(timings.infer),
-        "total": _ms(timings.total),
-    }
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -23,9 +24,6 @@ from service.telemetry.request_record import RequestRecord
 
 _FLUSH_SECONDS = 3.0
 """For what is left when the server ends; a collector that does not answer loses it."""
-
-_SERVERS = 500
-"""From here on a status is the server's fault."""
 
 
 class Traces:
@@ -54,10 +52,10 @@ class Traces:
             attributes=dict(_attributes(record)),
             start_time=begin,
         )
-        if record.status >= _SERVERS:
+        if record.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             span.set_status(Status(StatusCode.ERROR))
-        if record.scored:
-            self._add_steps(set_span_in_context(span), record.scored.timings, zero)
+        if record.result:
+            self._add_steps(set_span_in_context(span), record.result.timings, zero)
         span.end(begin + _nanoseconds(record.seconds))
         return format_trace_id(span.get_span_context().trace_id)
 
@@ -92,12 +90,12 @@ def _attributes(record: RequestRecord) -> Iterator[tuple[str, AttributeValue]]:
     yield "http.request.body.size", record.body_bytes
     yield "reward.dialect", record.dialect
     yield "reward.outcome", record.outcome
-    if record.ask:
-        yield "reward.priority", record.ask.priority
-        yield "reward.items", record.ask.item_count
-    if record.scored:
-        yield "reward.tokens", record.scored.tokens
-        yield "reward.computed_tokens", record.scored.computed_tokens
+    if record.asked:
+        yield "reward.priority", record.asked.priority
+        yield "reward.items", record.asked.item_count
+    if record.result:
+        yield "reward.tokens", record.result.tokens
+        yield "reward.computed_tokens", record.result.computed_tokens
 
 
 def _nanoseconds(seconds: float) -> int:

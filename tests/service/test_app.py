@@ -6,7 +6,7 @@ from fastapi.routing import APIRoute
 
 from service.app import DIALECTS
 from service.routes import ops
-from service.routes.native import or_vllm as either_score
+from service.routes.native.routes import EITHER
 from tests.service.fakes import running
 
 
@@ -23,7 +23,7 @@ async def test_documentation_loads_nothing_from_elsewhere(page: str) -> None:
 
 def test_no_request_is_taken_to_a_thread_and_back() -> None:
     """FastAPI does that for plain functions; a refusal would cost twice, and wait for its turn."""
-    routers = [dialect.router for dialect in (*DIALECTS.values(), either_score.DIALECT)]
+    routers = [dialect.router for dialect in (*DIALECTS.values(), EITHER)]
     routes = [route for router in (*routers, ops.router) for route in router.routes]
     called = [
         dependant.call

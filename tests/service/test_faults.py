@@ -1,7 +1,7 @@
 """The rest of what may go wrong: each costs what it must, and never a score.
 
 Engine faults, hangs, NaN and lack of memory: `test_native`, `test_watchdog`, `test_batcher`,
-`engines/test_torch_engine`. Slow bodies: `test_edge`, `test_connection`. Signals: `test_process`.
+`engines/test_torch_engine`. Slow bodies: `test_middleware`, `test_server`. Signals: `test_process`.
 vLLM's own process killed: `test_vllm_engine`.
 """
 

@@ -1,41 +1,75 @@
 """The native dialect: `POST /v1/score`. Raw logits, per-item errors, nothing silently ignored."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
 
-from service.routes.native.request import ScoreRequest
-from service.routes.native.response import ScoreResponse, to_response
-from service.routes.shared import dialect
-from service.routes.shared.dependencies import ServiceOf
+from fastapi import APIRouter, Body, Request
+from pydantic import Discriminator, Tag
+
+from service.routes.native.shapes import ScoreRequest, ScoreResponse, to_response
+from service.routes.shared import scoring
 from service.routes.shared.dialect import Dialect
-from service.routes.shared.json_body import JsonRoute
-from service.routes.shared.openai_shape import ERRORS, ErrorBody, Responses, openai_error
+from service.routes.shared.error_shapes import OPENAI_ERRORS, OpenaiError, Responses, openai_error
+from service.routes.shared.routing import JsonRoute, ServiceOf
+from service.routes.vllm import routes as vllm
+from service.routes.vllm.shapes import PairScore, PairsRequest, VllmList
 from service.scoring.ensemble import WeightedResult
-from service.telemetry.request_record import record_of, server_timing
+from service.telemetry.request_record import record_of
 
 router = APIRouter(route_class=JsonRoute, tags=["score"])
 
+_LATE: Responses = {504: {"model": OpenaiError, "description": "`timeout_ms` passed."}}
 
-_LATE: Responses = {504: {"model": ErrorBody, "description": "`timeout_ms` passed."}}
 
-
-@router.post("/v1/score", responses=ERRORS | _LATE, summary="Score candidates")
-async def score(
-    body: ScoreRequest, request: Request, response: Response, service: ServiceOf
-) -> ScoreResponse:
+@router.post("/v1/score", responses=OPENAI_ERRORS | _LATE, summary="Score candidates")
+async def score(body: ScoreRequest, request: Request, service: ServiceOf) -> ScoreResponse:
     """Score the candidates of each input with the reward model, higher is better.
 
     One candidate that cannot be scored has an `error` and changes nothing for the others.
     The response's `Server-Timing` says where the time went; `X-Request-Id` is taken or made.
     """
-    ask = body.to_ask()
-    record, parts = record_of(request), list[WeightedResult]()
+    asked = body.to_scoring_request()
+    parts: list[WeightedResult] = []
     if body.models:
-        parts = await dialect.compose(request, service, ask, param="inputs", weights=body.models)
+        result, parts = await scoring.score_ensemble(
+            request, service, asked, param="inputs", weights=body.models
+        )
     else:
-        await dialect.score(request, service, ask, param="inputs", model=body.model)
-    assert record.scored is not None
-    response.headers["Server-Timing"] = server_timing(record.scored.timings)
-    return to_response(record.request_id, ask, record.scored, parts)
+        result = await scoring.score(request, service, asked, param="inputs", model=body.model)
+    return to_response(record_of(request).request_id, asked, result, parts)
 
 
 DIALECT = Dialect(router, openai_error)
+
+# vLLM's clients call `POST /v1/score`, too. Where both dialects are served, the route below is
+# mounted before the one that each has there for itself.
+_either = APIRouter(route_class=JsonRoute)
+
+_PAIRS = frozenset({"queries", "documents", "text_1", "text_2"})
+
+
+def _kind(body: object) -> str:
+    # A body is vLLM's if it has one of its keys and no `inputs`. Every other one is the native
+    # dialect's, and so are the errors in it.
+    if not isinstance(body, dict) or "inputs" in body or _PAIRS.isdisjoint(body):
+        return "<native>"
+    return "<pairs>"
+
+
+Either = Annotated[
+    Annotated[ScoreRequest, Tag("<native>")] | Annotated[PairsRequest, Tag("<pairs>")],
+    Discriminator(_kind),
+]
+
+
+@_either.post("/v1/score", include_in_schema=False)
+async def score_either(
+    body: Annotated[Either, Body()], request: Request, service: ServiceOf
+) -> ScoreResponse | VllmList[PairScore]:
+    if isinstance(body, PairsRequest):
+        record_of(request).dialect = "vllm"
+        return await vllm.score_pairs(body, request, service)
+    return await score(body, request, service)
+
+
+EITHER = Dialect(_either, openai_error)
+"""The path that the native dialect and vLLM's have in common."""

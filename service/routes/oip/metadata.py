@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol and Triton's extensions of it tell about a server."""
+"""Descriptions of the server and its models, in the Open Inference Protocol and by Triton."""
 
 from typing import Literal
 
@@ -6,8 +6,8 @@ from pydantic import BaseModel
 
 from service.routes.oip.shapes import INPUTS
 
+# Some of Triton's clients take versions for whole numbers, which the versions of releases are not.
 ONLY_VERSION: Literal["1"] = "1"
-"""Some of Triton's clients take versions for whole numbers, which those of releases are not."""
 
 
 class ServerMetadata(BaseModel):
@@ -51,7 +51,7 @@ class TensorConfig(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """Triton's; `dims` are without the batch's."""
+    """Triton's description of a model; `dims` leave the batch dimension out."""
 
     name: str
     platform: Literal[""] = ""

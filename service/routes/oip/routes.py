@@ -17,14 +17,12 @@ from service.routes.oip.metadata import (
     Ready,
     ServerMetadata,
 )
-from service.routes.oip.shapes import InferAnswer, InferBody, OipError, RewardTensor, oip_error
+from service.routes.oip.shapes import InferRequest, InferResponse, OipError, RewardTensor, oip_error
 from service.routes.oip.tensors import HEADER_LENGTH, TensorRoute, pack_floats
-from service.routes.shared import dialect
-from service.routes.shared.dependencies import ServiceOf
-from service.routes.shared.dialect import Dialect, raw_scores
-from service.routes.shared.openai_shape import documented
-from service.scoring.model import Model
-from service.telemetry.request_record import server_timing
+from service.routes.shared import scoring
+from service.routes.shared.dialect import Dialect
+from service.routes.shared.error_shapes import documented
+from service.routes.shared.routing import ServiceOf, probe
 
 router = APIRouter(
     route_class=TensorRoute, tags=["open inference protocol"], responses=documented(OipError)
@@ -32,7 +30,7 @@ router = APIRouter(
 
 
 async def _served(request: Request, service: ServiceOf) -> LoadedModel:
-    """What the path names, and perhaps a version of it."""
+    """Return the model that the path names, and perhaps a version of it."""
     if service.catalogue.default is None:
         raise NotReady(str(service.unready), retry_after=1)
     name, version = request.path_params["model"], request.path_params.get("version")
@@ -46,8 +44,8 @@ async def _served(request: Request, service: ServiceOf) -> LoadedModel:
 ServedOf = Annotated[LoadedModel, Depends(_served)]
 
 
-# The name of a model may have slashes in it, so longer paths must be found first: decorators
-# add their routes from the lowest up.
+# The name of a model may have slashes in it, so longer paths must be found first. Of several
+# decorators the lowest adds its route first.
 _MODEL = "/v2/models/{model:path}"
 _VERSION = _MODEL + "/versions/{version}"
 
@@ -58,6 +56,7 @@ async def server_metadata(request: Request) -> ServerMetadata:
 
 
 @router.get("/v2/health/live", summary="Is the process alive?")
+@probe
 async def live() -> Live:
     return Live()
 
@@ -67,6 +66,7 @@ async def live() -> Live:
     responses={503: {"model": Ready, "description": "Not now."}},
     summary="Would a request be scored now?",
 )
+@probe
 async def ready(response: Response, service: ServiceOf) -> Ready:
     response.status_code = 503 if service.unready else 200
     return Ready(ready=service.unready is None)
@@ -90,6 +90,7 @@ async def index(service: ServiceOf) -> list[IndexEntry]:
     summary="Would the model score now?",
 )
 @router.get(_VERSION + "/ready", include_in_schema=False)
+@probe
 async def model_ready(response: Response, service: ServiceOf, served: ServedOf) -> ModelReady:
     response.status_code = 503 if service.unready else 200
     return ModelReady(name=served.model.name, ready=service.unready is None)
@@ -109,42 +110,26 @@ async def model_metadata(service: ServiceOf, served: ServedOf) -> ModelMetadata:
     return ModelMetadata(name=name, versions=[model.release.version for model in loaded])
 
 
-@router.post(
-    _MODEL + "/infer",
-    response_model=InferAnswer,
-    summary="Score texts",
-)
-@router.post(
-    _VERSION + "/infer",
-    response_model=InferAnswer,
-    include_in_schema=False,
-)
+@router.post(_MODEL + "/infer", response_model=InferResponse, summary="Score texts")
+@router.post(_VERSION + "/infer", response_model=InferResponse, include_in_schema=False)
 async def infer(
-    body: InferBody, request: Request, service: ServiceOf, served: ServedOf
+    body: InferRequest, request: Request, service: ServiceOf, served: ServedOf
 ) -> Response:
     """Score `response` as the answer to `prompt`, or `sentences` that are rendered already.
 
     Input and output may be in Triton's binary form. `rewards` are raw scores.
     """
-    ask = body.to_ask()
-    scored = await dialect.score(request, service, ask, param="inputs", model=served.key)
-    response = _answer(body, served.model, raw_scores(scored))
-    response.headers["Server-Timing"] = server_timing(scored.timings)
-    return response
-
-
-def _answer(body: InferBody, model: Model, rewards: list[float]) -> Response:
+    asked = body.to_scoring_request()
+    result = await scoring.score(request, service, asked, param="inputs", model=served.key)
+    rewards = scoring.raw_scores(result)
     packed = pack_floats(rewards) if body.wants_binary else None
-    rewards_tensor = RewardTensor(
+    tensor = RewardTensor(
         shape=body.shape,
         parameters=None if packed is None else {"binary_data_size": len(packed)},
         data=rewards if packed is None else None,
     )
-    answer = InferAnswer(
-        model_name=model.name,
-        model_version=model.release.version,
-        id=body.id,
-        outputs=[rewards_tensor],
+    answer = InferResponse(
+        model_name=result.model, model_version=result.version, id=body.id, outputs=[tensor]
     )
     head = answer.model_dump_json(exclude_none=True).encode()
     if packed is None:

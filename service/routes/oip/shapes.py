@@ -1,4 +1,4 @@
-"""Bodies and answers of the Open Inference Protocol, version 2 (KServe, Triton)."""
+"""Bodies of the Open Inference Protocol, version 2 (KServe, Triton)."""
 
 import math
 from itertools import groupby
@@ -9,14 +9,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import ServiceError
+from service.routes.shared.body_types import Tolerant
 from service.scoring.types import ScoringRequest, chats
 from service.settings import MOST_CANDIDATES
-
-
-class _Tolerant(BaseModel):
-    # `model_name` is the protocol's own field, not one of pydantic's.
-    model_config = ConfigDict(strict=True, frozen=True, protected_namespaces=())
-
 
 InputName = Literal["prompt", "response", "sentences"]
 INPUTS: tuple[InputName, ...] = ("prompt", "response", "sentences")
@@ -33,7 +28,7 @@ def _data_kind(value: object) -> str:
     return "<rows>" if nested else "<flat>"
 
 
-class TextTensor(_Tolerant):
+class TextTensor(Tolerant):
     name: InputName
     shape: list[Annotated[int, Field(ge=1)]] = Field(
         min_length=1, max_length=2, description="`[n]` or `[n, 1]`."
@@ -56,27 +51,29 @@ class TextTensor(_Tolerant):
         return self
 
 
-class OutputParameters(_Tolerant):
+class OutputParameters(Tolerant):
     binary_data: bool | None = None
 
 
-class OutputAsked(_Tolerant):
+class OutputAsked(Tolerant):
     name: Literal["rewards"]
     parameters: OutputParameters | None = None
 
 
-class Parameters(_Tolerant):
+class InferParameters(Tolerant):
     binary_data_output: bool | None = None
 
 
-class InferBody(_Tolerant):
-    """Either `prompt` and `response`, or `sentences` alone: texts that the sender rendered, whose
-    special tokens are tokens."""
+class InferRequest(Tolerant):
+    """Either `prompt` and `response`, or `sentences` alone.
+
+    Sentences are texts that the client rendered: their special tokens are tokens.
+    """
 
     id: str | None = Field(None, description="Comes back with the answer.")
     inputs: list[TextTensor] = Field(min_length=1, max_length=len(INPUTS))
     outputs: Annotated[list[OutputAsked], Field(max_length=1)] | None = None
-    parameters: Parameters | None = None
+    parameters: InferParameters | None = None
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
@@ -91,7 +88,7 @@ class InferBody(_Tolerant):
 
     @property
     def shape(self) -> list[int]:
-        """Of every input, and of the output."""
+        """The shape of every input, and of the output."""
         return self.inputs[0].shape
 
     @property
@@ -101,10 +98,11 @@ class InferBody(_Tolerant):
             return parameters is not None and parameters.binary_data is True
         return self.parameters is not None and self.parameters.binary_data_output is True
 
-    def to_ask(self) -> ScoringRequest:
+    def to_scoring_request(self) -> ScoringRequest:
         texts = {tensor.name: tensor.texts for tensor in self.inputs}
         if "sentences" in texts:
             return ScoringRequest(tuple((Rendered(text),) for text in texts["sentences"]))
+        # Neighbors with one prompt make one group, whose prompt is then computed once.
         pairs = zip(texts["prompt"], texts["response"], strict=True)
         return ScoringRequest(
             tuple(
@@ -115,7 +113,7 @@ class InferBody(_Tolerant):
 
 
 class RewardTensor(BaseModel):
-    """`data` is missing where it follows the JSON in binary."""
+    """The scores; `data` is missing where they follow the JSON in binary."""
 
     name: Literal["rewards"] = "rewards"
     shape: list[int]
@@ -124,7 +122,10 @@ class RewardTensor(BaseModel):
     data: list[float] | None = None
 
 
-class InferAnswer(_Tolerant):
+class InferResponse(BaseModel):
+    # `model_name` is a field of the protocol, not one of pydantic's own.
+    model_config = ConfigDict(protected_namespaces=())
+
     model_name: str
     model_version: str
     id: str | None = None
@@ -135,5 +136,6 @@ class OipError(BaseModel):
     error: str
 
 
-def oip_error(error: ServiceError, _: int) -> object:
+def oip_error(error: ServiceError, _status: int) -> object:
+    """Shape an error as the protocol does."""
     return OipError(error=error.message).model_dump()

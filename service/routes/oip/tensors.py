@@ -1,5 +1,6 @@
-"""Tensors outside of JSON: the binary extension of the Open Inference Protocol, which Triton's
-clients use unless they are told not to.
+"""Tensors behind the JSON: the binary extension of the Open Inference Protocol.
+
+Triton's clients use it unless they are told not to.
 
 The body is JSON of `Inference-Header-Content-Length` bytes and then, one after the other, the
 tensors whose parameters say `binary_data_size`. A BYTES tensor is its elements, each after its
@@ -7,13 +8,13 @@ length: four bytes, little-endian.
 """
 
 import struct
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from service.errors import MalformedBody
-from service.routes.shared.json_body import read_json
+from service.routes.shared.routing import parse_json
 from service.settings import MOST_CANDIDATES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -40,54 +41,56 @@ class _TensorRequest(Request):
         body = await self.body()
         length = self.headers.get(HEADER_LENGTH)
         if length is None:
-            return read_json(body)
+            return parse_json(body)
         if not length.isdecimal() or int(length[:18]) > len(body):
             raise MalformedBody(f"{HEADER_LENGTH} must be the number of bytes of JSON in the body")
         end = int(length[:18])
-        return with_binary(read_json(body[:end]), body[end:])
+        return with_binary(parse_json(body[:end]), body[end:])
 
 
 def with_binary(request: object, tail: bytes) -> object:
-    """The request as if the tensors behind it had come in its JSON.
+    """Return the request as if the tensors behind it had come in its JSON.
 
     Raises:
         MalformedBody: the bytes are not what the JSON says.
     """
-    at = 0
-    for tensor, size in _sized(request):
-        if tensor.get("datatype") == "BYTES":
-            tensor["data"] = list(_texts(tail[at : at + size]))
-        at += size
-    if at != len(tail):
-        raise MalformedBody("the sum of binary_data_size must be the number of bytes after JSON")
-    return request
-
-
-def pack_floats(values: list[float]) -> bytes:
-    """An FP32 tensor."""
-    return struct.pack(f"<{len(values)}f", *values)
-
-
-def _sized(request: object) -> Iterator[tuple[dict[str, object], int]]:
-    """Inputs that have their data behind the JSON, and its bytes. What is misshapen is let pass:
-    the body's own model says what is wrong with it."""
+    start = 0
+    # Nothing here is validated yet. A misshapen part is skipped, because the model of the body
+    # says better what is wrong with it.
     inputs = request.get("inputs") if isinstance(request, dict) else None
     for tensor in inputs if isinstance(inputs, list) else ():
         parameters = tensor.get("parameters") if isinstance(tensor, dict) else None
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
         if isinstance(size, int) and size >= 0:
-            yield tensor, size
+            if tensor.get("datatype") == "BYTES":
+                tensor["data"] = unpack_texts(tail[start : start + size])
+            start += size
+    if start != len(tail):
+        raise MalformedBody("the sum of binary_data_size must be the number of bytes after JSON")
+    return request
 
 
-def _texts(packed: bytes) -> Iterator[str]:
-    at, count = 0, 0
-    while at < len(packed):
-        start = at + _ELEMENT_LENGTH.size
-        at = start + int.from_bytes(packed[at:start], "little")
-        count += 1
-        if at > len(packed) or count > MOST_CANDIDATES:
+def unpack_texts(packed: bytes) -> list[str]:
+    """Return the elements of a BYTES tensor.
+
+    Raises:
+        MalformedBody: they are not UTF-8, or not as long as they say.
+    """
+    texts: list[str] = []
+    end = 0
+    while end < len(packed):
+        start = end + _ELEMENT_LENGTH.size
+        end = start + int.from_bytes(packed[end:start], "little")
+        # Empty elements take four bytes each, so the number of elements needs a limit of its own.
+        if end > len(packed) or len(texts) == MOST_CANDIDATES:
             raise MalformedBody("a BYTES tensor must be elements, each after its length, and few")
         try:
-            yield packed[start:at].decode()
+            texts.append(packed[start:end].decode())
         except UnicodeDecodeError:
             raise MalformedBody("a BYTES tensor must hold text in UTF-8") from None
+    return texts
+
+
+def pack_floats(values: list[float]) -> bytes:
+    """Return the values as an FP32 tensor."""
+    return struct.pack(f"<{len(values)}f", *values)

@@ -1,24 +1,18 @@
-"""Bodies and answers of `rerank` as Cohere, Jina and vLLM have it: a query and its `documents`.
-
-Fields that are not known are let pass, as those servers do.
-"""
+"""Bodies of `rerank` as Cohere, Jina and vLLM have it: a query and its `documents`."""
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AliasChoices, BaseModel, Discriminator, Field, Tag
 
 from reward_model.text.chat import Message
 from service.errors import ServiceError
+from service.routes.shared.body_types import Text, Tolerant
 from service.routes.shared.relevance import relevance
 from service.scoring.types import OverLength, ScoringRequest, ScoringResult, chats, rank
 from service.settings import MOST_CANDIDATES
 
-Text = Annotated[str, Field(min_length=1)]
 
-
-class Document(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class Document(Tolerant):
     text: str
 
 
@@ -28,9 +22,7 @@ TextOrDocument = Annotated[
 ]
 
 
-class RerankBody(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class RerankRequest(Tolerant):
     query: Text = Field(description="What the user says.")
     documents: Annotated[list[TextOrDocument], Field(fail_fast=True)] = Field(
         min_length=1,
@@ -65,19 +57,19 @@ class RerankBody(BaseModel):
     def texts(self) -> tuple[str, ...]:
         return tuple(one if isinstance(one, str) else one.text for one in self.documents)
 
-    def to_ask(self) -> ScoringRequest:
-        return ask_for(self.query, self.texts)
+    def to_scoring_request(self) -> ScoringRequest:
+        return answers_to(self.query, self.texts)
 
 
-def ask_for(
+def answers_to(
     query: str, texts: tuple[str, ...], over_length: OverLength = "error"
 ) -> ScoringRequest:
-    """The query is the user's and each text an answer of the assistant's."""
+    """Ask for the score of each text as the assistant's answer to the user's query."""
     return ScoringRequest((chats((Message("user", query),), texts),), over_length=over_length)
 
 
-class Result(BaseModel):
-    index: int = Field(description="Place among the documents of the request.")
+class RerankResult(BaseModel):
+    index: int = Field(description="Position among the documents of the request.")
     relevance_score: float
     document: Document | None = None
 
@@ -86,42 +78,46 @@ class ApiVersion(BaseModel):
     version: Literal["1", "2"]
 
 
-class Meta(BaseModel):
+class RerankMeta(BaseModel):
     api_version: ApiVersion
 
 
-class Usage(BaseModel):
-    """`prompt_tokens` is the same number, under the name that vLLM has for it."""
+class RerankUsage(BaseModel):
+    """One number twice: `prompt_tokens` is vLLM's name for it."""
 
     total_tokens: int
     prompt_tokens: int
 
 
-class RerankAnswer(BaseModel):
+class RerankResponse(BaseModel):
     id: str
     model: str
-    results: list[Result] = Field(description="Best first; of equals the earlier goes first.")
-    meta: Meta
-    usage: Usage
+    results: list[RerankResult] = Field(description="Best first; ties are broken by index.")
+    meta: RerankMeta
+    usage: RerankUsage
 
 
 class RerankError(BaseModel):
     message: str
 
 
-def rerank_error(error: ServiceError, _: int) -> object:
+def rerank_error(error: ServiceError, _status: int) -> object:
+    """Shape an error as Cohere does."""
     return RerankError(message=error.message).model_dump()
 
 
-def results_of(body: RerankBody, scored: ScoringResult, *, with_documents: bool) -> list[Result]:
-    """In the order of the raw scores: a sigmoid may make equals of what is not."""
-    (items,) = scored.inputs
+def rank_documents(
+    body: RerankRequest, result: ScoringResult, *, with_documents: bool
+) -> list[RerankResult]:
+    """Return the best documents in the order of their raw scores."""
+    (items,) = result.inputs
     texts = body.texts
     return [
-        Result(
+        RerankResult(
             index=index,
             relevance_score=relevance(items[index], raw=body.wants_raw),
             document=Document(text=texts[index]) if with_documents else None,
         )
+        # The relevance is no good order: a sigmoid rounds different scores to the same number.
         for index in rank(items)[: body.top_n or None]
     ]

@@ -1,4 +1,4 @@
-"""What bodies of other servers' dialects share: fields that are not known are left unread."""
+"""Types that the bodies of several dialects share."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from reward_model.text.chat import Conversation, Message
 from service.settings import MOST_CANDIDATES
 
+# Tags of unions, here and in the dialects, are written in angle brackets. They stand in the path
+# of a validation error, and the brackets tell them from the names of fields.
+
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[
     list[Text], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True), Tag("<list>")
@@ -15,7 +18,7 @@ Texts = Annotated[
 
 
 def is_list(value: object) -> str:
-    """The tag of a shape that is a list or a text."""
+    """Return the tag of a value that is either a list or a text."""
     return "<list>" if isinstance(value, list) else "<text>"
 
 
@@ -23,18 +26,19 @@ TextOrTexts = Annotated[Annotated[Text, Tag("<text>")] | Texts, Discriminator(is
 
 
 class Tolerant(BaseModel):
-    """A body. What it has besides its fields is ignored, because the imitated server ignores it."""
+    """A part of a body in which unknown fields are ignored, as the imitated server ignores them."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class Turn(Tolerant):
+class ChatTurn(Tolerant):
     role: Literal["system", "user", "assistant", "tool"]
     content: Text
 
 
-Turns = Annotated[list[Turn], Field(min_length=1, fail_fast=True)]
+ChatTurns = Annotated[list[ChatTurn], Field(min_length=1, fail_fast=True)]
 
 
-def conversation(turns: Iterable[Turn]) -> Conversation:
+def conversation(turns: Iterable[ChatTurn]) -> Conversation:
+    """Return the turns as the encoder takes them."""
     return tuple(Message(turn.role, turn.content) for turn in turns)

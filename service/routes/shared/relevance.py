@@ -1,17 +1,23 @@
-"""What rerankers make of a score: a number from 0 to 1, unless the client wants it raw."""
+"""Scores as rerankers give them: a number from 0 to 1, unless the client asks for the raw one."""
 
-from service.routes.shared.dialect import sigmoid
+import math
+
 from service.scoring.types import ItemScore
 
 
 def relevance(item: ItemScore, *, raw: bool) -> float:
-    """Sigmoid of the calibrated score, or of the raw one where the model has no calibration.
+    """Return the sigmoid of an item's score, or its raw score.
 
-    Args:
-        item: has a score.
-        raw: the raw score itself is wanted.
+    The sigmoid is that of the calibrated score, or of the raw one without calibration.
     """
     assert item.raw is not None
     if raw:
         return item.raw
     return sigmoid(item.raw if item.normalized is None else item.normalized)
+
+
+def sigmoid(score: float) -> float:
+    """Return the logistic function, precise at both ends."""
+    # The exponent is never positive, so that nothing overflows.
+    small = math.exp(-abs(score))
+    return (1 if score >= 0 else small) / (1 + small)

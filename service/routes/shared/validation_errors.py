@@ -1,65 +1,39 @@
 """Validation errors in words that name the field and never repeat what was in it."""
 
 import re
-from collections.abc import Sequence
-from typing import TypedDict
 
 from fastapi.exceptions import RequestValidationError
 
 from service.errors import InvalidRequest
 
-
-class _Fault(TypedDict):
-    type: str
-    loc: tuple[str | int, ...]
-    msg: str
-
-
-_UNKNOWN = "extra_forbidden"
 _WORDS = {
     "missing": "is required",
-    _UNKNOWN: "is not a known field",
+    "extra_forbidden": "is not a known field",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
     "too_long": "has more entries than one request may have: split the request",
 }
-UNION_TAGS = frozenset(
-    {
-        *("<text>", "<list>", "<ids>", "<id lists>", "<native>", "<pairs>"),
-        *("<document>", "<documents>", "<texts>", "<pair>", "<batch>", "<flat>", "<rows>"),
-    }
-)
-"""Which of several shapes a value was taken for: in a fault's path, and no field's name."""
 
+# A name that is worth repeating. Anything else in the place of a key may be a user's text.
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-"""A name that is worth repeating; anything else in a key's place may be a user's text."""
 
 
 def explain(error: RequestValidationError) -> InvalidRequest:
-    """The first fault, and how many more there are."""
-    # An unknown field is often the misspelt name of one that is missing.
-    faults: Sequence[_Fault] = sorted(error.errors(), key=lambda fault: fault["type"] != _UNKNOWN)
-    field = _field(faults[0]["loc"][1:])
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return InvalidRequest(f"{field or 'the body'} {_fault(faults[0])}{more}", param=field or None)
-
-
-def _fault(fault: _Fault) -> str:
-    if UNION_TAGS.issuperset(fault["loc"][1:]) and fault["type"] != "value_error":
-        return "must be a JSON object, sent with Content-Type: application/json"
-    own_words = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return _WORDS.get(fault["type"], own_words[:1].lower() + own_words[1:])
-
-
-def _field(path: Sequence[str | int]) -> str:
-    """`inputs[0].candidates[2]`."""
-    name = ""
-    for part in path:
-        if part in UNION_TAGS:
-            continue
+    """Say what is wrong with one field, such as `inputs[0].candidates[2]`, and count the rest."""
+    faults = list(error.errors())
+    # An unknown field is often the misspelt name of one that is missing, so it is told first.
+    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
+    field = ""
+    for part in fault["loc"][1:]:  # the first part is "body" or "query"
         if isinstance(part, int):
-            name += f"[{part}]"
-        else:
-            shown = part if _FIELD_NAME.fullmatch(part) else "?"
-            name += f".{shown}" if name else shown
-    return name
+            field += f"[{part}]"
+        elif not part.startswith("<"):  # the tag of a union, see body_types
+            name = part if _FIELD_NAME.fullmatch(part) else "?"
+            field += f".{name}" if field else name
+    if not field and fault["type"] != "value_error":
+        words = "must be a JSON object, sent with Content-Type: application/json"
+    else:
+        message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        words = _WORDS.get(fault["type"], message[:1].lower() + message[1:])
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return InvalidRequest(f"{field or 'the body'} {words}{more}", param=field or None)

@@ -1,21 +1,21 @@
-"""Bodies and answers of Hugging Face's text-embeddings-inference (TEI)."""
+"""Bodies of Hugging Face's text-embeddings-inference (TEI)."""
 
+from http import HTTPStatus
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import QueueFull, ServiceError, Unavailable
-from service.routes.rerank.shapes import RerankBody, Text, ask_for
+from service.routes.rerank.shapes import RerankRequest, answers_to
+from service.routes.shared.body_types import Text, Tolerant
 from service.routes.shared.relevance import relevance
 from service.scoring.types import Item, OverLength, ScoringRequest, ScoringResult, chats, rank
 from service.settings import MOST_CANDIDATES
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class _TeiOptions(Tolerant):
     raw_scores: bool | None = Field(
         None, description="Raw logits instead of a sigmoid of the calibrated score."
     )
@@ -30,27 +30,27 @@ class _Options(BaseModel):
         return "truncate_prompt" if self.truncate else "error"
 
 
-class TextsBody(_Options):
+class TeiRerankRequest(_TeiOptions):
     query: Text = Field(description="What the user says.")
     texts: Annotated[list[str], Field(fail_fast=True)] = Field(
         min_length=1, max_length=MOST_CANDIDATES, description="What the assistant may answer."
     )
     return_text: bool | None = None
 
-    def to_ask(self) -> ScoringRequest:
-        return ask_for(self.query, tuple(self.texts), self.over_length)
+    def to_scoring_request(self) -> ScoringRequest:
+        return answers_to(self.query, tuple(self.texts), self.over_length)
 
 
 def _body_kind(value: object) -> str:
     return "<texts>" if isinstance(value, dict) and "texts" in value else "<documents>"
 
 
-AnyRerankBody = Annotated[
-    Annotated[TextsBody, Tag("<texts>")] | Annotated[RerankBody, Tag("<documents>")],
+AnyRerankRequest = Annotated[
+    Annotated[TeiRerankRequest, Tag("<texts>")] | Annotated[RerankRequest, Tag("<documents>")],
     Discriminator(_body_kind),
 ]
 
-OneText = Annotated[list[str], Field(min_length=1, max_length=2, fail_fast=True)]
+TextOrPair = Annotated[list[str], Field(min_length=1, max_length=2, fail_fast=True)]
 
 
 def _inputs_kind(value: object) -> str:
@@ -61,13 +61,15 @@ def _inputs_kind(value: object) -> str:
 
 Inputs = Annotated[
     Annotated[Text, Tag("<text>")]
-    | Annotated[OneText, Tag("<pair>")]
-    | Annotated[list[OneText], Field(max_length=MOST_CANDIDATES, fail_fast=True), Tag("<batch>")],
+    | Annotated[TextOrPair, Tag("<pair>")]
+    | Annotated[
+        list[TextOrPair], Field(max_length=MOST_CANDIDATES, fail_fast=True), Tag("<batch>")
+    ],
     Discriminator(_inputs_kind),
 ]
 
 
-class PredictBody(_Options):
+class PredictRequest(_TeiOptions):
     inputs: Inputs = Field(
         description="A text, `[text]`, a pair `[prompt, answer]`, or a list of the latter two. A "
         "text alone is taken as it is, special tokens included; a pair is rendered as a chat."
@@ -75,30 +77,27 @@ class PredictBody(_Options):
 
     @property
     def is_batch(self) -> bool:
-        """One input alone is answered without a list around it."""
+        """Whether the inputs are a list. The answer to one input has no list around it."""
         return isinstance(self.inputs, list) and isinstance(self.inputs[0], list)
 
-    @property
-    def entries(self) -> list[list[str]]:
-        """Each a text alone or a pair."""
+    def to_scoring_request(self) -> ScoringRequest:
         if isinstance(self.inputs, str):
-            return [[self.inputs]]
-        lists = [entry for entry in self.inputs if isinstance(entry, list)]
-        return lists or [[text for text in self.inputs if isinstance(text, str)]]
+            entries = [[self.inputs]]
+        else:
+            entries = [entry for entry in self.inputs if isinstance(entry, list)]
+            entries = entries or [[text for text in self.inputs if isinstance(text, str)]]
+        items: list[tuple[Item, ...]] = []
+        for entry in entries:
+            if len(entry) == 1:
+                items.append((Rendered(entry[0], add_special_tokens=True),))
+            else:
+                prompt, answer = entry
+                items.append(chats((Message("user", prompt),), (answer,)))
+        return ScoringRequest(tuple(items), over_length=self.over_length)
 
-    def to_ask(self) -> ScoringRequest:
-        return ScoringRequest(tuple(map(_items, self.entries)), over_length=self.over_length)
 
-
-def _items(texts: list[str]) -> tuple[Item, ...]:
-    if len(texts) == 1:
-        return (Rendered(texts[0], add_special_tokens=True),)
-    prompt, answer = texts
-    return chats((Message("user", prompt),), (answer,))
-
-
-class Rank(BaseModel):
-    index: int = Field(description="Place among the texts of the request.")
+class RankedText(BaseModel):
+    index: int = Field(description="Position among the texts of the request.")
     score: float
     text: str | None = None
 
@@ -120,27 +119,22 @@ class TeiError(BaseModel):
 
 
 def tei_error(error: ServiceError, status: int) -> object:
-    kind = _kind(error, status)
+    """Shape an error as TEI does."""
+    kind: ErrorType
+    if isinstance(error, QueueFull):
+        kind = "Overloaded"
+    elif isinstance(error, Unavailable):
+        kind = "Unhealthy"
+    else:
+        kind = "Backend" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "Validation"
     return TeiError(error=error.message, error_type=kind, message=error.message).model_dump()
 
 
-def _kind(error: ServiceError, status: int) -> ErrorType:
-    if isinstance(error, QueueFull):
-        return "Overloaded"
-    if isinstance(error, Unavailable):
-        return "Unhealthy"
-    return "Validation" if status < _SERVERS else "Backend"
-
-
-_SERVERS = 500
-"""From here on a status is the server's fault."""
-
-
-def ranks_of(body: TextsBody, scored: ScoringResult) -> list[Rank]:
-    """In the order of the raw scores: a sigmoid may make equals of what is not."""
-    (items,) = scored.inputs
+def rank_texts(body: TeiRerankRequest, result: ScoringResult) -> list[RankedText]:
+    """Return the texts in the order of their raw scores; see `rank_documents` for the reason."""
+    (items,) = result.inputs
     return [
-        Rank(
+        RankedText(
             index=index,
             score=relevance(items[index], raw=bool(body.raw_scores)),
             text=body.texts[index] if body.return_text else None,
@@ -149,10 +143,10 @@ def ranks_of(body: TextsBody, scored: ScoringResult) -> list[Rank]:
     ]
 
 
-def predictions_of(
-    body: PredictBody, scored: ScoringResult
+def predictions(
+    body: PredictRequest, result: ScoringResult
 ) -> list[Prediction] | list[list[Prediction]]:
-    predictions = [
-        [Prediction(score=relevance(item, raw=bool(body.raw_scores)))] for item in scored.items()
-    ]
-    return predictions if body.is_batch else predictions[0]
+    """Return one prediction for each input, in their order."""
+    raw = bool(body.raw_scores)
+    rows = [[Prediction(score=relevance(item, raw=raw))] for item in result.items()]
+    return rows if body.is_batch else rows[0]

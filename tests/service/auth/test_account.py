@@ -1,73 +1,119 @@
+"""AccountLimits of an account, with a clock that the test moves."""
+
 import pytest
 
-from service.auth.account import Account, Limits
+from service.auth.account import Account, AccountLimits, TokenBucket
 from service.errors import DeadlineExceeded, QueueFull, QuotaExceeded
-from tests.service.auth.test_bucket import Clock
 
 
-def refusal(caller: Account) -> QuotaExceeded:
-    with pytest.raises(QuotaExceeded) as refused, caller.charged(1):
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def refusal(account: Account) -> QuotaExceeded:
+    with pytest.raises(QuotaExceeded) as refused, account.charged(1):
         pass
     return refused.value
 
 
-def test_so_many_requests_at_a_time() -> None:
-    caller = Account("team", Limits(concurrency=2), Clock())
-    with caller.under_way():
+def test_a_bucket_is_full_at_first_and_fills_up_to_one_minute_of_tokens() -> None:
+    clock = Clock()
+    bucket = TokenBucket(60, clock)
+    assert bucket.level == 60
+    bucket.take(30)
+    clock.now += 10
+    assert bucket.level == 40
+    clock.now += 3600
+    assert bucket.level == 60
+
+
+def test_a_bucket_saves_nothing_up_while_nobody_looks() -> None:
+    clock = Clock()
+    bucket = TokenBucket(60, clock)
+    clock.now += 3600
+    bucket.take(30)
+    assert bucket.level == 30
+
+
+def test_a_bucket_may_be_in_debt_and_says_until_when() -> None:
+    clock = Clock()
+    bucket = TokenBucket(60, clock)
+    assert bucket.wait == 0
+    bucket.take(150)
+    assert bucket.wait == 91
+    clock.now += 90
+    assert bucket.wait == 1, "at zero nobody is let in yet"
+    clock.now += 1
+    assert bucket.wait == 0
+
+
+def test_tokens_are_put_back_into_a_bucket() -> None:
+    bucket = TokenBucket(60, Clock())
+    bucket.take(50)
+    bucket.take(-20)
+    assert bucket.level == 30
+
+
+def test_requests_in_flight_are_limited() -> None:
+    account = Account("team", AccountLimits(concurrency=2), Clock())
+    with account.in_flight():
         with (
-            caller.under_way(),
+            account.in_flight(),
             pytest.raises(QuotaExceeded, match="2 requests"),
-            caller.under_way(),
+            account.in_flight(),
         ):
             pass
-        with caller.under_way():
+        with account.in_flight():
             pass
 
 
-def test_a_place_is_given_back_when_a_request_fails() -> None:
-    caller = Account("team", Limits(concurrency=1), Clock())
-    with pytest.raises(ZeroDivisionError), caller.under_way():
+def test_a_failed_request_is_in_flight_no_more() -> None:
+    account = Account("team", AccountLimits(concurrency=1), Clock())
+    with pytest.raises(ZeroDivisionError), account.in_flight():
         raise ZeroDivisionError
-    with caller.under_way():
+    with account.in_flight():
         pass
 
 
 def test_the_estimate_is_charged_at_once_and_the_cost_in_the_end() -> None:
     clock = Clock()
-    caller = Account("team", Limits(tokens_per_minute=60), clock)
-    with caller.charged(90) as charge:
-        assert refusal(caller).retry_after == 31
+    account = Account("team", AccountLimits(tokens_per_minute=60), clock)
+    with account.charged(90) as charge:
+        assert refusal(account).retry_after == 31
         charge.settle(59)
-    with caller.charged(61):
+    with account.charged(61):
         pass
-    assert refusal(caller).retry_after == 60, "no client waits longer"
+    assert refusal(account).retry_after == 60, "no client waits longer"
     clock.now += 61
-    with caller.charged(1):
+    with account.charged(1):
         pass
 
 
-def test_what_is_refused_before_any_work_costs_nothing() -> None:
-    caller = Account("team", Limits(tokens_per_minute=60), Clock())
-    with pytest.raises(QueueFull), caller.charged(90):
+def test_a_request_refused_before_any_work_costs_nothing() -> None:
+    account = Account("team", AccountLimits(tokens_per_minute=60), Clock())
+    with pytest.raises(QueueFull), account.charged(90):
         raise QueueFull("full", retry_after=1)
-    with caller.charged(1):
+    with account.charged(1):
         pass
 
 
-def test_what_is_given_up_costs_the_estimate() -> None:
-    caller = Account("team", Limits(tokens_per_minute=60), Clock())
-    with pytest.raises(DeadlineExceeded), caller.charged(90):
+def test_a_request_that_is_given_up_costs_its_estimate() -> None:
+    account = Account("team", AccountLimits(tokens_per_minute=60), Clock())
+    with pytest.raises(DeadlineExceeded), account.charged(90):
         raise DeadlineExceeded("late")
-    assert refusal(caller).retry_after == 31
+    assert refusal(account).retry_after == 31
 
 
-def test_new_limits_leave_what_is_in_use_counted() -> None:
-    caller = Account("team", Limits(2, 60), Clock())
-    with caller.under_way(), caller.charged(60):
-        caller.limit(Limits(1, 60))
-        assert refusal(caller).retry_after == 1
-        with pytest.raises(QuotaExceeded, match="1 requests"), caller.under_way():
+def test_new_limits_keep_what_is_in_use_counted() -> None:
+    account = Account("team", AccountLimits(2, 60), Clock())
+    with account.in_flight(), account.charged(60):
+        account.set_limits(AccountLimits(1, 60))
+        assert refusal(account).retry_after == 1
+        with pytest.raises(QuotaExceeded, match="1 requests"), account.in_flight():
             pass
-        caller.limit(Limits())
-        with caller.under_way(), caller.charged(10**9):
+        account.set_limits(AccountLimits())
+        with account.in_flight(), account.charged(10**9):
             pass

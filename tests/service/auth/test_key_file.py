@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from service.auth.account import Limits
+from service.auth.account import AccountLimits
 from service.auth.key_file import Key, KeyFileError, digest_of, read_keys
 
 
@@ -24,8 +24,8 @@ def test_lines_comments_and_limits(tmp_path: Path) -> None:
         + line("team-b", "two").upper().replace("SHA", "sha")
     )
     assert read_keys(written(tmp_path, text)) == (
-        Key("team-a", digest_of("one"), Limits(4, 100_000)),
-        Key("TEAM-B", digest_of("two"), Limits()),
+        Key("team-a", digest_of("one"), AccountLimits(4, 100_000)),
+        Key("TEAM-B", digest_of("two"), AccountLimits()),
     )
 
 

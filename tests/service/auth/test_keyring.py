@@ -8,7 +8,7 @@ from service.auth.account import Account
 from service.auth.key_file import KeyFileError
 from service.auth.keyring import Keyring
 from service.errors import QuotaExceeded
-from tests.service.auth.test_bucket import Clock
+from tests.service.auth.test_account import Clock
 from tests.service.auth.test_key_file import line
 
 
@@ -22,8 +22,8 @@ class File:
         self.ring = Keyring(self.path, self.clock)
 
     def holder(self, *presented: str) -> str | None:
-        caller = self.ring.caller(presented)
-        return caller.name if caller else None
+        account = self.ring.account(presented)
+        return account.name if account else None
 
     def becomes(self, text: str) -> None:
         """Replaced, as editors and Kubernetes do, and then time passes."""
@@ -97,23 +97,23 @@ def test_a_mounted_secret_that_kubernetes_replaces(tmp_path: Path) -> None:
     (tmp_path / "new").symlink_to("..1")
     (tmp_path / "new").replace(data)
     clock.now += 1
-    assert [ring.caller([key]) is not None for key in ("one", "two")] == [False, True]
+    assert [ring.account([key]) is not None for key in ("one", "two")] == [False, True]
 
 
 def test_holders_keep_their_accounts(tmp_path: Path) -> None:
     file = File(tmp_path, line("a", "one", "concurrency=1"))
-    before = file.ring.caller(["one"])
+    before = file.ring.account(["one"])
     assert before
-    with before.under_way():
+    with before.in_flight():
         file.becomes(line("a", "two", "concurrency=1"))
-        after = file.ring.caller(["two"])
+        after = file.ring.account(["two"])
         assert after is before
-        with pytest.raises(QuotaExceeded), after.under_way():
+        with pytest.raises(QuotaExceeded), after.in_flight():
             pass
         file.becomes(line("a", "two", "concurrency=2"))
-        raised: Account | None = file.ring.caller(["two"])
+        raised: Account | None = file.ring.account(["two"])
         assert raised
-        with raised.under_way():
+        with raised.in_flight():
             pass
 
 

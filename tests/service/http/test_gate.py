@@ -11,7 +11,7 @@ import pytest
 from service.app import create_app
 from service.logs import JsonLines
 from service.settings import Settings
-from tests.service.auth.test_bucket import Clock
+from tests.service.auth.test_account import Clock
 from tests.service.auth.test_key_file import line
 from tests.service.fakes import FakeEngine, GatedEngine, Running, model, running
 
@@ -21,7 +21,8 @@ COST = 7
 """Tokens of BODY's only candidate with its prompt, computed."""
 
 PROBES = [
-    *("/healthz", "/readyz", "/metrics", "/health", "/ping", "/v2/health/live", "/v2/health/ready"),
+    *("/healthz", "/readyz", "/metrics", "/health", "/ping", "/load"),
+    *("/v2/health/live", "/v2/health/ready"),
     *("/v2/models/fake-rm/ready", "/v2/models/fake-rm/versions/1/ready"),
 ]
 

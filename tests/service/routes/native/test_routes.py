@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reward_model.packing import Sequence
-from service.routes.native.request import _EXAMPLE
+from service.routes.native.shapes import EXAMPLE
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, raw_score, running
 
 
@@ -68,12 +68,12 @@ async def test_the_documented_example_works() -> None:
         facts = replace(FakeEngine.facts, max_tokens=10_000)
 
     async with running(Roomy()) as app:
-        answer = await app.client.post("/v1/score", json=_EXAMPLE)
+        answer = await app.client.post("/v1/score", json=EXAMPLE)
         documented = (await app.client.get("/openapi.json")).json()
     assert answer.status_code == 200
     assert len(answer.json()["results"]) == 2
     schema = documented["components"]["schemas"]["ScoreRequest"]
-    assert schema["examples"] == [_EXAMPLE]
+    assert schema["examples"] == [EXAMPLE]
     assert set(documented["paths"]["/v1/score"]["post"]["responses"]) == {
         "200", "400", "401", "404", "408", "413", "422", "429", "500", "503", "504",
     }  # fmt: skip

@@ -1,0 +1,275 @@
+"""Bodies of the native dialect: a request in which nothing is silently ignored, raw logits back."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.config import JsonDict
+
+from reward_model.text.chat import Message
+from reward_model.text.steps import join_steps
+from service.errors import ItemErrorCode
+from service.routes.shared.body_types import Text, is_list
+from service.scheduling.queue import Priority
+from service.scoring.ensemble import WeightedResult
+from service.scoring.types import Chat, Item, OverLength, ScoringRequest, ScoringResult, chats, rank
+from service.settings import MOST_CANDIDATES
+
+Candidate = Annotated[
+    Annotated[str, Tag("<text>")]
+    | Annotated[list[Text], Field(min_length=1, fail_fast=True), Tag("<list>")],
+    Discriminator(is_list),
+]
+
+Weight = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+
+_MAX_MODELS = 16
+_MAX_FIELDS = 32
+_DAY_MS = 24 * 60 * 60 * 1000
+
+_PROMPT = "Write a function `add(a, b)` that returns the sum of two numbers."
+EXAMPLE: JsonDict = {
+    "inputs": [
+        {
+            "prompt": _PROMPT,
+            "candidates": [
+                "def add(a, b):\n    return a + b",
+                "def add(a, b):\n    return a - b",
+            ],
+        },
+        {
+            "messages": [{"role": "user", "content": _PROMPT}],
+            "candidates": ["def add(a, b):\n    return sum((a, b))"],
+        },
+    ],
+    "priority": "interactive",
+    "timeout_ms": 30000,
+}
+
+
+class _Strict(BaseModel):
+    """A part of a body in which unknown fields are errors."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: object) -> object:
+        # pydantic collects one error per unknown field, and a body may hold millions of them.
+        if isinstance(data, dict) and len(data) > _MAX_FIELDS:
+            raise ValueError(f"has {len(data)} fields, many more than there are")
+        return data
+
+
+class StrictTurn(_Strict):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: Text
+
+
+class Steps(_Strict):
+    """Asks for a score at the end of each step of a candidate."""
+
+    delimiter: Text = Field(
+        "\n",
+        description="Ends a step of a candidate that is one text, and joins the steps of one that "
+        "is a list. White space alone is no step.",
+    )
+
+
+class ScoreInput(_Strict):
+    """A conversation and candidates for its next turn, the assistant's."""
+
+    prompt: Text | None = Field(None, description="Short for one user message.")
+    messages: Annotated[list[StrictTurn], Field(fail_fast=True)] | None = Field(
+        None,
+        min_length=1,
+        description="The conversation so far, instead of `prompt`; its last turn is not the "
+        "assistant's, because the candidates are.",
+    )
+    candidates: list[Candidate] = Field(
+        min_length=1,
+        max_length=MOST_CANDIDATES,
+        fail_fast=True,
+        description="Texts; where `steps` are asked for, also lists of a text's steps.",
+    )
+
+    @model_validator(mode="after")
+    def _one_conversation(self) -> Self:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("needs either prompt or messages, and not both")
+        if self.messages and self.messages[-1].role == "assistant":
+            raise ValueError("must not end messages on the assistant: the candidates do")
+        return self
+
+    def to_items(self, steps: Steps | None) -> tuple[Item, ...]:
+        prompt = [Message("user", self.prompt or "")]
+        if self.messages:
+            prompt = [Message(turn.role, turn.content) for turn in self.messages]
+        if steps is None:
+            # A request that asks for no steps was refused if a candidate is a list of steps.
+            texts = [candidate for candidate in self.candidates if isinstance(candidate, str)]
+            return chats(tuple(prompt), tuple(texts))
+        stepwise = [join_steps(candidate, steps.delimiter) for candidate in self.candidates]
+        return chats(
+            tuple(prompt),
+            tuple(text for text, _ in stepwise),
+            tuple(ends for _, ends in stepwise),
+        )
+
+
+class ScoreRequest(_Strict):
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    inputs: list[ScoreInput] = Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
+    model: str | None = Field(
+        None,
+        description="One of /v1/models: its name, which means the current version, or "
+        "`name@version`, which is that version as long as it is loaded. Unset: the first model.",
+    )
+    models: dict[str, Weight] | None = Field(
+        None,
+        min_length=1,
+        max_length=_MAX_MODELS,
+        description="Instead of `model`: models and weights. The score is then the weighted sum "
+        "of their normalized scores, and `parts` has each; all must be calibrated.",
+    )
+    priority: Priority = Field(
+        "interactive", description="`bulk` work runs when no interactive work waits."
+    )
+    timeout_ms: int | None = Field(
+        None,
+        ge=1,
+        le=_DAY_MS,
+        description="Milliseconds after which the answer is 504; what has not run then never will.",
+    )
+    over_length: OverLength = Field(
+        "error",
+        description="What becomes of a candidate whose conversation is longer than the model "
+        "takes. `error`: it gets the error `too_long`. `truncate_prompt`: the middle of the "
+        "longest message before it is dropped, never any of the candidate itself; see `truncated`.",
+    )
+    steps: Steps | None = Field(
+        None, description="Score each candidate's steps, too, in the same forward."
+    )
+
+    @model_validator(mode="after")
+    def _options_fit_together(self) -> Self:
+        if self.models and self.model:
+            raise ValueError("needs either model or models, and not both")
+        if self.models and self.steps:
+            raise ValueError("has steps, which several models together do not score")
+        candidates = (one for entry in self.inputs for one in entry.candidates)
+        if self.steps is None and any(isinstance(one, list) for one in candidates):
+            raise ValueError("has candidates that are lists of steps, and does not ask for steps")
+        return self
+
+    def to_scoring_request(self) -> ScoringRequest:
+        return ScoringRequest(
+            tuple(entry.to_items(self.steps) for entry in self.inputs),
+            self.priority,
+            None if self.timeout_ms is None else self.timeout_ms / 1000,
+            self.over_length,
+        )
+
+
+class CandidateError(BaseModel):
+    code: ItemErrorCode
+    message: str
+
+
+class StepScore(BaseModel):
+    end: int = Field(description="Characters of the candidate up to the step's end.")
+    score: float = Field(description="Raw logit of the candidate, read where the step ends.")
+
+
+class PartScore(BaseModel):
+    weight: float
+    score: float | None = Field(description="Raw logit; null when this part has an error.")
+    normalized: float | None
+
+
+class CandidateScore(BaseModel):
+    index: int = Field(description="Position among the candidates of the request.")
+    score: float | None = Field(description="Raw logit; null when there is an error.")
+    normalized: float | None = Field(
+        description="Standard deviations above the mean of the release's reference set; null "
+        "for a model without calibration."
+    )
+    tokens: int = Field(description="Tokens of the conversation with this candidate, as scored.")
+    truncated: bool = Field(description="Whether the prompt was cut to fit.")
+    tokens_dropped: int = Field(description="Tokens that were cut out of the prompt.")
+    steps: list[StepScore] | None = Field(description="In order; null if not asked for.")
+    parts: dict[str, PartScore] | None = Field(
+        description="By `name@version`, where several models were asked for; else null."
+    )
+    error: CandidateError | None
+
+
+class InputResult(BaseModel):
+    scores: list[CandidateScore]
+    ranking: list[int] = Field(
+        description="Candidates that have a score, best first; ties are broken by index."
+    )
+    best: int | None = Field(description="First of the ranking.")
+
+
+class TokenUsage(BaseModel):
+    tokens: int = Field(description="Tokens of all candidates, each with its whole conversation.")
+    computed_tokens: int = Field(
+        description="Tokens that the model worked through: shared ones once."
+    )
+
+
+class ScoreResponse(BaseModel):
+    id: str
+    model: str
+    version: str
+    score_type: Literal["raw_logit", "weighted_normalized"] = Field(
+        description="What `score` is: one model's raw logit, or the weighted sum of several "
+        "models' normalized scores."
+    )
+    results: list[InputResult]
+    usage: TokenUsage
+
+
+def to_response(
+    request_id: str, asked: ScoringRequest, result: ScoringResult, parts: list[WeightedResult]
+) -> ScoreResponse:
+    """Make the response; `parts` are what the score is the sum of, and empty for one model's."""
+    results = []
+    for place, (items, scores) in enumerate(zip(asked.inputs, result.inputs, strict=True)):
+        candidates = []
+        for index, (item, score) in enumerate(zip(items, scores, strict=True)):
+            error, steps = score.error, None
+            if isinstance(item, Chat) and item.step_ends is not None and not error:
+                ends = zip(item.step_ends, score.steps, strict=True)
+                steps = [StepScore(end=end, score=step) for end, step in ends]
+            shares = {}
+            for part in parts:
+                share = part.result.inputs[place][index]
+                shares[part.key] = PartScore(
+                    weight=part.weight, score=share.raw, normalized=share.normalized
+                )
+            candidates.append(
+                CandidateScore(
+                    index=index,
+                    score=score.raw,
+                    normalized=score.normalized,
+                    tokens=score.tokens,
+                    truncated=score.dropped_tokens > 0,
+                    tokens_dropped=score.dropped_tokens,
+                    steps=steps,
+                    parts=shares or None,
+                    error=CandidateError(code=error.code, message=error.message) if error else None,
+                )
+            )
+        ranking = rank(scores)
+        best = ranking[0] if ranking else None
+        results.append(InputResult(scores=candidates, ranking=ranking, best=best))
+    return ScoreResponse(
+        id=f"score-{request_id}",
+        model=result.model,
+        version=result.version,
+        score_type="weighted_normalized" if parts else "raw_logit",
+        results=results,
+        usage=TokenUsage(tokens=result.tokens, computed_tokens=result.computed_tokens),
+    )

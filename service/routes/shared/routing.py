@@ -1,0 +1,99 @@
+"""Parts that routes are made of: strict JSON bodies, the service they belong to, and probes."""
+
+import json
+import re
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from service.errors import MalformedBody
+from service.service import Service
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
+
+# Half a pair, or the beginning of a whole one, such as most emoji in ASCII-only JSON.
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+# A coroutine, because FastAPI would take a plain function to a thread and back for every request.
+async def _service(request: Request) -> Service:
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+"""A route's parameter of this type is the service that the route belongs to."""
+
+
+def probe(endpoint: Endpoint) -> Endpoint:
+    """Mark a route as a probe of orchestrators and load balancers.
+
+    A probe needs no API key and no trusted host, is logged at debug only, and is not traced.
+    """
+    vars(endpoint)["is_probe"] = True
+    return endpoint
+
+
+def is_probe(route: object) -> bool:
+    """Tell whether a route is marked as a probe; None is no route and no probe."""
+    return getattr(getattr(route, "endpoint", None), "is_probe", False)
+
+
+def probe_paths(routers: Iterable[APIRouter]) -> list[re.Pattern[str]]:
+    """Return the patterns of the paths of all probes."""
+    return [
+        route.path_regex
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and is_probe(route)
+    ]
+
+
+class JsonRoute(APIRoute):
+    """A route whose body is parsed by `parse_json`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return handle_strictly
+
+
+class _StrictRequest(Request):
+    async def json(self) -> object:
+        return parse_json(await self.body())
+
+
+def parse_json(body: bytes) -> object:
+    """Parse JSON more strictly than Python does.
+
+    Raises:
+        MalformedBody: the body is not JSON in UTF-8, gives a field twice, holds half a surrogate
+            pair or a number of thousands of digits, or is nested too deeply.
+    """
+    try:
+        parsed = json.loads(body.decode(), object_pairs_hook=_unique_fields)
+        if _ESCAPED_SURROGATE.search(body):
+            # A lone surrogate parses, but it is not text and cannot be encoded again.
+            json.dumps(parsed, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        # The parser's messages name a line and a column, and quote nothing.
+        raise MalformedBody(f"the body is not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise MalformedBody(
+            "the body is not JSON in UTF-8, or holds a number or a nesting that no request needs"
+        ) from None
+    return parsed
+
+
+def _unique_fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        # Parsers keep the last of several and say nothing about the others.
+        raise MalformedBody("a field of the body is given twice: give it once")
+    return fields

@@ -1,0 +1,198 @@
+"""Scoring as the routes call it: limits, the account's quota, and clients that disconnect."""
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import NoReturn, TypeVar
+
+from fastapi import Request
+
+from service.auth.account import Account
+from service.errors import (
+    ClientGone,
+    InvalidRequest,
+    ItemError,
+    ItemErrorCode,
+    ItemFailed,
+    ItemRefused,
+)
+from service.models.loaded_model import LoadedModel
+from service.scoring.ensemble import WeightedResult, weighted_sum
+from service.scoring.types import Item, ScoringRequest, ScoringResult
+from service.service import Service
+from service.telemetry.request_record import record_of
+
+T = TypeVar("T")
+
+_FAULTS_OF_CLIENTS: frozenset[ItemErrorCode] = frozenset({"empty", "too_long", "unencodable"})
+
+
+async def score(
+    request: Request,
+    service: Service,
+    asked: ScoringRequest,
+    *,
+    param: str,
+    model: str | None = None,
+) -> ScoringResult:
+    """Score the items of a request with one model, for as long as the client is connected.
+
+    Args:
+        param: the field of the body that holds the items.
+        model: a name, or `name@version`; None is the default model.
+
+    Raises:
+        UnknownModel: the model is not loaded.
+        InvalidRequest: the request has more items than it may have.
+        QuotaExceeded: the account has used up its tokens of this minute.
+        ClientGone: the client disconnected.
+        ServiceError: whatever `Scorer.score` raises.
+    """
+    asked = _accept(request, service, asked, param)
+    (result,) = await _score_with([service.find(model)], request, asked)
+    record_of(request).result = result
+    service.shadow.maybe_score(asked, result)
+    return result
+
+
+async def score_ensemble(
+    request: Request,
+    service: Service,
+    asked: ScoringRequest,
+    *,
+    param: str,
+    weights: dict[str, float],
+) -> tuple[ScoringResult, list[WeightedResult]]:
+    """Score with several models side by side; return the weighted sum and its parts.
+
+    Raises:
+        InvalidRequest: a model is named twice or is not calibrated.
+        ServiceError: as in `score`.
+    """
+    asked = _accept(request, service, asked, param)
+    models: list[LoadedModel] = []
+    for name in weights:
+        model = service.find(name)
+        if model.model.release.calibration is None:
+            raise InvalidRequest(
+                f"{model.key} is not calibrated, and raw logits of different models do not add up: "
+                "leave it out",
+                param="models",
+            )
+        if model in models:
+            # A name and its `name@version` are two keys and one model.
+            raise InvalidRequest("names a version twice", param="models")
+        models.append(model)
+    results = await _score_with(models, request, asked)
+    parts = [WeightedResult(*part) for part in zip(weights.values(), results, strict=True)]
+    record_of(request).result = total = weighted_sum(parts)
+    return total, parts
+
+
+async def tokenize(request: Request, model: LoadedModel, item: Item) -> tuple[int, ...]:
+    """Return the token ids of an item that would be scored.
+
+    Raises:
+        ItemRefused, ItemFailed: the item cannot be encoded.
+        ServiceError: as in `score`.
+    """
+    account: Account = request.state.account
+    with model.used() as scorer:
+        estimate = scorer.estimate(ScoringRequest(((item,),)))
+        with account.charged(estimate):
+            (tokens,) = await while_connected(request, scorer.tokenize(item, estimate))
+    if isinstance(tokens, ItemError):
+        _refuse_item(0, tokens)
+    return tokens
+
+
+async def while_connected(request: Request, *work: Coroutine[object, object, T]) -> list[T]:
+    """Await all of `work` side by side; when one part fails, the others are cancelled.
+
+    Raises:
+        ClientGone: the client disconnected, and all work was cancelled.
+    """
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        raise ClientGone("the client left before its answer was there")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(watch())
+            tasks = [group.create_task(part) for part in work]
+            results = [await task for task in tasks]
+            watching.cancel()
+    except ExceptionGroup as failed:
+        # The first failure is the cause; what follows from it is of no use to the client.
+        raise failed.exceptions[0] from None
+    return results
+
+
+def _accept(
+    request: Request, service: Service, asked: ScoringRequest, param: str
+) -> ScoringRequest:
+    """Record a request and return it with the sooner of its two deadlines.
+
+    Raises:
+        InvalidRequest: it has too many items, or its X-Request-Timeout is not a number of seconds.
+    """
+    record_of(request).asked = asked
+    limit = service.settings.max_candidates
+    if asked.item_count > limit:
+        raise InvalidRequest(
+            f"{param} has {asked.item_count} candidates, this server takes {limit} in one request "
+            "(--max-candidates): split the request",
+            param=param,
+        )
+    header = request.headers.get("x-request-timeout")
+    if header is None:
+        return asked
+    try:
+        seconds = float(header)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise InvalidRequest("X-Request-Timeout must be a positive number of seconds")
+    return replace(asked, timeout=min(seconds, asked.timeout or math.inf))
+
+
+async def _score_with(
+    models: list[LoadedModel], request: Request, asked: ScoringRequest
+) -> list[ScoringResult]:
+    account: Account = request.state.account
+    with ExitStack() as stack:
+        # While it is in use, a version that is unloaded meanwhile keeps its engine.
+        scorers = [stack.enter_context(model.used()) for model in models]
+        # One estimate serves both the quota and the admission to the queue.
+        estimates = [scorer.estimate(asked) for scorer in scorers]
+        charge = stack.enter_context(account.charged(sum(estimates)))
+        pairs = zip(scorers, estimates, strict=True)
+        work = [scorer.score(asked, estimate) for scorer, estimate in pairs]
+        results = await while_connected(request, *work)
+        charge.settle(sum(result.computed_tokens for result in results))
+    return results
+
+
+def raw_scores(result: ScoringResult) -> list[float]:
+    """Return every item's raw score, for responses that have no place for an item's error.
+
+    Raises:
+        ItemRefused, ItemFailed: an item has no score; the error is that of the first such item.
+    """
+    scores = []
+    for index, item in enumerate(result.items()):
+        if item.error:
+            _refuse_item(index, item.error)
+        assert item.raw is not None
+        scores.append(item.raw)
+    return scores
+
+
+def _refuse_item(index: int, error: ItemError) -> NoReturn:
+    """Turn an item's error into one of the whole request: ItemRefused, or ItemFailed if ours."""
+    kind = ItemRefused if error.code in _FAULTS_OF_CLIENTS else ItemFailed
+    raise kind(f"item {index} ({error.code}): {error.message}")

@@ -1,0 +1,323 @@
+"""Bodies of vLLM's pooling server: texts, token ids, a conversation, or pairs; lists of scores."""
+
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from http import HTTPStatus
+from struct import pack
+from typing import Annotated, Generic, Literal, Self, TypeVar
+
+from fastapi import Request
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from reward_model.text.chat import Message
+from reward_model.text.encoding import Rendered
+from service.errors import ServiceError
+from service.routes.shared.body_types import (
+    ChatTurns,
+    TextOrTexts,
+    Texts,
+    Tolerant,
+    conversation,
+)
+from service.routes.shared.error_shapes import documented
+from service.routes.shared.relevance import sigmoid
+from service.routes.shared.scoring import raw_scores
+from service.scheduling.queue import Priority
+from service.scoring.types import (
+    Chat,
+    Item,
+    OverLength,
+    ScoringRequest,
+    ScoringResult,
+    TokenIds,
+    chats,
+)
+from service.settings import MOST_CANDIDATES
+from service.telemetry.request_record import record_of
+
+Row = TypeVar("Row")
+
+_ALL_THAT_FIT = -1
+
+_IdList = Annotated[list[int], Field(min_length=1, fail_fast=True)]
+_IdLists = Annotated[list[_IdList], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)]
+
+
+def _input_kind(value: object) -> str:
+    if not isinstance(value, list):
+        return "<text>"
+    first = value[0] if value else ""
+    if isinstance(first, list):
+        return "<id lists>"
+    return "<ids>" if isinstance(first, int) else "<list>"
+
+
+TextsOrIds = Annotated[
+    Annotated[str, Tag("<text>")]
+    | Texts
+    | Annotated[_IdList, Tag("<ids>")]
+    | Annotated[_IdLists, Tag("<id lists>")],
+    Discriminator(_input_kind),
+]
+"""One item or several, as texts or as token ids."""
+
+
+def _keeps_some(tokens: int) -> int:
+    if tokens < _ALL_THAT_FIT or tokens == 0:
+        raise ValueError("must be at least 1, or -1 for as many as the model takes")
+    return tokens
+
+
+class _VllmOptions(Tolerant):
+    model: str | None = Field(None, description="If given, it must be the one that is served.")
+    priority: int = Field(0, description="Above 0, it runs when no interactive work waits.")
+    use_activation: bool | None = Field(
+        None, description="true: the sigmoid of the raw logit. Otherwise the raw logit."
+    )
+    activation: bool | None = Field(None, description="Older name of `use_activation`.")
+    truncate_prompt_tokens: Annotated[int, AfterValidator(_keeps_some)] | None = Field(
+        None,
+        description="Keep so many tokens from the end of each item of `input`; -1: as many as the "
+        "model takes. By default nothing is cut, and what is too long is refused.",
+    )
+    truncation_side: Literal["left"] | None = None
+
+    @property
+    def scoring_priority(self) -> Priority:
+        return "bulk" if self.priority > 0 else "interactive"
+
+    def activated(self, result: ScoringResult) -> list[float]:
+        """Return the scores, after the activation if it is asked for. Raises as `raw_scores`."""
+        scores = raw_scores(result)
+        wanted = self.activation if self.use_activation is None else self.use_activation
+        return [sigmoid(score) for score in scores] if wanted else scores
+
+
+class ItemsRequest(_VllmOptions):
+    """The body of `/classify`, `/pooling` and `/v1/embeddings`."""
+
+    input: TextsOrIds | None = Field(
+        None, description="Rendered texts, in which special tokens are tokens; or token ids."
+    )
+    messages: ChatTurns | None = Field(
+        None, description="Instead of `input`: one conversation, up to the answer that is scored."
+    )
+    add_special_tokens: bool | None = Field(
+        None,
+        description="Put before and after each text of `input` what the tokenizer would; by "
+        "default true. A chat template writes its own: true is refused with `messages`.",
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.input is None) == (self.messages is None):
+            raise ValueError("needs either input or messages, and not both")
+        if self.messages:
+            if self.messages[-1].role != "assistant":
+                raise ValueError("must end messages on the assistant, whose answer is scored")
+            if self.add_special_tokens or self.truncate_prompt_tokens is not None:
+                raise ValueError(
+                    "has messages, which the chat template renders whole: leave out "
+                    "add_special_tokens and truncate_prompt_tokens, or send input"
+                )
+        return self
+
+    def to_scoring_request(self, max_tokens: int) -> ScoringRequest:
+        kept = self.truncate_prompt_tokens
+        # A text that shall be cut may be longer than one that would be refused unread.
+        over_length: OverLength = "error" if kept is None else "truncate_prompt"
+        if kept == _ALL_THAT_FIT:
+            kept = max_tokens
+        items: list[Item] = []
+        if self.messages:
+            items.append(Chat(conversation(self.messages)))
+        else:
+            for entry in _as_list(self.input):
+                if isinstance(entry, str):
+                    items.append(Rendered(entry, self.add_special_tokens is not False, kept))
+                else:
+                    items.append(TokenIds(tuple(entry if kept is None else entry[-kept:])))
+        return ScoringRequest(
+            tuple((item,) for item in items), self.scoring_priority, over_length=over_length
+        )
+
+    def to_vector(self, score: float) -> list[float] | str:
+        """Return a score as a vector of one number, in the encoding that is asked for."""
+        if self.encoding_format == "base64":
+            return b64encode(pack("<f", score)).decode()
+        return [score]
+
+
+def _as_list(
+    entries: str | list[str] | list[int] | list[list[int]] | None,
+) -> list[str | list[int]]:
+    if isinstance(entries, str):
+        return [entries]
+    ids = [entry for entry in entries or () if isinstance(entry, int)]
+    return [ids] if ids else [entry for entry in entries or () if not isinstance(entry, int)]
+
+
+class PairsRequest(_VllmOptions):
+    """The body of `/score`: each document is scored as the assistant's answer to its query."""
+
+    queries: TextOrTexts = Field(
+        validation_alias=AliasChoices("queries", "text_1"),
+        description="One for all documents, or one for each. `text_1` is the same.",
+    )
+    documents: TextOrTexts = Field(
+        validation_alias=AliasChoices("documents", "text_2"),
+        description="`text_2` is the same.",
+    )
+
+    @property
+    def query_list(self) -> list[str]:
+        return [self.queries] if isinstance(self.queries, str) else self.queries
+
+    @property
+    def document_list(self) -> list[str]:
+        return [self.documents] if isinstance(self.documents, str) else self.documents
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        queries, documents = len(self.query_list), len(self.document_list)
+        if queries not in (1, documents):
+            raise ValueError(
+                f"has {queries} queries and {documents} documents: send one query, or as many"
+            )
+        if self.truncate_prompt_tokens is not None:
+            raise ValueError(
+                "has truncate_prompt_tokens, and pairs are never cut: leave it out, or send the "
+                "rendered texts to /classify"
+            )
+        return self
+
+    def to_scoring_request(self) -> ScoringRequest:
+        prompts = [(Message("user", query),) for query in self.query_list]
+        documents = tuple(self.document_list)
+        if len(prompts) == 1:
+            # In one group the documents share their query, which is then computed once.
+            groups = [chats(prompts[0], documents)]
+        else:
+            pairs = zip(prompts, documents, strict=True)
+            groups = [chats(prompt, (document,)) for prompt, document in pairs]
+        return ScoringRequest(tuple(groups), self.scoring_priority)
+
+
+class TokenizeRequest(Tolerant):
+    """The text to tokenize as it would be scored: a conversation has no generation prompt."""
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: ChatTurns | None = None
+    add_special_tokens: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("needs either prompt or messages, and not both")
+        if self.messages and self.add_special_tokens:
+            raise ValueError(
+                "has messages, whose special tokens the chat template writes: leave out "
+                "add_special_tokens, or send prompt"
+            )
+        return self
+
+    def to_item(self) -> Item:
+        if self.messages:
+            return Chat(conversation(self.messages))
+        return Rendered(self.prompt or "", self.add_special_tokens is not False)
+
+
+class TokenizeResponse(BaseModel):
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: None = None
+
+
+class ServerLoad(BaseModel):
+    server_load: int
+
+
+class SoftwareVersion(BaseModel):
+    version: str
+
+
+class VllmUsage(BaseModel):
+    prompt_tokens: int
+    total_tokens: int
+    completion_tokens: int = 0
+
+
+class VllmList(BaseModel, Generic[Row]):
+    """The list from which clients of vLLM and of OpenAI read their rows."""
+
+    id: str
+    object: Literal["list"] = "list"
+    created: int
+    model: str
+    data: list[Row]
+    usage: VllmUsage
+
+
+class Classification(BaseModel):
+    index: int
+    label: str = "LABEL_0"
+    probs: list[float]
+    num_classes: int = 1
+
+
+class PooledOutput(BaseModel):
+    index: int
+    object: Literal["pooling"] = "pooling"
+    data: list[float] | str
+
+
+class PairScore(BaseModel):
+    index: int
+    object: Literal["score"] = "score"
+    score: float
+
+
+def to_list(kind: str, request: Request, result: ScoringResult, rows: list[Row]) -> VllmList[Row]:
+    """Make the response; its id begins with `kind`."""
+    return VllmList(
+        id=f"{kind}-{record_of(request).request_id}",
+        created=int(time.time()),
+        model=result.model,
+        data=rows,
+        usage=VllmUsage(prompt_tokens=result.tokens, total_tokens=result.tokens),
+    )
+
+
+class VllmErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: int
+
+
+class VllmError(BaseModel):
+    error: VllmErrorDetail
+
+
+VLLM_ERRORS = documented(VllmError)
+_TYPES: Mapping[int, str] = {404: "NotFoundError", 503: "ServiceUnavailableError"}
+
+
+def vllm_error(error: ServiceError, status: int) -> object:
+    """Shape an error as vLLM does; `code` is the HTTP status."""
+    ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = _TYPES.get(status, "InternalServerError" if ours else "BadRequestError")
+    detail = VllmErrorDetail(message=error.message, type=kind, param=error.param, code=status)
+    return VllmError(error=detail).model_dump()
