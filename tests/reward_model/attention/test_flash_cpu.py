@@ -1,10 +1,13 @@
-"""Which calls a tree is walked in; that the kernel is exact, `test_attention` shows."""
+"""The calls that a tree is divided into, and what their merged parts are."""
 
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_model.attention.flash_cpu import AncestorCall, FlashPlan
-from reward_model.packing import Sequence, pack, padded
+from reward_model.attention.flash_cpu import AncestorCall, FlashPlan, attend_flash
+from reward_model.attention.sdpa import AttentionParams
+from reward_model.packing import Packed, Sequence, pack, padded
+from tests.reward_model.attention.dense import dense_attention, packed_batches, random_qkv
 
 texts = st.lists(
     st.lists(st.integers(0, 2), min_size=1, max_size=8).map(tuple), min_size=1, max_size=8
@@ -54,3 +57,12 @@ def test_candidates_that_begin_alike_look_back_at_the_prompt_with_the_others() -
         AncestorCall(slice(0, 5), slice(7, 10)),
         AncestorCall(slice(5, 6), slice(7, 8)),
     ]
+
+
+@given(packed_batches, st.none() | st.floats(0.1, 1))
+@settings(max_examples=30)
+def test_merged_parts_are_the_dense_definition(packed: Packed, scale: float | None) -> None:
+    query, key, value = random_qkv(len(packed.ids))
+    output = attend_flash(query, key, value, FlashPlan.of(packed), scale)
+    expected = dense_attention(packed, query, key, value, AttentionParams(scale, None, None))
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
