@@ -7,50 +7,44 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from trainer.pipeline.stage import StageError
-from trainer.tables.files import read_file
-from trainer.tables.record import Record, Unusable
+from trainer.tables.files import find_files, read_file
+from trainer.tables.record import Unusable
 
-R = TypeVar("R")
+Shape = TypeVar("Shape")
 
 
 def files_of(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """Files that patterns name, each seen from `folder`, sorted; `*` is for their names alone.
+    """Files that patterns name, relative to `folder`, sorted for each pattern.
 
     Raises:
-        StageError: a pattern names none.
+        StageError: a pattern names no file.
     """
-    found: list[Path] = []
-    for pattern in patterns:
-        path = folder / pattern
-        named = sorted(path.parent.glob(path.name))
-        if not named:
-            raise StageError(f"no file is named {path}: put it there, or drop the task")
-        found += named
+    return [Path(file.path) for pattern in patterns for file in find_files(pattern, folder)]
+
+
+def read_records(file: Path, shape: type[Shape]) -> list[Shape]:
+    """Rows of one file as `shape`; columns that it does not name are ignored.
+
+    Raises:
+        StageError: the file cannot be read, or a row has another shape. A benchmark is read whole
+            or not at all, because a figure over a part of it compares with nothing.
+    """
+    adapter = TypeAdapter(shape)
+    found = []
+    for number, row in read_file(file):
+        where = f"{file}, row {number}"
+        if isinstance(row, Unusable):
+            raise StageError(f"{where}: {row}")
+        try:
+            found.append(adapter.validate_python(row))
+        except ValidationError as error:
+            # Columns are named, and never what is in them.
+            wrong = sorted({".".join(map(str, e["loc"])) + " " + e["type"] for e in error.errors()})
+            seen = ", ".join(sorted(row))
+            raise StageError(f"{where}: {'; '.join(wrong[:5])}; it has: {seen}") from None
     return found
 
 
-def read_records(file: Path, shape: type[R]) -> list[R]:
-    """Rows of one file as `shape`; columns that it does not name are passed over.
-
-    Raises:
-        StageError: the file is not what its name says, or a row is of another shape.
-    """
-    adapter = TypeAdapter(shape)
-    return [_checked(adapter, row, f"{file}, row {number}") for number, row in read_file(file)]
-
-
 def source_name(file: Path) -> str:
-    """A file's name without what says how it is written."""
+    """A file's name without its suffixes."""
     return file.name.split(".")[0]
-
-
-def _checked(adapter: TypeAdapter[R], row: Record | Unusable, where: str) -> R:
-    """Says which columns are missing and which are there, never what is in them."""
-    if isinstance(row, Unusable):
-        raise StageError(f"{where}: {row}")
-    try:
-        return adapter.validate_python(row)
-    except ValidationError as error:
-        wrong = sorted({".".join(map(str, e["loc"])) + " " + e["type"] for e in error.errors()})
-        seen = ", ".join(sorted(row))
-        raise StageError(f"{where}: {'; '.join(wrong[:5])}; it has: {seen}") from None

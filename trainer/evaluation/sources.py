@@ -1,85 +1,78 @@
-"""Questions from labelled candidate sets and from multiple choice, by their files."""
+"""Questions from labelled candidate sets and multiple choice, read by the preference formats."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
-
 from trainer.evaluation.question import Question
-from trainer.evaluation.records import read_records, source_name
-from trainer.pairs.group import group_of
+from trainer.evaluation.records import source_name
 from trainer.pipeline.stage import StageError
+from trainer.preferences.formats.format import Format
+from trainer.preferences.formats.labelled import Labelled
+from trainer.preferences.formats.multiple_choice import MultipleChoice
+from trainer.tables.files import read_file
+from trainer.tables.record import Record, Unusable
 
-LETTERS = "ABCDEFGHIJ"
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    text: str
-    correct: bool
-    model: str = ""
-
-
-@dataclass(frozen=True)
-class _CandidateSet:
-    id: str
-    prompt: str
-    candidates: list[_Candidate]
-
-
-class _Choice(BaseModel):
-    """ReClor, LogiQA 2.0 and logic sets in its way: a passage, a question, options and a key."""
-
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
-
-    id: str = Field(validation_alias=AliasChoices("id", "id_string"))
-    context: str = Field(validation_alias=AliasChoices("context", "text", "passage"))
-    question: str
-    options: list[str] = Field(validation_alias=AliasChoices("options", "answers", "choices"))
-    key: str = Field(validation_alias=AliasChoices("answer", "label"))
+# Names that ReClor, LogiQA 2.0 and AR-LSAT give to the same column.
+ALIASES = {
+    "id": ("id", "id_string"),
+    "passage": ("context", "text", "passage"),
+    "options": ("options", "answers", "choices"),
+    "answer": ("answer", "label"),
+}
 
 
 def read_candidates(file: Path) -> list[Question]:
-    """Rows `{id, prompt, candidates: [{text, correct, model}]}`; a problem is a group."""
-    return [
-        Question(
-            id=row.id,
-            group=group_of(row.prompt),
-            prompt=row.prompt,
-            answers=tuple(candidate.text for candidate in row.candidates),
-            correct=tuple(candidate.correct for candidate in row.candidates),
-            kinds=tuple(candidate.model for candidate in row.candidates),
-            source=source_name(file),
-        )
-        for row in read_records(file, _CandidateSet)
-    ]
+    """Read rows `{id, prompt, candidates: [{text, correct, model}]}`; a problem is a group."""
+    return read_questions(file, source_name(file), lambda _: Labelled())
 
 
 def read_choices(file: Path) -> list[Question]:
-    """Passage and question are the request, options its answers; a passage is a group."""
-    return [_choice(row, file) for row in read_records(file, _Choice)]
+    """Read multiple choice: passage and question are the request; a passage is a group."""
+
+    def format_of(record: Record) -> MultipleChoice:
+        return MultipleChoice(
+            passage=column(record, "passage"),
+            options=column(record, "options"),
+            answer=column(record, "answer"),
+        )
+
+    # The parts of a data set often have the same file names in different folders.
+    return read_questions(file, f"{file.parent.name}/{source_name(file)}", format_of)
 
 
-def _choice(row: _Choice, file: Path) -> Question:
-    key = _key(row, file)
-    return Question(
-        id=row.id,
-        group=group_of(row.context),
-        prompt=f"{row.context}\n\n{row.question}",
-        answers=tuple(_bare(option, place) for place, option in enumerate(row.options)),
-        correct=tuple(place == key for place in range(len(row.options))),
-        source=f"{file.parent.name}/{source_name(file)}",
-    )
+def read_questions(
+    file: Path, source: str, format_of: Callable[[Record], Format]
+) -> list[Question]:
+    """Read questions in the format that each row has; an answer is right if its rating is 1.
+
+    Raises:
+        StageError: the file cannot be read, or one of its rows is unusable.
+    """
+    questions = []
+    for number, record in read_file(file):
+        try:
+            if isinstance(record, Unusable):
+                raise record
+            rated = format_of(record).judge(record)
+            questions.append(
+                Question(
+                    id=str(record[column(record, "id")]),
+                    group=rated.group,
+                    prompt=rated.prompt,
+                    answers=tuple(answer.text for answer in rated.answers),
+                    correct=tuple(answer.rating == 1 for answer in rated.answers),
+                    kinds=tuple(answer.model for answer in rated.answers),
+                    source=source,
+                )
+            )
+        except Unusable as reason:
+            raise StageError(f"{file}, row {number}: {reason}") from None
+    return questions
 
 
-def _key(row: _Choice, file: Path) -> int:
-    """The place of the right option, which files give as a number or as a letter."""
-    place = int(row.key) if row.key.isdigit() else LETTERS.find(row.key)
-    if not 0 <= place < len(row.options):
-        raise StageError(f"{file}, {row.id}: the key {row.key!r} is none of its options")
-    return place
-
-
-def _bare(option: str, place: int) -> str:
-    """Without the letter in front, which would only say where the option stands."""
-    return option.removeprefix(f"{LETTERS[place]}) ")
+def column(record: Record, name: str) -> str:
+    """The record's own name for a column."""
+    for alias in ALIASES[name]:
+        if alias in record:
+            return alias
+    raise Unusable(f"no column {' or '.join(ALIASES[name])}; it has: {', '.join(sorted(record))}")

@@ -173,7 +173,7 @@ def test_a_calibration_of_another_checkpoint_is_refused(work: Path) -> None:
     ("tasks", "message"),
     [
         ((PairsTask(split="calibration"),), "the calibration split is empty"),
-        ((ChoiceTask(("none.jsonl",)),), "no file is named"),
+        ((ChoiceTask(("none.jsonl",)),), "no file is at"),
         ((), "no task to run"),
     ],
 )

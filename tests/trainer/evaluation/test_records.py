@@ -45,5 +45,5 @@ def test_a_row_that_is_none_is_refused_with_its_place(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="no file is named"):
+    with pytest.raises(StageError, match="no file is at"):
         files_of(tmp_path, ["*.csv"])

@@ -40,7 +40,7 @@ def test_other_names_of_the_same_columns_are_known(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_no_option_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="'E' is none of its options"):
+    with pytest.raises(StageError, match="row 1: the answer key is none of the options"):
         read_choices(choices(tmp_path, answer="E"))
 
 
@@ -63,3 +63,20 @@ def test_the_real_files_are_read() -> None:
     assert len(read_choices(DATA / "logiqa2" / "dev.txt.gz")) > 1500
     questions = read_choices(DATA / "logic_llm" / "AR-LSAT_dev.json.gz")
     assert all(sum(question.correct) == 1 for question in questions)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"id": "2", "prompt": "p", "candidates": "none"}', "candidates is not a list"),
+        ('{"prompt": "p", "candidates": []}', "no column id or id_string; it has: candidates"),
+        ("[1]", "not an object"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused_with_its_number(
+    tmp_path: Path, row: str, message: str
+) -> None:
+    file = tmp_path / "set.jsonl"
+    file.write_text('{"id": "1", "prompt": "p", "candidates": []}\n' + row)
+    with pytest.raises(StageError, match=f"row 2: {message}"):
+        read_candidates(file)
