@@ -45,6 +45,7 @@ def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     if not rows:
         raise StageError("the calibration split is empty: raise calibration_share, or add groups")
     questions = [question_of(row) for row in rows]
+    # Functions of different packages may be asked for in the same words, so only groups count.
     require_held_out(questions, inputs, config.checkpoint, by_request=False)
     counts: Counter[str] = Counter()
     reads = [inputs / config.pairs, inputs / config.checkpoint]
@@ -87,6 +88,7 @@ def fit_temperature(margins: Sequence[float]) -> float | None:
     always better; if margins are not positive on average, larger ones are.
     """
     margins_P = np.asarray(margins, dtype=np.float64)
+    # In these cases the loss has no minimum, and the search would run away.
     if not len(margins_P) or margins_P.min() >= 0 or margins_P.mean() <= 0:
         return None
     scale = float(np.abs(margins_P).mean())

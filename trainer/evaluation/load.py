@@ -62,6 +62,7 @@ def load(task: tasks.Task, inputs: Path, seed: int) -> LoadedTask:
             case tasks.RewardBench2Task():
                 questions = reward_bench_2.read_questions(file)
             case tasks.ProcessBenchTask():
+                # A label is an index of a step, for which a question has no field.
                 questions, labels = process_bench.read_questions(file, loaded.counts)
                 loaded.labels |= labels
         loaded.questions += questions

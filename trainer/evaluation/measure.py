@@ -45,6 +45,8 @@ def measure(
         StageError: none of the questions could be scored.
     """
     task, counts = loaded.task, loaded.counts
+    # A benchmark's question counts whole or not at all. Pairs and candidates of which some are too
+    # long for the model still compare the others.
     need: Need = "all"
     if isinstance(task, tasks.PairsTask):
         need = "both"
@@ -109,6 +111,7 @@ def candidate_tables(
             classes = agreeing(texts, judge)
         counts.update(judge.counts)
     curves = candidates.curves(scored, classes, task.max_n, resampling, counts)
+    # Sets that are all right or all wrong hold no pair.
     mixed = [item for item in scored if len(set(item.question.correct)) > 1]
     if not mixed:
         return [curves]

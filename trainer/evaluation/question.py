@@ -7,8 +7,8 @@ from typing import Self
 from reward_model.text.steps import join_steps
 from trainer.pairs.row import PreferenceRow, Request
 
+# Joins the steps of an answer that is given in steps.
 STEP = "\n\n"
-"""Joins the steps of an answer that is given in steps."""
 
 Answer = str | tuple[str, ...]
 """A text, or its steps, none of which is white space alone."""
@@ -36,6 +36,7 @@ class Question:
     def __post_init__(self) -> None:
         assert len(self.answers) == len(self.correct)
         assert len(self.kinds) in {0, len(self.answers)}
+        # Scores at the ends of steps are asked for or not, for a whole request.
         assert len({isinstance(answer, tuple) for answer in self.answers}) <= 1
 
     def kind(self, index: int) -> str:
@@ -98,6 +99,7 @@ def step_ends(answer: Answer) -> tuple[int, ...]:
 
 def unaskable(prompt: Request) -> str:
     """The reason why no answer to this request can be scored; empty if it can be asked."""
+    # The service would refuse the whole request; so it is never sent, and counted under a reason.
     turns = [("user", prompt)] if isinstance(prompt, str) else prompt
     if not turns or not all(content for _, content in turns):
         return "empty request"

@@ -56,6 +56,7 @@ def read_questions(
             rated = format_of(record).judge(record)
             questions.append(
                 Question(
+                    # Some files number their rows, others name them.
                     id=str(record[column(record, "id")]),
                     group=rated.group,
                     prompt=rated.prompt,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+# `kind` tells the configs apart when a recipe or a manifest is read back.
+
 
 @dataclass(frozen=True)
 class PairsTask:

@@ -41,5 +41,6 @@ class Destination(Protocol):
 
 def require_whole(destination: Destination, folder: Path, names: list[str]) -> None:
     """Raise StageError if a file at the destination is not the one in `folder`."""
+    # Read back from the destination: a client that reports success may have sent half a file.
     if lost := destination.differing(folder, names):
         raise StageError(f"{destination.url}: {', '.join(lost)} did not arrive whole: push again")

@@ -42,6 +42,7 @@ def push(folder: Path, destination: Destination, *, force: bool = False) -> str:
         ReleaseError: the folder is not a release that verifies.
         StageError: the destination holds something else, or a file did not arrive whole.
     """
+    # A bare checkpoint opens, too, but says nothing that a reader could verify it by.
     open_release(folder)
     if not (folder / MANIFEST).is_file():
         raise StageError(f"{folder} holds no {MANIFEST}: only what `publish` made is pushed")

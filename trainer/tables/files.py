@@ -6,7 +6,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import pyarrow
 from fsspec.core import OpenFile, url_to_fs
@@ -89,29 +89,7 @@ def read_file(
                     rows = (row for batch in batches for row in batch.to_pylist())
                     yield from enumerate(rows, start=1)
                 return
-            # Some tools write a byte order mark before the text.
-            is_array = stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
-            stream.seek(0)
-            if is_array:
-                for number, row in enumerate(json.load(stream), start=1):
-                    yield number, row if isinstance(row, dict) else Unusable("not an object")
-                return
-            is_first = True
-            for number, line in enumerate(stream, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError):
-                    if is_first:
-                        raise StageError(
-                            f"{file.path}: expected JSON Lines, a JSON array or Parquet, and line "
-                            f"{number} is no JSON"
-                        ) from None
-                    yield number, Unusable("not JSON")
-                else:
-                    yield number, row if isinstance(row, dict) else Unusable("not an object")
-                is_first = False
+            yield from read_json(stream, file.path)
     except (
         OSError,
         EOFError,
@@ -123,3 +101,30 @@ def read_file(
     ) as error:
         name = {"json": "JSON", "parquet": "Parquet"}[kind]
         raise StageError(f"{file.path} cannot be read as {name}: {error}") from error
+
+
+def read_json(stream: IO[bytes], name: str) -> Iterator[Found]:
+    """Yield the rows of JSON Lines or a JSON array."""
+    # Some tools write a byte order mark before the text.
+    is_array = stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    stream.seek(0)
+    if is_array:
+        for number, row in enumerate(json.load(stream), start=1):
+            yield number, row if isinstance(row, dict) else Unusable("not an object")
+        return
+    is_first = True
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            if is_first:
+                raise StageError(
+                    f"{name}: expected JSON Lines, a JSON array or Parquet, and line "
+                    f"{number} is no JSON"
+                ) from None
+            yield number, Unusable("not JSON")
+        else:
+            yield number, row if isinstance(row, dict) else Unusable("not an object")
+        is_first = False

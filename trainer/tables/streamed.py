@@ -25,6 +25,7 @@ def streamed(
     # Its import takes seconds, and few runs need it.
     from datasets import load_dataset
 
+    # Streamed: the first rows come before a data set of terabytes is downloaded.
     try:
         rows = load_dataset(
             name,

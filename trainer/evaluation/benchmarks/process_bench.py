@@ -94,6 +94,7 @@ def tables(
         solution = ScoredSolution(
             question.group, question.source, item.steps[0], labels[question.id]
         )
+        # A question has one answer, whose last score is that of the whole; steps are apart from it.
         by_score.append(solution)
         # Errors come late in a solution, so the baseline calls a step worse the further in it is.
         ends = tuple(-float(end) for end in step_ends(question.answers[0]))
@@ -121,6 +122,7 @@ def tables(
             for who, of in contenders.items()
         }
         rows: dict[str, Row] = {}
+        # The benchmark's own figure is the mean over files; that of one file is the file's.
         if len(subsets["model"]) > 1:
             rows["mean"] = {
                 who: weighted_mean(list(of.values()), resampling) for who, of in subsets.items()
@@ -139,6 +141,7 @@ def best_threshold(solutions: Sequence[ScoredSolution]) -> float:
     """
     highs = np.unique([s.window[1] for s in solutions if np.isfinite(s.window[1])])
     if not highs.size:
+        # Only errors in first steps: any threshold above all scores finds them.
         return np.inf
     found = [float(f1(threshold_columns(solutions, high).sum(axis=0))) for high in highs]
     return float(highs[int(np.argmax(np.nan_to_num(found)))])
@@ -168,6 +171,7 @@ def accuracy_on_correct(sums: Sums) -> Sums:
 def f1(sums: Sums) -> Sums:
     """Harmonic mean of the accuracies on erroneous and on correct solutions."""
     wrong, right = accuracy_on_erroneous(sums), accuracy_on_correct(sums)
+    # The harmonic mean of two zeros is zero, which the formula leaves undefined.
     return np.where(wrong + right == 0, 0.0, ratio(2 * wrong * right, wrong + right))
 
 

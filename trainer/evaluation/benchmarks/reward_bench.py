@@ -18,6 +18,7 @@ from trainer.evaluation.records import read_records
 from trainer.pairs.group import group_of
 from trainer.pipeline.stage import StageError
 
+# The two sides of the section Reasoning, which are weighted alike.
 MATH = "math-prm"
 CODE = ("hep-cpp", "hep-go", "hep-java", "hep-js", "hep-python", "hep-rust")
 
@@ -57,6 +58,7 @@ def read_questions(file: Path) -> list[Question]:
     """
     known = {subset for subsets in SECTIONS.values() for subset in subsets}
     rows = read_records(file, RewardBenchRow)
+    # An unknown subset would count in no section, and the overall figure would not tell.
     if strange := sorted({row.subset for row in rows} - known):
         raise StageError(f"{file}: {strange[0]!r} is no subset of RewardBench")
     return [

@@ -135,7 +135,7 @@ def ties_subset(scored: list[ScoredQuestion], contender: str) -> Subset:
 
 
 def ties_values(pair: dict[str, TieGaps]) -> dict[str, float]:
-    """What a question and its reference add to the means; the last three need both."""
+    """Contributions of a question and its reference to the means; the last three need both."""
     values = {kind: float(gaps.between > 0) for kind, gaps in pair.items()}
     if pair.keys() == {"ref", "tied"}:
         tied, smaller = pair["tied"], min(pair["tied"].between, pair["ref"].between)

@@ -9,8 +9,9 @@ from trainer.evaluation.measures.votes import NO_ANSWER
 # GSM8K's `#### 18`, and the `A: 18` of models that were finetuned on it.
 MARKED = re.compile(r"(?im)^\s*(?:####|A:|answer:)\s*(\S.*?)\s*$")
 
+# An unmarked answer is looked for in this many characters from the end: parsing a whole solution
+# is slow and finds numbers of the way there.
 TAIL_CHARACTERS = 300
-"""An unmarked answer is looked for in this many characters from the end."""
 
 
 class Judge(Protocol):

@@ -14,9 +14,11 @@ def best_of(scores: Sequence[float], correct: Sequence[float], n: int) -> float:
     """
     candidates = len(scores)
     assert 0 < n <= candidates
+    # Sorted by score and then by label, whose order within a group of equal scores is irrelevant.
     ranked = sorted(zip(scores, correct, strict=True))
     total, start = 0.0, 0
     for _, tied in groupby(ranked, key=lambda pair: pair[0]):
+        # Ties are broken at random, so a group counts its share of right candidates.
         labels = [label for _, label in tied]
         end = start + len(labels)
         draws = comb(end, n) - comb(start, n)

@@ -15,8 +15,8 @@ from trainer.evaluation.measures.estimate import Estimate, Resampling, Sums, est
 from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.evaluation.measures.table import Table
 
+# Bins of equal width between a confidence of 0.5, which is a guess, and 1.
 BINS = 10
-"""Bins of equal width between a confidence of 0.5, which is a guess, and 1."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def reliability(margins: Margins, temperature: float, resampling: Resampling) ->
     bins = bins_of(confidence)
     width = 0.5 / BINS
     rows = {}
+    # Bins without a pair have no accuracy, and no row.
     for index in sorted(set(bins.tolist())):
         inside = bins == index
         groups = [group for group, kept in zip(margins.groups, inside, strict=True) if kept]

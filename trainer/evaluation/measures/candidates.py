@@ -11,9 +11,9 @@ from trainer.evaluation.measures.scored import CONTENDERS, ScoredQuestion
 from trainer.evaluation.measures.table import Row, Table
 from trainer.evaluation.question import Question
 
+# The curve goes as far as this share of the questions have N candidates. The others are left out,
+# so that the whole curve is over the same questions.
 MIN_SHARE = 0.9
-"""The curve goes as far as this share of the questions have N candidates. The others are left out,
-so that the whole curve is over the same questions."""
 
 
 def split_by_family(questions: Sequence[Question]) -> list[Question]:
@@ -70,6 +70,7 @@ def curves(
     )
     if classes is not None:
         labelled = [(scored[index], classes[index]) for index in kept]
+        # Counting gives the plain vote for all N at once; the weighted one needs draws of each N.
         plain = [votes.majority(of, item.question.correct, sizes) for item, of in labelled]
         for n in sizes:
             heavy = [votes.weighted(of, i.scores, i.question.correct, n) for i, of in labelled]

@@ -96,6 +96,7 @@ def correlation(
     """Pooled within-request Pearson correlation of `scores` and lengths."""
     products = []
     for values, item in zip(scores, scored, strict=True):
+        # Centered within the request: requests differ in difficulty and in how long answers are.
         x = np.asarray(values) - np.mean(values)
         y = np.asarray(item.lengths) - np.mean(item.lengths)
         products.append((float(x @ y), float(x @ x), float(y @ y)))

@@ -84,6 +84,7 @@ def rows_by(
 ) -> dict[str, Row]:
     """A row of accuracies for each part that `part_of` names."""
     found = {name: outcomes(scored, contender) for name, contender in CONTENDERS.items()}
+    # Rows without a name, of data that states no kind or source, are in the row of all pairs alone.
     parts = sorted({part_of(outcome) for outcome in found["model"]} - {""})
     return {
         part: {

@@ -81,6 +81,7 @@ def score_questions(
         if not enough[need]:
             counts["question left with too few answers"] += 1
             continue
+        # A reading ends with the score of the whole answer, after those of its steps.
         read = [readings[index].scores for index in kept]
         found.append(
             ScoredQuestion(

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 NO_ANSWER = -1
 
+# Weighted votes are exact up to this number of possible draws, 40 MB at 256 candidates.
 MAX_SUBSETS = 20_000
-"""Weighted votes are exact up to this number of possible draws."""
-
+# Beyond it they are estimated from so many random draws, the same ones each time.
 DRAWS = 2_000
-"""Fixed random draws that estimate a weighted vote beyond it."""
 
 Floats = NDArray[np.float64]
 
@@ -84,6 +83,7 @@ def weighted(
     labels = sorted(set(classes) - {NO_ANSWER})
     if not labels:
         return 0.0
+    # Less the maximum, so that exp cannot overflow.
     strength = np.exp(np.array(scores) - max(scores))
     votes = np.stack([strength * (np.array(classes) == label) for label in labels], axis=1)
     sums = draws_of(len(classes), n) @ votes

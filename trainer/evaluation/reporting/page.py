@@ -13,6 +13,7 @@ from trainer.evaluation.reporting.report import Report
 
 def html(report: Report) -> str:
     """Render every table with its picture."""
+    # Names of tasks, models and rows come from users' files: they are escaped.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

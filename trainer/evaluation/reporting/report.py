@@ -69,6 +69,7 @@ class Report:
 
 def write(report: Report, folder: Path) -> None:
     """Write `report.json`; NaN is refused, because JSON has none."""
+    # The figures' own digits, so that what is read equals what was written.
     text = json.dumps(asdict(report), indent=1, allow_nan=False)
     (folder / FILE).write_text(text + "\n")
 

@@ -81,6 +81,7 @@ class HttpScorer:
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
         askable = [question for question in questions if not unaskable(question.prompt)]
+        # The client's own threads serve the parts of one call; these keep several calls in flight.
         executor = ThreadPoolExecutor(self._config.connections)
         try:
             results = itertools.chain.from_iterable(executor.map(self._ask, _requests(askable)))

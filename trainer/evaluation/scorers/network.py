@@ -12,8 +12,8 @@ from reward_model.text.encoding import Encoder, TooLong
 from trainer.evaluation.question import Answer, Question, Reading, step_ends, text_of, unaskable
 from trainer.pairs.row import Request, conversation
 
+# Tokens of one forward, shared ones counted each time; it fits a small machine's memory.
 MAX_TOKENS = 16_384
-"""Tokens of one forward, shared ones counted each time; it fits a small machine's memory."""
 
 Encoded = packing.Sequence | Reading
 """A sequence to be scored, or the error that it cannot be."""
@@ -50,6 +50,7 @@ class NetworkScorer:
         yield from self._compute(pending)
 
     def _encode(self, prompt: Request, answer: Answer) -> Encoded:
+        # These codes are those that the service gives to such candidates.
         text = text_of(answer)
         if not text:
             return Reading(error="empty")
@@ -62,6 +63,7 @@ class NetworkScorer:
 
     def _compute(self, pending: list[list[Encoded]]) -> Iterator[list[Reading]]:
         sequences = [each for row in pending for each in row if isinstance(each, packing.Sequence)]
+        # Lazy, so that a batch is computed when its first score is asked for.
         scores = (one for batch in batches(sequences) for one in self._network.score(batch))
         for row in pending:
             readings = []
