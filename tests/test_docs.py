@@ -119,3 +119,16 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
     # security.md names tests as `path.py::test`, below tests/; another test holds those.
     named = _PATH.findall(page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(name for name in pages if f"]({name})" not in index) == []
+
+
+@pytest.mark.parametrize("page", ["corpus", "synthesis", "preferences", "evaluation"])
+def test_every_config_that_a_page_shows_can_be_built(page: str) -> None:
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / f"docs/{page}.md").read_text(), re.S):
+        exec(block, names)  # noqa: S102 - these are our own pages
