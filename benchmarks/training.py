@@ -35,6 +35,7 @@ from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.pairs import read_pairs
 from reward_model.packing import new_tokens
 from reward_model.text.encoding import Encoder
+from trainer.pairs.encoded import encode_rows
 from trainer.pairs.row import PreferenceRow, conversation
 from trainer.training.finetune import FinetuneConfig
 from trainer.training.loop.arguments import arguments
@@ -82,7 +83,7 @@ Arm = Callable[[Work, Path, argparse.Namespace, Path], Trainer]
 
 
 def packed(work: Work, model: Path, options: argparse.Namespace, folder: Path) -> Trainer:
-    """Ours: rows are tokenised and packed while it trains."""
+    """Ours: rows are tokenised before it starts, and packed while it trains."""
     config = FinetuneConfig(
         start=str(model),
         max_steps=options.steps + 1,
@@ -99,8 +100,8 @@ def packed(work: Work, model: Path, options: argparse.Namespace, folder: Path) -
         config=config,
         model=JointModel(start.model, config.weights),
         args=arguments(config, schedule, folder, start.model),
-        train_dataset=work.rows,
-        data_collator=Collator(encoder),
+        train_dataset=encode_rows(work.rows, encoder),
+        data_collator=Collator(),
         held_out=None,
     )
 
@@ -214,7 +215,7 @@ def _introduction(model: Path, options: argparse.Namespace) -> str:
         f"{parameters / 1e6:.1f} M parameters, {options.dtype}, {options.pairs} pairs a step, "
         f"{options.steps} steps a turn after one that does not count, {options.repeats} turns. "
         "GSM8K problems with right and wrong solutions, of one family of models where there is one "
-        "of each. TRL gets its pairs tokenised; ours are tokenised while the clock runs. Neither "
+        "of each. Both get their pairs tokenised before the clock runs. Neither "
         "recomputes activations."
     )
 

@@ -17,7 +17,7 @@ from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.pairs.row import PreferenceRow, write_pairs
 from trainer.pipeline.stage import writing_stage
 from trainer.training import pretrain
-from trainer.training.objective.loss import LossWeights
+from trainer.training.objective.losses import LossWeights
 from trainer.training.pretrain import PretrainConfig
 
 EPOCHS = 1

@@ -1,21 +1,19 @@
 """Nothing of the evaluation sets is trained on: no snippet shares a run of words with them.
 
-Words are runs of letters, digits and underscores in small letters, so that neither layout nor
-punctuation hides a copy. GPT-3's report decontaminates by runs of 13 words; so do we by default.
+Words are those of `trainer.pipeline.sameness`, so that neither layout nor punctuation nor case
+hides a copy. GPT-3's report decontaminates by runs of 13 words; so do we by default.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.corpus.snippet import Snippet
+from trainer.pipeline.sameness import words as words_of
 from trainer.pipeline.stage import StageError
 from trainer.tables.files import find_files, read_file
 from trainer.tables.record import Unusable
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class EvaluationNgrams:
         counts: Counter[str] = Counter(texts=0, too_short=0)
         for text in texts:
             counts["texts"] += 1
-            words = _words(text)
+            words = words_of(text)
             if len(words) < self._least:
                 counts["too_short"] += 1
                 continue
@@ -64,7 +62,7 @@ class EvaluationNgrams:
 
     def hit(self, snippet: Snippet) -> str | None:
         """The set that the snippet's code or docstring shares a run with."""
-        for words in map(_words, (snippet.source, snippet.docstring)):
+        for words in map(words_of, (snippet.source, snippet.docstring)):
             for length, runs in self._sets.items():
                 for run in _runs(words, length):
                     if run in runs:
@@ -102,10 +100,6 @@ def _strings(value: object) -> Iterator[str]:
     elif isinstance(value, list | dict):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _strings(part)
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
 
 
 def _runs(words: list[str], length: int) -> Iterator[str]:

@@ -1,15 +1,13 @@
 """Nothing that a checkpoint was trained on may evaluate it."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from trainer.evaluation.question import Question
-from trainer.pairs.row import PreferenceRow, Request, read_pairs
+from trainer.pairs.group import request_key
+from trainer.pairs.row import PreferenceRow, read_pairs
 from trainer.pipeline.lineage import training_pairs
 from trainer.pipeline.stage import StageError
-
-_WORD = re.compile(r"\w+")
 
 _NAMED_AT_MOST = 5
 
@@ -44,14 +42,8 @@ def _groups(questions: list[Question], rows: list[PreferenceRow]) -> set[str]:
 
 
 def _requests(questions: list[Question], rows: list[PreferenceRow]) -> set[str]:
-    seen = {_words(row.prompt) for row in rows}
-    return {question.id for question in questions if _words(question.prompt) in seen}
-
-
-def _words(request: Request) -> str:
-    """Without what another data set would write otherwise: case, spaces, punctuation."""
-    text = request if isinstance(request, str) else " ".join(turn.content for turn in request)
-    return " ".join(_WORD.findall(text.casefold()))
+    seen = {request_key(row.prompt) for row in rows}
+    return {question.id for question in questions if request_key(question.prompt) in seen}
 
 
 def _some(names: set[str]) -> str:

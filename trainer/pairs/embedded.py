@@ -9,7 +9,6 @@ function, but of another request) and `other_body` (this signature over another 
 import ast
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainer.corpus.snippet import Snippet
@@ -46,38 +45,34 @@ def rejected(
     """
     rng = random.Random(seed)
     source = snippet.source
-    strangers = rng.choices(others, k=config.other_functions + config.other_bodies)
-    whole, lent = strangers[: config.other_functions], strangers[config.other_functions :]
+    lenders = rng.choices(others, k=config.other_functions + config.other_bodies)
     made = [Rejected("mutant", text) for text in mutants(source, config.mutants, seed)]
-    made += [Rejected("truncated", _truncate(source, rng)) for _ in range(config.truncated)]
-    made += [Rejected("repeated", _repeat(source, rng)) for _ in range(config.repeated)]
-    made += [Rejected("other_function", o.source) for o in _wrong(whole, snippet, counts)]
-    made += [
-        Rejected("other_body", _graft(source, o.source)) for o in _wrong(lent, snippet, counts)
-    ]
+    made += [Rejected("truncated", truncate(source, rng)) for _ in range(config.truncated)]
+    made += [Rejected("repeated", repeat(source, rng)) for _ in range(config.repeated)]
+    for number, other in enumerate(lenders):
+        # A function with the same docstring may well be a right answer.
+        if snippet.docstring and other.docstring == snippet.docstring:
+            counts["other function: same description"] += 1
+        elif number < config.other_functions:
+            made.append(Rejected("other_function", other.source))
+        else:
+            tree = parse_function(source)
+            tree.body = parse_function(other.source).body
+            made.append(Rejected("other_body", ast.unparse(tree)))
     return made
 
 
-def _wrong(others: list[Snippet], snippet: Snippet, counts: Counter[str]) -> Iterator[Snippet]:
-    """Those that are no answer. One that the same docstring describes may well be a right one."""
-    for other in others:
-        if snippet.docstring and other.docstring == snippet.docstring:
-            counts["other function: same description"] += 1
-        else:
-            yield other
-
-
-def _truncate(source: str, rng: random.Random) -> str:
+def truncate(source: str, rng: random.Random) -> str:
     """Cut the text anywhere in its last two thirds, or leave out the last statements."""
     if rng.random() < 0.5:
         return source[: rng.randrange(len(source) // 3, len(source) - 1)].rstrip()
-    tree = _function(source)
+    tree = parse_function(source)
     kept = rng.randrange(len(tree.body))
     tree.body = tree.body[:kept] or [ast.Pass()]
     return ast.unparse(tree)
 
 
-def _repeat(source: str, rng: random.Random) -> str:
+def repeat(source: str, rng: random.Random) -> str:
     """Get stuck: a block of one to three lines comes two to five times."""
     lines = source.split("\n")
     start = rng.randrange(1, len(lines))
@@ -87,13 +82,7 @@ def _repeat(source: str, rng: random.Random) -> str:
     return "\n".join(repeated + tail)
 
 
-def _graft(source: str, other: str) -> str:
-    tree = _function(source)
-    tree.body = _function(other).body
-    return ast.unparse(tree)
-
-
-def _function(source: str) -> ast.FunctionDef:
+def parse_function(source: str) -> ast.FunctionDef:
     function = ast.parse(source).body[0]
     assert isinstance(function, ast.FunctionDef), "a snippet is one function"
     return function

@@ -1,4 +1,4 @@
-"""Which candidates may be paired. Pure: every one that may not is counted under its reason."""
+"""The filter of rejected answers. Pure: every answer is counted under its fate."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,23 +9,20 @@ from trainer.pairs.row import Rejected
 def usable(
     chosen: str, rejected: Iterable[Rejected], max_characters: int, counts: Counter[str]
 ) -> tuple[Rejected, ...]:
-    """The rejected candidates that teach something beside this chosen one, each text once."""
+    """The rejected answers that teach something beside this chosen one, each text once."""
     kept: dict[str, Rejected] = {}
-    for candidate in rejected:
-        reason = _reason(candidate.text, chosen, kept, max_characters)
-        counts[f"{candidate.kind}: {reason or 'kept'}"] += 1
-        if reason is None:
-            kept[candidate.text] = candidate
+    for answer in rejected:
+        fate = "kept"
+        if not answer.text.strip():
+            fate = "empty"
+        # White space alone makes no answer wrong.
+        elif answer.text.split() == chosen.split():
+            fate = "identical to chosen"
+        elif answer.text in kept:
+            fate = "duplicate"
+        elif len(answer.text) > max_characters:
+            fate = "too long"
+        counts[f"{answer.kind}: {fate}"] += 1
+        if fate == "kept":
+            kept[answer.text] = answer
     return tuple(kept.values())
-
-
-def _reason(text: str, chosen: str, kept: Iterable[str], max_characters: int) -> str | None:
-    if not text.strip():
-        return "empty"
-    if text.split() == chosen.split():
-        return "identical to chosen"
-    if text in kept:
-        return "duplicate"
-    if len(text) > max_characters:
-        return "too long"
-    return None

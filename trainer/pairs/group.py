@@ -1,23 +1,26 @@
-"""Which requests are one problem, in whichever data set they are: the unit of hold-out."""
+"""Groups, the unit of hold-out: requests of one group are one problem, whatever their data set."""
 
 import hashlib
-import unicodedata
 
 from trainer.pairs.row import Request, turns
+from trainer.pipeline.sameness import text_key
 
 
 def group_of(request: Request) -> str:
-    """Requests that open alike are one group: conversations go on from each other, and a turn
-    later is no new problem. Case and white space make none, either."""
+    """The group of a request, from the first message of the user.
+
+    Conversations with the same opening are one group, because they continue each other and a later
+    turn is no new problem.
+    """
     opening = next((turn.content for turn in turns(request) if turn.role == "user"), "")
-    return hashlib.sha256(normalised(opening).encode()).hexdigest()[:16]
+    return hashlib.sha256(text_key(opening).encode()).hexdigest()[:16]
 
 
-def normalised(text: str) -> str:
-    """Equal for texts that differ in case, white space or the width of letters alone."""
-    return squeezed(unicodedata.normalize("NFKC", text).casefold())
+def request_key(request: Request) -> str:
+    """Equal for requests that are the same for leakage, whatever turns they are divided into."""
+    return text_key(" ".join(turn.content for turn in turns(request)))
 
 
 def squeezed(text: str) -> str:
-    """Equal for texts that differ in white space alone."""
+    """The text with white space of any length as one space; equal texts differ in nothing else."""
     return " ".join(text.split())

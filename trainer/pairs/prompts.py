@@ -1,4 +1,4 @@
-"""Snippet -> Prompt: what somebody would have asked for to get this function."""
+"""Snippet -> prompt: a request that the function would be the answer to."""
 
 import random
 import re
@@ -26,42 +26,39 @@ _THIRD_PERSON = {"tries": "try", "does": "do", "has": "have", "is": "be", "passe
 
 @dataclass(frozen=True)
 class Prompt:
-    """A request. `described` is false when the signature is all there is to go by."""
+    """A request. `described` is false when it gives nothing but the signature."""
 
     text: str
     described: bool
 
 
 def describe(snippet: Snippet, seed: int, *, named: bool = True) -> Prompt:
-    """A request worded in one of several ways; which one depends on the snippet and the seed.
+    """A request worded in one of several ways, which depends on the snippet and the seed.
 
-    Unless `named`, only wordings that do not name the function.
+    Unless `named`, only wordings that do not name the function are used.
     """
-    summary = summarise(snippet.docstring)
+    summary = summarize(snippet.docstring)
     facts = {"name": snippet.name, "signature": snippet.signature}
     if summary is None:
         return Prompt(_UNDESCRIBED.format(**facts), described=False)
-    template = random.Random(f"{seed} {snippet.id}").choice(_REQUESTS if named else _PLAIN_REQUESTS)
-    return Prompt(template.format(summary=summary, task=_imperative(summary), **facts), True)
-
-
-def summarise(docstring: str) -> str | None:
-    """The docstring's first sentence, without markup; None when it describes nothing."""
-    paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
-    sentence = re.split(r"(?<=[a-z0-9)`'\"])\.\s", paragraph, maxsplit=1)[0].rstrip(" .:")
-    plain = re.sub(r":\w+:`~?([^`]*)`|``([^`]*)``", lambda m: m[1] or m[2], sentence)
-    words = plain.split()
-    if not 4 <= len(words) <= 40 or _NOT_A_SUMMARY.match(plain) or not plain.isascii():
-        return None
-    return plain
-
-
-def _imperative(summary: str) -> str:
-    """ "Returns the mean" -> "return the mean": how requests are usually put."""
+    # "Returns the mean" -> "return the mean", which is how requests are usually put.
     first, _, rest = summary.partition(" ")
     verb = first.lower()
     if verb in _THIRD_PERSON:
         verb = _THIRD_PERSON[verb]
     elif verb.endswith("s") and not verb.endswith(("ss", "us", "is")):
         verb = verb[:-1]
-    return f"{verb} {rest}"
+    template = random.Random(f"{seed} {snippet.id}").choice(_REQUESTS if named else _PLAIN_REQUESTS)
+    return Prompt(template.format(summary=summary, task=f"{verb} {rest}", **facts), described=True)
+
+
+def summarize(docstring: str) -> str | None:
+    """The docstring's first sentence, without markup; None when it describes nothing."""
+    paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
+    sentence = re.split(r"(?<=[a-z0-9)`'\"])\.\s", paragraph, maxsplit=1)[0].rstrip(" .:")
+    # Sphinx roles and literals become their text.
+    plain = re.sub(r":\w+:`~?([^`]*)`|``([^`]*)``", lambda m: m[1] or m[2], sentence)
+    words = plain.split()
+    if not 4 <= len(words) <= 40 or _NOT_A_SUMMARY.match(plain) or not plain.isascii():
+        return None
+    return plain

@@ -1,24 +1,34 @@
-"""Which split a group belongs to. A group is a package, a repository, a problem."""
+"""The hold-out: which split a group belongs to. A group is a package, a repository, a problem."""
 
 import hashlib
-from typing import Protocol
+from dataclasses import dataclass
 
 
-class Shares(Protocol):
-    """How much of all groups is held out; a stage's config has both."""
+@dataclass(frozen=True, kw_only=True)
+class HoldOut:
+    """How rows are held out and stored; the config of every stage of pairs is one of these.
 
-    @property
-    def evaluation_share(self) -> float: ...
+    Attributes:
+        evaluation_share, calibration_share: shares of the groups that are held out whole. Stages
+            with the same shares hold out the same groups.
+        max_held_out: rows in each held-out split; None keeps all.
+        rows_per_shard: rows in one file.
+    """
 
-    @property
-    def calibration_share(self) -> float: ...
+    evaluation_share: float = 0.10
+    calibration_share: float = 0.03
+    max_held_out: int | None = 1500
+    rows_per_shard: int = 10_000
 
+    def split_of(self, group: str) -> str:
+        """The split of a group, which depends on its name alone, so that it never changes sides."""
+        point = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 16**8
+        if point < self.evaluation_share:
+            return "evaluation"
+        if point < self.evaluation_share + self.calibration_share:
+            return "calibration"
+        return "train"
 
-def split_of(group: str, shares: Shares) -> str:
-    """Where a group belongs: decided by its name alone, so that it never changes sides."""
-    point = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 16**8
-    if point < shares.evaluation_share:
-        return "evaluation"
-    if point < shares.evaluation_share + shares.calibration_share:
-        return "calibration"
-    return "train"
+    def is_full(self, split: str, rows: int) -> bool:
+        """Whether a split that has this many rows takes no more."""
+        return split != "train" and self.max_held_out is not None and rows >= self.max_held_out

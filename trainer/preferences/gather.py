@@ -1,4 +1,4 @@
-"""Preference data -> PreferenceRow: read in the field's formats, mixed, held out by problem."""
+"""Preference data -> preference rows: read in the field's formats, mixed, held out by problem."""
 
 import hashlib
 from collections import Counter
@@ -8,56 +8,67 @@ from pathlib import Path
 
 from reward_model.release.release import sha256
 from trainer.pairs.row import SPLITS, PreferenceRow, write_pairs
-from trainer.pairs.split import split_of
+from trainer.pairs.split import HoldOut
 from trainer.pipeline.stage import StageError, writing_stage
-from trainer.preferences.files import files_of
-from trainer.preferences.source import Account, Source, convert
+from trainer.preferences.source import PreferenceSource, ReadingReport, convert
+from trainer.tables.files import find_files
 
-_BY_SOURCE = dict[str, list[PreferenceRow]]
+BySource = dict[str, list[PreferenceRow]]
+"""Rows by the name of their source."""
 
 
 @dataclass(frozen=True)
-class PreferencesConfig:
-    """What finetuning learns from.
+class PreferencesConfig(HoldOut):
+    """The data that finetuning learns from. Its limit of held-out rows is for each source.
 
     Attributes:
-        seed: of which pairs and rows are kept where some are left out.
-        evaluation_share, calibration_share: of groups, held out whole.
-        max_held_out: rows of one source kept in each held-out split.
-        rows_per_shard: rows in one file.
+        seed: seed of which pairs and rows are kept where some are left out.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[PreferenceSource, ...]
     seed: int = 1
-    evaluation_share: float = 0.10
-    calibration_share: float = 0.03
-    max_held_out: int = 1500
-    rows_per_shard: int = 10_000
 
 
 def run(config: PreferencesConfig, inputs: Path, output: Path) -> None:
-    """Read every source, seen from `inputs`; write shards of each split, and every row's fate."""
-    _check(config.sources)
-    accounts = {source.name: Account() for source in config.sources}
-    found = {
-        source.name: convert(source, inputs, config.seed, accounts[source.name])
-        for source in config.sources
-    }
-    splits = _split(_distinct(found, accounts), config, accounts)
-    splits["train"] = _mixed(splits["train"], config.sources, accounts)
+    """Read every source, relative to `inputs`; write shards of each split, and every row's fate."""
+    check_mixture(config.sources)
+    reports = {source.name: ReadingReport() for source in config.sources}
+    found: BySource = {}
+    seen: set[str] = set()  # a row that two sources have is kept by the first
+    for source in config.sources:
+        rows = convert(source, inputs, config.seed, reports[source.name])
+        distinct = {row.id: row for row in rows if row.id not in seen}
+        reports[source.name].made["left out: duplicate"] += len(rows) - len(distinct)
+        seen |= distinct.keys()
+        found[source.name] = list(distinct.values())
+    splits = divide(found, config, reports)
+    splits["train"] = mix(splits["train"], config.sources, reports)
     with writing_stage(config, output) as draft:
         counts: Counter[str] = Counter()
         for split, by_source in splits.items():
-            rows = _shuffled((row for rows in by_source.values() for row in rows), config.seed)
+            rows = shuffled((row for rows in by_source.values() for row in rows), config.seed)
             write_pairs(draft.path, split, rows, config.rows_per_shard)
-            counts += _counts(split, rows, accounts)
+            for row in rows:
+                reports[row.source].made[split] += 1
+            counts[f"{split}: rows"] = len(rows)
+            counts[f"{split}: pairs"] = sum(len(row.rejected) for row in rows)
+            counts[f"{split}: groups"] = len({row.group for row in rows})
         draft.facts["counts"] = dict(sorted(counts.items()))
-        draft.facts["sources"] = {name: account.facts() for name, account in accounts.items()}
-        draft.facts["read"] = _hashes(config.sources, inputs)
+        draft.facts["sources"] = {name: report.facts() for name, report in reports.items()}
+        # Each file that was read, by its path as the config has it; folders and patterns have more
+        # than one.
+        draft.facts["read"] = {
+            path if (inputs / path).is_file() else f"{path}/{Path(file.path).name}": sha256(
+                Path(file.path)
+            )
+            for source in config.sources
+            for path in source.paths
+            for file in find_files(path, inputs)
+        }
 
 
-def _check(sources: tuple[Source, ...]) -> None:
-    """Raises StageError for a mixture that means nothing."""
+def check_mixture(sources: tuple[PreferenceSource, ...]) -> None:
+    """Raise StageError for a mixture that means nothing."""
     names = [source.name for source in sources]
     if not names or len(set(names)) < len(names):
         raise StageError("give at least one source, and each a name of its own")
@@ -71,85 +82,47 @@ def _check(sources: tuple[Source, ...]) -> None:
         raise StageError("give a share to every source that is trained on, or to none")
 
 
-def _distinct(found: _BY_SOURCE, accounts: dict[str, Account]) -> _BY_SOURCE:
-    """The same row once, also where two sources have it."""
-    seen: set[str] = set()
-    distinct: _BY_SOURCE = {}
-    for name, rows in found.items():
-        kept = {row.id: row for row in rows if row.id not in seen}
-        accounts[name].made["left out: duplicate"] += len(rows) - len(kept)
-        seen |= kept.keys()
-        distinct[name] = list(kept.values())
-    return distinct
-
-
-def _split(
-    found: _BY_SOURCE, config: PreferencesConfig, accounts: dict[str, Account]
-) -> dict[str, _BY_SOURCE]:
-    """Each group on one side, whichever sources have it."""
+def divide(
+    found: BySource, config: PreferencesConfig, reports: dict[str, ReadingReport]
+) -> dict[str, BySource]:
+    """Rows by split and source. All rows of a group are on one side, whichever sources have it."""
     own: dict[str, str] = {source.name: source.split for source in config.sources}
-    claimed = _claims(found, own)
-    splits: dict[str, _BY_SOURCE] = {split: {name: [] for name in found} for split in SPLITS}
+    # A source with a split of its own decides the side of its groups. The held-out splits come
+    # later in SPLITS and win: what one source holds out is trained on from no other.
+    claimed: dict[str, str] = {}
+    for split in SPLITS:
+        for name, rows in found.items():
+            if own[name] == split:
+                claimed |= dict.fromkeys((row.group for row in rows), split)
+    splits: dict[str, BySource] = {split: {name: [] for name in found} for split in SPLITS}
     for name, rows in found.items():
-        for row in _shuffled(rows, config.seed):
-            side = claimed.get(row.group) or split_of(row.group, config)
+        for row in shuffled(rows, config.seed):
+            side = claimed.get(row.group) or config.split_of(row.group)
             kept = splits[side][name]
             if own[name] not in ("", side):
-                accounts[name].made[f"left out: another source's {side}"] += 1
-            elif side != "train" and len(kept) == config.max_held_out:
-                accounts[name].made[f"left out: {side} over the limit"] += 1
+                reports[name].made[f"left out: another source's {side}"] += 1
+            elif config.is_full(side, len(kept)):
+                reports[name].made[f"left out: {side} over the limit"] += 1
             else:
                 kept.append(row)
     return splits
 
 
-def _claims(found: _BY_SOURCE, own: dict[str, str]) -> dict[str, str]:
-    """Groups whose side a source decides: what one of them holds out, none is trained on."""
-    claims: dict[str, str] = {}
-    for split in SPLITS:
-        for name, rows in found.items():
-            if own[name] == split:
-                claims |= dict.fromkeys((row.group for row in rows), split)
-    return claims
-
-
-def _mixed(
-    found: _BY_SOURCE, sources: tuple[Source, ...], accounts: dict[str, Account]
-) -> _BY_SOURCE:
+def mix(
+    found: BySource, sources: tuple[PreferenceSource, ...], reports: dict[str, ReadingReport]
+) -> BySource:
     """At most `max_rows` rows of each source, then as many as its share allows."""
     mixed = {source.name: found[source.name][: source.max_rows] for source in sources}
     shares = {source.name: source.share for source in sources if source.share is not None}
+    # The scarcest source sets the size of the mixture.
     total = min((len(mixed[name]) / share for name, share in shares.items()), default=0.0)
     for name, share in shares.items():
         mixed[name] = mixed[name][: round(total * share)]
     for name, rows in mixed.items():
-        accounts[name].made["left out: train over limit or share"] += len(found[name]) - len(rows)
+        reports[name].made["left out: train over limit or share"] += len(found[name]) - len(rows)
     return mixed
 
 
-def _shuffled(rows: Iterable[PreferenceRow], seed: int) -> list[PreferenceRow]:
-    """By hash: the first hundred are among the first thousand, whatever else there is."""
+def shuffled(rows: Iterable[PreferenceRow], seed: int) -> list[PreferenceRow]:
+    """Rows in the order of their hashes: the first 100 are among the first 1000 of any mixture."""
     return sorted(rows, key=lambda row: hashlib.sha256(f"{seed} {row.id}".encode()).digest())
-
-
-def _counts(split: str, rows: list[PreferenceRow], accounts: dict[str, Account]) -> Counter[str]:
-    for row in rows:
-        accounts[row.source].made[split] += 1
-    return Counter(
-        {
-            f"{split}: rows": len(rows),
-            f"{split}: pairs": sum(len(row.rejected) for row in rows),
-            f"{split}: groups": len({row.group for row in rows}),
-        }
-    )
-
-
-def _hashes(sources: tuple[Source, ...], work: Path) -> dict[str, str]:
-    """Of every file read, by its path as the config has it."""
-    paths = [path for source in sources for path in source.paths]
-    files = {Path(path): files_of(work / path) for path in paths}
-    return {
-        str(path if (work / path).is_file() else path / file.name): sha256(file)
-        for path, found in files.items()
-        for file in found
-    }

@@ -1,10 +1,10 @@
-"""RatedAnswers answers -> pairs: the best ones over those that are worse."""
+"""Rated answers -> pairs: the best answers over those that are worse."""
 
 import hashlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trainer.pairs.group import squeezed
@@ -18,10 +18,11 @@ class Pairing:
     """Which answers of one request are compared.
 
     Attributes:
-        max_pairs: of one request, so that a problem with hundreds of solutions does not dominate.
+        max_pairs: pairs of one request, so that a problem with hundreds of solutions does not
+            dominate.
         max_rejected: answers beside one chosen, in one row: they share the prompt's computation.
-        same_model: compare answers of one model (or family) alone. Across models the longer answer
-            is often right because the better model writes at length, and that is what is learnt.
+        same_model: compare answers of one model (or family) only. Across models the longer answer
+            is often right because the better model writes at length, and that would be learnt.
         min_margin: leave out pairs whose ratings differ by less.
     """
 
@@ -31,22 +32,23 @@ class Pairing:
     min_margin: float = 0.0
 
 
-_Contest = tuple[RatedAnswer, list[RatedAnswer]]
-"""A chosen answer and all it may be compared with."""
+Contest = tuple[RatedAnswer, list[RatedAnswer]]
+"""A chosen answer and all answers that it may be compared with."""
 
 
 def rows_of(
-    judged: RatedAnswers, pairing: Pairing, seed: int, source: str, counts: Counter[str]
+    rated: RatedAnswers, pairing: Pairing, seed: int, source: str, counts: Counter[str]
 ) -> list[PreferenceRow]:
-    """Rows of one request, each with other answers than the next; `counts` has every answer's
-    and every pair's fate.
+    """Rows of one request, no two with the same chosen answer.
+
+    `counts` gets the fate of every answer and of every pair.
 
     Raises:
         Unusable: there is nothing to compare.
     """
-    contests = _contests(judged, pairing, counts)
-    # Seeded by what is asked, so that a request's pairs do not depend on the rows around it.
-    rng = random.Random(f"{seed} {judged.prompt}")
+    contests = contests_of(rated, pairing, counts)
+    # Seeded by the request, so that its pairs do not depend on the rows around it.
+    rng = random.Random(f"{seed} {rated.prompt}")
     rng.shuffle(contests)
     rows: list[PreferenceRow] = []
     left = pairing.max_pairs
@@ -55,37 +57,55 @@ def rows_of(
         left -= len(taken)
         counts["pairs"] += len(taken)
         counts["pairs over the request's limit"] += len(worse) - len(taken)
-        if taken:
-            rows.append(_row(judged, chosen, taken, source))
+        if not taken:
+            continue
+        rejected = tuple(
+            # Without ratings the numbers only say which answer is better, not by how much.
+            Rejected(rival.kind, rival.text, chosen.rating - rival.rating if rated.rated else 0.0)
+            for rival in taken
+        )
+        content = json.dumps([rated.prompt, chosen.text, [rival.text for rival in rejected]])
+        identity = hashlib.sha256(content.encode()).hexdigest()[:16]
+        rows.append(
+            PreferenceRow(identity, rated.group, rated.prompt, chosen.text, rejected, source)
+        )
     return rows
 
 
-def _contests(judged: RatedAnswers, pairing: Pairing, counts: Counter[str]) -> list[_Contest]:
-    if _alike(judged.answers):
+def contests_of(rated: RatedAnswers, pairing: Pairing, counts: Counter[str]) -> list[Contest]:
+    """The best answers, of the request or of each model, with those that are worse by enough.
+
+    Raises:
+        Unusable: no pair is left, with the reason.
+    """
+    if len({answer.rating for answer in rated.answers}) < 2:
         raise Unusable("no answer is better than another")
-    answers = _distinct(judged.answers, counts)
-    if _alike(answers):
+    answers = distinct_answers(rated.answers, counts)
+    if len({answer.rating for answer in answers}) < 2:
         raise Unusable("the answers are empty or the same text")
-    rivals = _by_model(answers) if pairing.same_model else [answers]
-    contests = [contest for some in rivals for contest in _of_best(some)]
+    by_model: dict[str, list[RatedAnswer]] = defaultdict(list)
+    for answer in answers:
+        by_model[answer.model if pairing.same_model else ""].append(answer)
+    contests: list[Contest] = []
+    below = 0
+    for rivals in by_model.values():
+        best = max(answer.rating for answer in rivals)
+        worse = [answer for answer in rivals if answer.rating < best]
+        far_apart = [rival for rival in worse if best - rival.rating >= pairing.min_margin]
+        champions = [answer for answer in rivals if answer.rating == best]
+        if worse:
+            contests += [(chosen, far_apart) for chosen in champions]
+            below += len(champions) * (len(worse) - len(far_apart))
     if not contests:
         raise Unusable("no model has a better and a worse answer")
-    far_apart = [
-        (chosen, [rival for rival in worse if chosen.rating - rival.rating >= pairing.min_margin])
-        for chosen, worse in contests
-    ]
-    counts["pairs below the minimum margin"] += _size(contests) - _size(far_apart)
-    if not _size(far_apart):
+    counts["pairs below the minimum margin"] += below
+    if not any(worse for _, worse in contests):
         raise Unusable("ratings differ by less than the minimum margin")
-    return far_apart
+    return contests
 
 
-def _alike(answers: Sequence[RatedAnswer]) -> bool:
-    return len({answer.rating for answer in answers}) < 2
-
-
-def _distinct(answers: Iterable[RatedAnswer], counts: Counter[str]) -> list[RatedAnswer]:
-    """Each text once, and none that is empty or was judged in two ways."""
+def distinct_answers(answers: Iterable[RatedAnswer], counts: Counter[str]) -> list[RatedAnswer]:
+    """Each text once; texts that are empty or were rated in two ways are left out."""
     ratings: dict[str, set[float]] = defaultdict(set)
     first: dict[str, RatedAnswer] = {}
     for answer in answers:
@@ -95,43 +115,11 @@ def _distinct(answers: Iterable[RatedAnswer], counts: Counter[str]) -> list[Rate
             counts["answers twice"] += 1
     kept = []
     for text, answer in first.items():
-        fate = _fate(text, ratings[text])
-        counts[f"answers {fate}"] += 1
-        if fate == "kept":
+        if not text:
+            counts["answers empty"] += 1
+        elif len(ratings[text]) > 1:
+            counts["answers judged both ways"] += 1
+        else:
+            counts["answers kept"] += 1
             kept.append(answer)
     return kept
-
-
-def _fate(text: str, ratings: set[float]) -> str:
-    if not text:
-        return "empty"
-    return "kept" if len(ratings) == 1 else "judged both ways"
-
-
-def _by_model(answers: Iterable[RatedAnswer]) -> list[list[RatedAnswer]]:
-    by_model: dict[str, list[RatedAnswer]] = defaultdict(list)
-    for answer in answers:
-        by_model[answer.model].append(answer)
-    return list(by_model.values())
-
-
-def _of_best(answers: list[RatedAnswer]) -> list[_Contest]:
-    best = max(answer.rating for answer in answers)
-    worse = [answer for answer in answers if answer.rating < best]
-    return [(chosen, worse) for chosen in answers if chosen.rating == best and worse]
-
-
-def _size(contests: list[_Contest]) -> int:
-    return sum(len(worse) for _, worse in contests)
-
-
-def _row(
-    judged: RatedAnswers, chosen: RatedAnswer, worse: list[RatedAnswer], source: str
-) -> PreferenceRow:
-    rejected = tuple(
-        Rejected(answer.kind, answer.text, chosen.rating - answer.rating if judged.rated else 0.0)
-        for answer in worse
-    )
-    content = json.dumps([judged.prompt, chosen.text, [each.text for each in rejected]])
-    identity = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return PreferenceRow(identity, judged.group, judged.prompt, chosen.text, rejected, source)

@@ -1,4 +1,4 @@
-"""One data set: where it is, how it is read, how much it counts; and what became of its rows."""
+"""One data set of a mixture: where it is, how it is read, how much it counts."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from trainer.pairs.row import PreferenceRow, Request
 from trainer.pipeline.stage import StageError
-from trainer.preferences.files import Dataset, files_of
 from trainer.preferences.formats.format import Format, RatedAnswers
 from trainer.preferences.formats.hh import Hh
 from trainer.preferences.formats.labelled import Labelled
@@ -19,28 +18,50 @@ from trainer.preferences.formats.multiple_choice import MultipleChoice
 from trainer.preferences.formats.trl import Trl
 from trainer.preferences.formats.ultrafeedback import UltraFeedback
 from trainer.preferences.pairing import Pairing, rows_of
-from trainer.tables.files import Found, read_file
+from trainer.tables.files import Found, find_files, read_file
 from trainer.tables.record import Record, Unusable
+from trainer.tables.streamed import streamed
 
-_MOST_COLUMNS, _LONGEST_COLUMN = 20, 40
-"""Shown of a file of another shape, whose keys may be anything."""
+_MAX_COLUMNS, _MAX_COLUMN_LENGTH = 20, 40
+"""Limits of the columns that an error message lists: the keys of a file may be anything."""
 
 
 @dataclass(frozen=True)
-class Source:
+class Dataset:
+    """The arguments of `datasets.load_dataset`: a name on the hub, or a folder.
+
+    Attributes:
+        subset: name of one of its configurations, if it has several.
+        revision: commit or tag; without one the newest is read, which may be another one tomorrow.
+    """
+
+    path: str
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+
+    def read(self) -> Iterator[Found]:
+        rows = streamed(self.path, self.subset, split=self.split, revision=self.revision)
+        yield from enumerate(rows, start=1)
+
+
+@dataclass(frozen=True)
+class PreferenceSource:
     """A data set of the mixture.
 
     Attributes:
-        name: what its rows are called by in every report.
-        paths: files or folders, seen from the work folder; or `dataset`, one of the two.
-        group: column that names the unit of hold-out: a repository, a problem's id. Without, it
-            is the request's opening, or the passage of a multiple-choice question.
-        split: the one split all of it belongs to: data whose makers hold some of it out, or whose
-            licence forbids training. Without, groups are held out by their hash.
-        weight: of its pairs in the losses.
-        share: of all training rows. Sources then keep as many rows as fit the shares of all, none
-            twice; either every source that is trained on has one, or none has.
-        max_rows: training rows kept. They are drawn by hash: fewer are a part of more.
+        name: name of its rows in every report.
+        paths: files or folders, relative to the work folder. A source has either these or
+            `dataset`.
+        group: column that names the unit of hold-out: a repository, a problem's id. Without it,
+            the unit is the request's opening, or the passage of a multiple-choice question.
+        split: the one split that all rows belong to, for data whose makers hold some of it out, or
+            whose licence forbids training. Without it, groups are held out by their hash.
+        weight: weight of its pairs in the losses.
+        share: share of all training rows. Every source keeps as many rows as the shares allow, and
+            none comes twice; either every source that is trained on has a share, or none has.
+        max_rows: training rows that are kept. They are drawn by hash, so that the rows of a lower
+            limit are among those of a higher one.
     """
 
     name: str
@@ -54,10 +75,15 @@ class Source:
     share: float | None = None
     max_rows: int | None = None
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns that every row must have."""
+        return [*self.format.columns, *filter(None, [self.group])]
+
 
 @dataclass
-class Account:
-    """What became of a source.
+class ReadingReport:
+    """The fates of a source's rows.
 
     Attributes:
         read: rows read by their fate; each row counts once.
@@ -72,116 +98,95 @@ class Account:
     made: Counter[str] = field(default_factory=Counter)
 
     def facts(self) -> dict[str, object]:
-        """For the manifest."""
+        """The report as it goes into a stage's manifest."""
         counts = {"read": self.read, "answers": self.answers, "made": self.made}
         return {"first": self.first, **{name: dict(+count) for name, count in counts.items()}}
 
-    def left_out(self, reason: Unusable, rows: list[str]) -> None:
-        self.read[str(reason)] += len(rows)
-        self.first.setdefault(str(reason), rows[0])
+    def leave_out(self, reason: Unusable, places: list[str]) -> None:
+        self.read[str(reason)] += len(places)
+        self.first.setdefault(str(reason), places[0])
 
 
-@dataclass
-class _Request:
-    """A judged request, and the rows it is from."""
-
-    judged: RatedAnswers
-    rows: list[str]
-
-
-def convert(source: Source, work: Path, seed: int, account: Account) -> list[PreferenceRow]:
-    """All pairs of a source.
+def convert(
+    source: PreferenceSource, work: Path, seed: int, report: ReadingReport
+) -> list[PreferenceRow]:
+    """All pairs of a source; every row's fate is added to the report.
 
     Raises:
         StageError: it cannot be read, has other columns, or yields nothing at all.
     """
-    made: list[PreferenceRow] = []
-    for request in _requests(source, work, account):
+    requests: list[tuple[RatedAnswers, list[str]]] = []
+    merged: dict[Request, int] = {}  # request -> its index, where rows of one belong together
+    for place, record in tqdm(read_records(source, work), desc=source.name, unit=" rows"):
         try:
-            made += rows_of(request.judged, source.pairing, seed, source.name, account.answers)
+            rated = rate(source, record)
         except Unusable as reason:
-            account.left_out(reason, request.rows)
-        else:
-            account.read["used"] += len(request.rows)
-    if not made:
-        raise StageError(_nothing(source, account))
-    return [replace(row, weight=source.weight) for row in made]
-
-
-def _requests(source: Source, work: Path, account: Account) -> list[_Request]:
-    """Rows of one request are one, where the format says that they belong together."""
-    merged: dict[Request, _Request] = {}
-    found: list[_Request] = []
-    for place, record in tqdm(_records(source, work), desc=source.name, unit=" rows"):
-        try:
-            judged = _judge(source, record)
-        except Unusable as reason:
-            account.left_out(reason, [place])
+            report.leave_out(reason, [place])
             continue
-        known = merged.get(judged.prompt)
-        if known is None:
-            found.append(_Request(judged, [place]))
-            if source.format.merges:
-                merged[judged.prompt] = found[-1]
+        index = merged.get(rated.prompt)
+        if index is not None:
+            known, places = requests[index]
+            answers = (*known.answers, *rated.answers)
+            requests[index] = replace(known, answers=answers), [*places, place]
+            continue
+        if source.format.merges:
+            merged[rated.prompt] = len(requests)
+        requests.append((rated, [place]))
+
+    rows: list[PreferenceRow] = []
+    for rated, places in requests:
+        try:
+            rows += rows_of(rated, source.pairing, seed, source.name, report.answers)
+        except Unusable as reason:
+            report.leave_out(reason, places)
         else:
-            answers = (*known.judged.answers, *judged.answers)
-            known.judged = replace(known.judged, answers=answers)
-            known.rows.append(place)
-    return found
+            report.read["used"] += len(places)
+    if not rows:
+        reasons = "; ".join(
+            f"{reason} ({count}, first at {report.first[reason]})"
+            for reason, count in report.read.most_common()
+        )
+        raise StageError(
+            f"the source {source.name} yields no pair as {source.format.kind}: "
+            f"{reasons or 'no rows'}"
+        )
+    return [replace(row, weight=source.weight) for row in rows]
 
 
-def _judge(source: Source, record: Record | Unusable) -> RatedAnswers:
+def rate(source: PreferenceSource, record: Record | Unusable) -> RatedAnswers:
+    """A row's request with its rated answers. Raises Unusable with the reason against the row."""
     if isinstance(record, Unusable):
         raise record
-    if absent := [column for column in _columns(source) if column not in record]:
+    if absent := [column for column in source.columns if column not in record]:
         raise Unusable(f"no column {absent[0]}")
     how: Format = source.format
-    judged = how.judge(record)
+    rated = how.rate(record)
     if source.group:
-        return replace(judged, group=f"{source.name}/{record[source.group]}")
-    return judged
+        return replace(rated, group=f"{source.name}/{record[source.group]}")
+    return rated
 
 
-def _columns(source: Source) -> list[str]:
-    return [*source.format.columns, *filter(None, [source.group])]
+def read_records(source: PreferenceSource, work: Path) -> Iterator[tuple[str, Record | Unusable]]:
+    """All rows of a source, each with its file and number.
 
-
-def _records(source: Source, work: Path) -> Iterator[tuple[str, Record | Unusable]]:
+    Raises:
+        StageError: the first row of a file has other columns. Such a file is in another format; a
+            later row without a column is left out by itself.
+    """
+    tables: list[tuple[str, Iterator[Found]]] = []
     if source.dataset is not None:
-        yield from _placed(source, source.dataset.path, source.dataset.read())
+        tables.append((source.dataset.path, source.dataset.read()))
     for path in source.paths:
-        for file in files_of(work / path):
-            yield from _placed(source, file.name, read_file(file))
-
-
-def _placed(
-    source: Source, name: str, rows: Iterator[Found]
-) -> Iterator[tuple[str, Record | Unusable]]:
-    """A file whose first row has other columns is another format, not a row left out."""
-    for count, (number, record) in enumerate(rows):
-        if count == 0:
-            _require_columns(source, name, record)
-        yield f"{name}:{number}", record
-
-
-def _require_columns(source: Source, name: str, record: Record | Unusable) -> None:
-    seen = {} if isinstance(record, Unusable) else record
-    expected = _columns(source)
-    if seen.keys() >= set(expected):
-        return
-    shown = ", ".join(column[:_LONGEST_COLUMN] for column in list(seen)[:_MOST_COLUMNS])
-    raise StageError(
-        f"{name}: the format {source.format.kind} expects the columns {', '.join(expected)}, and "
-        f"the first row has {shown or 'none'}: name the columns in the source's format, or "
-        "take another format"
-    )
-
-
-def _nothing(source: Source, account: Account) -> str:
-    reasons = "; ".join(
-        f"{reason} ({count}, first at {account.first[reason]})"
-        for reason, count in account.read.most_common()
-    )
-    return (
-        f"the source {source.name} yields no pair as {source.format.kind}: {reasons or 'no rows'}"
-    )
+        tables += [(Path(file.path).name, read_file(file)) for file in find_files(path, work)]
+    for name, rows in tables:
+        for count, (number, record) in enumerate(rows):
+            seen = {} if isinstance(record, Unusable) else record
+            if count == 0 and not seen.keys() >= set(source.columns):
+                shown = [column[:_MAX_COLUMN_LENGTH] for column in list(seen)[:_MAX_COLUMNS]]
+                raise StageError(
+                    f"{name}: the format {source.format.kind} expects the columns "
+                    f"{', '.join(source.columns)}, and the first row has "
+                    f"{', '.join(shown) or 'none'}: name the columns in the source's format, or "
+                    "take another format"
+                )
+            yield f"{name}:{number}", record

@@ -20,7 +20,7 @@ from trainer.pipeline.recipe import Recipe, Stage
 from trainer.preferences import gather as preferences
 from trainer.preferences.formats.math_shepherd import MathShepherd
 from trainer.preferences.gather import PreferencesConfig
-from trainer.preferences.source import Source
+from trainer.preferences.source import PreferenceSource
 from trainer.publishing import publish
 from trainer.publishing.publish import PublishConfig
 from trainer.synthesis import combine, describe, respond
@@ -111,7 +111,7 @@ def pretraining(start: str, learning_rate: float) -> PretrainConfig:
 
 def math_shepherd() -> PreferencesConfig:
     """Paper: 40 k pairs. Problems, not pairs, are held out here."""
-    source = Source(
+    source = PreferenceSource(
         "math-shepherd", MathShepherd(), paths=("math_shepherd.jsonl",), max_rows=40_000
     )
     return PreferencesConfig(sources=(source,))

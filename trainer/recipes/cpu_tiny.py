@@ -13,7 +13,7 @@ from trainer.publishing import publish
 from trainer.publishing.publish import PublishConfig
 from trainer.training import base, pretrain
 from trainer.training.base import BaseConfig
-from trainer.training.objective.loss import LossWeights
+from trainer.training.objective.losses import LossWeights
 from trainer.training.pretrain import PretrainConfig, warm_up
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from trainer.pairs.accuracy import longer_is_chosen
 from trainer.pairs.row import SPLITS, PreferenceRow, Rejected, write_pairs
-from trainer.pairs.split import split_of
+from trainer.pairs.split import HoldOut
 from trainer.pipeline.lineage import lineage
 from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.code import code_of, similarity
@@ -21,21 +21,17 @@ _STAGES = ("describe", "strong", "weak")
 
 
 @dataclass(frozen=True)
-class LlmPairsConfig:
+class LlmPairsConfig(HoldOut):
     """The filters that decide which responses become pairs.
 
     Attributes:
         similarity: share of common tokens from which a weak answer is too near to the strong one
             to be worse.
-        evaluation_share, calibration_share: shares of packages, which are held out whole. Another
-            stage of pairs with the same shares holds out the same packages.
     """
 
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     similarity: float = 0.9
-    evaluation_share: float = 0.10
-    calibration_share: float = 0.03
-    rows_per_shard: int = 10_000
+    max_held_out: int | None = field(default=None, kw_only=True)
 
 
 def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
@@ -55,7 +51,11 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
     for asked in tqdm(read_descriptions(inputs / "describe"), desc="pairs"):
         strong, weak = responses["strong"][asked.id], responses["weak"][asked.id]
         for row in paired(asked, strong, weak, config, counts):
-            by_split[split_of(row.group, config)].append(row)
+            split = config.split_of(row.group)
+            if config.is_full(split, len(by_split[split])):
+                counts[f"{split}: rows over the limit"] += 1
+            else:
+                by_split[split].append(row)
     with writing_stage(config, output, reads=[inputs / stage for stage in _STAGES]) as draft:
         for split, rows in by_split.items():
             write_pairs(draft.path, split, rows, config.rows_per_shard)

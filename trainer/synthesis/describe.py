@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.corpus.snippet import read_snippets
+from trainer.pairs.group import request_key
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.completions import LlmConfig, complete_all, ledger_path
@@ -68,7 +69,7 @@ def run(config: DescribeConfig, inputs: Path, output: Path) -> None:
             if reason:
                 continue
             # A request that occurs twice could stand on both sides of the hold-out.
-            request = (language, " ".join(text.lower().split()))
+            request = (language, request_key(text))
             if request in seen:
                 counts["same request as another"] += 1
                 continue

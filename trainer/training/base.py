@@ -1,7 +1,7 @@
 """A from-scratch base: a tokenizer trained on the corpus and a small decoder with random weights.
 
-The tokenizer never glues a space to a content word. "shared elements" in a request and
-`shared_elements` in code are then the same tokens, which is what relevance is read from.
+The tokenizer never joins a space to a content word. "shared elements" in a request and
+`shared_elements` in code are then the same tokens, from which the model reads relevance.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ TEMPLATE = (
 
 _GLUED = "the|a|an|of|to|from|with|in|is|for|if|not|and|or|else|return|as|by|on|that|it|be|are"
 _PIECES = Regex(
-    rf" (?:{_GLUED})(?![A-Za-z0-9_])"  # function words keep their space: they name nothing
+    rf" (?:{_GLUED})(?![A-Za-z0-9_])"  # function words keep their space, because they name nothing
     r"|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\p{L}+"  # words, snake_case and camelCase taken apart
     r"|[0-9]|_+"
     r"|\n *"  # a line end with the indentation that follows it
@@ -39,11 +39,10 @@ _PIECES = Regex(
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """Shape of the decoder and size of the vocabulary.
+    """Shape of the decoder and size of the vocabulary, by the names of `LlamaConfig`."""
 
-    A Llama, because `AutoTokenizer` leaves the tokenizer of one as it was saved; for a Qwen2 it
-    puts Qwen2's own splitting rules in place of the trained ones (seen in transformers 5.23).
-    """
+    # A Llama, because AutoTokenizer leaves the tokenizer of one as it was saved. For a Qwen2 it
+    # replaces the trained splitting rules with Qwen2's own (seen in transformers 5.23).
 
     seed: int = 1
     vocab_size: int = 4096
@@ -59,8 +58,22 @@ def run(config: BaseConfig, inputs: Path, output: Path) -> None:
     """Read the training split of `pairs`; write an untrained checkpoint with its tokenizer."""
     rows = read_pairs(inputs / "pairs", "train")
     tokenizer = train_tokenizer([text for row in rows for text in texts(row)], config)
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        num_key_value_heads=config.num_key_value_heads,
+        max_position_embeddings=config.max_position_embeddings,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        problem_type="regression",
+    )
+    shape.num_labels = 1
     torch.manual_seed(config.seed)
-    model = LlamaForSequenceClassification(model_config(config, tokenizer))
+    model = LlamaForSequenceClassification(shape)
     torch.nn.init.normal_(model.score.weight, std=config.hidden_size**-0.5)
     with writing_stage(config, output, reads=[inputs / "pairs"]) as draft:
         model.save_pretrained(draft.path)
@@ -69,7 +82,7 @@ def run(config: BaseConfig, inputs: Path, output: Path) -> None:
 
 
 def train_tokenizer(texts: list[str], config: BaseConfig) -> PreTrainedTokenizerFast:
-    """Byte-level BPE within the pieces above; every text can be encoded and decoded exactly."""
+    """A byte-level BPE within the pieces above; it encodes and decodes every text exactly."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -94,21 +107,3 @@ def train_tokenizer(texts: list[str], config: BaseConfig) -> PreTrainedTokenizer
     )
     fast.chat_template = TEMPLATE
     return fast
-
-
-def model_config(config: BaseConfig, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    shape = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        num_key_value_heads=config.num_key_value_heads,
-        max_position_embeddings=config.max_position_embeddings,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        problem_type="regression",
-    )
-    shape.num_labels = 1
-    return shape

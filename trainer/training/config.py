@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trainer.training.objective.loss import LossWeights
+from trainer.training.objective.losses import LossWeights
 
 
 @dataclass(frozen=True)

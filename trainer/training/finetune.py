@@ -1,7 +1,7 @@
 """Finetuning on preferences: the ranking loss alone, on a mixture of pairs.
 
-Where a checkpoint brings its score head, that is where finetuning starts; it is what pretraining
-has learnt (arXiv 2410.02229). A base without one gets a fresh head.
+A checkpoint with a score head is finetuned from that head, which pretraining has trained
+(arXiv 2410.02229). A base without one gets a fresh head.
 """
 
 import random
@@ -9,15 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from reward_model.text.encoding import Encoder
 from trainer.pairs.row import PreferenceRow, read_pairs
-from trainer.preferences.doctor import doctor
 from trainer.training.config import TrainConfig
-from trainer.training.loop import processes
-from trainer.training.objective.joint import JointModel
-from trainer.training.objective.loss import LossWeights
-from trainer.training.run import Data, look, train
-from trainer.training.weights.start import Start
+from trainer.training.objective.losses import LossWeights
+from trainer.training.run import TrainingData, train
+from trainer.training.run import diagnose as run_diagnosis
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class Mix:
     """A stage of pairs in the mixture.
 
     Attributes:
-        weight: of its pairs in the losses, on top of their own.
+        weight: factor of the weights that its rows have themselves.
         max_rows: rows drawn from its training split; None takes all.
     """
 
@@ -36,10 +32,10 @@ class Mix:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(TrainConfig):
-    """One run over preferences; the figures of arXiv 2410.02229 unless given.
+    """One run over preferences. The defaults are the figures of arXiv 2410.02229.
 
     Attributes:
-        mixture: the stages whose pairs it reads.
+        mixture: the stages whose pairs are read.
     """
 
     mixture: tuple[Mix, ...] = (Mix("preferences"),)
@@ -52,49 +48,29 @@ class FinetuneConfig(TrainConfig):
 
 def run(config: FinetuneConfig, inputs: Path, output: Path) -> None:
     """Read the mixture and the checkpoint of `config.start`; write a checkpoint and its log."""
-    train(config, _data(config, inputs), inputs, output, _examine)
+    train(config, _mixed(config, inputs), inputs, output, examined=True)
 
 
 def diagnose(config: FinetuneConfig, inputs: Path) -> None:
-    """Print what the doctor finds in what `run` would read; train nothing.
+    """Print the doctor's findings about what `run` would read; nothing is trained.
 
     Raises:
         StageError: training would be worthless, or its figures wrong.
     """
-    look(config, _data(config, inputs), inputs, _examine)
+    run_diagnosis(config, _mixed(config, inputs), inputs)
 
 
-def _data(config: FinetuneConfig, inputs: Path) -> Data:
-    return Data(
-        rows=[row for mix in config.mixture for row in _rows(mix, inputs, "train", config.seed)],
-        held_out=[row for mix in config.mixture for row in _rows(mix, inputs, "evaluation")],
-        stages=[inputs / mix.stage for mix in config.mixture],
-    )
-
-
-def _examine(data: Data, encoder: Encoder, start: Start, model: JointModel) -> dict[str, object]:
-    """What the doctor finds, shown and for the manifest.
-
-    Raises:
-        StageError: training would be worthless, or its figures wrong.
-    """
-    facts = doctor.ModelFacts(
-        tokenizer=start.tokenizer,
-        head_trainable=all(weight.requires_grad for weight in model.head.parameters()),
-        pad_id=start.model.config.pad_token_id,
-    )
-    findings = doctor.examine(data.rows, data.held_out, encoder, facts)
-    if processes.is_main():
-        print(doctor.report(findings))
-    findings.refuse()
-    return {"doctor": findings.facts()}
-
-
-def _rows(mix: Mix, inputs: Path, split: str, seed: int | None = None) -> list[PreferenceRow]:
-    """A stage's rows, marked with it where they name no source, weighed as the mixture says."""
-    rows = read_pairs(inputs / mix.stage, split)
-    if seed is not None and mix.max_rows is not None and mix.max_rows < len(rows):
-        rows = random.Random(f"{seed} {mix.stage}").sample(rows, mix.max_rows)
-    return [
-        replace(row, source=row.source or mix.stage, weight=row.weight * mix.weight) for row in rows
-    ]
+def _mixed(config: FinetuneConfig, inputs: Path) -> TrainingData:
+    """Rows of all stages, named after theirs where they name no source, weighted by the mixture."""
+    splits: dict[str, list[PreferenceRow]] = {"train": [], "evaluation": []}
+    for mix in config.mixture:
+        for split, found in splits.items():
+            rows = read_pairs(inputs / mix.stage, split)
+            if split == "train" and mix.max_rows is not None and mix.max_rows < len(rows):
+                rows = random.Random(f"{config.seed} {mix.stage}").sample(rows, mix.max_rows)
+            found += [
+                replace(row, source=row.source or mix.stage, weight=row.weight * mix.weight)
+                for row in rows
+            ]
+    stages = [inputs / mix.stage for mix in config.mixture]
+    return TrainingData(splits["train"], splits["evaluation"], stages)

@@ -3,13 +3,13 @@
 Both are this one stage: a warm-up has no rejected answers and no ranking loss.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.pairs.row import read_pairs
 from trainer.training.config import TrainConfig
-from trainer.training.objective.loss import LossWeights
-from trainer.training.run import Data, train
+from trainer.training.objective.losses import LossWeights
+from trainer.training.run import TrainingData, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +17,8 @@ class PretrainConfig(TrainConfig):
     """One run over synthesised pairs.
 
     Attributes:
-        pairs: stage whose training pairs it reads; its evaluation pairs are those held out.
-        with_rejected: whether rejected answers come along.
+        pairs: stage whose training pairs are read; its evaluation pairs are held out.
+        with_rejected: whether rejected answers are trained on; a language-model warm-up has none.
         lm_on_prompt: whether the language-model loss covers prompts too.
     """
 
@@ -30,7 +30,7 @@ class PretrainConfig(TrainConfig):
 def warm_up(
     start: str, max_steps: int, prompts_per_step: int, learning_rate: float
 ) -> PretrainConfig:
-    """Plain language modelling of requests and their real answers."""
+    """A run of plain language modelling on requests and their real answers."""
     return PretrainConfig(
         start=start,
         max_steps=max_steps,
@@ -45,11 +45,13 @@ def warm_up(
 def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
     """Read pairs and the checkpoint of `config.start`; write a checkpoint and its log."""
     folder = inputs / config.pairs
-    data = Data(
-        rows=read_pairs(folder, "train"),
+    rows = read_pairs(folder, "train")
+    if not config.with_rejected:
+        rows = [replace(row, rejected=()) for row in rows]
+    data = TrainingData(
+        rows=rows,
         held_out=read_pairs(folder, "evaluation") if config.eval_steps else [],
         stages=[folder],
-        with_rejected=config.with_rejected,
         lm_on_prompt=config.lm_on_prompt,
     )
     train(config, data, inputs, output)

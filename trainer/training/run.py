@@ -2,23 +2,24 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
-
 from reward_model.text.encoding import Encoder
+from trainer.pairs.encoded import EncodedRow, encode_rows
 from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.lineage import is_stage
-from trainer.pipeline.stage import Draft, StageError, manifest_hash, writing_stage
+from trainer.pipeline.stage import StageError, manifest_hash, writing_stage
+from trainer.preferences.doctor import doctor
+from trainer.preferences.doctor.check_model import ModelFacts
+from trainer.preferences.doctor.findings import Findings, report
 from trainer.training.config import TrainConfig
 from trainer.training.loop import checkpoints, processes
 from trainer.training.loop.arguments import arguments, log_writers
-from trainer.training.loop.checkpoints import Identity, Keeper
+from trainer.training.loop.checkpoints import CheckpointKeeper, Identity
 from trainer.training.loop.held_out import HeldOut
-from trainer.training.loop.schedule import Schedule, schedule_of
+from trainer.training.loop.schedule import schedule_of
 from trainer.training.loop.trainer import PackedTrainer
 from trainer.training.objective.batches import Collator
 from trainer.training.objective.fitting import fitting
@@ -29,167 +30,142 @@ from trainer.training.weights.start import Start, find, load_start
 
 
 @dataclass(frozen=True)
-class Data:
-    """What a stage trains on.
+class TrainingData:
+    """Rows for a training stage.
 
     Attributes:
-        rows: to train on.
-        held_out: to rank in between, none of them among `rows`.
-        stages: folders of the stages they are from.
-        with_rejected, lm_on_prompt: as of `Collator`.
+        rows: rows to train on.
+        held_out: rows to rank during training, none of them among `rows`.
+        stages: folders of the stages that the rows are from.
+        lm_on_prompt: whether the language-model loss covers prompts, too.
     """
 
     rows: list[PreferenceRow]
     held_out: list[PreferenceRow]
     stages: list[Path]
-    with_rejected: bool = True
     lm_on_prompt: bool = False
 
 
-Examine = Callable[[Data, Encoder, Start, JointModel], dict[str, object]]
-"""Looks at everything before the first step; what it returns goes into the manifest."""
-
-
 def train(
-    config: TrainConfig, data: Data, inputs: Path, output: Path, examine: Examine | None = None
+    config: TrainConfig, data: TrainingData, inputs: Path, output: Path, *, examined: bool = False
 ) -> None:
-    """Train, and write a checkpoint with its log; interrupted, it goes on where it was.
+    """Train, and write a checkpoint with its log. An interrupted run resumes where it was.
 
     In a distributed run every process calls this, and the main one writes.
+
+    Args:
+        examined: let the doctor examine the rows and the model first.
 
     Raises:
         StageError: config, rows, start and processes do not go together.
     """
     folder = find(config.start, inputs)
     reads = [*data.stages, *([folder] if is_stage(inputs, config.start) else [])]
-    with _stage(config, output, reads) as draft:
-        start = _start(config, folder)
-        model = _model(config, start)
-        encoder = _encoder(config, start.tokenizer)
-        facts = examine(data, encoder, start, model) if examine else {}
+    main = processes.is_main()
+    with writing_stage(config, output, reads=reads) if main else nullcontext() as draft:
+        start, model, encoder = load(config, folder)
+        if not data.rows:
+            raise StageError("there are no rows to train on: the pairs' training split is empty")
+        encoded = encode_rows(data.rows, encoder, "training rows")
+        findings = examine(data, encoded, start, model, encoder) if examined else None
+
+        # A language-model loss learns from a chosen answer by itself; a ranking loss does not.
         counts: Counter[str] = Counter()
-        data = _fitting(config, data, encoder, counts)
-        schedule = schedule_of(config, len(data.rows))
+        rows = fitting(encoded, counts, pairs_only=not config.weights.lm)
+        held_out = draw_held_out(config, data.held_out, encoder, counts)
+
+        schedule = schedule_of(config, len(rows))
         identity = Identity.of(config, {read.name: manifest_hash(read) for read in reads})
-        run = _Run(config, data, model, encoder, schedule, identity, inputs, output)
-        checkpoint = run.checkpoint()
-        trainer = run.trainer(checkpoint)
+        checkpoint = checkpoints.to_resume(output, identity)
+        if checkpoint is None and (branch := config.branch_from):
+            checkpoint = checkpoints.to_branch(branch, inputs, identity)
+        trainer = PackedTrainer(
+            config=config,
+            model=model,
+            args=arguments(config, schedule, checkpoints.folder_of(output), model.network),
+            train_dataset=rows,
+            eval_dataset=held_out.rows if held_out else None,
+            data_collator=Collator(data.lm_on_prompt),
+            held_out=held_out,
+            callbacks=[
+                CheckpointKeeper(config, schedule, identity),
+                *log_writers(config, output, checkpoints.step_of(checkpoint)),
+            ],
+        )
         trainer.train(str(checkpoint) if checkpoint else None)
         assert trainer.model is not None
         state = processes.whole_state(trainer.model)
         if draft:
             export(config, folder, start, state, draft.path)
-            draft.facts |= facts | {"left_out": dict(counts), "steps": schedule.total}
+            draft.facts |= {"doctor": findings.facts()} if findings else {}
+            draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
             draft.facts["log"] = trainer.state.log_history
-    if draft:
+    if main:
         checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
     processes.wait()
 
 
-def look(config: TrainConfig, data: Data, inputs: Path, examine: Examine) -> dict[str, object]:
-    """What `examine` would find before the first step; nothing is trained or written."""
-    start = _start(config, find(config.start, inputs))
-    return examine(data, _encoder(config, start.tokenizer), start, _model(config, start))
+def diagnose(config: TrainConfig, data: TrainingData, inputs: Path) -> None:
+    """Print the doctor's findings about what `train` would read; nothing is trained or written.
+
+    Raises:
+        StageError: training would be worthless, or its figures wrong.
+    """
+    start, model, encoder = load(config, find(config.start, inputs))
+    examine(data, encode_rows(data.rows, encoder, "training rows"), start, model, encoder)
 
 
-def _start(config: TrainConfig, folder: Path) -> Start:
-    return load_start(
+def examine(
+    data: TrainingData, encoded: list[EncodedRow], start: Start, model: JointModel, encoder: Encoder
+) -> Findings:
+    """Let the doctor examine rows and model, and print its report once.
+
+    Raises:
+        StageError: training would be worthless, or its figures wrong.
+    """
+    facts = ModelFacts(
+        tokenizer=start.tokenizer,
+        head_trainable=all(weight.requires_grad for weight in model.head.parameters()),
+        pad_id=start.model.config.pad_token_id,
+    )
+    findings = doctor.examine(data.rows, encoded, data.held_out, encoder, facts)
+    if processes.is_main():
+        print(report(findings))
+    findings.refuse()
+    return findings
+
+
+def load(config: TrainConfig, folder: Path) -> tuple[Start, JointModel, Encoder]:
+    """The checkpoint to start from, what is trained of it, and its encoder."""
+    start = load_start(
         folder,
         seed=config.seed,
         with_lm=config.weights.lm > 0,
         load_in_4bit=bool(config.lora and config.lora.load_in_4bit),
         end_token=config.end_token,
     )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """All that a trainer is made of."""
-
-    config: TrainConfig
-    data: Data
-    model: JointModel
-    encoder: Encoder
-    schedule: Schedule
-    identity: Identity
-    inputs: Path
-    output: Path
-
-    def trainer(self, checkpoint: Path | None) -> PackedTrainer:
-        config = self.config
-        collator = Collator(self.encoder, self.data.with_rejected, self.data.lm_on_prompt)
-        folder = checkpoints.folder_of(self.output)
-        return PackedTrainer(
-            config=config,
-            model=self.model,
-            args=arguments(config, self.schedule, folder, self.model.network),
-            train_dataset=self.data.rows,
-            eval_dataset=self.data.held_out or None,
-            data_collator=collator,
-            held_out=self._held_out(collator),
-            callbacks=[
-                Keeper(config, self.schedule, self.identity),
-                *log_writers(config, self.output, checkpoints.step_of(checkpoint)),
-            ],
-        )
-
-    def checkpoint(self) -> Path | None:
-        """Of this stage if it was interrupted, or of the one it branches from."""
-        branch = self.config.branch_from
-        found = checkpoints.to_resume(self.output, self.identity)
-        if found or branch is None:
-            return found
-        return checkpoints.to_branch(branch, self.inputs, self.identity)
-
-    def _held_out(self, collator: Collator) -> HeldOut | None:
-        if not self.data.held_out:
-            return None
-        ranked = replace(collator, with_rejected=True, lm_on_prompt=False)
-        at_once = min(16, self.config.prompts_per_step)
-        return HeldOut(self.data.held_out, ranked, at_once, self.config.bf16)
-
-
-def _stage(
-    config: TrainConfig, output: Path, reads: list[Path]
-) -> AbstractContextManager[Draft | None]:
-    if not processes.is_main():
-        return nullcontext()
-    return writing_stage(config, output, reads=reads)
-
-
-def _model(config: TrainConfig, start: Start) -> JointModel:
     if config.lora:
         add_adapters(start.model, config.lora)
     if config.gradient_checkpointing:
         start.model.activation_checkpointing_enable({"use_reentrant": False})
-    return JointModel(start.model, config.weights, start.output)
+    limit = start.tokenizer.model_max_length
+    encoder = Encoder(
+        start.tokenizer, max_tokens=min(config.max_length or limit, limit), pad_id=None
+    )
+    return start, JointModel(start.model, config.weights, start.output), encoder
 
 
-def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> Encoder:
-    limit = tokenizer.model_max_length
-    return Encoder(tokenizer, max_tokens=min(config.max_length or limit, limit), pad_id=None)
-
-
-def _fitting(config: TrainConfig, data: Data, encoder: Encoder, counts: Counter[str]) -> Data:
-    """Rows that fit, and of those held out as many as are looked at.
-
-    Raises:
-        StageError: there are none to train on, or none to evaluate on though that is asked for.
-    """
-    if not data.rows:
-        raise StageError("there are no rows to train on: the training split of the pairs is empty")
-    pairs_only = data.with_rejected and not config.weights.lm
-    rows = data.rows
-    if not data.with_rejected:
-        rows = [replace(row, rejected=()) for row in rows]
-    rows = fitting(rows, encoder, counts, pairs_only=pairs_only, desc="training rows")
+def draw_held_out(
+    config: TrainConfig, rows: list[PreferenceRow], encoder: Encoder, counts: Counter[str]
+) -> HeldOut | None:
+    """Held-out rows for the evaluations, drawn at random; None when there are no evaluations."""
     if not config.eval_steps:
-        return replace(data, rows=rows, held_out=[])
-    if not data.held_out:
+        return None
+    if not rows:
         raise StageError("eval_steps is set and nothing is held out: set it to 0, or hold out")
-    count = min(config.max_eval_samples, len(data.held_out))
-    drawn = random.Random(config.seed).sample(data.held_out, count)
+    drawn = random.Random(config.seed).sample(rows, min(config.max_eval_samples, len(rows)))
     unranked: Counter[str] = Counter()
-    held_out = fitting(drawn, encoder, unranked, pairs_only=True, desc="held-out rows")
+    kept = fitting(encode_rows(drawn, encoder, "held-out rows"), unranked, pairs_only=True)
     counts.update({f"held out: {reason}": count for reason, count in unranked.items()})
-    return replace(data, rows=rows, held_out=held_out)
+    # Without a backward pass 16 rows need less memory than one training step.
+    return HeldOut(kept, min(16, config.prompts_per_step), config.bf16)

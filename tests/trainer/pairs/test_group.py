@@ -1,13 +1,18 @@
 from reward_model.text.chat import Message
-from trainer.pairs.group import group_of
+from trainer.pairs.group import group_of, request_key
+
+TURNS = (Message("system", "Be brief."), Message("user", "Name a prime."))
 
 
-def test_a_problem_is_what_a_user_opens_with_whatever_is_said_before_and_after() -> None:
-    turns = (Message("system", "Be brief."), Message("user", "Name a prime."))
-    later = (*turns, Message("assistant", "Two."), Message("user", "Another?"))
-    assert group_of(turns) == group_of(later) == group_of("Name a prime.") != group_of("Another?")
+def test_a_problem_is_the_users_opening_whatever_comes_before_and_after() -> None:
+    later = (*TURNS, Message("assistant", "Two."), Message("user", "Another?"))
+    assert group_of(TURNS) == group_of(later) == group_of("Name a prime.") != group_of("Another?")
 
 
-def test_case_white_space_and_the_width_of_letters_make_no_new_problem() -> None:
-    wide = "Name \N{FULLWIDTH LATIN SMALL LETTER A} prime."
-    assert group_of(wide) == group_of("name  a PRIME.\n") != group_of("name a prim e.")
+def test_spelling_makes_no_new_problem_and_symbols_do() -> None:
+    assert group_of("Is 2+2 four?") == group_of("is 2 + 2  four") != group_of("is 2 - 2 four")
+
+
+def test_a_request_is_the_same_as_one_text_and_in_turns() -> None:
+    assert request_key(TURNS) == request_key("Be brief. Name a prime")
+    assert request_key(TURNS) != request_key("Name a prime")

@@ -2,8 +2,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trainer.corpus.gather import CorpusConfig
 from trainer.corpus.snippet import Snippet
@@ -11,7 +9,6 @@ from trainer.pairs import make
 from trainer.pairs.embedded import GenerateConfig
 from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import PreferenceRow, read_pairs
-from trainer.pairs.split import split_of
 from trainer.pipeline.stage import read_manifest, write_rows, writing_stage
 
 TRAIN_ONLY = PairsConfig(
@@ -119,12 +116,3 @@ def test_a_held_out_split_has_as_many_prompts_as_the_limit_says_of_any_package(
 )
 def test_methods_are_known_by_their_first_argument(arguments: str, is_method: bool) -> None:
     assert snippet("p", "f", arguments=arguments).is_method is is_method
-
-
-@given(st.text(), st.floats(0, 0.4), st.floats(0, 0.4))
-def test_a_package_never_leaves_evaluation_when_more_is_held_out(
-    package: str, share: float, more: float
-) -> None:
-    config = PairsConfig(evaluation_share=share)
-    if split_of(package, config) == "evaluation":
-        assert split_of(package, replace(config, evaluation_share=share + more)) == "evaluation"

@@ -1,7 +1,7 @@
 import pytest
 
 from trainer.corpus.snippet import Snippet
-from trainer.pairs.prompts import describe, summarise
+from trainer.pairs.prompts import describe, summarize
 
 
 def snippet(docstring: str, identity: str = "1") -> Snippet:
@@ -23,7 +23,7 @@ def snippet(docstring: str, identity: str = "1") -> Snippet:
     ],
 )
 def test_a_summary_is_a_plain_first_sentence(docstring: str, summary: str | None) -> None:
-    assert summarise(docstring) == summary
+    assert summarize(docstring) == summary
 
 
 def test_an_undescribed_function_is_asked_for_by_its_signature() -> None:

@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from reward_model.release.release import sha256
 from trainer.pairs.row import SPLITS, PreferenceRow, read_pairs
-from trainer.pairs.split import split_of
 from trainer.pipeline.stage import StageError, read_manifest
-from trainer.preferences.files import Dataset
 from trainer.preferences.formats.trl import Trl
 from trainer.preferences.gather import PreferencesConfig, run
-from trainer.preferences.source import Source
+from trainer.preferences.source import Dataset, PreferenceSource
 from trainer.tables.record import Record
 
 
@@ -23,9 +21,9 @@ def pair(prompt: str, number: int = 0) -> Record:
     return {"prompt": prompt, "chosen": f"right {number}", "rejected": f"wrong {number}"}
 
 
-def source(folder: Path, name: str, rows: list[Record], **facts: Any) -> Source:
+def source(folder: Path, name: str, rows: list[Record], **facts: Any) -> PreferenceSource:
     (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return Source(name, Trl(), (f"{name}.jsonl",), **facts)
+    return PreferenceSource(name, Trl(), (f"{name}.jsonl",), **facts)
 
 
 def gathered(folder: Path, config: PreferencesConfig) -> dict[str, list[PreferenceRow]]:
@@ -85,7 +83,7 @@ def test_the_side_is_decided_as_everywhere(tmp_path: Path) -> None:
     config = PreferencesConfig((source(tmp_path, "one", MANY),), evaluation_share=0.3)
     for split, rows in gathered(tmp_path, config).items():
         assert rows
-        assert {split_of(row.group, config) for row in rows} == {split}
+        assert {config.split_of(row.group) for row in rows} == {split}
 
 
 def test_what_one_source_holds_out_no_other_trains_on(tmp_path: Path) -> None:

@@ -11,7 +11,13 @@ from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.math_shepherd import MathShepherd
 from trainer.preferences.formats.multiple_choice import MultipleChoice
 from trainer.preferences.formats.trl import Trl
-from trainer.preferences.source import Account, Source, convert
+from trainer.preferences.source import (
+    Dataset,
+    PreferenceSource,
+    ReadingReport,
+    convert,
+    read_records,
+)
 from trainer.tables.record import Record
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -27,14 +33,14 @@ def file_of(folder: Path, rows: list[Record]) -> Path:
 
 
 def converted(
-    folder: Path, rows: list[Record], source: Source
-) -> tuple[list[PreferenceRow], Account]:
+    folder: Path, rows: list[Record], source: PreferenceSource
+) -> tuple[list[PreferenceRow], ReadingReport]:
     file_of(folder, rows)
-    account = Account()
-    return convert(source, folder, 1, account), account
+    report = ReadingReport()
+    return convert(source, folder, 1, report), report
 
 
-TRL = Source("s", Trl(), ("rows.jsonl",))
+TRL = PreferenceSource("s", Trl(), ("rows.jsonl",))
 values = st.sampled_from(["", "a", "b", "c", None, 1, [], [{"role": "user", "content": "x"}]])
 records = st.fixed_dictionaries(dict.fromkeys(("prompt", "chosen", "rejected"), values))
 
@@ -44,21 +50,21 @@ def test_every_row_read_ends_in_exactly_one_count(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Record]
 ) -> None:
     folder = tmp_path_factory.mktemp("source")
-    made, account = converted(folder, [PAIR, *rows], TRL)
-    assert sum(account.read.values()) == 1 + len(rows)
-    assert account.read["used"] == len(made)
-    assert account.first.keys() == account.read.keys() - {"used"}
+    made, report = converted(folder, [PAIR, *rows], TRL)
+    assert sum(report.read.values()) == 1 + len(rows)
+    assert report.read["used"] == len(made)
+    assert report.first.keys() == report.read.keys() - {"used"}
 
 
 def test_a_reason_says_where_it_was_met_first(tmp_path: Path) -> None:
-    _, account = converted(tmp_path, [PAIR, {"prompt": "p"}, PAIR | {"chosen": "b"}, {}], TRL)
-    assert account.read == {
+    _, report = converted(tmp_path, [PAIR, {"prompt": "p"}, PAIR | {"chosen": "b"}, {}], TRL)
+    assert report.read == {
         "used": 1,
         "no column chosen": 2,
         "the answers are empty or the same text": 1,
     }
-    assert account.first["no column chosen"] == "rows.jsonl:2"
-    assert account.first["the answers are empty or the same text"] == "rows.jsonl:3"
+    assert report.first["no column chosen"] == "rows.jsonl:2"
+    assert report.first["the answers are empty or the same text"] == "rows.jsonl:3"
 
 
 def test_solutions_of_one_problem_are_gathered_from_all_rows(tmp_path: Path) -> None:
@@ -68,11 +74,11 @@ def test_solutions_of_one_problem_are_gathered_from_all_rows(tmp_path: Path) -> 
         for text, mark in solutions
     ]
     alone: Record = {"input": "Three? Step 1: 3 ки", "label": "Three? Step 1: 3 +"}
-    source = Source("s", MathShepherd(), ("rows.jsonl",))
-    made, account = converted(tmp_path, [*rows, alone], source)
+    source = PreferenceSource("s", MathShepherd(), ("rows.jsonl",))
+    made, report = converted(tmp_path, [*rows, alone], source)
     assert {row.chosen for row in made} == {"Step 1: 1 + 1", "Step 1: 2"}
     assert all({r.text for r in row.rejected} == {"Step 1: 3", "Step 1: 4"} for row in made)
-    assert account.read == {"used": 4, "no answer is better than another": 1}
+    assert report.read == {"used": 4, "no answer is better than another": 1}
 
 
 def test_another_shape_says_what_was_expected_and_seen_and_quotes_no_text(tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ def test_a_source_that_yields_nothing_says_why(tmp_path: Path) -> None:
 
 
 def test_a_column_may_name_the_group(tmp_path: Path) -> None:
-    source = Source("s", Trl(), ("rows.jsonl",), group="repository", weight=0.5)
+    source = PreferenceSource("s", Trl(), ("rows.jsonl",), group="repository", weight=0.5)
     made, _ = converted(tmp_path, [PAIR | {"repository": "r"}], source)
     assert [(row.group, row.weight, row.source) for row in made] == [("s/r", 0.5, "s")]
     with pytest.raises(StageError, match="chosen, rejected, repository"):
@@ -126,7 +132,30 @@ def test_open_data_is_read_nearly_whole(
     path: str, how: Labelled | MultipleChoice, least: float
 ) -> None:
     """Cruxeval's problems are mostly solved by all samples, or by none."""
-    account = Account()
-    rows = convert(Source("s", how, (path,)), DATA, 1, account)
+    report = ReadingReport()
+    rows = convert(PreferenceSource("s", how, (path,)), DATA, 1, report)
     assert rows
-    assert account.read["used"] >= least * sum(account.read.values())
+    assert report.read["used"] >= least * sum(report.read.values())
+
+
+FOLDER_ROWS: list[Record] = [{"n": 1, "text": "zwölf"}, {"n": 2, "text": "[x]"}]
+
+
+def test_a_dataset_may_be_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, FOLDER_ROWS)))
+    assert list(Dataset(str(tmp_path)).read()) == list(enumerate(FOLDER_ROWS, start=1))
+
+
+def test_a_dataset_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"the data set .*absent cannot be read"):
+        list(Dataset(str(tmp_path / "absent")).read())
+
+
+def test_a_folder_is_its_files_in_order_and_each_row_says_where_it_is(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.jsonl"):
+        (tmp_path / name).write_text(json.dumps(PAIR) + "\n")
+    (tmp_path / "notes.md").touch()
+    places = [place for place, _ in read_records(PreferenceSource("s", Trl(), (".",)), tmp_path)]
+    assert places == ["a.jsonl:1", "b.jsonl:1"]
+    with pytest.raises(StageError, match="no file is at"):
+        list(read_records(PreferenceSource("s", Trl(), ("absent",)), tmp_path))

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.trainer.synthesis.corpus import asking, make_corpus, snippet
 from tests.trainer.synthesis.server import serving
 from trainer.pairs.row import SPLITS, PreferenceRow, Rejected, read_pairs
-from trainer.pairs.split import split_of
 from trainer.pipeline.stage import StageError, read_manifest
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig, paired
@@ -114,7 +113,7 @@ def test_from_a_corpus_to_pairs_that_training_reads(tmp_path: Path) -> None:
     assert sum(map(len, rows.values())) == 30
     shares = LlmPairsConfig(evaluation_share=0.4)
     for split, found in rows.items():
-        assert all(split_of(row.group, shares) == split for row in found)
+        assert all(shares.split_of(row.group) == split for row in found)
         for row in found:
             number = str(row.prompt).split("and ")[1].rstrip(".")
             assert row.id.startswith(f"{int(number):016x}")

@@ -1,98 +1,34 @@
-"""Checks of encoded rows: what is too long, what the template makes equal or refuses."""
-
-from collections.abc import Iterable
-from dataclasses import dataclass
+"""Checks of lengths: rows that are too long, that the template refuses or makes equal."""
 
 import numpy as np
-from tqdm import tqdm
 
-from reward_model.text.chat import Unencodable
-from reward_model.text.encoding import Encoder, TooLong
-from trainer.pairs.row import PreferenceRow, Request, conversation
+from trainer.pairs.encoded import EncodedRow
+from trainer.pairs.row import PreferenceRow
 from trainer.preferences.doctor.findings import Finding
 
 _ONE_SIDED = 0.65
 """Share of longer chosen answers from which length alone is a strong guess."""
 
 _FAR_APART = 10
-"""Times as long: one of the two is rarely an answer to the same question."""
+"""Ratio of two answers' lengths beyond which one rarely answers the same question."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Tokens of a row's conversations, whether or not they fit.
-
-    Attributes:
-        same: rejected answers whose ids are the chosen one's.
-    """
-
-    row: PreferenceRow
-    chosen: int
-    rejected: tuple[int, ...]
-    same: int
-
-    def left_out(self, limit: int) -> int:
-        """PreferenceRow that training leaves out: all, when the chosen answer is too long."""
-        if self.chosen > limit:
-            return len(self.rejected)
-        return sum(tokens > limit for tokens in self.rejected)
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """Ids as far as they fit: those of a text that is too long are never trained on."""
-
-    tokens: int
-    ids: tuple[int, ...]
-
-
-def measure(rows: Iterable[PreferenceRow], encoder: Encoder) -> tuple[list[Measured], list[str]]:
-    """Every row encoded; and the ids of those that the template refuses."""
-    measured, refused = [], []
-    for row in tqdm(rows, desc="doctor", unit=" rows"):
-        try:
-            measured.append(_measured(row, encoder))
-        except Unencodable:
-            refused.append(row.id)
-    return measured, refused
-
-
-def examine_lengths(measured: list[Measured], refused: list[str], limit: int) -> list[Finding]:
-    """Each check once."""
-    return [
-        _refused(refused),
-        _over_length(measured, limit),
-        _same(measured),
-        _length_bias(measured),
-        _far_apart(measured),
+def spread(rows: list[EncodedRow], limit: int) -> dict[str, int]:
+    """Tokens of all conversations, long ones included: the figures by which to choose a limit."""
+    tokens = [
+        text.tokens
+        for row in rows
+        if not row.refused
+        for text in (row.chosen, *(rival.text for rival in row.rejected))
     ]
-
-
-def spread(measured: list[Measured], limit: int) -> dict[str, int]:
-    """Tokens of all conversations: the figures by which to choose a limit."""
-    tokens = [tokens for each in measured for tokens in (each.chosen, *each.rejected)]
     if not tokens:
         return {"limit": limit}
     median, most, longest = np.quantile(tokens, [0.5, 0.99, 1.0])
     return {"median": int(median), "99 %": int(most), "longest": int(longest), "limit": limit}
 
 
-def _measured(row: PreferenceRow, encoder: Encoder) -> Measured:
-    chosen = _encoded(row.prompt, row.chosen, encoder)
-    rejected = [_encoded(row.prompt, rival.text, encoder) for rival in row.rejected]
-    same = sum(bool(rival.ids) and rival.ids == chosen.ids for rival in rejected)
-    return Measured(row, chosen.tokens, tuple(rival.tokens for rival in rejected), same)
-
-
-def _encoded(prompt: Request, answer: str, encoder: Encoder) -> _Encoded:
-    try:
-        ids = encoder.encode(conversation(prompt, answer)).ids
-    except TooLong as error:
-        return _Encoded(error.tokens, ())
-    return _Encoded(len(ids), ids)
-
-
-def _refused(refused: list[str]) -> Finding:
+def refused_rows(rows: list[EncodedRow]) -> Finding:
+    refused = [row.id for row in rows if row.refused]
     if not refused:
         return Finding("refused", "fine", "the template takes every conversation")
     return Finding(
@@ -105,43 +41,53 @@ def _refused(refused: list[str]) -> Finding:
     )
 
 
-def _over_length(measured: list[Measured], limit: int) -> Finding:
-    pairs = sum(len(each.rejected) for each in measured)
-    lost = [each for each in measured if each.left_out(limit)]
-    count = sum(each.left_out(limit) for each in lost)
-    if count == pairs:
-        return Finding(
-            "over length", "fatal", f"no pair of {pairs} fits into {limit} tokens", count
-        )
-    if not count:
+def over_length(rows: list[EncodedRow], limit: int) -> Finding:
+    """Pairs that training leaves out: a chosen answer that is too long takes all of its row's."""
+    lost = [
+        row.id
+        for row in rows
+        for rival in row.rejected
+        if not (row.chosen.fits and rival.text.fits)
+    ]
+    pairs = sum(len(row.rejected) for row in rows)
+    if len(lost) == pairs:
+        message = f"no pair of {pairs} fits into {limit} tokens"
+        return Finding("over length", "fatal", message, len(lost))
+    if not lost:
         return Finding("over length", "fine", f"all {pairs} pairs fit, nothing is cut")
     return Finding(
         "over length",
         "warning",
-        f"{count} of {pairs} pairs exceed {limit} tokens and are left out, never cut: raise the "
-        "limit, or filter if long answers matter",
-        count,
-        lost[0].row.id,
+        f"{len(lost)} of {pairs} pairs exceed {limit} tokens and are left out, never cut: raise "
+        "the limit, or filter if long answers matter",
+        len(lost),
+        lost[0],
     )
 
 
-def _same(measured: list[Measured]) -> Finding:
-    same = [each for each in measured if each.same]
-    count = sum(each.same for each in same)
-    if not count:
+def identical_texts(rows: list[EncodedRow]) -> Finding:
+    """Pairs whose texts have the same tokens, as when the template strips what they differ in."""
+    same = [
+        row.id
+        for row in rows
+        for rival in row.rejected
+        if rival.text.fits and rival.text.ids == row.chosen.ids
+    ]
+    if not same:
         return Finding("identical", "fine", "no pair compares a text with itself")
     return Finding(
         "identical",
         "warning",
-        f"{count} pairs have the same tokens on both sides and teach nothing: remove them",
-        count,
-        same[0].row.id,
+        f"{len(same)} pairs have the same tokens on both sides and teach nothing: remove them",
+        len(same),
+        same[0],
     )
 
 
-def _length_bias(measured: list[Measured]) -> Finding:
-    """Prompts are shared, so the longer conversation has the longer answer."""
-    more = [each.chosen - tokens for each in measured for tokens in each.rejected]
+def length_bias(rows: list[EncodedRow]) -> Finding:
+    """How often the chosen answer is the longer one."""
+    # The prompt is the same, so the longer conversation has the longer answer.
+    more = [row.chosen.tokens - rival.text.tokens for row in rows for rival in row.rejected]
     unequal = [tokens for tokens in more if tokens]
     if not unequal:
         return Finding("length bias", "fine", "chosen and rejected are equally long")
@@ -154,13 +100,15 @@ def _length_bias(measured: list[Measured]) -> Finding:
     return Finding("length bias", "warning", f"{message}: {advice}", longer)
 
 
-def _far_apart(measured: list[Measured]) -> Finding:
-    found = [
-        each.row.id
-        for each in measured
-        for rival in each.row.rejected
-        if _unlike(each.row, rival.text)
-    ]
+def extreme_lengths(rows: list[PreferenceRow]) -> Finding:
+    """Pairs in which one answer has many times the characters of the other."""
+    found = []
+    for row in rows:
+        for rival in row.rejected:
+            shorter, longer = sorted([len(row.chosen.strip()), len(rival.text.strip())])
+            # An empty answer is found by a check of its own.
+            if 0 < shorter * _FAR_APART < longer:
+                found.append(row.id)
     if not found:
         return Finding("extreme lengths", "fine", "no answer is many times as long as its rival")
     return Finding(
@@ -170,8 +118,3 @@ def _far_apart(measured: list[Measured]) -> Finding:
         len(found),
         found[0],
     )
-
-
-def _unlike(row: PreferenceRow, rejected: str) -> bool:
-    shorter, longer = sorted([len(row.chosen.strip()), len(rejected.strip())])
-    return 0 < shorter * _FAR_APART < longer

@@ -1,20 +1,21 @@
-"""Checks of model and tokenizer: what makes a loss stand still, or scores differ elsewhere."""
+"""Checks of model and tokenizer, whose faults keep a loss from falling or change scores."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 from reward_model.packing import shared_prefix
-from reward_model.text.chat import PromptingTokenizer, Unencodable, render, render_request
-from reward_model.text.encoding import Encoder, Rendered, TooLong
+from reward_model.text.chat import PromptingTokenizer, render, render_request
+from reward_model.text.encoding import Encoder, Rendered
+from trainer.pairs.encoded import EncodedRow
 from trainer.pairs.row import PreferenceRow, conversation
 from trainer.preferences.doctor.findings import Finding
 
-_MOST_RENDERED = 200
-"""Rows whose template is looked at; it is the same template for all."""
+_MAX_RENDERED = 200
+"""Rows on which the template is tried; a sample will do, because it is the same for all rows."""
 
 
 class Tokenizer(PromptingTokenizer, Protocol):
-    """What the checks need of a transformers tokenizer."""
+    """The part of a transformers tokenizer that the checks need."""
 
     @property
     def pad_token_id(self) -> int | None: ...
@@ -28,7 +29,7 @@ class Tokenizer(PromptingTokenizer, Protocol):
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the checks need to know of the model, so that they need none of its libraries.
+    """The facts about a model that the checks need, so that they import none of its libraries.
 
     Attributes:
         head_trainable: whether all of the score head's weights are among those that are trained.
@@ -40,18 +41,7 @@ class ModelFacts:
     pad_id: int | None = None
 
 
-def examine_model(rows: list[PreferenceRow], encoder: Encoder, facts: ModelFacts) -> list[Finding]:
-    """Each check once; `rows` are those whose texts the template is tried on."""
-    sample = rows[:: max(1, len(rows) // _MOST_RENDERED)]
-    return [
-        _head(facts),
-        _pad(facts),
-        _bos(sample, encoder, facts),
-        *_template(sample, encoder, facts.tokenizer),
-    ]
-
-
-def _head(facts: ModelFacts) -> Finding:
+def score_head(facts: ModelFacts) -> Finding:
     if facts.head_trainable:
         return Finding("score head", "fine", "trainable")
     return Finding(
@@ -62,11 +52,11 @@ def _head(facts: ModelFacts) -> Finding:
     )
 
 
-def _pad(facts: ModelFacts) -> Finding:
-    """The score is read at the last token that is no pad: an EOS that is one is never read."""
+def pad_token(facts: ModelFacts) -> Finding:
     pad, eos = facts.tokenizer.pad_token_id, facts.tokenizer.eos_token_id
     if pad is None:
         return Finding("pad token", "fatal", "there is none: give the tokenizer one of its own")
+    # transformers reads the score at the last token that is no pad, and would skip such an EOS.
     if eos in (pad, facts.pad_id):
         return Finding(
             "pad token",
@@ -83,20 +73,22 @@ def _pad(facts: ModelFacts) -> Finding:
     return Finding("pad token", "fine", f"id {pad}, apart from the end of text")
 
 
-def _bos(sample: list[PreferenceRow], encoder: Encoder, facts: ModelFacts) -> Finding:
+def bos_token(rows: list[EncodedRow], facts: ModelFacts) -> Finding:
     bos = facts.tokenizer.bos_token_id
-    ids = next((ids for row in sample if (ids := _ids(row, encoder))), ())
+    ids = next((tuple(row.chosen.ids[:2]) for row in rows if row.chosen.fits), ())
     if bos is None or not ids:
         return Finding("BOS", "fine", "the tokenizer has none" if bos is None else "nothing to see")
+    # The trainer and the service encode rendered text without adding tokens; other programs add
+    # what the tokenizer says.
     adds = bos in facts.tokenizer.backend_tokenizer.encode("x").ids
-    if ids[:2] == (bos, bos):
+    if ids == (bos, bos):
         return Finding("BOS", "fatal", "the template writes it twice: take one out")
     if ids[0] == bos and adds:
         return Finding(
             "BOS",
             "warning",
             "the template writes it and the tokenizer adds another to rendered text. Training and "
-            "service add none; whoever tokenises rendered text elsewhere gets two: let the "
+            "service add none; a program that tokenises rendered text elsewhere gets two: let the "
             "tokenizer not add it",
         )
     if ids[0] != bos and adds:
@@ -109,27 +101,38 @@ def _bos(sample: list[PreferenceRow], encoder: Encoder, facts: ModelFacts) -> Fi
     return Finding("BOS", "fine", "once" if ids[0] == bos else "not used")
 
 
-def _template(sample: list[PreferenceRow], encoder: Encoder, tokenizer: Tokenizer) -> list[Finding]:
-    """Whether answers follow their prompts, as text and as ids, and stay as they are."""
-    odd: dict[str, list[str]] = {check: [] for check in _TEMPLATE}
-    for row in sample:
-        try:
-            request = render_request(tokenizer, conversation(row.prompt, "")[:-1])
-            whole = render(tokenizer, conversation(row.prompt, row.chosen))
-            before = encoder.encode_rendered(Rendered(request)).ids
-            after = encoder.encode_rendered(Rendered(whole)).ids
-        except (Unencodable, TooLong):
-            continue  # counted for all rows among the lengths
+def template(
+    rows: list[PreferenceRow], encoded: list[EncodedRow], encoder: Encoder, tokenizer: Tokenizer
+) -> list[Finding]:
+    """Whether answers follow their prompts, as text and as ids, and are rendered unchanged."""
+    every = max(1, len(rows) // _MAX_RENDERED)
+    sample = list(zip(rows, encoded, strict=True))[::every]
+    odd: dict[str, list[str]] = {check: [] for check in _TEMPLATE_CHECKS}
+    for row, ids in sample:
+        if not ids.chosen.fits:
+            continue  # refused and over-long rows are counted by the checks of lengths
+        request = render_request(tokenizer, conversation(row.prompt, "")[:-1])
+        whole = render(tokenizer, conversation(row.prompt, row.chosen))
+        # Encoded as rendered text, special tokens that a user wrote are the same in both.
+        before = encoder.encode_rendered(Rendered(request)).ids
+        after = encoder.encode_rendered(Rendered(whole)).ids
         if not whole.startswith(request):
             odd["generation prompt"].append(row.id)
         elif shared_prefix(before, after) < len(before):
             odd["prompt's tokens"].append(row.id)
         if row.chosen.strip() not in whole:
             odd["answers rendered"].append(row.id)
-    return [_stability(check, ids, len(sample)) for check, ids in odd.items()]
+    findings = []
+    for check, found in odd.items():
+        if found:
+            message = f"in {len(found)} of {len(sample)} rows tried {_TEMPLATE_CHECKS[check]}"
+            findings.append(Finding(check, "warning", message, len(found), found[0]))
+        else:
+            findings.append(Finding(check, "fine", f"stable in {len(sample)} rows tried"))
+    return findings
 
 
-_TEMPLATE = {
+_TEMPLATE_CHECKS = {
     "generation prompt": "prompt and answer together do not begin as the prompt alone does, with "
     "what asks for an answer: texts sampled with this template are scored as other texts",
     "prompt's tokens": "the prompt's last tokens are others once an answer follows: steps and "
@@ -138,18 +141,3 @@ _TEMPLATE = {
     "is all that is trained on",
 }
 """Checks of the template, and what it means when they fail."""
-
-
-def _stability(check: str, odd: list[str], tried: int) -> Finding:
-    if not odd:
-        return Finding(check, "fine", f"stable in {tried} rows tried")
-    message = f"in {len(odd)} of {tried} rows tried {_TEMPLATE[check]}"
-    return Finding(check, "warning", message, len(odd), odd[0])
-
-
-def _ids(row: PreferenceRow, encoder: Encoder) -> tuple[int, ...]:
-    """No ids for a row that cannot be encoded, which the lengths count."""
-    try:
-        return encoder.encode(conversation(row.prompt, row.chosen)).ids
-    except (Unencodable, TooLong):
-        return ()

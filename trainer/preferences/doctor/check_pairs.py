@@ -1,82 +1,63 @@
-"""Checks of texts: pairs that contradict or repeat each other, and what was not held out."""
+"""Checks of texts: pairs that contradict or repeat each other, and leakage into held-out rows."""
 
 from collections import Counter
 from collections.abc import Iterator
 
-from trainer.pairs.group import normalised, squeezed
-from trainer.pairs.row import PreferenceRow, Request, turns
+from trainer.pairs.group import request_key, squeezed
+from trainer.pairs.row import PreferenceRow, turns
 from trainer.preferences.doctor.findings import Finding
 
-_Compared = tuple[str, str, str]
-"""Prompt, chosen and rejected text, apart from white space."""
 
-
-def examine_pairs(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -> list[Finding]:
-    """Each check once."""
-    compared = Counter(pair for row in train for pair in _compared(row))
-    return [
-        _empty(train),
-        _contradictory(train, compared),
-        _duplicate(train, compared),
-        _held_out(train, evaluation),
-    ]
-
-
-def _compared(row: PreferenceRow) -> Iterator[_Compared]:
-    """A row's pairs but those of one text, which the check of lengths finds."""
-    prompt = " ".join(f"{role}: {squeezed(text)}" for role, text in turns(row.prompt))
-    chosen = squeezed(row.chosen)
-    for rival in row.rejected:
-        if squeezed(rival.text) != chosen:
-            yield prompt, chosen, squeezed(rival.text)
-
-
-def _empty(rows: list[PreferenceRow]) -> Finding:
-    found = [row.id for row in rows if _has_empty(row)]
+def empty_texts(rows: list[PreferenceRow]) -> Finding:
+    found = []
+    for row in rows:
+        texts = [turns(row.prompt)[-1].content, row.chosen, *(rival.text for rival in row.rejected)]
+        if not all(text.strip() for text in texts):
+            found.append(row.id)
     if not found:
-        return Finding("empty", "fine", "no text is")
+        return Finding("empty", "fine", "no text is empty")
     message = f"{len(found)} rows have an empty prompt or answer: remove them"
     return Finding("empty", "warning", message, len(found), found[0])
 
 
-def _has_empty(row: PreferenceRow) -> bool:
-    texts = [turns(row.prompt)[-1].content, row.chosen, *(rival.text for rival in row.rejected)]
-    return not all(text.strip() for text in texts)
-
-
-def _contradictory(rows: list[PreferenceRow], compared: Counter[_Compared]) -> Finding:
-    found = [
+def repeated_pairs(rows: list[PreferenceRow]) -> list[Finding]:
+    """Pairs that contradict another one, and pairs that repeat another one."""
+    compared = Counter(pair for row in rows for pair in _compared(row))
+    opposite = [
         row.id
         for row in rows
         for prompt, chosen, rejected in _compared(row)
         if (prompt, rejected, chosen) in compared
     ]
-    if not found:
-        return Finding("contradictory", "fine", "no pair says the opposite of another")
-    message = f"{len(found)} pairs are there both ways round: keep neither, or the better source's"
-    return Finding("contradictory", "warning", message, len(found), found[0])
+    contradictory = Finding("contradictory", "fine", "no pair says the opposite of another")
+    if opposite:
+        message = (
+            f"{len(opposite)} pairs are there both ways round: keep neither, or the better source's"
+        )
+        contradictory = Finding("contradictory", "warning", message, len(opposite), opposite[0])
+    duplicate = Finding("duplicate", "fine", "no pair is there twice")
+    if extra := sum(count - 1 for count in compared.values()):
+        message = (
+            f"{extra} pairs repeat another and count as often: remove them, or mean it as weight"
+        )
+        first = next(row.id for row in rows for pair in _compared(row) if compared[pair] > 1)
+        duplicate = Finding("duplicate", "warning", message, extra, first)
+    return [contradictory, duplicate]
 
 
-def _duplicate(rows: list[PreferenceRow], compared: Counter[_Compared]) -> Finding:
-    extra = sum(count - 1 for count in compared.values())
-    if not extra:
-        return Finding("duplicate", "fine", "no pair is there twice")
-    first = next(row.id for row in rows for pair in _compared(row) if compared[pair] > 1)
-    message = f"{extra} pairs repeat another and count as often: remove them, or mean it as weight"
-    return Finding("duplicate", "warning", message, extra, first)
-
-
-def _held_out(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -> Finding:
-    """By group, and by request: the same problem may have another group in another source."""
-    groups = {row.group for row in train}
-    requests = {_normalised(row.prompt) for row in train}
-    by_group = [row.id for row in evaluation if row.group in groups]
-    by_request = [row.id for row in evaluation if _normalised(row.prompt) in requests]
+def held_out_rows(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -> Finding:
+    """Whether an evaluation row shares its group or its request with a training row."""
     if not evaluation:
         return Finding("held out", "fine", "nothing is evaluated")
-    if not by_group and not by_request:
-        return Finding("held out", "fine", f"all {len(evaluation)} evaluation rows")
+    # A request is compared as well, because another source may have the same problem in a group of
+    # another name.
+    groups = {row.group for row in train}
+    requests = {request_key(row.prompt) for row in train}
+    by_group = [row.id for row in evaluation if row.group in groups]
+    by_request = [row.id for row in evaluation if request_key(row.prompt) in requests]
     found = [*by_group, *by_request]
+    if not found:
+        return Finding("held out", "fine", f"all {len(evaluation)} evaluation rows")
     return Finding(
         "held out",
         "fatal",
@@ -87,5 +68,10 @@ def _held_out(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -> Fi
     )
 
 
-def _normalised(prompt: Request) -> str:
-    return "\n".join(normalised(turn.content) for turn in turns(prompt))
+def _compared(row: PreferenceRow) -> Iterator[tuple[str, str, str]]:
+    """Prompt, chosen and rejected text of each pair, apart from white space."""
+    prompt = " ".join(f"{role}: {squeezed(text)}" for role, text in turns(row.prompt))
+    chosen = squeezed(row.chosen)
+    for rival in row.rejected:
+        if squeezed(rival.text) != chosen:  # a pair of one text is found among the lengths
+            yield prompt, chosen, squeezed(rival.text)

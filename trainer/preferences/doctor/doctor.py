@@ -1,33 +1,44 @@
-"""What is wrong with a training run before it starts. Pure: it reads rows, and changes nothing."""
+"""The doctor: faults of a training run that show before it starts. It changes nothing."""
 
 from reward_model.text.encoding import Encoder
+from trainer.pairs.encoded import EncodedRow
 from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.stage import StageError
-from trainer.preferences.doctor.check_lengths import examine_lengths, measure, spread
-from trainer.preferences.doctor.check_model import ModelFacts, examine_model
-from trainer.preferences.doctor.check_pairs import examine_pairs
-from trainer.preferences.doctor.findings import Findings, report
-
-__all__ = ["Findings", "ModelFacts", "examine", "report"]
+from trainer.preferences.doctor import check_lengths, check_model, check_pairs
+from trainer.preferences.doctor.check_model import ModelFacts
+from trainer.preferences.doctor.findings import Findings
 
 
 def examine(
-    train_rows: list[PreferenceRow],
-    evaluation_rows: list[PreferenceRow],
+    rows: list[PreferenceRow],
+    encoded: list[EncodedRow],
+    evaluation: list[PreferenceRow],
     encoder: Encoder,
     facts: ModelFacts,
 ) -> Findings:
-    """Every check, on rows as they are about to be trained and evaluated on.
+    """Run every check on rows as they are about to be trained and evaluated on.
 
-    Lengths, duplicates and the like are those of training rows; of evaluation rows it matters
-    that none is trained on. Costs one encoding of every training text.
+    Lengths, duplicates and the like are those of training rows. Evaluation rows are only checked
+    for leakage: none of them may be trained on.
+
+    Args:
+        encoded: `rows` as token ids, in the same order.
     """
-    if not train_rows:
+    if not rows:
         raise StageError("there is no training row to examine")
-    measured, refused = measure(train_rows, encoder)
+    limit = encoder.max_tokens
     checks = [
-        *examine_model(train_rows, encoder, facts),
-        *examine_lengths(measured, refused, encoder.max_tokens),
-        *examine_pairs(train_rows, evaluation_rows),
+        check_model.score_head(facts),
+        check_model.pad_token(facts),
+        check_model.bos_token(encoded, facts),
+        *check_model.template(rows, encoded, encoder, facts.tokenizer),
+        check_lengths.refused_rows(encoded),
+        check_lengths.over_length(encoded, limit),
+        check_lengths.identical_texts(encoded),
+        check_lengths.length_bias(encoded),
+        check_lengths.extreme_lengths(rows),
+        check_pairs.empty_texts(rows),
+        *check_pairs.repeated_pairs(rows),
+        check_pairs.held_out_rows(rows, evaluation),
     ]
-    return Findings(tuple(checks), spread(measured, encoder.max_tokens))
+    return Findings(tuple(checks), check_lengths.spread(encoded, limit))

@@ -1,4 +1,4 @@
-"""What the doctor found, and what of it forbids training."""
+"""The doctor's findings, and which of them forbid training."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -13,8 +13,8 @@ class Finding:
     """The outcome of one check.
 
     Attributes:
-        message: what was found, and unless it is fine what to do. Never quotes a text.
-        count: rows, pairs or texts concerned.
+        message: the finding and, unless it is fine, what to do. It never quotes a text.
+        count: number of rows, pairs or texts concerned.
         first: id of the first of them.
     """
 
@@ -24,10 +24,13 @@ class Finding:
     count: int = 0
     first: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.message} (first: {self.first})" if self.first else self.message
+
 
 @dataclass(frozen=True)
 class Findings:
-    """Outcomes of all checks.
+    """The outcomes of all checks.
 
     Attributes:
         lengths: tokens of whole conversations: how they are spread, and the model's limit.
@@ -37,25 +40,21 @@ class Findings:
     lengths: dict[str, int]
 
     def refuse(self) -> None:
-        """Raises StageError where training would be worthless or its figures wrong."""
+        """Raise StageError where training would be worthless or its figures wrong."""
         fatal = [found for found in self.checks if found.severity == "fatal"]
         if fatal:
-            raise StageError("; ".join(f"{found.check}: {_told(found)}" for found in fatal))
+            raise StageError("; ".join(f"{found.check}: {found}" for found in fatal))
 
     def facts(self) -> dict[str, object]:
-        """For the manifest."""
+        """The findings as they go into a stage's manifest."""
         return asdict(self)
 
 
 def report(findings: Findings) -> str:
-    """A table for people: what is fatal first."""
+    """A table for people; the most severe findings come first."""
     order: tuple[Severity, ...] = ("fatal", "warning", "fine")
     checks = sorted(findings.checks, key=lambda found: order.index(found.severity))
     width = max(len(found.check) for found in checks)
-    lines = [f"{found.severity:7}  {found.check:{width}}  {_told(found)}" for found in checks]
+    lines = [f"{found.severity:7}  {found.check:{width}}  {found}" for found in checks]
     lengths = ", ".join(f"{name} {tokens}" for name, tokens in findings.lengths.items())
     return "\n".join([*lines, f"{'':7}  {'tokens':{width}}  {lengths}"])
-
-
-def _told(found: Finding) -> str:
-    return f"{found.message} (first: {found.first})" if found.first else found.message

@@ -1,4 +1,8 @@
-"""What every format is brought to: one request, and answers some of which are known as better."""
+"""The protocol of all formats: a row becomes one request with rated answers.
+
+To add a format, write its file in this folder and add its class to the union in
+`trainer.preferences.source.PreferenceSource`.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -12,9 +16,9 @@ class RatedAnswer:
     """An answer, and how good it is.
 
     Attributes:
-        rating: the higher the better; compared with those of the same request alone.
-        kind: what it is called where it is the rejected one.
-        model: who wrote it, where that is known.
+        rating: higher is better; only ratings of the same request are compared.
+        kind: kind of rejected answer that it is, if it is rejected.
+        model: the model that wrote it; empty when unknown.
     """
 
     text: str
@@ -29,7 +33,7 @@ class RatedAnswers:
 
     Attributes:
         group: unit of hold-out.
-        rated: whether differences of ratings say by how much an answer is better.
+        rated: whether a difference of ratings is a margin, by how much an answer is better.
     """
 
     prompt: Request
@@ -39,7 +43,11 @@ class RatedAnswers:
 
 
 class Format(Protocol):
-    """How rows of one shape are read. `merges`: rows of the same request belong together."""
+    """A reader of rows of one shape.
+
+    Attributes:
+        merges: whether rows with the same request are answers to be compared with each other.
+    """
 
     merges: ClassVar[bool]
 
@@ -48,7 +56,7 @@ class Format(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What every row must have."""
+        """Columns that every row must have."""
 
-    def judge(self, record: Record) -> RatedAnswers:
-        """Raises Unusable with the reason."""
+    def rate(self, record: Record) -> RatedAnswers:
+        """The row's request and answers. Raises Unusable with the reason against the row."""

@@ -28,7 +28,7 @@ class Hh:
     def columns(self) -> tuple[str, ...]:
         return self.chosen, self.rejected
 
-    def judge(self, record: Record) -> RatedAnswers:
+    def rate(self, record: Record) -> RatedAnswers:
         chosen, rejected = _turns(record, self.chosen), _turns(record, self.rejected)
         prompt, better, worse = parted(chosen, rejected)
         return RatedAnswers(

@@ -14,8 +14,8 @@ class Labelled:
     """Any right candidate over any wrong one of the same problem.
 
     Attributes:
-        family: pattern of the part of a model's name that says its family, for `same_model`:
-            `[^/]+` takes gpt-4o/cot and gpt-4o/direct for one; the default is the whole name.
+        family: pattern that matches the family in a model's name, for `same_model`: with `[^/]+`,
+            gpt-4o/cot and gpt-4o/direct are one family. The default matches the whole name.
     """
 
     kind: Literal["labelled"] = "labelled"
@@ -32,17 +32,17 @@ class Labelled:
     def columns(self) -> tuple[str, ...]:
         return self.prompt, self.candidates
 
-    def judge(self, record: Record) -> RatedAnswers:
+    def rate(self, record: Record) -> RatedAnswers:
         prompt = text_of(record, self.prompt)
         if not prompt.strip():
             raise Unusable("the prompt is empty")
-        found = [record_of(each, "a candidate") for each in list_of(record, self.candidates)]
-        return RatedAnswers(prompt, tuple(map(self._answer, found)), group_of(prompt))
-
-    def _answer(self, candidate: Record) -> RatedAnswer:
-        correct = candidate.get(self.correct)
-        if not isinstance(correct, bool | int) or correct not in (0, 1):
-            raise Unusable("a candidate is neither correct nor wrong")
-        name = re.match(self.family, str(candidate.get(self.model) or ""))
-        family = name[0] if name else ""
-        return RatedAnswer(text_of(candidate, self.text), float(correct), "wrong", family)
+        answers = []
+        for each in list_of(record, self.candidates):
+            candidate = record_of(each, "a candidate")
+            correct = candidate.get(self.correct)
+            if not isinstance(correct, bool | int) or correct not in (0, 1):
+                raise Unusable("a candidate is neither correct nor wrong")
+            family = re.match(self.family, str(candidate.get(self.model) or ""))
+            text = text_of(candidate, self.text)
+            answers.append(RatedAnswer(text, float(correct), "wrong", family[0] if family else ""))
+        return RatedAnswers(prompt, tuple(answers), group_of(prompt))

@@ -1,4 +1,4 @@
-"""Math-Shepherd: a solution in steps, and the same with `+` or `-` where each step was judged."""
+"""Math-Shepherd: a solution in steps, and the same text with `+` or `-` after each step."""
 
 import re
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ _FIRST_STEP = re.compile(r"\s*(?=Step 1\b)")
 class MathShepherd:
     """Solutions of one problem are gathered from all rows: each right one over each wrong one.
 
-    Right is a solution whose steps are all right, and wrong is one whose last step is. What
-    reaches the right answer past a step that was judged wrong is neither, and counted.
+    A solution is right if all its steps are, and wrong if its last step is. One that reaches the
+    right answer after a wrong step is neither; it is left out and counted.
 
     Attributes:
-        step_tag: what stands in `input` where `label` has `+` or `-`; removed from the answers.
+        step_tag: marks the end of a step in `input`, where `label` has `+` or `-`. It is removed
+            from the answers.
     """
 
     kind: Literal["math_shepherd"] = "math_shepherd"
@@ -33,34 +34,23 @@ class MathShepherd:
     def columns(self) -> tuple[str, ...]:
         return self.input, self.label
 
-    def judge(self, record: Record) -> RatedAnswers:
+    def rate(self, record: Record) -> RatedAnswers:
         steps = text_of(record, self.input).split(self.step_tag)
-        marks = _marks(steps, text_of(record, self.label))
+        label = text_of(record, self.label)
+        # The label is the input with a mark of one character in the place of each step tag.
+        marks, position = "", 0
+        for step in steps[:-1]:
+            position += len(step) + 1
+            marks += label[position - 1 : position]
+        marked = (step + mark for step, mark in zip(steps, [*marks, ""], strict=False))
+        if not marks or not set(marks) <= {"+", "-"} or "".join(marked) != label:
+            raise Unusable("the label is not the input with + or - for each step tag")
+        if "-" in marks and marks[-1] == "+":
+            raise Unusable("right at the end, after a step that was judged wrong")
         problem, *rest = _FIRST_STEP.split("".join(steps), maxsplit=1)
         if not rest or not problem.strip():
             raise Unusable("no problem before a first step")
-        answer = RatedAnswer(_tidy(rest[0]), _rating(marks), "wrong solution")
+        # Removing the tags leaves the spaces that stood before them.
+        solution = "\n".join(line.rstrip() for line in rest[0].splitlines()).strip()
+        answer = RatedAnswer(solution, float(marks[-1] == "+"), "wrong solution")
         return RatedAnswers(problem.strip(), (answer,), group_of(problem))
-
-
-def _marks(steps: list[str], label: str) -> str:
-    """The `+` and `-` of a label that is the input but for its tags."""
-    marks, position = "", 0
-    for step in steps[:-1]:
-        position += len(step) + 1
-        marks += label[position - 1 : position]
-    marked = (step + mark for step, mark in zip(steps, [*marks, ""], strict=False))
-    if not marks or not set(marks) <= {"+", "-"} or "".join(marked) != label:
-        raise Unusable("the label is not the input with + or - for each step tag")
-    return marks
-
-
-def _rating(marks: str) -> float:
-    if "-" in marks and marks[-1] == "+":
-        raise Unusable("right at the end, after a step that was judged wrong")
-    return float(marks[-1] == "+")
-
-
-def _tidy(solution: str) -> str:
-    """Without the spaces that stood before the tags."""
-    return "\n".join(line.rstrip() for line in solution.splitlines()).strip()

@@ -1,4 +1,4 @@
-"""Conversations of preference data: two that are alike up to their last answers."""
+"""Conversations in preference data, as lists of messages."""
 
 from reward_model.text.chat import Conversation, Message
 from trainer.pairs.row import Request
@@ -6,7 +6,7 @@ from trainer.tables.record import Unusable, record_of, text_of
 
 
 def messages_of(value: object, column: str) -> Conversation:
-    """A list of `{"role", "content"}`, of text alone."""
+    """Messages from a list of `{"role", "content"}` whose contents are text."""
     if not isinstance(value, list) or not value:
         raise Unusable(f"{column} is neither text nor messages")
     turns = [record_of(each, f"a message of {column}") for each in value]
@@ -14,14 +14,14 @@ def messages_of(value: object, column: str) -> Conversation:
 
 
 def turns_of(prompt: object, column: str) -> Conversation:
-    """A prompt that is a user's text, or messages."""
+    """Messages of a prompt, which may also be a user's text."""
     if isinstance(prompt, str):
         return (Message("user", prompt),)
     return messages_of(prompt, column)
 
 
 def request_of(turns: Conversation) -> Request:
-    """One message of a user as plain text, like everywhere in the trainer; else all turns."""
+    """All turns; a single message of a user is plain text, as everywhere in the trainer."""
     if not turns or turns[-1].role == "assistant":
         raise Unusable("no question before the answer")
     if not turns[-1].content.strip():
@@ -30,7 +30,7 @@ def request_of(turns: Conversation) -> Request:
 
 
 def parted(chosen: Conversation, rejected: Conversation) -> tuple[Request, str, str]:
-    """Two whole conversations -> what both ask, and both last answers."""
+    """Two whole conversations -> the request that both have, and their last answers."""
     if {chosen[-1].role, rejected[-1].role} != {"assistant"}:
         raise Unusable("the last turn is not the assistant's")
     if chosen[:-1] != rejected[:-1]:

@@ -34,40 +34,36 @@ class MultipleChoice:
     def columns(self) -> tuple[str, ...]:
         return self.passage, self.question, self.options, self.answer
 
-    def judge(self, record: Record) -> RatedAnswers:
+    def rate(self, record: Record) -> RatedAnswers:
         passage = text_of(record, self.passage).strip()
         question = text_of(record, self.question).strip()
         prompt = "\n\n".join(filter(None, [passage, question]))
         if not prompt:
             raise Unusable("neither passage nor question")
-        options = _options(record, self.options)
-        key = _index(record[self.answer], len(options))
+        options = unlettered(list_of(record, self.options), self.options)
+        key = record[self.answer]
+        if isinstance(key, str) and len(key) == 1 and key in ascii_uppercase:
+            key = ascii_uppercase.index(key)
+        if isinstance(key, str) and key.isdecimal():
+            key = int(key)
+        if isinstance(key, bool) or not isinstance(key, int):
+            raise Unusable("no answer key")
+        if not 0 <= key < len(options):
+            raise Unusable("the answer key is none of the options")
         answers = (
             RatedAnswer(text, float(n == key), "wrong option") for n, text in enumerate(options)
         )
         return RatedAnswers(prompt, tuple(answers), group_of(passage or question))
 
 
-def _options(record: Record, column: str) -> list[str]:
-    """Without their letters: which one is called A says nothing."""
-    options = list_of(record, column)
+def unlettered(options: list[object], column: str) -> list[str]:
+    """The options without their letters, because the letter of an option is no part of it."""
     texts = [each for each in options if isinstance(each, str)]
     if len(texts) != len(options):
         raise Unusable(f"{column} are not all text")
     heads = [_LETTERED.match(text) for text in texts]
     letters = "".join(head[1] for head in heads if head)
+    # Without the letters A, B, C ... in order, what looks like a letter belongs to the text.
     if letters != ascii_uppercase[: len(texts)]:
         return texts
     return [text[head.end() :] for text, head in zip(texts, heads, strict=True) if head]
-
-
-def _index(answer: object, options: int) -> int:
-    if isinstance(answer, str) and len(answer) == 1 and answer in ascii_uppercase:
-        answer = ascii_uppercase.index(answer)
-    if isinstance(answer, str) and answer.isdecimal():
-        answer = int(answer)
-    if isinstance(answer, bool) or not isinstance(answer, int):
-        raise Unusable("no answer key")
-    if not 0 <= answer < options:
-        raise Unusable("the answer key is none of the options")
-    return answer

@@ -1,6 +1,6 @@
 """TRL's preference data: prompt, chosen and rejected as text or as messages.
 
-Also what the binarized UltraFeedback has: whole conversations beside the prompt, and two scores.
+The binarized UltraFeedback is read as well: whole conversations beside the prompt, and two scores.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ from trainer.tables.record import Record, Unusable, number_of
 
 @dataclass(frozen=True)
 class Trl:
-    """Where its columns are called otherwise.
+    """The names of the columns, which by default are TRL's.
 
     Attributes:
         prompt: may be absent: then chosen and rejected are whole conversations, or texts whose
             common beginning is the prompt.
-        margin: by how much chosen is better, where a row has it.
-        chosen_score, rejected_score: or the two ratings of which the margin is the difference.
+        margin: by how much chosen is better; a row may have none.
+        chosen_score, rejected_score: two ratings, whose difference is the margin of a row without
+            one.
     """
 
     kind: Literal["trl"] = "trl"
@@ -39,41 +40,40 @@ class Trl:
     def columns(self) -> tuple[str, ...]:
         return self.chosen, self.rejected
 
-    def judge(self, record: Record) -> RatedAnswers:
-        prompt, chosen, rejected = self._parted(record)
-        margin = self._margin(record)
-        answers = (RatedAnswer(chosen, margin or 1.0), RatedAnswer(rejected, 0.0))
-        return RatedAnswers(prompt, answers, group_of(prompt), rated=bool(margin))
-
-    def _parted(self, record: Record) -> tuple[Request, str, str]:
-        prompt = record.get(self.prompt)
+    def rate(self, record: Record) -> RatedAnswers:
+        given = record.get(self.prompt)
         chosen, rejected = record.get(self.chosen), record.get(self.rejected)
-        if isinstance(chosen, str) and isinstance(rejected, str):
-            if prompt is None:
-                return _parted_texts(chosen, rejected)
-            return request_of(turns_of(prompt, self.prompt)), chosen, rejected
-        before = () if prompt is None else turns_of(prompt, self.prompt)
-        return parted(
-            _whole(before, messages_of(chosen, self.chosen)),
-            _whole(before, messages_of(rejected, self.rejected)),
-        )
+        if not (isinstance(chosen, str) and isinstance(rejected, str)):
+            before = () if given is None else turns_of(given, self.prompt)
+            prompt, chosen, rejected = parted(
+                _whole(before, messages_of(chosen, self.chosen)),
+                _whole(before, messages_of(rejected, self.rejected)),
+            )
+        elif given is None:
+            prompt, chosen, rejected = parted_texts(chosen, rejected)
+        else:
+            prompt = request_of(turns_of(given, self.prompt))
 
-    def _margin(self, record: Record) -> float | None:
-        """None where nobody rated the two."""
-        chosen = number_of(record, self.chosen_score)
-        rejected = number_of(record, self.rejected_score)
         margin = number_of(record, self.margin)
-        if margin is None and chosen is not None and rejected is not None:
-            margin = chosen - rejected
+        better = number_of(record, self.chosen_score)
+        worse = number_of(record, self.rejected_score)
+        if margin is None and better is not None and worse is not None:
+            margin = better - worse
             if margin == 0:
                 raise Unusable("chosen and rejected have the same score")
         if margin is not None and margin < 0:
             raise Unusable("the scores contradict the choice")
-        return margin
+        # Without a margin the ratings only say which answer is better.
+        answers = (RatedAnswer(chosen, margin or 1.0), RatedAnswer(rejected, 0.0))
+        return RatedAnswers(prompt, answers, group_of(prompt), rated=bool(margin))
 
 
-def _parted_texts(chosen: str, rejected: str) -> tuple[Request, str, str]:
-    """As TRL parts them: at the first letter that differs, a space before it with the answers."""
+def parted_texts(chosen: str, rejected: str) -> tuple[Request, str, str]:
+    """Prompt and answers of two texts with a common beginning.
+
+    They part as in TRL: at the first letter that differs, and a space before it belongs to the
+    answers.
+    """
     if chosen.lstrip().startswith("Human:"):
         raise Unusable("a transcript of Human and Assistant: read it with the hh format")
     both = zip(chosen, rejected, strict=False)
@@ -86,7 +86,7 @@ def _parted_texts(chosen: str, rejected: str) -> tuple[Request, str, str]:
 
 
 def _whole(before: Conversation, turns: Conversation) -> Conversation:
-    """Messages that begin with the assistant's follow the prompt; others hold it already."""
+    # Messages that begin with the assistant's follow the prompt; others hold it already.
     if turns[0].role == "assistant":
         return (*before, *turns)
     contents = {turn.content for turn in turns}

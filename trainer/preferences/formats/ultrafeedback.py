@@ -11,7 +11,7 @@ from trainer.tables.record import Record, Unusable, list_of, number_of, record_o
 
 @dataclass(frozen=True)
 class UltraFeedback:
-    """Best over each worse one, with the difference of their ratings as margin.
+    """The best completion over each worse one, with the difference of their ratings as margin.
 
     Attributes:
         prompt: text, or messages.
@@ -34,27 +34,26 @@ class UltraFeedback:
     def columns(self) -> tuple[str, ...]:
         return self.prompt, self.completions, *filter(None, [self.ratings])
 
-    def judge(self, record: Record) -> RatedAnswers:
+    def rate(self, record: Record) -> RatedAnswers:
         request = request_of(turns_of(record.get(self.prompt), self.prompt))
-        answers = tuple(self._answer(completion) for completion in self._completions(record))
-        return RatedAnswers(request, answers, group_of(request), rated=True)
-
-    def _completions(self, record: Record) -> list[Record]:
         completions = list_of(record, self.completions)
-        if not self.ratings:
-            return [record_of(each, "a completion") for each in completions]
-        ratings = list_of(record, self.ratings)
-        if len(ratings) != len(completions):
-            raise Unusable("not as many ratings as completions")
-        both = zip(completions, ratings, strict=True)
-        return [{self.text: text, self.rating: rating} for text, rating in both]
-
-    def _answer(self, completion: Record) -> RatedAnswer:
-        """One without a rating makes the row useless: it might have been the best."""
-        rating = number_of(completion, self.rating)
-        if rating is None:
-            raise Unusable("a completion has no rating")
-        model = completion.get(self.model)
-        return RatedAnswer(
-            text_of(completion, self.text), rating, "lower rated", str(model) if model else ""
-        )
+        if self.ratings:
+            ratings = list_of(record, self.ratings)
+            if len(ratings) != len(completions):
+                raise Unusable("not as many ratings as completions")
+            completions = [
+                {self.text: text, self.rating: rating}
+                for text, rating in zip(completions, ratings, strict=True)
+            ]
+        answers = []
+        for each in completions:
+            completion = record_of(each, "a completion")
+            rating = number_of(completion, self.rating)
+            # It might have been the best one, so the whole row cannot be used.
+            if rating is None:
+                raise Unusable("a completion has no rating")
+            model = str(completion.get(self.model) or "")
+            answers.append(
+                RatedAnswer(text_of(completion, self.text), rating, "lower rated", model)
+            )
+        return RatedAnswers(request, tuple(answers), group_of(request), rated=True)

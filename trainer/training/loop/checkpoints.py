@@ -1,7 +1,7 @@
-"""What a run that was killed resumes from, and what other runs branch from.
+"""Checkpoints from which a killed run resumes, and from which other runs branch.
 
 They lie beside the stage, in `STAGE-checkpoints/`, because a stage's own folder is whole or not
-there. A checkpoint counts once it bears a mark, which is written last and says which run it is of.
+there. A checkpoint counts once it has a mark, which is written last and names its run.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ _MAY_DIFFER = frozenset(
         *("eval_steps", "max_eval_samples", "logging_steps", "report_to"),
     }
 )
-"""In what a branch and the run it leaves may differ without being different runs until then."""
+"""Fields in which a branch may differ from its run: they change nothing before the branch point."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which run a checkpoint is of: its config, its inputs' hashes, its number of processes."""
+    """The run of a checkpoint: its config, its inputs' hashes, its number of processes."""
 
     config: dict[str, Any]
     inputs: dict[str, str]
@@ -42,8 +42,18 @@ class Identity:
         plain = json.loads(json.dumps(dataclasses.asdict(config)))
         return cls(plain, inputs, processes.count())
 
+    @classmethod
+    def read(cls, checkpoint: Path) -> "Identity":
+        return cls(**json.loads((checkpoint / _MARK).read_text()))
+
+    def write(self, checkpoint: Path) -> None:
+        """Mark a checkpoint as whole. The mark itself is there whole or not at all."""
+        draft = checkpoint / f".{_MARK}"
+        draft.write_text(json.dumps(dataclasses.asdict(self)) + "\n")
+        draft.replace(checkpoint / _MARK)
+
     def differences(self, other: "Identity") -> list[str]:
-        """Names of what is not the same."""
+        """Names of the fields that differ."""
         names = sorted(self.config.keys() | other.config.keys())
         found = [name for name in names if self.config.get(name) != other.config.get(name)]
         found += ["its inputs"] if self.inputs != other.inputs else []
@@ -51,8 +61,18 @@ class Identity:
 
 
 def folder_of(output: Path) -> Path:
-    """Where the checkpoints of the stage at `output` lie."""
+    """The folder of the checkpoints of the stage at `output`."""
     return output.with_name(f"{output.name}-checkpoints")
+
+
+def step_of(checkpoint: Path | None) -> int:
+    """Optimizer steps that a checkpoint has behind it; 0 without one."""
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+
+
+def complete(folder: Path) -> list[Path]:
+    """Checkpoints that are whole, in the order of their steps."""
+    return sorted((mark.parent for mark in folder.glob(f"checkpoint-*/{_MARK}")), key=step_of)
 
 
 def to_resume(output: Path, identity: Identity) -> Path | None:
@@ -62,8 +82,8 @@ def to_resume(output: Path, identity: Identity) -> Path | None:
         StageError: it is of a run that differs.
     """
     folder = folder_of(output)
-    newest = max(_complete(folder), key=_step, default=None)
-    if newest and (differ := identity.differences(_read(newest))):
+    newest = next(reversed(complete(folder)), None)
+    if newest and (differ := identity.differences(Identity.read(newest))):
         raise StageError(
             f"{folder} holds checkpoints of a run with other {', '.join(differ)}: delete it to "
             "start afresh, or go back to what that run was given"
@@ -80,31 +100,31 @@ def to_branch(branch: Branch, inputs: Path, identity: Identity) -> Path:
     folder = folder_of(inputs / branch.stage)
     checkpoint = folder / f"checkpoint-{branch.step}"
     if not (checkpoint / _MARK).is_file():
-        steps = ", ".join(str(step) for step in sorted(map(_step, _complete(folder))))
+        steps = ", ".join(str(step_of(found)) for found in complete(folder))
         raise StageError(
             f"{branch.stage} has no checkpoint of step {branch.step}, but of {steps or 'none'}: "
             "branch from one of these, or run it with branch_points"
         )
-    if differ := set(identity.differences(_read(checkpoint))) - _MAY_DIFFER:
+    if differ := set(identity.differences(Identity.read(checkpoint))) - _MAY_DIFFER:
         raise StageError(
-            f"a branch goes on with the run it leaves, and {', '.join(sorted(differ))} of "
+            f"a branch continues the run that it leaves, and {', '.join(sorted(differ))} of "
             f"{branch.stage} is another: give both the same"
         )
     return checkpoint
 
 
 def clear(output: Path, schedule: Schedule, *, keep_branch_points: bool) -> None:
-    """Once the stage is complete: nothing is resumed any more, branch points may be wanted."""
+    """Delete checkpoints of a complete stage. Nothing is resumed; branch points may be kept."""
     folder = folder_of(output)
     kept = set(schedule.branch_points) if keep_branch_points else set()
     for checkpoint in folder.glob("checkpoint-*"):
-        if _step(checkpoint) not in kept:
+        if step_of(checkpoint) not in kept:
             shutil.rmtree(checkpoint)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 
-class Keeper(TrainerCallback):
+class CheckpointKeeper(TrainerCallback):
     """Asks for checkpoints at branch points, marks what is whole, and deletes what is old."""
 
     def __init__(self, config: TrainConfig, schedule: Schedule, identity: Identity) -> None:
@@ -119,8 +139,8 @@ class Keeper(TrainerCallback):
         control: TrainerControl,
         **_: Any,
     ) -> None:
-        """A checkpoint of the last step would be resumed with one step too many."""
         control.should_save |= state.global_step in self._branch_points
+        # A run resumed from the last step's checkpoint would take one step too many.
         control.should_save &= state.global_step < state.max_steps
 
     def on_save(
@@ -130,37 +150,14 @@ class Keeper(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002
         **_: Any,
     ) -> None:
-        processes.wait()  # until then, another may not have written its part
-        if processes.is_main():
-            assert args.output_dir
-            self._mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-            self._prune(Path(args.output_dir))
-
-    def _mark(self, checkpoint: Path) -> None:
-        draft = checkpoint / f".{_MARK}"
-        draft.write_text(json.dumps(dataclasses.asdict(self._identity)) + "\n")
-        draft.replace(checkpoint / _MARK)
-
-    def _prune(self, folder: Path) -> None:
-        """Whole ones beyond the newest, and what kills left half done."""
-        newest = sorted(_complete(folder), key=_step)[-max(1, self._keep) :]
-        for checkpoint in folder.glob("checkpoint-*"):
-            if checkpoint not in newest and _step(checkpoint) not in self._branch_points:
-                shutil.rmtree(checkpoint)
-
-
-def _complete(folder: Path) -> list[Path]:
-    return [mark.parent for mark in folder.glob(f"checkpoint-*/{_MARK}")]
-
-
-def _read(checkpoint: Path) -> Identity:
-    return Identity(**json.loads((checkpoint / _MARK).read_text()))
-
-
-def step_of(checkpoint: Path | None) -> int:
-    """Steps that a checkpoint has behind it; 0 without one."""
-    return 0 if checkpoint is None else _step(checkpoint)
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
+        processes.wait()  # until then, another process may not have written its part
+        if not processes.is_main():
+            return
+        assert args.output_dir
+        folder = Path(args.output_dir)
+        self._identity.write(folder / f"checkpoint-{state.global_step}")
+        newest = complete(folder)[-max(1, self._keep) :]
+        # Deletes older ones, and what kills left half done.
+        for other in folder.glob("checkpoint-*"):
+            if other not in newest and step_of(other) not in self._branch_points:
+                shutil.rmtree(other)

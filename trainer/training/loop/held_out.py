@@ -9,9 +9,9 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from trainer.pairs.accuracy import accuracy
-from trainer.pairs.row import PreferenceRow
+from trainer.pairs.encoded import EncodedRow
 from trainer.training.objective.batches import Collator
-from trainer.training.objective.loss import JointLoss
+from trainer.training.objective.losses import JointLoss
 
 Outcome = tuple[str, float]
 """A pair's source and its difference of scores."""
@@ -22,19 +22,18 @@ class HeldOut:
     """Rows that are only ranked.
 
     Attributes:
-        at_once: rows in a batch.
+        batch_size: rows in a batch.
         bf16: as in training.
     """
 
-    rows: list[PreferenceRow]
-    collator: Collator
-    at_once: int
+    rows: list[EncodedRow]
+    batch_size: int
     bf16: bool
 
     def measure(self, model: nn.Module, accelerator: Accelerator) -> dict[str, float]:
         """Accuracy over all pairs and, where there are several, by source; ties count half."""
+        outcomes: list[Outcome] = gather_object(self._outcomes(model, accelerator))
         by_source: defaultdict[str, list[float]] = defaultdict(list)
-        outcomes: list[Outcome] = gather_object(self._own(model, accelerator))
         for source, difference in outcomes:
             by_source[source].append(difference)
         found = {"accuracy": accuracy([gap for _, gap in outcomes])}
@@ -42,26 +41,22 @@ class HeldOut:
             found |= {f"accuracy_{name}": accuracy(gaps) for name, gaps in by_source.items()}
         return found
 
-    def _own(self, model: nn.Module, accelerator: Accelerator) -> list[Outcome]:
-        """This process's share. All run as many batches: FSDP gathers weights in each of them."""
-        chunks = [self.rows[i : i + self.at_once] for i in range(0, len(self.rows), self.at_once)]
-        rank, world = accelerator.process_index, accelerator.num_processes
+    def _outcomes(self, model: nn.Module, accelerator: Accelerator) -> list[Outcome]:
+        """Outcomes of this process's share of the rows."""
+        size = self.batch_size
+        chunks = [self.rows[start : start + size] for start in range(0, len(self.rows), size)]
         outcomes: list[Outcome] = []
-        for start in range(0, len(chunks), world):
-            own = start + rank
-            rows = chunks[own] if own < len(chunks) else chunks[0]
-            found = self._rank(model, rows, accelerator)
-            outcomes += found if own < len(chunks) else []
-        return outcomes
-
-    def _rank(
-        self, model: nn.Module, rows: list[PreferenceRow], accelerator: Accelerator
-    ) -> list[Outcome]:
-        batch = self.collator.batch(rows)
-        autocast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=self.bf16)
         model.eval()
-        with torch.no_grad(), autocast:
-            loss: JointLoss = model(batch)
+        for start in range(0, len(chunks), accelerator.num_processes):
+            own = start + accelerator.process_index
+            # All processes run the same number of batches, because FSDP gathers the weights in each
+            # of them. One that has no chunk left repeats the first and drops what it finds.
+            rows = chunks[own] if own < len(chunks) else chunks[0]
+            autocast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=self.bf16)
+            with torch.no_grad(), autocast:
+                loss: JointLoss = model(Collator().batch(rows))
+            if own < len(chunks):
+                sources = [row.source for row in rows for _ in row.rejected]
+                outcomes += zip(sources, loss.differences.float().tolist(), strict=True)
         model.train()
-        sources = [row.source for row in rows for _ in row.rejected]
-        return list(zip(sources, loss.differences.float().tolist(), strict=True))
+        return outcomes

@@ -1,4 +1,4 @@
-"""AdamW as the papers use it, or Muon for the layers' matrices with AdamW for the rest."""
+"""AdamW as in the paper, or Muon for the layers' matrices with AdamW for the rest."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _BETAS = (0.9, 0.95)
 
 
 def optimizer_of(config: TrainConfig, model: nn.Module) -> Optimizer:
-    """Over the parameters that are trained."""
+    """The optimizer of all parameters that are trained."""
     if config.optimizer == "muon":
         return muon_and_adamw(model, config.learning_rate, config.weight_decay)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -23,13 +23,14 @@ def optimizer_of(config: TrainConfig, model: nn.Module) -> Optimizer:
 
 
 def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> "Both":
-    """Both at one learning rate: Muon's updates are scaled to the size of AdamW's."""
+    """Both optimizers at one learning rate."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             inside = parameter.ndim == 2 and ".layers." in name
             (matrices if inside else others).append(parameter)
+    # Muon's updates are scaled to the size of AdamW's, so that both take the same learning rate.
     muon = Muon(
         matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
     )
@@ -46,7 +47,8 @@ class Both(Optimizer):
         self._share_groups(self.param_groups)
 
     def _share_groups(self, groups: list[dict[str, Any]]) -> None:
-        """One dict for both sides, so that a scheduler's learning rate reaches the parts."""
+        # One dict for both sides: a scheduler writes the learning rate into these, and the parts
+        # read it there.
         self.param_groups = groups
         rest = iter(groups)
         for part in self.parts:

@@ -25,26 +25,27 @@ def is_main() -> bool:
 
 
 def wait() -> None:
-    """Until all processes are here."""
+    """Return once all processes are here."""
     if distributed.is_initialized():
         distributed.barrier()
 
 
 @atexit.register
 def _leave() -> None:
-    """gloo's threads abort a process that ends with its group."""
+    # Threads of gloo abort a process that ends before its group does.
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def shard_on_cpu(accelerator: Accelerator, plugin: FullyShardedDataParallelPlugin) -> None:
-    """accelerate 1.15 takes FSDP for devices alone; gloo does as well, and tests need no GPU."""
+    """Let accelerate use FSDP on a CPU, so that tests need no GPU."""
+    # accelerate 1.15 accepts FSDP on accelerators only, but gloo can do it as well.
     accelerator.state.distributed_type = DistributedType.FSDP
     accelerator.state.fsdp_plugin = plugin
 
 
 def whole_state(model: nn.Module) -> dict[str, Tensor]:
-    """All weights, on CPU, gathered from all processes; only the main one gets them."""
+    """All weights, on the CPU, gathered from all processes; only the main one gets them."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     state = get_model_state_dict(model, options=options)
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}

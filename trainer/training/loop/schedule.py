@@ -1,4 +1,4 @@
-"""When the learning rate rises and falls, and where a run may be branched."""
+"""The schedule of the learning rate, and the steps at which a run may be branched."""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from trainer.pipeline.stage import StageError
 from trainer.training.config import TrainConfig
 
 GROWTH = 2**0.25
-"""From one branch point to the next: 1.1892, as the paper has it."""
+"""Ratio of two branch points in a row: 1.1892, as in the paper (arXiv 2410.02229)."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """In steps; `decay` is the end's, and 0 for a cosine, which falls all the way."""
+    """Phases in steps; `decay` is 0 for a cosine, which falls all the way."""
 
     total: int
     warmup: int
@@ -30,23 +30,18 @@ class Schedule:
 
 
 def schedule_of(config: TrainConfig, rows: int) -> Schedule:
-    """The schedule of a run over so many rows.
+    """The schedule of a run over this many rows.
 
-    A branch leaves after the warm-up, so the one that it has itself changes nothing.
+    Raises:
+        StageError: the run is a branch, and its schedule cannot be one.
     """
     total = config.max_steps
     if total is None:
         total = max(1, round(math.ceil(rows / config.prompts_per_step) * config.num_train_epochs))
-    if config.branch_from:
-        return _branch(config, total)
-    decay = (
-        int(total * config.decay_ratio) if config.lr_scheduler_type == "warmup_stable_decay" else 0
-    )
-    return Schedule(total, int(total * config.warmup_ratio), decay)
-
-
-def _branch(config: TrainConfig, total: int) -> Schedule:
-    assert config.branch_from
+    warmup = int(total * config.warmup_ratio)
+    if config.branch_from is None:
+        is_cosine = config.lr_scheduler_type == "cosine"
+        return Schedule(total, warmup, 0 if is_cosine else int(total * config.decay_ratio))
     step = config.branch_from.step
     if config.lr_scheduler_type == "cosine":
         raise StageError(
@@ -55,7 +50,8 @@ def _branch(config: TrainConfig, total: int) -> Schedule:
         )
     if total <= step:
         raise StageError(
-            f"branch_from is step {step} and max_steps is {total}: set max_steps "
-            "to where the branch ends"
+            f"branch_from is step {step} and max_steps is {total}: set max_steps to where the "
+            "branch ends"
         )
-    return Schedule(total, min(step, int(total * config.warmup_ratio)), total - step)
+    # A branch leaves after the source run's warm-up, so its own has no effect.
+    return Schedule(total, min(step, warmup), total - step)

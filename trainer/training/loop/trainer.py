@@ -1,4 +1,4 @@
-"""transformers' Trainer over packed batches: ours are the loss, its totals, and the optimizer."""
+"""transformers' Trainer over packed batches, with our own loss, totals and optimizer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +19,13 @@ from trainer.training.loop.meter import Meter
 from trainer.training.loop.optimizers import optimizer_of
 from trainer.training.objective.batches import Batch, Totals
 from trainer.training.objective.joint import JointModel
-from trainer.training.objective.loss import JointLoss
+from trainer.training.objective.losses import JointLoss
 
 
 class PackedTrainer(Trainer):
     """Trains a `JointModel` on `Batch`es; logs the loss's terms and the accuracy."""
 
-    loss_is_scaled_for_ga = True  # by the totals of the whole step
+    loss_is_scaled_for_ga = True  # the loss is already divided by the totals of the whole step
 
     def __init__(
         self, *, config: TrainConfig, model: JointModel, held_out: HeldOut | None, **rest: Any
@@ -60,10 +60,7 @@ class PackedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Tensor:
-        """This micro-batch's part of the step's loss.
-
-        Times the processes: what each of them computes is averaged, and the parts are to be added.
-        """
+        """This micro-batch's part of the step's loss."""
         assert not return_outputs, "a packed batch has no outputs per example"
         batch: Batch = inputs["batch"]
         assert isinstance(num_items_in_batch, Totals)
@@ -71,6 +68,7 @@ class PackedTrainer(Trainer):
         with torch.autocast(device, torch.bfloat16, enabled=self._config.bf16):
             terms: JointLoss = model(batch, num_items_in_batch)
         self._meter.add(terms)
+        # Gradients are averaged over the processes, and these parts are to be added.
         world: int = self.args.world_size
         return terms.total(self._config.weights) * world
 
@@ -94,16 +92,17 @@ class PackedTrainer(Trainer):
 
     def log(self, logs: dict[str, float], *rest: Any) -> None:
         evaluated = any(name.startswith("eval_") for name in logs)
+        # An evaluation's line would otherwise take the terms that the next training line is due.
         terms = {} if evaluated else self._meter.take()
         super().log({**logs, **terms}, *rest)
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        """Of adapters, what is trained: the rest is the start's, and quantised maybe."""
         if self._config.lora is None:
             super()._save(output_dir, state_dict)
             return
+        # With adapters only what is trained is saved: the rest is the start's, perhaps quantized.
         assert output_dir
         assert self.model is not None
         trained = {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}

@@ -1,25 +1,16 @@
-"""The network with all its losses as one module.
+"""The network with all terms of its loss as one module.
 
-All parameters are used inside its `forward`, the score head's and the output embedding's too: that
-is where FSDP has gathered them.
+All parameters are used inside its `forward`, also those of the score head and of the output
+embedding, because FSDP has gathered them only there.
 """
 
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 from transformers import PreTrainedModel
 
 from reward_model.attention.tree import Tree
 from reward_model.network import head_scores, packed_hidden
 from trainer.training.objective.batches import Batch, Totals
-from trainer.training.objective.loss import (
-    JointLoss,
-    LossWeights,
-    centring_sum,
-    like,
-    lm_sum,
-    ranking_sum,
-    token_shares,
-)
+from trainer.training.objective.losses import TERMS, Forward, JointLoss, LossWeights
 
 
 class JointModel(nn.Module):
@@ -39,34 +30,30 @@ class JointModel(nn.Module):
         self.output = output
 
     def forward(self, batch: Batch, totals: Totals | None = None) -> JointLoss:
-        """Terms of one packed batch, sums divided by `totals`, those of the batch alone if None.
-
-        The two that look at every token are computed only in training, and if they weigh anything.
-        """
-        totals = totals or batch.totals
+        """Terms of one packed batch, divided by `totals`, or by the batch's own without them."""
         hidden_TD = packed_hidden(self.network, Tree.of(batch.packed, self.network.device))
-        scores = self._scores(hidden_TD, batch.score_at)
+        scores = head_scores(self.head, hidden_TD[batch.score_at])
         differences = scores[batch.chosen] - scores[batch.rejected]
-        pairs, lm = max(totals.pairs, 1e-9), max(totals.lm, 1e-9)
-        none = differences.sum() * 0
-        lm_on, tokens_on = (w and self.training for w in (self.weights.lm, self.weights.tokens))
-        return JointLoss(
-            rank=ranking_sum(differences, batch, self.weights.margin) / pairs,
-            lm=lm_sum(hidden_TD, self._output(), batch) / lm if lm_on else none,
-            tokens=self._token_sum(hidden_TD, batch) / pairs if tokens_on else none,
-            centring=centring_sum(scores, batch) / pairs,
-            differences=differences,
+        tied = self.network.get_input_embeddings().weight
+        output = tied if self.output is None else self.output
+        assert isinstance(output, Tensor)
+        forward = Forward(
+            batch,
+            totals or batch.totals,
+            self.weights,
+            hidden_TD,
+            scores,
+            differences,
+            self.head,
+            output,
         )
-
-    def _token_sum(self, hidden_TD: Tensor, batch: Batch) -> Tensor:
-        """The ranking loss of aligned tokens, averaged within each pair."""
-        chosen = [index for pair, _ in batch.tokens for index in pair]
-        rejected = [index for _, pair in batch.tokens for index in pair]
-        gaps = self._scores(hidden_TD, chosen) - self._scores(hidden_TD, rejected)
-        return -(logsigmoid(gaps) * like(token_shares(batch), gaps)).sum()
-
-    def _scores(self, hidden_TD: Tensor, indices: list[int]) -> Tensor:
-        return head_scores(self.head, hidden_TD[indices])
+        terms = {}
+        for name, term in TERMS.items():
+            needed = self.training and getattr(self.weights, name)
+            # A term that is left out has a gradient of zero: DDP and FSDP wait for one.
+            skipped = term.at_every_token and not needed
+            terms[name] = differences.sum() * 0 if skipped else term.compute(forward)
+        return JointLoss(terms, differences)
 
     @property
     def head(self) -> nn.Linear:
@@ -76,10 +63,3 @@ class JointModel(nn.Module):
         head = head if copies is None else copies["default"]
         assert isinstance(head, nn.Linear)
         return head
-
-    def _output(self) -> Tensor:
-        if self.output is not None:
-            return self.output
-        embedding = self.network.get_input_embeddings().weight
-        assert isinstance(embedding, Tensor)
-        return embedding

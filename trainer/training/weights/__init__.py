@@ -1,1 +1,1 @@
-"""What training starts from, and what it writes."""
+"""The checkpoint that training starts from, and the one that it writes."""

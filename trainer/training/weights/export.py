@@ -12,7 +12,7 @@ from trainer.training.weights.lora import merged
 from trainer.training.weights.start import Start, load_start, save_output
 
 _NETWORK = "network."
-"""Before the network's names among a `JointModel`'s."""
+"""Prefix of the network's names among a `JointModel`'s."""
 
 
 def export(
@@ -21,7 +21,7 @@ def export(
     """Write the checkpoint with its tokenizer, and an output embedding that is apart beside it.
 
     Args:
-        folder: where training started, whose own weights adapters are merged into.
+        folder: checkpoint that training started from; adapters are merged into its weights.
         state: all weights of the trained `JointModel`.
     """
     if config.lora:
@@ -41,9 +41,10 @@ def export(
 def save_rounded(network: PreTrainedModel, weights: dict[str, Tensor], folder: Path) -> None:
     """Store weights in bfloat16, half the size, with a config that loads them as float32.
 
-    Every later stage reads this file, so what is calibrated, evaluated and published is what is
-    served; only the head, whose rounding would tie close candidates, keeps its float32.
+    Every later stage reads this file, so the rounded weights are calibrated, evaluated, published
+    and served.
     """
+    # The head keeps its float32, because rounding it would make close candidates tie.
     rounded = {
         name: weight if name.startswith("score.") else weight.to(torch.bfloat16)
         for name, weight in weights.items()

@@ -1,4 +1,4 @@
-"""Adapters on a network's linear layers, by PEFT, and a plain network again at the end."""
+"""Adapters on a network's linear layers, by PEFT, and their merge into a plain network."""
 
 import warnings
 from dataclasses import replace
@@ -11,10 +11,7 @@ from trainer.training.config import LoraAdapters
 
 
 def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
-    """Put adapters into `model`, in place: they and a copy of the score head are what is trained.
-
-    Without `modules_to_save` the head would stay as it is, which costs nothing but the result.
-    """
+    """Put adapters into `model`, in place: they and a copy of the score head are trained."""
     if lora.load_in_4bit:
         prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
@@ -27,7 +24,7 @@ def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
             else list(lora.target_modules)
         ),
         exclude_modules=["score"],
-        modules_to_save=["score"],
+        modules_to_save=["score"],  # otherwise PEFT would freeze the head
     )
     with warnings.catch_warnings():  # PEFT 0.21 asks by a name that transformers 5.23 deprecates
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
@@ -42,8 +39,8 @@ def merged(
     """`model`, the start's own weights, with trained adapters and head merged into it.
 
     Args:
-        state: weights of the trained network, of which the adapters and the head are taken.
-        prefix: of the network's names in `state`.
+        state: weights of the trained network; only the adapters and the head are read.
+        prefix: prefix of the network's names in `state`.
     """
     adapted = add_adapters(model, replace(lora, load_in_4bit=False))
     trained = {

@@ -1,7 +1,7 @@
-"""Where training starts: a stage's checkpoint, a directory of transformers', or one of the hub.
+"""The start of training: a stage's checkpoint, a directory of transformers', or one of the hub.
 
-A causal language model gives its backbone, gets a fresh score head, and keeps its own output
-embedding for the language-model loss. A sequence classifier keeps its score head.
+From a causal language model the backbone is taken, and its own output embedding for the
+language-model loss; it gets a fresh score head. A sequence classifier keeps its score head.
 """
 
 import json
@@ -26,14 +26,14 @@ from reward_model.release.release import ReleaseError
 from trainer.pipeline.stage import MANIFEST, StageError
 
 OUTPUT = "lm_head.safetensors"
-"""Beside a stage's checkpoint when its output embedding is apart from the input's."""
+"""File beside a stage's checkpoint whose output embedding is apart from the input's."""
 
 _NAMES = ("lm_head.weight", "embed_out.weight")
 
 
 @dataclass(frozen=True)
 class Start:
-    """A model that attends over packed trees, in float32, and what belongs to it.
+    """A model that attends over packed trees, in float32, with its tokenizer.
 
     Attributes:
         output: output embedding [vocabulary, hidden], None when it is the input's or there is none.
@@ -67,33 +67,17 @@ def load_start(
     load_in_4bit: bool = False,
     end_token: str | None = None,
 ) -> Start:
-    """Load what training starts from.
+    """Load the checkpoint that training starts from.
 
     Args:
-        seed: of a fresh score head.
+        seed: seed of a fresh score head.
         with_lm: whether there will be a language-model loss, which needs an output embedding.
         load_in_4bit: load linear layers in 4 bits (QLoRA).
-        end_token: ends a text in place of the tokenizer's own.
+        end_token: token that ends a text, in place of the tokenizer's own.
 
     Raises:
         StageError: the checkpoint could be trained, and served wrongly or not at all.
     """
-    tokenizer = _load_tokenizer(folder, end_token)
-    model = _load_model(folder, seed, load_in_4bit=load_in_4bit)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    model.config.eos_token_id = tokenizer.eos_token_id
-    output = None
-    if with_lm and not model.config.tie_word_embeddings:
-        output = nn.Parameter(_output_embedding(folder).float())
-    return Start(model, tokenizer, output)
-
-
-def save_output(output: Tensor, folder: Path) -> None:
-    """Beside the checkpoint, for a later stage with a language-model loss."""
-    save_file({_NAMES[0]: output.to(torch.bfloat16).contiguous()}, folder / OUTPUT)
-
-
-def _load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     if end_token is not None:
@@ -107,10 +91,17 @@ def _load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerB
         )
     if not tokenizer.chat_template:
         raise StageError(f"{folder}: its tokenizer has no chat template: save it with one")
-    return tokenizer
+    model = load_network(folder, seed, load_in_4bit=load_in_4bit)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.eos_token_id = tokenizer.eos_token_id
+    output = None
+    if with_lm and not model.config.tie_word_embeddings:
+        output = nn.Parameter(read_output(folder).float())
+    return Start(model, tokenizer, output)
 
 
-def _load_model(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
+def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
+    """The checkpoint as a sequence classifier with one label, with a fresh head if it has none."""
     model, report = AutoModelForSequenceClassification.from_pretrained(
         folder,
         num_labels=1,
@@ -118,57 +109,31 @@ def _load_model(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedMod
         dtype=torch.float32,
         use_safetensors=True,
         output_loading_info=True,
-        **(_four_bits() if load_in_4bit else {}),
+        **(four_bit_options() if load_in_4bit else {}),
     )
     assert isinstance(model, PreTrainedModel)
     missing = set(report["missing_keys"])
-    if strange := sorted(missing - {"score.weight"}):
-        raise StageError(f"{folder}: its weights hold no {strange[0]}: name a whole checkpoint")
+    if others := sorted(missing - {"score.weight"}):
+        raise StageError(f"{folder}: its weights hold no {others[0]}: name a whole checkpoint")
     if reason := unpackable(model):
         raise StageError(f"{folder}: {reason}, and training packs: start from another architecture")
     if missing:
-        _fresh_head(model, seed)
+        head = model.score
+        assert isinstance(head, nn.Linear)
+        generator = torch.Generator().manual_seed(seed)
+        # Last hidden states are normalized, so this gives scores of about unit size.
+        weight = torch.randn(head.weight.shape, generator=generator) * head.in_features**-0.5
+        with torch.no_grad():
+            head.weight.copy_(weight)
     model.set_attn_implementation(IMPLEMENTATION)
     return model
 
 
-def _fresh_head(model: PreTrainedModel, seed: int) -> None:
-    """Scores of about unit size: last hidden states are normalised."""
-    head = model.score
-    assert isinstance(head, nn.Linear)
-    generator = torch.Generator().manual_seed(seed)
-    weight = torch.randn(head.weight.shape, generator=generator) * head.in_features**-0.5
-    with torch.no_grad():
-        head.weight.copy_(weight)
+def four_bit_options() -> dict[str, object]:
+    """Options by which transformers loads linear layers, but not the head, in NF4.
 
-
-def _output_embedding(folder: Path) -> Tensor:
-    if (folder / OUTPUT).is_file():
-        return load_file(folder / OUTPUT)[_NAMES[0]]
-    for file in _weight_files(folder):
-        with safe_open(file, framework="pt") as weights:
-            for name in _NAMES:
-                if name in weights.keys():  # noqa: SIM118 - not a mapping
-                    tensor: Tensor = weights.get_tensor(name)
-                    return tensor
-    raise StageError(
-        f"{folder}: its output embedding is apart from the input's (tie_word_embeddings is "
-        "false) and not among its weights: start from the causal language model, or set the "
-        "weight of the language-model loss to 0"
-    )
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return [folder / "model.safetensors"]
-    return [
-        folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    ]
-
-
-def _four_bits() -> dict[str, object]:
-    """How transformers loads linear layers in NF4, as arXiv 2305.14314 does; the head stays."""
+    They are those of arXiv 2305.14314.
+    """
     from transformers import BitsAndBytesConfig
     from transformers.utils.import_utils import is_bitsandbytes_available
 
@@ -185,3 +150,29 @@ def _four_bits() -> dict[str, object]:
         llm_int8_skip_modules=["score"],
     )
     return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
+
+
+def save_output(output: Tensor, folder: Path) -> None:
+    """Store an output embedding for a later stage with a language-model loss."""
+    save_file({_NAMES[0]: output.to(torch.bfloat16).contiguous()}, folder / OUTPUT)
+
+
+def read_output(folder: Path) -> Tensor:
+    """The output embedding, stored by a stage or among a causal language model's weights."""
+    if (folder / OUTPUT).is_file():
+        return load_file(folder / OUTPUT)[_NAMES[0]]
+    files = {"model.safetensors"}
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        files = set(json.loads(index.read_text())["weight_map"].values())
+    for file in sorted(files):
+        with safe_open(folder / file, framework="pt") as weights:
+            for name in _NAMES:
+                if name in weights.keys():  # noqa: SIM118 - not a mapping
+                    tensor: Tensor = weights.get_tensor(name)
+                    return tensor
+    raise StageError(
+        f"{folder}: its output embedding is apart from the input's (tie_word_embeddings is "
+        "false) and not among its weights: start from the causal language model, or set the "
+        "weight of the language-model loss to 0"
+    )

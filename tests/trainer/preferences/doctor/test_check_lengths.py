@@ -1,23 +1,25 @@
 from reward_model.text.chat import Message
 from tests.trainer.preferences.rows import ROWS, TEMPLATE, model, row
+from trainer.pairs.encoded import encode_rows
 from trainer.pairs.row import PreferenceRow
-from trainer.preferences.doctor.check_lengths import examine_lengths, measure, spread
+from trainer.preferences.doctor.check_lengths import spread
+from trainer.preferences.doctor.doctor import examine
 from trainer.preferences.doctor.findings import Finding
 
 
 def found(
     check: str, rows: list[PreferenceRow], *, max_tokens: int = 64, template: str = TEMPLATE
 ) -> Finding:
-    encoder, _ = model(max_tokens=max_tokens, template=template)
-    findings = examine_lengths(*measure(rows, encoder), max_tokens)
-    (finding,) = [each for each in findings if each.check == check]
+    encoder, facts = model(max_tokens=max_tokens, template=template)
+    findings = examine(rows, encode_rows(rows, encoder), [], encoder, facts)
+    (finding,) = [each for each in findings.checks if each.check == check]
     return finding
 
 
 def tokens(each: PreferenceRow, answer: str) -> int:
     encoder, _ = model()
-    ((measured,), _) = measure([row("x", each.prompt, answer, "x")], encoder)
-    return measured.chosen
+    (encoded,) = encode_rows([row("x", each.prompt, answer, "x")], encoder)
+    return encoded.chosen.tokens
 
 
 def test_a_pair_is_left_out_when_either_of_its_answers_is_too_long() -> None:
@@ -36,8 +38,7 @@ def test_the_limit_itself_fits() -> None:
 
 def test_lengths_are_those_of_texts_that_do_not_fit_as_well() -> None:
     encoder, _ = model(max_tokens=8)
-    measured, _ = measure([row("long", "p", "word " * 40, "a")], encoder)
-    figures = spread(measured, 8)
+    figures = spread(encode_rows([row("long", "p", "word " * 40, "a")], encoder), 8)
     assert figures["limit"] == 8
     assert figures["longest"] == tokens(ROWS[0], "word " * 40) - tokens(ROWS[0], "x") + tokens(
         row("long", "p", "x"), "x"

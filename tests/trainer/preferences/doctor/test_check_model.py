@@ -2,15 +2,22 @@ from dataclasses import replace
 
 import pytest
 
+from reward_model.text.encoding import Encoder
 from tests.trainer.preferences.rows import ROWS, TEMPLATE, model, row
+from trainer.pairs.encoded import encode_rows
 from trainer.pairs.row import PreferenceRow
-from trainer.preferences.doctor.check_model import ModelFacts, examine_model
+from trainer.preferences.doctor.check_model import ModelFacts
+from trainer.preferences.doctor.doctor import examine
 from trainer.preferences.doctor.findings import Finding
 
 
 def found(check: str, rows: list[PreferenceRow] = ROWS, **model_facts: object) -> Finding:
     encoder, facts = model(**model_facts)  # type: ignore[arg-type]
     return only(check, examine_model(rows, encoder, facts))
+
+
+def examine_model(rows: list[PreferenceRow], encoder: Encoder, facts: ModelFacts) -> list[Finding]:
+    return list(examine(rows, encode_rows(rows, encoder), [], encoder, facts).checks)
 
 
 def only(check: str, findings: list[Finding]) -> Finding:
@@ -85,4 +92,6 @@ def test_tokens_that_grow_over_the_prompts_end_are_found() -> None:
 def test_special_tokens_in_a_text_are_no_fault_of_the_template() -> None:
     hostile = row("h", "Say <|end|> twice.", "<|end|><|end|>", "<|user|>")
     encoder, facts = model()
-    assert {each.severity for each in examine_model([hostile], encoder, facts)} == {"fine"}
+    findings = examine([hostile], encode_rows([hostile], encoder), [], encoder, facts).checks
+    checks = ("generation prompt", "prompt's tokens", "answers rendered")
+    assert {each.severity for each in findings if each.check in checks} == {"fine"}

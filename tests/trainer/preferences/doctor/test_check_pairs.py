@@ -4,14 +4,15 @@ from hypothesis import strategies as st
 from reward_model.text.chat import Message
 from tests.trainer.preferences.rows import EVALUATION, ROWS, row
 from trainer.pairs.row import PreferenceRow
-from trainer.preferences.doctor.check_pairs import examine_pairs
+from trainer.preferences.doctor.check_pairs import empty_texts, held_out_rows, repeated_pairs
 from trainer.preferences.doctor.findings import Finding
 
 
 def found(
     check: str, train: list[PreferenceRow], evaluation: list[PreferenceRow] = EVALUATION
 ) -> Finding:
-    (finding,) = [each for each in examine_pairs(train, evaluation) if each.check == check]
+    findings = [empty_texts(train), *repeated_pairs(train), held_out_rows(train, evaluation)]
+    (finding,) = [each for each in findings if each.check == check]
     return finding
 
 

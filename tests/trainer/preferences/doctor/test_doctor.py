@@ -1,10 +1,19 @@
-import json
-
 import pytest
 
+from reward_model.text.encoding import Encoder
 from tests.trainer.preferences.rows import EVALUATION, ROWS, model, row
+from trainer.pairs.encoded import encode_rows
+from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.stage import StageError
-from trainer.preferences.doctor.doctor import examine, report
+from trainer.preferences.doctor import doctor
+from trainer.preferences.doctor.check_model import ModelFacts
+from trainer.preferences.doctor.findings import Findings, report
+
+
+def examine(
+    rows: list[PreferenceRow], evaluation: list[PreferenceRow], encoder: Encoder, facts: ModelFacts
+) -> Findings:
+    return doctor.examine(rows, encode_rows(rows, encoder), evaluation, encoder, facts)
 
 
 def test_a_healthy_run_passes_every_check() -> None:
@@ -20,20 +29,6 @@ def test_each_check_is_there_once_whatever_it_finds() -> None:
     assert len(set(healthy)) == len(healthy)
 
 
-def test_the_report_is_a_line_for_each_check_with_the_worst_first() -> None:
-    findings = examine([*ROWS, ROWS[0]], ROWS[:1], *model())
-    lines = report(findings).splitlines()
-    assert len(lines) == len(findings.checks) + 1
-    assert [line.split()[0] for line in lines[:3]] == ["fatal", "warning", "fine"]
-    assert "(first: r1)" in lines[0]
-    assert lines[-1].split()[-4:] == [
-        "longest",
-        str(findings.lengths["longest"]) + ",",
-        "limit",
-        "64",
-    ]
-
-
 def test_only_what_is_fatal_is_refused_and_all_of_it_at_once() -> None:
     examine([*ROWS, ROWS[0]], EVALUATION, *model()).refuse()
     findings = examine(ROWS, ROWS, *model(pad_is_eos=True))
@@ -45,11 +40,6 @@ def test_no_finding_quotes_a_text() -> None:
     secret = row("s", "secret", "secret", "secret", "secret " * 99)
     findings = examine([secret, secret, row("t", " ", "", "secret")], [secret], *model())
     assert "secret" not in report(findings)
-
-
-def test_findings_go_into_a_manifest() -> None:
-    facts = examine(ROWS, EVALUATION, *model()).facts()
-    assert json.loads(json.dumps(facts, allow_nan=False)).keys() == {"checks", "lengths"}
 
 
 def test_nothing_to_train_on_is_said_at_once() -> None:

@@ -9,7 +9,7 @@ OPENING = "\n\nHuman: How do I boil an egg?\n\nAssistant:"
 
 def test_a_transcript_parts_before_its_last_answer() -> None:
     begun = f"{OPENING} In water.\n\nHuman: How long?\n\nAssistant:"
-    judged = Hh().judge({"chosen": f"{begun} Ten minutes.", "rejected": f"{begun} An hour.\n"})
+    judged = Hh().rate({"chosen": f"{begun} Ten minutes.", "rejected": f"{begun} An hour.\n"})
     assert judged.prompt == (
         Message("user", "How do I boil an egg?"),
         Message("assistant", "In water."),
@@ -19,7 +19,7 @@ def test_a_transcript_parts_before_its_last_answer() -> None:
 
 
 def test_one_question_is_plain_text_and_answers_keep_their_paragraphs() -> None:
-    judged = Hh().judge({"chosen": f"{OPENING} In water.\n\nSlowly.", "rejected": f"{OPENING} No."})
+    judged = Hh().rate({"chosen": f"{OPENING} In water.\n\nSlowly.", "rejected": f"{OPENING} No."})
     assert judged.prompt == "How do I boil an egg?"
     assert judged.answers[0].text == "In water.\n\nSlowly."
 
@@ -37,4 +37,4 @@ def test_one_question_is_plain_text_and_answers_keep_their_paragraphs() -> None:
 )
 def test_what_is_no_transcript_says_why(chosen: object, reason: str) -> None:
     with pytest.raises(Unusable, match=reason):
-        Hh().judge({"chosen": chosen, "rejected": f"{OPENING} No."})
+        Hh().rate({"chosen": chosen, "rejected": f"{OPENING} No."})

@@ -15,7 +15,7 @@ ROW: Record = {
 
 
 def test_each_candidate_is_right_or_wrong() -> None:
-    judged = Labelled().judge(ROW)
+    judged = Labelled().rate(ROW)
     assert judged.prompt == "What is 2 + 2?"
     assert [(a.text, a.rating, a.model) for a in judged.answers] == [
         ("It is 4.", 1, "large/cot"),
@@ -25,7 +25,7 @@ def test_each_candidate_is_right_or_wrong() -> None:
 
 
 def test_a_family_is_a_part_of_the_models_name() -> None:
-    assert [a.model for a in Labelled(family="[^/]+").judge(ROW).answers] == ["large", "small"]
+    assert [a.model for a in Labelled(family="[^/]+").rate(ROW).answers] == ["large", "small"]
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_a_family_is_a_part_of_the_models_name() -> None:
 )
 def test_what_is_not_labelled_says_why(change: Record, reason: str) -> None:
     with pytest.raises(Unusable, match=reason):
-        Labelled().judge(ROW | change)
+        Labelled().rate(ROW | change)

@@ -21,14 +21,14 @@ def row(marks: str, steps: list[str] = STEPS) -> Record:
 
 @pytest.mark.parametrize(("marks", "rating"), [("++", 1), ("--", 0), ("+-", 0)])
 def test_right_is_what_is_right_to_the_end(marks: str, rating: int) -> None:
-    judged = MathShepherd().judge(row(marks))
+    judged = MathShepherd().rate(row(marks))
     assert judged.prompt == PROBLEM
     assert [(a.text, a.rating) for a in judged.answers] == [("\n".join(STEPS), rating)]
 
 
 def test_what_recovers_from_a_wrong_step_is_neither() -> None:
     with pytest.raises(Unusable, match="after a step that was judged wrong"):
-        MathShepherd().judge(row("-+"))
+        MathShepherd().rate(row("-+"))
 
 
 step = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="ки"), min_size=1)
@@ -38,7 +38,7 @@ step = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="
 def test_no_tag_stays_and_no_step_is_lost(bodies: list[str], data: st.DataObject) -> None:
     steps = [f"Step {n}: {body}" for n, body in enumerate(bodies, start=1)]
     mark = data.draw(st.sampled_from("+-"))
-    judged = MathShepherd().judge(row("+" * (len(steps) - 1) + mark, steps))
+    judged = MathShepherd().rate(row("+" * (len(steps) - 1) + mark, steps))
     (answer,) = judged.answers
     assert "ки" not in answer.text
     assert answer.text.split() == "\n".join(steps).split()
@@ -58,4 +58,4 @@ def test_no_tag_stays_and_no_step_is_lost(bodies: list[str], data: st.DataObject
 )
 def test_what_is_not_labelled_says_why(change: Record, reason: str) -> None:
     with pytest.raises(Unusable, match=reason):
-        MathShepherd().judge(row("++") | change)
+        MathShepherd().rate(row("++") | change)

@@ -32,25 +32,25 @@ ASKED = "What color is the sky?"
     ],
 )
 def test_every_form_of_trl_is_the_same_comparison(record: Record, prompt: Request) -> None:
-    judged = Trl().judge(record)
+    judged = Trl().rate(record)
     assert judged.prompt == prompt
     assert [(a.text, a.rating) for a in judged.answers] == [("It is blue.", 1), ("It is green.", 0)]
     assert not judged.rated
 
 
 def test_earlier_turns_are_part_of_the_request() -> None:
-    judged = Trl().judge({"prompt": LATER, "chosen": [BLUE], "rejected": [GREEN]})
+    judged = Trl().rate({"prompt": LATER, "chosen": [BLUE], "rejected": [GREEN]})
     assert judged.prompt == tuple(Message(**turn) for turn in LATER)
 
 
 def test_a_conversation_that_goes_on_is_in_the_group_of_its_opening() -> None:
-    later = Trl().judge({"prompt": LATER, "chosen": [BLUE], "rejected": [GREEN]})
-    first = Trl().judge({"prompt": "what color  is the SKY?", "chosen": "a", "rejected": "b"})
+    later = Trl().rate({"prompt": LATER, "chosen": [BLUE], "rejected": [GREEN]})
+    first = Trl().rate({"prompt": "what color  is the SKY?", "chosen": "a", "rejected": "b"})
     assert later.group == first.group
 
 
 def test_texts_without_a_prompt_part_where_trl_parts_them() -> None:
-    judged = Trl().judge({"chosen": "The sky is blue.", "rejected": "The sky is green."})
+    judged = Trl().rate({"chosen": "The sky is blue.", "rejected": "The sky is green."})
     assert judged.prompt == "The sky is"
     assert [answer.text for answer in judged.answers] == [" blue.", " green."]
 
@@ -58,7 +58,7 @@ def test_texts_without_a_prompt_part_where_trl_parts_them() -> None:
 @given(st.text(), st.text(), st.text())
 def test_what_is_parted_is_lossless(begin: str, chosen: str, rejected: str) -> None:
     try:
-        judged = Trl().judge({"chosen": begin + chosen, "rejected": begin + rejected})
+        judged = Trl().rate({"chosen": begin + chosen, "rejected": begin + rejected})
     except Unusable:
         return
     assert isinstance(judged.prompt, str)
@@ -70,7 +70,7 @@ def test_what_is_parted_is_lossless(begin: str, chosen: str, rejected: str) -> N
     "scores", [{"margin": 2.5}, {"score_chosen": 8.0, "score_rejected": 5.5}, {"margin": "2.5"}]
 )
 def test_a_margin_is_the_difference_of_ratings(scores: Record) -> None:
-    judged = Trl().judge({"prompt": "p", "chosen": "a", "rejected": "b"} | scores)
+    judged = Trl().rate({"prompt": "p", "chosen": "a", "rejected": "b"} | scores)
     better, worse = judged.answers
     assert judged.rated
     assert better.rating - worse.rating == 2.5
@@ -106,9 +106,9 @@ def test_a_margin_is_the_difference_of_ratings(scores: Record) -> None:
 def test_what_is_no_comparison_says_why(change: Record, reason: str) -> None:
     record: Record = {"prompt": "p", "chosen": [BLUE], "rejected": [GREEN]}
     with pytest.raises(Unusable, match=reason):
-        Trl().judge(record | change)
+        Trl().rate(record | change)
 
 
 def test_columns_may_be_called_otherwise() -> None:
-    judged = Trl(prompt="q", chosen="yes", rejected="no").judge({"q": "p", "yes": "a", "no": "b"})
+    judged = Trl(prompt="q", chosen="yes", rejected="no").rate({"q": "p", "yes": "a", "no": "b"})
     assert (judged.prompt, judged.answers[0].text) == ("p", "a")

@@ -25,7 +25,7 @@ ROW: Record = {
 
 
 def test_each_completion_is_an_answer_with_its_rating() -> None:
-    judged = UltraFeedback().judge(ROW)
+    judged = UltraFeedback().rate(ROW)
     assert judged.rated
     assert judged.prompt == "Name a prime."
     assert [(a.text, a.rating, a.model) for a in judged.answers] == [
@@ -36,18 +36,18 @@ def test_each_completion_is_an_answer_with_its_rating() -> None:
 
 
 def test_another_score_may_be_the_rating() -> None:
-    assert {a.rating for a in UltraFeedback(rating="overall_score").judge(ROW).answers} == {7.0}
+    assert {a.rating for a in UltraFeedback(rating="overall_score").rate(ROW).answers} == {7.0}
 
 
 def test_ratings_may_be_a_column_beside_plain_texts() -> None:
     how = UltraFeedback(prompt="input", completions="generations", ratings="ratings")
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Name one."}]
     row: Record = {"input": turns, "generations": ["Two.", "Four."], "ratings": ["5", 1]}
-    judged = how.judge(row)
+    judged = how.rate(row)
     assert judged.prompt == (Message("system", "Be brief."), Message("user", "Name one."))
     assert [(a.text, a.rating) for a in judged.answers] == [("Two.", 5), ("Four.", 1)]
     with pytest.raises(Unusable, match="not as many ratings"):
-        how.judge(row | {"ratings": [1]})
+        how.rate(row | {"ratings": [1]})
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_ratings_may_be_a_column_beside_plain_texts() -> None:
 )
 def test_what_is_not_rated_says_why(change: Record, reason: str) -> None:
     with pytest.raises(Unusable, match=reason):
-        UltraFeedback().judge(ROW | change)
+        UltraFeedback().rate(ROW | change)

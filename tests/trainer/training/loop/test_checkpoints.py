@@ -83,8 +83,7 @@ def interrupted(work: Path, config: TrainConfig, step: int) -> Path:
     """A whole checkpoint, as far as what is asked of it here goes."""
     checkpoint = folder_of(work / "stage") / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
-    keeper = checkpoints.Keeper(config, Schedule(60, 1, 10), identity(config))
-    keeper._mark(checkpoint)
+    identity(config).write(checkpoint)
     return checkpoint
 
 
@@ -118,7 +117,7 @@ def test_a_save_leaves_the_newest_and_the_branch_points(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "stage")
     (folder / "checkpoint-17").mkdir()  # killed while it was being written
     (folder / "checkpoint-18").mkdir()
-    keeper = checkpoints.Keeper(config, Schedule(60, 1, 10), identity(config))
+    keeper = checkpoints.CheckpointKeeper(config, Schedule(60, 1, 10), identity(config))
     arguments = TrainingArguments(str(folder), report_to="none")
     keeper.on_save(arguments, TrainerState(global_step=18), TrainerControl())
     kept = {checkpoint.name for checkpoint in folder.iterdir()}

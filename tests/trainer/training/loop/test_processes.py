@@ -10,7 +10,7 @@ from tests.trainer.training.stages import make_work, run_together, weights
 from trainer.pipeline.stage import read_manifest
 from trainer.training import pretrain
 from trainer.training.loop.checkpoints import folder_of
-from trainer.training.objective.loss import LossWeights
+from trainer.training.objective.losses import LossWeights
 from trainer.training.pretrain import PretrainConfig
 
 CONFIG = PretrainConfig(

@@ -6,6 +6,7 @@ import pytest
 from reward_model.text.encoding import Encoder
 from tests.checkpoints import make_tokenizer
 from tests.trainer.training.stages import rows
+from trainer.pairs.encoded import encode_rows
 from trainer.pairs.row import PreferenceRow, conversation
 from trainer.pipeline.stage import StageError
 from trainer.training.objective.fitting import fitting
@@ -33,9 +34,11 @@ def test_what_is_too_long_is_left_out_and_counted_by_kind() -> None:
         *short[2:],
     ]
     counts: Counter[str] = Counter()
-    kept = fitting(given, encoder(longest(short)), counts, pairs_only=True)
+    limited = encoder(longest(short))
+    kept = fitting(encode_rows(given, limited), counts, pairs_only=True)
     assert counts == {"chosen: too long": 1, "mutant: too long": 1, "other: too long": 0}
-    assert kept == [replace(short[1], rejected=short[1].rejected[1:]), *short[2:]]
+    left = [replace(short[1], rejected=short[1].rejected[1:]), *short[2:]]
+    assert kept == encode_rows(left, limited)
 
 
 @pytest.mark.parametrize("pairs_only", [True, False])
@@ -43,11 +46,17 @@ def test_a_row_without_rejected_answers_is_for_language_modelling_alone(pairs_on
     bare = replace(rows(1)[0], rejected=())
     given = [bare, *rows(2)]
     counts: Counter[str] = Counter()
-    kept = fitting(given, encoder(512), counts, pairs_only=pairs_only)
-    assert (bare in kept) != pairs_only
+    kept = fitting(encode_rows(given, encoder(512)), counts, pairs_only=pairs_only)
+    assert len(kept) == len(given) - pairs_only
     assert counts["row: nothing rejected"] == pairs_only
 
 
 def test_when_nothing_fits_it_says_what_to_do() -> None:
-    with pytest.raises(StageError, match="3 tokens"):
-        fitting(rows(3), encoder(3), Counter(), pairs_only=False)
+    with pytest.raises(StageError, match="raise max_length"):
+        fitting(encode_rows(rows(3), encoder(3)), Counter(), pairs_only=False)
+
+
+def test_a_row_that_the_template_refuses_stops_training() -> None:
+    refused = replace(encode_rows(rows(1), encoder(512))[0], refused="roles do not alternate")
+    with pytest.raises(StageError, match="row-0 cannot be trained on: roles do not alternate"):
+        fitting([refused], Counter(), pairs_only=False)

@@ -14,10 +14,11 @@ from reward_model.text.encoding import Encoder
 from tests.checkpoints import make_checkpoint
 from tests.trainer.training.gradients import assert_same_gradients, gradients
 from tests.trainer.training.stages import rows
+from trainer.pairs.encoded import encode_rows
 from trainer.pairs.row import PreferenceRow, Rejected
 from trainer.training.objective.batches import Collator
 from trainer.training.objective.joint import JointModel
-from trainer.training.objective.loss import LossWeights
+from trainer.training.objective.losses import LossWeights
 from trainer.training.weights.start import load_start
 
 SHARED = Rejected("mutant", "def add(a, b): return a - b")
@@ -53,7 +54,7 @@ def theirs(
             use_cpu=True,
             bf16=False,
             gradient_checkpointing=False,
-            center_rewards_coefficient=weights.centring or None,
+            center_rewards_coefficient=weights.centering or None,
             per_device_train_batch_size=len(given),
         ),
         train_dataset=as_trl_has_it(given, margins=bool(weights.margin)),
@@ -71,8 +72,8 @@ def theirs(
 @pytest.mark.parametrize("architecture", ["qwen2", "llama"])
 @pytest.mark.parametrize(
     "weights",
-    [LossWeights(lm=0.0), LossWeights(lm=0.0, margin=1.0), LossWeights(lm=0.0, centring=0.01)],
-    ids=["plain", "margin", "centring"],
+    [LossWeights(lm=0.0), LossWeights(lm=0.0, margin=1.0), LossWeights(lm=0.0, centering=0.01)],
+    ids=["plain", "margin", "centering"],
 )
 def test_loss_and_gradients_are_those_of_trl(
     tmp_path: Path, architecture: str, weights: LossWeights
@@ -84,7 +85,7 @@ def test_loss_and_gradients_are_those_of_trl(
     start = load_start(checkpoint, seed=1, with_lm=False)
     encoder = Encoder(start.tokenizer, max_tokens=512, pad_id=None)
     joint = JointModel(start.model, weights)
-    loss = joint(Collator(encoder).batch(ROWS)).total(weights)
+    loss = joint(Collator().batch(encode_rows(ROWS, encoder))).total(weights)
     loss.backward()
 
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-5)
