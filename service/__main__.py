@@ -1,10 +1,9 @@
-"""settings -> app -> uvicorn: the only place where a process starts."""
+"""Starts the service as a process: reads the settings, makes the app, and runs it until it ends."""
 
 import json
 import logging
 import multiprocessing
 import os
-import socket
 import sys
 from typing import NoReturn
 
@@ -24,11 +23,11 @@ _log = logging.getLogger("service")
 
 _BAD_USAGE = 2
 
+# Seconds that a thread may keep the interpreter from others that want it. With Python's own 5 ms,
+# the engine would wait that long after every kernel while texts are encoded.
 _SWITCH_SECONDS = 0.0005
-"""For which a thread may keep the interpreter from others that want it. Python's own 5 ms would be
-paid by the engine after every kernel while texts are encoded, and multiply its time.
-"""
-_TRY_IT = {
+
+_EXAMPLE_REQUEST = {
     "inputs": [
         {
             "prompt": "Write a function add(a, b) that returns the sum of two numbers.",
@@ -46,30 +45,44 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
         _log.warning("the environment's %s is no setting; see --help", name)
     try:
         app = create_app(settings, opener)
-        server = Server(
-            app,
-            settings,
-            announce=lambda port: _announce(settings, port),
-            beside=_admin(app.state.service),
-        )
+        service: Service = app.state.service
+        admin = None
+        if settings.admin_port is not None:
+            side = SideServer(create_admin_app(service, settings.admin_key))
+            admin = side, listen(settings.host, settings.admin_port)
+        server = Server(app, settings, lambda port: announce(settings, port), admin)
         server.run(sockets=[listen(settings.host, settings.port)])
     except (KeyFileError, TracesUnavailable, CannotListen) as error:
         sys.exit(str(error))
-    if refusal := app.state.service.refusal:
-        print(refusal, file=sys.stderr)
-    _exit(server.exit_code, at_once=app.state.service.stuck)
+    if service.refusal:
+        print(service.refusal, file=sys.stderr)
+    if service.stuck:
+        # A usual exit would wait for a thread that still computes. An engine's own processes must
+        # not outlive this one, because they hold GPU memory.
+        for process in multiprocessing.active_children():
+            process.kill()
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(server.exit_code)
+    sys.exit(server.exit_code)
 
 
-def _admin(service: Service) -> tuple[SideServer, socket.socket] | None:
-    settings = service.settings
-    if settings.admin_port is None:
-        return None
-    admin = SideServer(create_admin_app(service, settings.admin_key))
-    return admin, listen(settings.host, settings.admin_port)
+def announce(settings: Settings, port: int) -> None:
+    """Print a request that can be pasted into a shell, where KEY is set if one is needed."""
+    host = settings.host
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound to
+    key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
+    url = f"http://{reachable}:{port}"
+    print(
+        f"Ready. Documentation: {url}/docs  Try it:\n"
+        f"curl -s {url}/v1/score -H 'Content-Type: application/json'{key} "
+        f"-d '{json.dumps(_EXAMPLE_REQUEST)}'",
+        flush=True,
+    )
 
 
-def _read_settings() -> Settings:
-    """Exits with 2, naming what is wrong, if flags or environment are."""
+def read_settings() -> Settings:
+    """Read flags and environment; if something is wrong there, print what and exit with 2."""
     try:
         return Settings(_cli_parse_args=True)
     except ValidationError as error:
@@ -82,33 +95,5 @@ def _read_settings() -> Settings:
     sys.exit(_BAD_USAGE)
 
 
-def _announce(settings: Settings, port: int) -> None:
-    """A line that can be pasted into a shell as it is, where KEY is set if one is needed."""
-    host = settings.host
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound to
-    key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
-    url = f"http://{reachable}:{port}"
-    print(
-        f"Ready. Documentation: {url}/docs  Try it:\n"
-        f"curl -s {url}/v1/score -H 'Content-Type: application/json'{key} "
-        f"-d '{json.dumps(_TRY_IT)}'",
-        flush=True,
-    )
-
-
-def _exit(code: int, *, at_once: bool) -> NoReturn:
-    """`at_once` leaves a thread behind that would hold up a usual exit until its work is done.
-
-    An engine's processes do not outlive this one: they hold GPU memory.
-    """
-    if at_once:
-        for process in multiprocessing.active_children():
-            process.kill()
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
-    sys.exit(code)
-
-
 if __name__ == "__main__":
-    serve(_read_settings())
+    serve(read_settings())

@@ -1,17 +1,18 @@
-"""Everything that can be refused or go wrong, as one tree; `http` maps it to status codes.
+"""All errors that a request may be answered with, as one tree.
 
-Messages are sent to clients as they are, so none may hold a text that a user sent.
+`service.http.error_responses` has the one table from these classes to status codes. Messages are
+sent to clients as they are, so no message may quote a text that a user sent.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-LONGEST_RETRY = 60
-"""Seconds. Clients that honour Retry-After give up on anything longer."""
+# Seconds. Clients that honor Retry-After give up on anything longer.
+MAX_RETRY_AFTER = 60
 
 
 class ServiceError(Exception):
-    """A whole request is answered with this. `param` names the field at fault, if one is."""
+    """An answer to a whole request. `param` names the field at fault, if there is one."""
 
     code: ClassVar[str] = "internal_error"
 
@@ -22,25 +23,25 @@ class ServiceError(Exception):
 
 
 class MalformedBody(ServiceError):
-    """Not JSON, or not UTF-8."""
+    """The body is not JSON, or not UTF-8."""
 
     code = "malformed_body"
 
 
 class InvalidRequest(ServiceError):
-    """JSON, but not what this route takes."""
+    """The body is JSON, but not what this route takes."""
 
     code = "invalid_request"
 
 
 class UntrustedHost(ServiceError):
-    """Sent to a name that is not this server's."""
+    """The Host header names none of this server's trusted hosts."""
 
     code = "untrusted_host"
 
 
 class InvalidKey(ServiceError):
-    """No API key, or none that is known."""
+    """The request has no API key, or an unknown one."""
 
     code = "invalid_api_key"
 
@@ -58,19 +59,19 @@ class UnknownModel(ServiceError):
 
 
 class Conflict(ServiceError):
-    """What is loaded stands against it."""
+    """The models that are loaded do not allow this change."""
 
     code = "conflict"
 
 
 class CannotLoad(ServiceError):
-    """A model is not fit to be served; nothing has changed."""
+    """A model cannot be served; nothing has changed."""
 
     code = "cannot_load"
 
 
 class NotAllowed(ServiceError):
-    """Without a key, or with a wrong one."""
+    """The admin interface was called without its key, or with a wrong one."""
 
     code = "not_allowed"
 
@@ -84,35 +85,35 @@ class BodyTooSlow(ServiceError):
 
 
 class ItemRefused(ServiceError):
-    """One item cannot be scored, and the dialect has no place to say so beside the others."""
+    """One item cannot be scored, and the dialect has no place for errors of single items."""
 
     code = "item_refused"
 
 
 class ItemFailed(ServiceError):
-    """As `ItemRefused`, but the fault is ours."""
+    """One item has no score through a fault of ours; otherwise like `ItemRefused`."""
 
     code = "item_failed"
 
 
 class DeadlineExceeded(ServiceError):
-    """The client's own `timeout_ms` passed."""
+    """The client's own `timeout_ms` passed before the answer was complete."""
 
     code = "deadline_exceeded"
 
 
 class ClientGone(ServiceError):
-    """Nobody reads this answer; it exists for the log and the metrics."""
+    """The client disconnected; this exists for the log and the metrics only."""
 
     code = "client_gone"
 
 
 class InternalError(ServiceError):
-    """A fault of ours. Says nothing about it: the log does, under the request's id."""
+    """A fault of ours. The answer does not explain it; the log does, under the request's id."""
 
 
 class Unavailable(ServiceError):
-    """Not now. `retry_after` is the whole number of seconds after which it is worth a try."""
+    """The request may be retried after `retry_after` whole seconds."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
@@ -128,7 +129,7 @@ class Draining(Unavailable):
 
 
 class Overload(Unavailable):
-    """More is asked for than there is room for. Its status is a setting."""
+    """The request exceeds a limit that frees up again. Its status is --overload-status."""
 
 
 class QueueFull(Overload):
@@ -136,7 +137,7 @@ class QueueFull(Overload):
 
 
 class QuotaExceeded(Overload):
-    """More than the holder of this key may have."""
+    """The API key's quota is used up."""
 
     code = "quota_exceeded"
 
@@ -148,7 +149,7 @@ ItemErrorCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ItemError:
-    """One candidate has no score; its neighbours are not touched."""
+    """One candidate has no score; the others of its request are not affected."""
 
     code: ItemErrorCode
     message: str

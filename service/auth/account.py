@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from service.errors import LONGEST_RETRY, InvalidRequest, QuotaExceeded, Unavailable
+from service.errors import MAX_RETRY_AFTER, InvalidRequest, QuotaExceeded, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Account:
             raise QuotaExceeded(
                 f"this key's {self._bucket.per_minute} tokens a minute are used up: "
                 f"there will be some in {wait} seconds",
-                retry_after=min(LONGEST_RETRY, wait),
+                retry_after=min(MAX_RETRY_AFTER, wait),
             )
         charge = Charge(self._bucket, estimate)
         try:

@@ -12,7 +12,7 @@ from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.scoring.types import ScoringRequest
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 from service.telemetry.request_record import record_of
 
 router = APIRouter(route_class=JsonRoute, tags=["LLaMA-Factory"])
@@ -26,7 +26,7 @@ class EvaluationRequest(Tolerant):
     """Its `model` is not read: LLaMA-Factory's trainer sends the word "model", whatever it is."""
 
     messages: Annotated[
-        list[Text], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
+        list[Text], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)
     ] = Field(description="Conversations as the template rendered them: special tokens are tokens.")
     max_length: Annotated[int, AfterValidator(_cuts_nothing)] | None = None
 

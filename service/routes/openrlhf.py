@@ -13,13 +13,13 @@ from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.relevance import relevance
 from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.scoring.types import ScoringRequest
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenRLHF"])
 
 
 class RewardRequest(Tolerant):
-    query: Annotated[list[str], Field(max_length=MOST_CANDIDATES, fail_fast=True)] = Field(
+    query: Annotated[list[str], Field(max_length=MAX_CANDIDATES, fail_fast=True)] = Field(
         description="Prompts with their answers, as rendered: special tokens are tokens."
     )
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from service.errors import LONGEST_RETRY, Draining, QueueFull
+from service.errors import MAX_RETRY_AFTER, Draining, QueueFull
 from service.scheduling.queue import PRIORITIES, Priority
 from service.scheduling.throughput import ThroughputEstimator
 
@@ -194,4 +194,4 @@ class Admission:
 
 
 def _whole_seconds(seconds: float) -> int:
-    return min(LONGEST_RETRY, max(1, math.ceil(seconds)))
+    return min(MAX_RETRY_AFTER, max(1, math.ceil(seconds)))

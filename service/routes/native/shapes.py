@@ -12,7 +12,7 @@ from service.routes.shared.body_types import Text, is_list
 from service.scheduling.queue import Priority
 from service.scoring.ensemble import WeightedResult
 from service.scoring.types import Chat, Item, OverLength, ScoringRequest, ScoringResult, chats, rank
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 
 Candidate = Annotated[
     Annotated[str, Tag("<text>")]
@@ -87,7 +87,7 @@ class ScoreInput(_Strict):
     )
     candidates: list[Candidate] = Field(
         min_length=1,
-        max_length=MOST_CANDIDATES,
+        max_length=MAX_CANDIDATES,
         fail_fast=True,
         description="Texts; where `steps` are asked for, also lists of a text's steps.",
     )
@@ -119,7 +119,7 @@ class ScoreInput(_Strict):
 class ScoreRequest(_Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    inputs: list[ScoreInput] = Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)
+    inputs: list[ScoreInput] = Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)
     model: str | None = Field(
         None,
         description="One of /v1/models: its name, which means the current version, or "

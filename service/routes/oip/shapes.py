@@ -11,15 +11,15 @@ from reward_model.text.encoding import Rendered
 from service.errors import ServiceError
 from service.routes.shared.body_types import Tolerant
 from service.scoring.types import ScoringRequest, chats
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 
 InputName = Literal["prompt", "response", "sentences"]
 INPUTS: tuple[InputName, ...] = ("prompt", "response", "sentences")
 
-Flat = Annotated[list[str], Field(max_length=MOST_CANDIDATES, fail_fast=True)]
+Flat = Annotated[list[str], Field(max_length=MAX_CANDIDATES, fail_fast=True)]
 Rows = Annotated[
     list[Annotated[list[str], Field(max_length=1)]],
-    Field(max_length=MOST_CANDIDATES, fail_fast=True),
+    Field(max_length=MAX_CANDIDATES, fail_fast=True),
 ]
 
 

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 
 from service.errors import MalformedBody
 from service.routes.shared.routing import parse_json
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _ELEMENT_LENGTH = struct.Struct("<I")
@@ -82,7 +82,7 @@ def unpack_texts(packed: bytes) -> list[str]:
         start = end + _ELEMENT_LENGTH.size
         end = start + int.from_bytes(packed[end:start], "little")
         # Empty elements take four bytes each, so the number of elements needs a limit of its own.
-        if end > len(packed) or len(texts) == MOST_CANDIDATES:
+        if end > len(packed) or len(texts) == MAX_CANDIDATES:
             raise MalformedBody("a BYTES tensor must be elements, each after its length, and few")
         try:
             texts.append(packed[start:end].decode())

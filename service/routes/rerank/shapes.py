@@ -9,7 +9,7 @@ from service.errors import ServiceError
 from service.routes.shared.body_types import Text, Tolerant
 from service.routes.shared.relevance import relevance
 from service.scoring.types import OverLength, ScoringRequest, ScoringResult, chats, rank
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 
 
 class Document(Tolerant):
@@ -26,7 +26,7 @@ class RerankRequest(Tolerant):
     query: Text = Field(description="What the user says.")
     documents: Annotated[list[TextOrDocument], Field(fail_fast=True)] = Field(
         min_length=1,
-        max_length=MOST_CANDIDATES,
+        max_length=MAX_CANDIDATES,
         description="What the assistant may answer. One that is too long or empty fails the "
         "request: none is cut.",
     )

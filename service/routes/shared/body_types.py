@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from reward_model.text.chat import Conversation, Message
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 
 # Tags of unions, here and in the dialects, are written in angle brackets. They stand in the path
 # of a validation error, and the brackets tell them from the names of fields.
 
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[
-    list[Text], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True), Tag("<list>")
+    list[Text], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True), Tag("<list>")
 ]
 
 

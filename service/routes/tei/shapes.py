@@ -12,7 +12,7 @@ from service.routes.rerank.shapes import RerankRequest, answers_to
 from service.routes.shared.body_types import Text, Tolerant
 from service.routes.shared.relevance import relevance
 from service.scoring.types import Item, OverLength, ScoringRequest, ScoringResult, chats, rank
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 
 
 class _TeiOptions(Tolerant):
@@ -33,7 +33,7 @@ class _TeiOptions(Tolerant):
 class TeiRerankRequest(_TeiOptions):
     query: Text = Field(description="What the user says.")
     texts: Annotated[list[str], Field(fail_fast=True)] = Field(
-        min_length=1, max_length=MOST_CANDIDATES, description="What the assistant may answer."
+        min_length=1, max_length=MAX_CANDIDATES, description="What the assistant may answer."
     )
     return_text: bool | None = None
 
@@ -62,9 +62,7 @@ def _inputs_kind(value: object) -> str:
 Inputs = Annotated[
     Annotated[Text, Tag("<text>")]
     | Annotated[TextOrPair, Tag("<pair>")]
-    | Annotated[
-        list[TextOrPair], Field(max_length=MOST_CANDIDATES, fail_fast=True), Tag("<batch>")
-    ],
+    | Annotated[list[TextOrPair], Field(max_length=MAX_CANDIDATES, fail_fast=True), Tag("<batch>")],
     Discriminator(_inputs_kind),
 ]
 

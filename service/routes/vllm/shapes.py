@@ -41,7 +41,7 @@ from service.scoring.types import (
     TokenIds,
     chats,
 )
-from service.settings import MOST_CANDIDATES
+from service.settings import MAX_CANDIDATES
 from service.telemetry.request_record import record_of
 
 Row = TypeVar("Row")
@@ -49,7 +49,7 @@ Row = TypeVar("Row")
 _ALL_THAT_FIT = -1
 
 _IdList = Annotated[list[int], Field(min_length=1, fail_fast=True)]
-_IdLists = Annotated[list[_IdList], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)]
+_IdLists = Annotated[list[_IdList], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)]
 
 
 def _input_kind(value: object) -> str:
