@@ -24,7 +24,7 @@ clock began before ours, so the share is below 1."""
 
 @dataclass(slots=True)
 class Reserved:
-    """What all requests of one priority have reserved together, for one model."""
+    """The sum of all reservations of one priority for one model."""
 
     requests: int = 0
     items: int = 0
@@ -52,8 +52,8 @@ class Reservation:
         self._total.tokens += tokens - self._tokens
         self._items, self._tokens = items, tokens
 
-    def release(self, tokens: int) -> None:
-        """Give back what was reserved for one job, because it is answered."""
+    def release(self, tokens: int, _answer: object = None) -> None:
+        """Give back what was reserved for one job. It is a callback of the job's answer."""
         self.computed = True
         # At 0 the request itself was given up, and everything was released with it.
         self.resize(max(0, self._items - 1), max(0, self._tokens - tokens))

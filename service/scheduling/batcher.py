@@ -98,8 +98,7 @@ class Batcher:
         with self._changed:
             if not self._aborted:
                 assert not self._closing, "nothing is submitted after close"
-                for job in jobs:
-                    self._queue.push(job)
+                self._queue.push(jobs)
                 # All threads wake up, because one batch may not hold all jobs.
                 self._changed.notify_all()
                 return

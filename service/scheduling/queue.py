@@ -94,11 +94,12 @@ class JobQueue:
     def __len__(self) -> int:
         return sum(map(len, self._lanes.values()))
 
-    def push(self, job: Job) -> None:
-        self._lanes[job.priority].append(job)
-        self._tokens += job.tokens
-        if job.priority == "interactive":
-            self._throttle.interactive_came(job.queued_at)
+    def push(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._lanes[job.priority].append(job)
+            self._tokens += job.tokens
+        if interactive := [job for job in jobs if job.priority == "interactive"]:
+            self._throttle.interactive_came(interactive[-1].queued_at)
 
     def due_in(self, now: float) -> float:
         """Seconds until the next batch should be taken: infinite while nothing waits."""

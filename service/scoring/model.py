@@ -1,4 +1,4 @@
-"""What is served: a release, how its conversations become ids, and the engine that scores them."""
+"""A model to serve: a release, its encoder, and the engine that computes its scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +15,11 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Model:
-    """A conversation of more than `max_characters` is too long whatever they are, so that megabytes
-    need not be encoded to find that out.
+    """All that is needed to score with one release.
+
+    Attributes:
+        max_characters: a conversation with more characters is too long whatever its tokens are, so
+            that megabytes need not be encoded to find that out.
     """
 
     name: str
@@ -30,10 +33,10 @@ ModelOpener = Callable[[Settings], Model]
 
 
 def open_model(settings: Settings) -> Model:
-    """Read, verify and load what the settings name. Slow; call it on the engine's thread.
+    """Read, verify and load the model that the settings name. Slow: call it on the engine's thread.
 
     Raises:
-        ReleaseError: it must not be served; the message names the file and the remedy.
+        ReleaseError: the checkpoint must not be served; the message names the file and the remedy.
         EngineUnavailable: the settings ask for a device or an engine that is not there.
     """
     release = open_checkpoint(locate(settings.model), chat_template=settings.chat_template)
@@ -43,15 +46,13 @@ def open_model(settings: Settings) -> Model:
     tokenizer = load_tokenizer(release)
     engine = open_engine(release, tokenizer, settings)
     encoder = Encoder(tokenizer, max_tokens=engine.facts.max_tokens, pad_id=release.pad_id)
+    # A downloaded checkpoint lies in a folder named by its commit, which is no name for a model.
+    is_local = Path(settings.model).expanduser().exists()
     return Model(
-        name=settings.model_name or _name(settings, release),
+        name=settings.model_name or (release.name if is_local else settings.model),
         release=release,
         encoder=encoder,
+        # No token stands for more characters than the longest entry of the vocabulary has.
         max_characters=engine.facts.max_tokens * max(map(len, tokenizer.get_vocab())),
         engine=engine,
     )
-
-
-def _name(settings: Settings, release: Release) -> str:
-    """A downloaded checkpoint lies under its commit's hash, which is no name for it."""
-    return release.name if Path(settings.model).expanduser().exists() else settings.model

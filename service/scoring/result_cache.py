@@ -1,7 +1,7 @@
-"""Scores that were computed before, by the very ids they were computed from.
+"""An LRU cache of scores, keyed by the token ids that they were computed from.
 
 A score depends on nothing but the release and the ids, so a repeated candidate costs nothing and
-gets the very number it got before. One cache belongs to one loaded release and goes with it.
+gets exactly the score that it got before. Each loaded release has a cache of its own.
 """
 
 from array import array
@@ -11,46 +11,48 @@ from hashlib import blake2b
 from reward_model.packing import Sequence
 
 ENTRY_BYTES = 192
-"""What an entry occupies at most, measured: key, float, and its share of a linked dictionary."""
+"""Measured upper bound of the memory of one entry: key, float, and its share of the dictionary."""
 
 _KEY_BYTES = 16
-"""128 bits: two texts that meet are less likely than a fault of the memory that holds them."""
+"""With 128 bits, a collision of two texts is less likely than a memory error."""
 
 
 class ResultCache:
-    """Bounded; what was not asked for longest goes first. Used on the event loop only.
+    """Least recently used entries are evicted. Used on the event loop only, so it needs no lock.
 
     Args:
-        max_bytes: 0 keeps nothing.
+        max_bytes: bound on the memory of all entries; 0 disables the cache.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._most = max_bytes // ENTRY_BYTES
+        self._max_entries = max_bytes // ENTRY_BYTES
         self._scores: OrderedDict[bytes, float] = OrderedDict()
 
     @property
     def bytes(self) -> int:
-        """Occupied, about."""
+        """The memory of all entries, estimated from above."""
         return len(self._scores) * ENTRY_BYTES
 
     def get(self, sequence: Sequence) -> float | None:
-        if not self._most:
+        if not self._max_entries:
             return None
         key = _key(sequence)
-        if key in self._scores:
+        score = self._scores.get(key)
+        if score is not None:
             self._scores.move_to_end(key)
-        return self._scores.get(key)
+        return score
 
     def put(self, sequence: Sequence, score: float) -> None:
-        if not self._most:
+        if not self._max_entries:
             return
         self._scores[_key(sequence)] = score
-        if len(self._scores) > self._most:
+        if len(self._scores) > self._max_entries:
             self._scores.popitem(last=False)
 
 
 def _key(sequence: Sequence) -> bytes:
+    # Keys are hashes because the ids themselves would take kilobytes per entry.
     ids, read_at = array("I", sequence.ids), array("I", sequence.read_at)
-    # The length tells the ids from the positions that follow them.
+    # The number of ids separates them from the read positions that follow.
     salt = len(ids).to_bytes(8, "little")
     return blake2b(ids.tobytes() + read_at.tobytes(), digest_size=_KEY_BYTES, salt=salt).digest()

@@ -103,6 +103,7 @@ class Scorer:
                     await self._encode(request, items)
                     submitted = self._clock()
                     jobs = await self._submit(request, items, reservation, started)
+                    # A cancelled gather cancels the answers, and the queue drops their jobs.
                     await asyncio.gather(*(job.answer for job in jobs))
         except TimeoutError:
             raise DeadlineExceeded("timeout_ms passed before every candidate was scored") from None
@@ -116,7 +117,7 @@ class Scorer:
             version=self._model.release.version,
             inputs=inputs,
             computed_tokens=sum(job.computed_tokens for job in jobs),
-            saved_tokens=sum(job.tokens - job.computed_tokens for job in jobs),
+            saved_tokens=sum(len(job.sequence.ids) - job.computed_tokens for job in jobs),
             timings=Timings(
                 started=started,
                 admit=admitted - started,
@@ -203,7 +204,8 @@ class Scorer:
         jobs = []
         for index, tokens in plan:
             answer: asyncio.Future[JobResult] = loop.create_future()
-            answer.add_done_callback(partial(_release, reservation, tokens))
+            # Released job by job, so that a large request makes room while it still runs.
+            answer.add_done_callback(partial(reservation.release, tokens))
             job = Job(sequences[index], request.priority, answer, now, deadline, tokens)
             waiting[index].job = job
             jobs.append(job)
@@ -217,9 +219,8 @@ class Scorer:
         assert item.job is not None, "and submitted"
         result = item.job.answer.result()
         if isinstance(result, ItemError):
-            return ItemScore(
-                item.job.tokens, error=result, dropped_tokens=item.encoded.dropped_tokens
-            )
+            tokens, dropped = len(item.encoded.sequence.ids), item.encoded.dropped_tokens
+            return ItemScore(tokens, error=result, dropped_tokens=dropped)
         # Scores of steps are not cached: a request for them is rarely repeated.
         if len(result) == 1:
             self._cache.put(item.encoded.sequence, result[0])
@@ -238,7 +239,3 @@ class Scorer:
             steps=tuple(steps),
             dropped_tokens=encoded.dropped_tokens,
         )
-
-
-def _release(reservation: Reservation, tokens: int, _: "asyncio.Future[JobResult]") -> None:
-    reservation.release(tokens)

@@ -1,7 +1,6 @@
 """Values that enter and leave the scorer. Every dialect makes the same ones."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +42,7 @@ def chats(
     step_ends: tuple[tuple[int, ...], ...] | None = None,
 ) -> tuple[Item, ...]:
     """Continue one conversation with each of the assistant's answers."""
+    # None and () differ: an answer without a single step still gets an empty list of step scores.
     ends = step_ends or (None,) * len(answers)
     return tuple(
         Chat((*prompt, Message("assistant", answer)), steps)
@@ -130,8 +130,8 @@ class ScoringResult:
     saved_tokens: int
     timings: Timings
 
-    def items(self) -> Iterator[ItemScore]:
-        return (item for group in self.inputs for item in group)
+    def items(self) -> list[ItemScore]:
+        return [item for group in self.inputs for item in group]
 
     @property
     def tokens(self) -> int:

@@ -69,7 +69,7 @@ class House:
             job = self._job(prompt, length, tokens // CANDIDATES)
             self._of[job] = request
             request.jobs.append(job)
-            self.queue.push(job)
+            self.queue.push([job])
 
     def _job(self, prompt: tuple[int, ...], length: int, reserved: int) -> Job:
         ids = (*prompt, self._rng.randrange(10**9), *(1 for _ in range(length)))

@@ -38,8 +38,7 @@ def queue(
         bulk_patience=5.0,
         shares_prefixes=shares_prefixes,
     )
-    for entry in jobs:
-        waiting.push(entry)
+    waiting.push(list(jobs))
     return waiting
 
 
@@ -133,10 +132,10 @@ async def test_what_nobody_awaits_is_dropped() -> None:
 async def test_the_first_job_waits_for_company_until_the_budget_or_its_time_is_reached() -> None:
     waiting = queue(max_wait=2.0)
     assert waiting.due_in(0.0) == math.inf
-    waiting.push(job("abc", at=1.0))
+    waiting.push([job("abc", at=1.0)])
     assert waiting.due_in(1.5) == 1.5
     assert waiting.due_in(9.0) == 0.0
-    waiting.push(job("0123456", at=1.5))
+    waiting.push([job("0123456", at=1.5)])
     assert waiting.due_in(1.5) == 0.0
     waiting.take(1.5)
     assert waiting.due_in(1.5) == math.inf
@@ -177,10 +176,9 @@ async def test_every_job_is_taken_once_and_every_batch_takes_what_waited_longest
 
 async def test_bulk_batches_are_short_while_interactive_work_comes() -> None:
     waiting = JobQueue(batch_tokens=1000, max_wait=0, bulk_patience=99, shares_prefixes=False)
-    for _ in range(40):
-        waiting.push(job("x" * 100, priority="bulk"))
+    waiting.push([job("x" * 100, priority="bulk") for _ in range(40)])
     assert len(waiting.take(0.0)) == 10
-    waiting.push(job("y", at=1.0))
+    waiting.push([job("y", at=1.0)])
     mixed = waiting.take(1.0)
     assert [entry.priority for entry in mixed] == ["interactive", "bulk", "bulk"]
     assert len(waiting.take(1.0)) == 2

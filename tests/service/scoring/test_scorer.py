@@ -21,7 +21,7 @@ from service.scheduling.throughput import ThroughputEstimator
 from service.scoring.encode_pool import EncodePool
 from service.scoring.result_cache import ResultCache
 from service.scoring.scorer import Scorer
-from service.scoring.types import ItemScore, ScoringRequest, TokenIds, chats, rank
+from service.scoring.types import ItemScore, ScoringRequest, TokenIds, chats
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, FakeEngine, GatedEngine, encode, model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,7 +62,7 @@ async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
     async with scoring(FakeEngine()) as running:
         scored = await running.scorer.score(request("prompt", "zzz", "a", "mm"))
     raw = [9.0, 7.0, 8.0]
-    assert list(scored.items()) == [
+    assert scored.items() == [
         ItemScore(tokens=int(score), raw=score, normalized=CALIBRATION.apply(score))
         for score in raw
     ]
@@ -84,7 +84,7 @@ async def test_what_was_scored_before_is_not_computed_again() -> None:
         first = await running.scorer.score(request("prompt", "a", "bb"))
         second = await running.scorer.score(request("prompt", "bb", "ccc"))
     assert [item.cached for item in second.items()] == [True, False]
-    assert next(second.items()) == replace(list(first.items())[1], cached=True)
+    assert second.items()[0] == replace(first.items()[1], cached=True)
     assert (first.cached, first.computed, second.cached, second.computed) == (0, 2, 1, 1)
     assert second.computed_tokens == len("promptccc")
     assert [len(batch) for batch in engine.batches] == [2, 1]
@@ -198,11 +198,6 @@ async def test_a_cancelled_request_is_never_run() -> None:
     assert len(engine.batches) == 1
     assert leaving.cancelled()
     assert running.admission.items("interactive") == 0
-
-
-def test_equals_rank_by_index_and_errors_not_at_all() -> None:
-    items = tuple(ItemScore(1, raw) for raw in (1.0, 3.0, None, 3.0, -0.5))
-    assert rank(items) == [1, 3, 0, 4]
 
 
 @pytest.mark.parametrize(
