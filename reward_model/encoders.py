@@ -21,16 +21,16 @@ from reward_model.selfcheck import Scores, disagreement
 
 _log = logging.getLogger(__name__)
 
+# Encoders whose attention goes through AttentionInterface; each is tested for parity.
 _FLAT = frozenset(
     {"bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "modernbert"}
 )
-"""Encoders whose attention goes through AttentionInterface; each is tested for parity."""
 
+# Encoders with (disentangled) attention of their own; each is tested for parity.
 _BY_LENGTH = frozenset({"deberta", "deberta-v2"})
-"""Encoders with (disentangled) attention of their own; each is tested for parity."""
 
+# Tokens in a batch of equal lengths: disentangled attention keeps [length, length] products.
 _MAX_GROUP_TOKENS = 4096
-"""Tokens in a batch of equal lengths: disentangled attention keeps [length, length] products."""
 
 TokenIds = tuple[int, ...]
 Forward = Callable[[PreTrainedModel, list[TokenIds]], list[float]]

@@ -25,6 +25,7 @@ from reward_model.selfcheck import Scores, disagreement
 
 _log = logging.getLogger(__name__)
 
+# Causal decoders whose attention goes through AttentionInterface; each is tested for parity.
 _PACKABLE = frozenset(
     {
         *("llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"),
@@ -32,10 +33,9 @@ _PACKABLE = frozenset(
         *("smollm3", "starcoder2"),
     }
 )
-"""Causal decoders whose attention goes through AttentionInterface; each is tested for parity."""
 
+# transformers' names for layers whose mask is the tree's, with or without a sliding window.
 _PACKABLE_LAYERS = frozenset({"full_attention", "sliding_attention"})
-"""transformers' names for layers whose mask is the tree's, with or without a sliding window."""
 
 Prepared = Packed | list[Sequence]
 """A batch as the forward takes it: packed where prefixes are shared, otherwise as it came."""

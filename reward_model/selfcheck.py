@@ -10,8 +10,8 @@ Scores = list[list[float]]
 
 _log = logging.getLogger(__name__)
 
+# Largest accepted difference, relative to the largest plain score or to 1, whichever is more.
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
-"""Largest accepted difference, relative to the largest plain score or to 1, whichever is more."""
 
 
 def disagreement(

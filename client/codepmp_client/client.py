@@ -17,11 +17,11 @@ from codepmp_client.results import Result
 from codepmp_client.split import join, split
 from codepmp_client.wire import ScoreResponse
 
+# Seconds; the server accepts no longer timeout.
 _MAX_TIMEOUT = 24 * 60 * 60
-"""Seconds; the server accepts no longer timeout."""
 
+# Seconds; a training run had better wait for a server that restarts than end.
 _TRAINING_TIMEOUT = 600.0
-"""Seconds; a training run had better wait for a server that restarts than end."""
 
 
 class HttpOptions(TypedDict):

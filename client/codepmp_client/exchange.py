@@ -26,16 +26,16 @@ PATH = "v1/score"
 
 _log = logging.getLogger("codepmp_client")
 
+# Limit for connecting, in seconds. Another try may reach another server, so no try waits longer.
 _CONNECT_SECONDS = 10.0
-"""Limit for connecting: another try may reach another server, so no try spends all its time so."""
 
+# Failures of the network after which the same request may succeed.
 _TRANSIENT = (
     httpx.ConnectTimeout,
     httpx.NetworkError,
     httpx.ProxyError,
     httpx.RemoteProtocolError,
 )
-"""Failures of the network after which the same request may succeed."""
 
 
 @dataclass(frozen=True, slots=True)

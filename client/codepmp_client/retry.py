@@ -9,8 +9,8 @@ FIRST_SECONDS = 0.25
 
 MAX_SECONDS = 10.0
 
+# Enough to reach `MAX_SECONDS`; without a limit the power would overflow.
 _MAX_DOUBLINGS = 32
-"""Enough to reach `MAX_SECONDS`; without a limit the power would overflow."""
 
 
 def pause_before_retry(tries: int, retry_after: float, jitter: float) -> float:

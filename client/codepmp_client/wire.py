@@ -17,6 +17,7 @@ from codepmp_client.errors import (
 )
 from codepmp_client.results import RAW, ItemError, Score, StepScore
 
+# Statuses after which the same request may succeed.
 _RETRYABLE = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -25,7 +26,6 @@ _RETRYABLE = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-"""Statuses after which the same request may succeed."""
 
 
 class _Error(TypedDict):

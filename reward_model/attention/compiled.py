@@ -27,14 +27,14 @@ _log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).with_name("kernels")
 
+# Compiled variants by the processor's capability as torch names it, the fastest first.
 _LEVELS = {"AVX512": ("x86-64-v4", "x86-64-v3"), "AVX2": ("x86-64-v3",)}
-"""Compiled variants by the processor's capability as torch names it, the fastest first."""
 
+# Keys in a block; as `BLOCK` in the C source.
 _BLOCK = 64
-"""Keys in a block; as `BLOCK` in the C source."""
 
+# Widths of a head, in floats, that the C source is written for.
 _WIDTHS = range(16, 257, 8)
-"""Widths of a head, in floats, that the C source is written for."""
 
 _NO_WINDOW = 2**31 - 1
 

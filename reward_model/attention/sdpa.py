@@ -17,7 +17,7 @@ from reward_model.packing import Segment
 
 @dataclass(frozen=True, slots=True)
 class AttentionParams:
-    """What distinguishes a layer's attention from plain causal attention.
+    """Settings of a layer's attention, where it differs from plain causal attention.
 
     Attributes:
         scale: factor on query-key products; None is 1 / sqrt(D).
@@ -115,12 +115,12 @@ def attend_sdpa(
                 own, seen, values_seen, attn_mask=mask, is_causal=causal, scale=params.scale
             )
         else:
-            output = _attend_capped(own, seen, values_seen, mask, params.scale, params.softcap)
+            output = attend_softcapped(own, seen, values_seen, mask, params.scale, params.softcap)
         outputs.append(output)
     return torch.cat(outputs, dim=2)
 
 
-def _attend_capped(
+def attend_softcapped(
     query: Tensor,
     key: Tensor,
     value: Tensor,

@@ -15,23 +15,23 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+# Rows of the trial product, and for which oneDNN chooses the layout of the weights.
 _TRIAL_ROWS = 512
-"""Rows of the trial product, and for which oneDNN chooses the layout of the weights."""
 
+# Rows are padded to a multiple of this, in larger batches to a multiple of more.
 _MIN_STEP = 16
-"""Rows are padded to a multiple of this, in larger batches to a multiple of more."""
 
+# Different numbers of rows between one power of two and the next, at most.
 _STEPS_PER_OCTAVE = 16
-"""Different numbers of rows between one power of two and the next, at most."""
 
+# Trials of each product; the fastest one counts, because noise only ever slows down.
 _TRIAL_ROUNDS = 5
-"""Trials of each product; the fastest one counts, because noise only ever slows down."""
 
+# Below this, another kind of layer is not worth its memory.
 _MIN_SPEEDUP = 1.1
-"""Below this, another kind of layer is not worth its memory."""
 
+# Largest accepted difference from torch's product, relative to its largest entry.
 _TOLERANCE = 1e-5
-"""Largest accepted difference from torch's product, relative to its largest entry."""
 
 Operation = Literal["add", "mul"]
 

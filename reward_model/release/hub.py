@@ -6,8 +6,8 @@ from pathlib import Path
 from reward_model.release.release import ReleaseError
 
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+# Files that a checkpoint needs; pickles and remote code are not even downloaded.
 _FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model"]
-"""Files that a checkpoint needs; pickles and remote code are not even downloaded."""
 
 
 def locate(model: str) -> Path:

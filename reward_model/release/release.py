@@ -21,14 +21,14 @@ from reward_model.release.manifest import EncodingFacts, Golden, Manifest, seal_
 MANIFEST = "release.json"
 GOLDEN = "golden.jsonl"
 
+# Ends the name of a directory whose publishing has not finished.
 _PARTIAL = ".partial"
-"""Ends the name of a directory whose publishing has not finished."""
 
+# Files that may run code when they are loaded: never served, listed in the manifest or not.
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
-"""Files that may run code when they are loaded: never served, listed in the manifest or not."""
 
+# Files that a loader might read although the manifest does not list them.
 _LOADABLE = frozenset({".safetensors", ".json", ".jinja", ".jsonl", ".model", ".txt", ".py"})
-"""Files that a loader might read although the manifest does not list them."""
 
 
 class ReleaseError(Exception):
@@ -89,7 +89,7 @@ def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
             pad_id=None,
             encoding=manifest.encoding,
             calibration=manifest.calibration,
-            golden=_read_golden(path / GOLDEN),
+            golden=read_golden(path / GOLDEN),
             golden_tolerance=manifest.golden_tolerance,
         )
     if (path / GOLDEN).exists():
@@ -104,7 +104,20 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ReleaseError: as `open_release`.
     """
-    manifest = _parse_manifest(path / MANIFEST)
+    try:
+        manifest = Manifest.model_validate_json(_read(path / MANIFEST))
+    except ValidationError as error:
+        # Without the input, which may be anything.
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise ReleaseError(
+            f"{path / MANIFEST}: {where}: {first['msg']}; publish the release again"
+        ) from error
+    if manifest.seal != seal_of(manifest):
+        raise ReleaseError(
+            f"{path / MANIFEST}: was changed after it was written; copy the whole release again"
+        )
+    # A link would lead a loader to files that nobody hashed.
     for entry in path.rglob("*"):
         if entry.is_symlink() and not entry.is_file():
             raise ReleaseError(f"{entry}: links to a folder or to nothing; remove it")
@@ -189,20 +202,6 @@ def open_bare(path: Path) -> Release:
     )
 
 
-def _parse_manifest(file: Path) -> Manifest:
-    try:
-        manifest = Manifest.model_validate_json(_read(file))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise ReleaseError(f"{file}: {where}: {first['msg']}; publish the release again") from error
-    if manifest.seal != seal_of(manifest):
-        raise ReleaseError(
-            f"{file}: was changed after it was written; copy the whole release again"
-        )
-    return manifest
-
-
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
@@ -210,7 +209,12 @@ def _read(file: Path) -> bytes:
         raise ReleaseError(f"{file}: cannot be read ({type(error).__name__})") from error
 
 
-def _read_golden(file: Path) -> tuple[Golden, ...]:
+def read_golden(file: Path) -> tuple[Golden, ...]:
+    """Read golden conversations with their scores, one JSON object a line.
+
+    Raises:
+        ReleaseError: the file cannot be read, or holds none.
+    """
     try:
         rows = [Golden.model_validate_json(line) for line in _read(file).splitlines()]
     except ValidationError as error:

@@ -14,8 +14,8 @@ from reward_model.packing import Sequence
 from reward_model.text.chat import ChatTokenizer, Conversation, Message, Unencodable, render
 from reward_model.text.special_tokens import SpecialTokenEscaper, any_of, split, unused_characters
 
+# Longer conversations do not enter the cache of template specials: an entry grows with them.
 _MAX_CACHED_TURNS = 64
-"""Longer conversations do not enter the cache of template specials: an entry grows with them."""
 
 
 @dataclass(frozen=True, slots=True)

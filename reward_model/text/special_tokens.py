@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from reward_model.text.chat import Conversation, Unencodable
 
+# Unicode's private-use area in the basic plane: characters that mean nothing by themselves.
 _PRIVATE_USE = range(0xE000, 0xF900)
-"""Unicode's private-use area in the basic plane: characters that mean nothing by themselves."""
 
 
 class SpecialTokenEscaper:

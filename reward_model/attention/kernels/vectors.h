@@ -1,4 +1,4 @@
-// Vectors of LANES numbers, as wide as the processor's registers, and e to the power of them.
+// Vectors of LANES floats, as wide as the processor's registers: selection, transposition, exponentials.
 #include <stdint.h>
 #include <string.h>
 #if defined(__AVX512F__)
@@ -22,29 +22,31 @@
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
 
-// What e is raised to lies between these: of less nothing is left, and more is no number any longer.
-#define GREATEST 0x1p21f
-#define LEAST -GREATEST
+// Exponents lie between these: e to anything lower is 0, and anything higher counts as overflow, which gives NaN.
+#define HIGHEST 0x1p21f
+#define LOWEST -HIGHEST
 
+// x in every lane.
 INLINE vec splat(float x) {
     return x - (vec){0};
 }
 
+// Lane by lane, `yes` where the mask `which` is set, and `no` elsewhere.
 INLINE vec chosen(ivec which, vec yes, vec no) {
     return (vec)(((ivec)yes & which) | ((ivec)no & ~which));
 }
 
-INLINE vec loaded(const float *numbers) {
+INLINE vec loaded(const float *from) {
     vec some;
-    memcpy(&some, numbers, sizeof some);
+    memcpy(&some, from, sizeof some);
     return some;
 }
 
-INLINE void store(float *numbers, vec some) {
-    memcpy(numbers, &some, sizeof some);
+INLINE void store(float *to, vec some) {
+    memcpy(to, &some, sizeof some);
 }
 
-// Lane by lane: number `index` of a, and past its end of b.
+// Lane by lane, the element `index` of a followed by b.
 INLINE vec shuffled(vec a, vec b, ivec index) {
 #if defined(__clang__)
     vec some;
@@ -56,7 +58,8 @@ INLINE vec shuffled(vec a, vec b, ivec index) {
 #endif
 }
 
-// In each square of 2 * `side` numbers a side, the upper right quarter and the lower left change places.
+// One step of a transposition: in each square of 2 * `side` rows and columns, swaps the upper right quarter with the
+// lower left one.
 INLINE void exchange(vec *rows, int side) {
     const ivec lane = LANE, lower = (lane & side) != 0;
     const ivec upper_row = (lane & ~lower) | ((lane + LANES - side) & lower);
@@ -69,7 +72,7 @@ INLINE void exchange(vec *rows, int side) {
         }
 }
 
-// What was number i of row j becomes number j of row i.
+// Transposes LANES rows in place: element i of row j becomes element j of row i.
 INLINE void transpose(vec *rows) {
     if (LANES > 8)
         exchange(rows, 8);
@@ -79,7 +82,7 @@ INLINE void transpose(vec *rows) {
     exchange(rows, 1);
 }
 
-// The greater of two, and b where one is no number.
+// The maximum of a and b; b where either is NaN.
 INLINE vec greater(vec a, vec b) {
 #if defined(__AVX512F__)
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
@@ -88,14 +91,14 @@ INLINE vec greater(vec a, vec b) {
 #endif
 }
 
-// 2 to a whole number up to 127; 0 below -126.
+// 2 to the `whole`, an integer up to 127; 0 for one below -126.
 INLINE vec two_to(vec whole) {
     ivec some = whole > -127.0f;
     ivec power = __builtin_convertvector(chosen(some, whole, splat(0)), ivec) + 127;
     return (vec)((power << 23) & some);
 }
 
-// x times 2 to a whole number up to 127; 0 for one below -126.
+// x times 2 to the `whole`, an integer up to 127; 0 for one below -126.
 INLINE vec scaled(vec x, vec whole) {
 #if defined(__AVX512F__)
     __mmask16 some = _mm512_cmp_ps_mask((__m512)whole, _mm512_set1_ps(-127), _CMP_GT_OQ);
@@ -105,14 +108,14 @@ INLINE vec scaled(vec x, vec whole) {
 #endif
 }
 
-// x / ln 2, rounded.
+// x / ln 2, rounded to an integer.
 INLINE vec rounded_log2_of_exp(vec x) {
-    const float rounder = 0x1.8p23f;        // adding it leaves a whole number
+    const float rounder = 0x1.8p23f;        // floats of this size have no fraction, so adding it rounds
     return (x * 0x1.715476p0f + rounder) - rounder;
 }
 
-// e to the x, over 2 to the `whole`, within 2e-7 of itself: Cephes' polynomial. Scaling is exact, so one that was scaled
-// down later has the same digits. What is no number stays none.
+// e to the x, divided by 2 to the `whole`: Cephes' polynomial, with a relative error of 2e-7. Scaling is exact, so a result
+// that is scaled down later has the same bits. NaN gives NaN.
 INLINE vec exponential(vec x, vec whole) {
     vec n = rounded_log2_of_exp(x);
     vec r = ((x * 0x1.715476p0f - n) + x * 1.925963e-8f) * 0.6931471806f;
@@ -122,5 +125,5 @@ INLINE vec exponential(vec x, vec whole) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    return chosen(x <= LEAST, splat(0), chosen(x < GREATEST, scaled(p, n - whole), splat(__builtin_nanf(""))));
+    return chosen(x <= LOWEST, splat(0), chosen(x < HIGHEST, scaled(p, n - whole), splat(__builtin_nanf(""))));
 }
