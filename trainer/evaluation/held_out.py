@@ -1,52 +1,45 @@
-"""Nothing that a checkpoint was trained on may evaluate it."""
+"""Refuse to evaluate a checkpoint on anything that it was trained on."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from trainer.evaluation.question import Question
 from trainer.pairs.group import request_key
-from trainer.pairs.row import PreferenceRow, read_pairs
+from trainer.pairs.row import read_pairs
 from trainer.pipeline.lineage import training_pairs
 from trainer.pipeline.stage import StageError
 
-_NAMED_AT_MOST = 5
+# Groups that the error message names; it counts the others.
+MAX_NAMED = 5
 
 
 def require_held_out(
     questions: Iterable[Question], inputs: Path, checkpoint: str, *, by_request: bool
 ) -> None:
-    """No group of `questions` may have been trained on, in any stage that led to the checkpoint.
+    """Raise if there is leakage: a group that any stage before the checkpoint was trained on.
 
     Args:
-        by_request: the request itself must be new as well: for problems, which other data sets may
-            hold under other names. Not for functions of different packages that ask for the same.
+        by_request: also refuse requests that were trained on under another group's name. That is
+            right for problems, which other data sets may hold, and wrong for functions of different
+            packages, which may be asked for in the same words.
 
     Raises:
-        StageError: one was, or a stage has changed since another one read it.
+        StageError: there is leakage, or a stage has changed since another one read it.
     """
     asked = list(questions)
     for stage in training_pairs(inputs, checkpoint):
         rows = read_pairs(inputs / stage, "train")
-        both = _groups(asked, rows) | (_requests(asked, rows) if by_request else set())
-        if both:
+        # The source does not matter: a package or problem is the same one in another data set.
+        leaked = {question.group for question in asked} & {row.group for row in rows}
+        if by_request:
+            trained = {request_key(row.prompt) for row in rows}
+            leaked |= {item.id for item in asked if request_key(item.prompt) in trained}
+        if leaked:
+            named = ", ".join(sorted(leaked)[:MAX_NAMED])
+            if len(leaked) > MAX_NAMED:
+                named += f" and {len(leaked) - MAX_NAMED} more"
             raise StageError(
-                f"{checkpoint} was trained on {_some(both)} ({stage}), which are to be held out: "
-                "give all stages of pairs the same shares, or take the problems out of what it is "
-                "trained on, and run them again"
+                f"{checkpoint} was trained on {named} ({stage}), which must be held out: give all "
+                "stages of pairs the same shares, or take these problems out of the training data, "
+                "and run the stages again"
             )
-
-
-def _groups(questions: list[Question], rows: list[PreferenceRow]) -> set[str]:
-    """Whatever the source: a package or problem is the same one in another data set."""
-    return {question.group for question in questions} & {row.group for row in rows}
-
-
-def _requests(questions: list[Question], rows: list[PreferenceRow]) -> set[str]:
-    seen = {request_key(row.prompt) for row in rows}
-    return {question.id for question in questions if request_key(question.prompt) in seen}
-
-
-def _some(names: set[str]) -> str:
-    first = ", ".join(sorted(names)[:_NAMED_AT_MOST])
-    more = len(names) - _NAMED_AT_MOST
-    return f"{first} and {more} more" if more > 0 else first

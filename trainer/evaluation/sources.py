@@ -53,7 +53,7 @@ def read_questions(
         try:
             if isinstance(record, Unusable):
                 raise record
-            rated = format_of(record).judge(record)
+            rated = format_of(record).rate(record)
             questions.append(
                 Question(
                     # Some files number their rows, others name them.

@@ -18,7 +18,7 @@ from trainer.preferences.formats.multiple_choice import MultipleChoice
 from trainer.preferences.formats.trl import Trl
 from trainer.preferences.formats.ultrafeedback import UltraFeedback
 from trainer.preferences.pairing import Pairing, rows_of
-from trainer.tables.files import Found, find_files, read_file
+from trainer.tables.files import NumberedRow, find_files, read_file
 from trainer.tables.record import Record, Unusable
 from trainer.tables.streamed import streamed
 
@@ -40,7 +40,7 @@ class Dataset:
     split: str = "train"
     revision: str | None = None
 
-    def read(self) -> Iterator[Found]:
+    def read(self) -> Iterator[NumberedRow]:
         rows = streamed(self.path, self.subset, split=self.split, revision=self.revision)
         yield from enumerate(rows, start=1)
 
@@ -173,7 +173,7 @@ def read_records(source: PreferenceSource, work: Path) -> Iterator[tuple[str, Re
         StageError: the first row of a file has other columns. Such a file is in another format; a
             later row without a column is left out by itself.
     """
-    tables: list[tuple[str, Iterator[Found]]] = []
+    tables: list[tuple[str, Iterator[NumberedRow]]] = []
     if source.dataset is not None:
         tables.append((source.dataset.path, source.dataset.read()))
     for path in source.paths:

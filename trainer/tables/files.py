@@ -16,7 +16,7 @@ from pyarrow.parquet import ParquetFile
 from trainer.pipeline.stage import StageError
 from trainer.tables.record import Record, Unusable
 
-Found = tuple[int, Record | Unusable]
+NumberedRow = tuple[int, Record | Unusable]
 """Number of a row or line, from 1, and its columns, or the reason why it has none."""
 
 Kind = Literal["json", "parquet"]
@@ -64,7 +64,7 @@ def read_file(
     file: OpenFile | Path,
     kind: Kind | None = None,
     choose: Callable[[list[str]], list[str]] | None = None,
-) -> Iterator[Found]:
+) -> Iterator[NumberedRow]:
     """Yield all rows of a file; `.gz`, `.bz2` and `.xz` are decompressed on the way.
 
     Args:
@@ -103,7 +103,7 @@ def read_file(
         raise StageError(f"{file.path} cannot be read as {name}: {error}") from error
 
 
-def read_json(stream: IO[bytes], name: str) -> Iterator[Found]:
+def read_json(stream: IO[bytes], name: str) -> Iterator[NumberedRow]:
     """Yield the rows of JSON Lines or a JSON array."""
     # Some tools write a byte order mark before the text.
     is_array = stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")

@@ -79,3 +79,12 @@ def test_a_stage_of_another_run_is_none_of_this(
     assert is_stage(work, "pretrain")
     assert not is_stage(other, str(work / "pretrain"))
     assert not is_stage(other, "pretrain")
+
+
+def test_no_more_names_than_a_line_holds(tmp_path: Path) -> None:
+    rows = [PreferenceRow(f"{n}", f"g{n}", "p", "x", (Rejected("m", "y"),)) for n in range(7)]
+    stage(tmp_path, "pairs", [], rows)
+    stage(tmp_path, "pretrain", ["pairs"])
+    asked = [question(f"g{n}") for n in range(7)]
+    with pytest.raises(StageError, match=r"on g0, g1, g2, g3, g4 and 2 more \(pairs\)"):
+        require_held_out(asked, tmp_path, "pretrain", by_request=False)
