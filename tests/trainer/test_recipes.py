@@ -41,9 +41,6 @@ def test_every_setting_shown_can_be_set(recipe: Recipe) -> None:
         assert config_hash(again[stage].config) == config_hash(entry.config)
 
 
-@pytest.mark.xfail(
-    reason="the release's recorded configs have the old names until it is republished"
-)
 def test_the_default_release_was_made_by_its_recipe() -> None:
     """Whatever config it recorded is what the recipe says today; fields may have come since."""
     manifest = json.loads((ROOT / "releases/tiny-code-rm/release.json").read_text())
