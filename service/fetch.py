@@ -1,8 +1,8 @@
-"""`python -m service.fetch URL DIR --sha256 HASH`: a release from elsewhere onto this disk, proven.
+"""`python -m service.fetch URL DIR --sha256 HASH` copies a release to this disk and verifies it.
 
-URL is the folder that holds its release.json: https://, s3://, hf://owner/name or any other that
-fsspec opens. HASH is of that release.json, which names the hash of every other file. For an init
-container; run again it returns at once.
+URL is the folder that holds the release's release.json: https://, s3://, hf://owner/name or any
+other that fsspec opens. HASH is the SHA-256 of that release.json, which names the hash of every
+other file. It is made for an init container: run again, it returns at once.
 """
 
 import argparse
@@ -17,51 +17,56 @@ from pydantic import ValidationError
 from reward_model.release.manifest import Manifest
 from reward_model.release.release import MANIFEST, ReleaseError, open_release, sha256
 
-_AT_ONCE = 4
-"""Files; more do not load a network better."""
+# Files that are copied side by side; more do not load a network better.
+_MAX_DOWNLOADS = 4
 
 
 class FetchError(Exception):
-    """It is not there, or not what it should be; the message says which file and what to do."""
+    """A file is missing or is not what it should be; the message says which, and what to do."""
 
 
 def fetch(url: str, folder: Path, expected: str) -> None:
-    """Put the release there, whole or not at all.
+    """Copy the release to `folder`, whole or not at all.
+
+    Args:
+        expected: SHA-256 of its manifest.
 
     Raises:
-        FetchError: a file cannot be had, or has another hash than it should.
+        FetchError: a file cannot be read, or does not have the hash that it should have.
     """
-    if _is_there(folder, expected):
+    manifest = folder / MANIFEST
+    if manifest.exists() and sha256(manifest) == expected:
         return
+    # It is complete and verified before it gets its name, so a crash never leaves half a release.
     draft = folder.with_name(folder.name + ".part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     url = url.rstrip("/")
-    _download(f"{url}/{MANIFEST}", draft / MANIFEST)
+    download(f"{url}/{MANIFEST}", draft / MANIFEST)
     if (found := sha256(draft / MANIFEST)) != expected:
         raise FetchError(f"{url}/{MANIFEST}: its SHA-256 is {found}, not the one asked for")
-    names = _names(draft / MANIFEST)
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        list(threads.map(lambda name: _download(f"{url}/{name}", draft / name), names))
-    _prove(draft)
+    try:
+        names = list(Manifest.model_validate_json((draft / MANIFEST).read_bytes()).files)
+    except ValidationError as error:
+        raise FetchError(
+            f"{url}/{MANIFEST}: this is no release's manifest ({error.error_count()} faults)"
+        ) from error
+    with ThreadPoolExecutor(_MAX_DOWNLOADS) as threads:
+        list(threads.map(lambda name: download(f"{url}/{name}", draft / name), names))
+    try:
+        open_release(draft)
+    except ReleaseError as error:
+        raise FetchError(f"what was fetched is not the release: {error}") from error
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
 
 
-def _is_there(folder: Path, expected: str) -> bool:
-    manifest = folder / MANIFEST
-    return manifest.exists() and sha256(manifest) == expected
+def download(source: str, target: Path) -> None:
+    """Copy one file.
 
-
-def _names(manifest: Path) -> list[str]:
-    """Of its files."""
-    try:
-        return list(Manifest.model_validate_json(manifest.read_bytes()).files)
-    except ValidationError as error:
-        raise FetchError(f"{MANIFEST}: no release's, {error.error_count()} faults") from error
-
-
-def _download(source: str, target: Path) -> None:
+    Raises:
+        FetchError: it cannot be read or written.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with fsspec.open(source, "rb") as remote, target.open("wb") as local:
@@ -70,27 +75,16 @@ def _download(source: str, target: Path) -> None:
         raise FetchError(f"{source}: cannot be read: {error}") from error
 
 
-def _prove(folder: Path) -> None:
-    try:
-        open_release(folder)
-    except ReleaseError as error:
-        raise FetchError(f"what was fetched is not the release: {error}") from error
-
-
 def main() -> None:
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m service.fetch", description=__doc__)
+    parser.add_argument("url", help="folder that holds the release")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to put the release")
+    parser.add_argument("--sha256", required=True, help="SHA-256 of its release.json")
+    options = parser.parse_args()
     try:
         fetch(options.url, options.folder, options.sha256)
     except FetchError as error:
         sys.exit(f"cannot fetch {error}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m service.fetch", description=__doc__)
-    parser.add_argument("url")
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--sha256", required=True, help="of its release.json")
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
-"""One JSON object a line on standard error. No line ever holds a user's text.
-
-Exceptions are logged by type and place only, because their messages may quote what they failed on.
-"""
+"""Logs one JSON object per line on standard error. No line ever holds a user's text."""
 
 import json
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
-from types import TracebackType
 
 Facts = dict[str, str | int | float | None]
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, logger, message, and whatever `facts` the call gave with `extra`."""
+    """Formats time, level, logger, message, and the `facts` that a call passes with `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC)
@@ -26,8 +22,10 @@ class JsonLines(logging.Formatter):
         }
         line |= getattr(record, "facts", {})
         if record.exc_info and record.exc_info[0]:
+            # Type and place only: the message may quote the text that it failed on.
             line["exception"] = record.exc_info[0].__name__
-            line["frames"] = _frames(record.exc_info[2])
+            frames = traceback.extract_tb(record.exc_info[2])
+            line["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         return json.dumps(line, default=str)
 
 
@@ -40,10 +38,5 @@ def configure(level: str) -> None:
 
 
 def with_facts(facts: Facts) -> dict[str, Facts]:
-    """For a logging call's `extra`."""
+    """Return the `extra` of a logging call that adds these facts to its line."""
     return {"facts": facts}
-
-
-def _frames(trace: TracebackType | None) -> list[str]:
-    frames = traceback.extract_tb(trace)
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

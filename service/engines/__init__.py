@@ -1,1 +1,1 @@
-"""What computes scores from token ids: one protocol and the engines behind it."""
+"""Engines compute scores from token ids, behind one protocol."""

@@ -28,7 +28,7 @@ class OutOfMemory(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What `/v1/models` and the metrics report about an engine.
+    """Facts about an engine, for `/v1/models` and the metrics.
 
     Attributes:
         dtype: what the backbone computes in; scores are float32 whatever it is.

@@ -6,9 +6,7 @@ import threading
 import pytest
 
 from reward_model.packing import Sequence
-from reward_model.release.manifest import Golden
 from reward_model.release.release import ReleaseError
-from reward_model.text.chat import Message
 from service.engines.engine import EngineDead
 from service.scoring.model import Model
 from service.settings import Settings
@@ -21,40 +19,6 @@ from tests.service.fakes import (
     starting,
 )
 from tests.service.models.versions import Releases
-
-
-def golden(prompt: str, answer: str, score: float) -> Golden:
-    turns = (Message("user", prompt), Message("assistant", answer))
-    return Golden(messages=turns, score=score)
-
-
-async def test_golden_scores_are_replayed_before_readiness() -> None:
-    engine = FakeEngine()
-    async with running(engine, golden("ab", "c", 3.0), golden("ab", "cd", 4.0)) as app:
-        assert app.service.unready is None
-    assert [len(sequence.ids) for batch in engine.batches for sequence in batch] == [3, 4]
-
-
-async def test_a_wrong_golden_score_keeps_it_unready() -> None:
-    async with running(FakeEngine(), golden("ab", "c", 3.0), golden("ab", "cd", 4.5)) as app:
-        ready = await app.client.get("/readyz")
-        score = await app.score("prompt", "a")
-        alive = await app.client.get("/healthz")
-        metrics = (await app.client.get("/metrics")).text
-    assert ready.status_code == score.status_code == 503
-    reason = ready.json()["reason"]
-    assert "golden.jsonl: 1 of 2" in reason
-    assert "line 2: expected 4.500000 within 0, got 4.000000" in reason
-    assert "--dtype" in reason
-    assert reason in score.json()["error"]["message"]
-    assert alive.status_code == 200
-    assert "reward_ready 0.0" in metrics
-
-
-async def test_a_golden_text_that_no_longer_fits_keeps_it_unready() -> None:
-    async with running(FakeEngine(), golden("ab", "c" * 99, 101.0)) as app:
-        reason = str(app.service.unready)
-    assert "line 1: expected 101.000000, got the error too_long" in reason
 
 
 class ColdEngine(FakeEngine):

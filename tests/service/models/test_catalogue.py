@@ -138,17 +138,3 @@ async def test_an_engine_that_dies_takes_no_more_than_its_version_out() -> None:
     (row,) = broken.json()["results"][0]["scores"]
     assert row["error"]["code"] == "engine_error"
     assert gone.status_code == 404
-
-
-async def test_of_a_version_that_is_unloaded_nothing_is_told_any_more() -> None:
-    async with starting(Releases(), model="1", also_serve="other-3") as app:
-        await app.service.started()
-        loaded = (await app.client.get("/metrics")).text
-        await app.service.unload("other@3")
-        unloaded = (await app.client.get("/metrics")).text
-    names = ("release_info", "shares_prefixes", "batch_token_budget", "engine_tokens_per_second")
-    for name in (f"reward_{name}{{" for name in names):
-        lines = [line for line in loaded.splitlines() if line.startswith(name)]
-        assert ["fake-rm" in line for line in lines] == [True, False]
-        left = [line for line in unloaded.splitlines() if line.startswith(name)]
-        assert left == lines[:1]
