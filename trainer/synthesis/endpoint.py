@@ -127,21 +127,23 @@ class Endpoint:
                 extra_body=body,
             )
             require_choices(chat, openai.types.chat.ChatCompletion)
-            text, end = chat.choices[0].message.content or "", chat.choices[0].finish_reason
+            choice: object = chat.choices[0]
+            text = chat.choices[0].message.content or ""
             usage = chat.usage
         else:
             plain = await self._client.completions.create(
                 model=model, prompt=request.prompt, extra_body=body
             )
             require_choices(plain, openai.types.Completion)
-            text, end = plain.choices[0].text, plain.choices[0].finish_reason
+            choice, text = plain.choices[0], plain.choices[0].text
             usage = plain.usage
+        # Some servers send no reason or null, whatever the client's types say.
+        end = getattr(choice, "finish_reason", None)
         return Completion(
             id=request.id,
             # JSON can carry lone surrogates, which no UTF-8 file can; they become "?".
             text=text.encode(errors="replace").decode(),
-            # Some servers send null, whatever the client's types say.
-            finish_reason="" if end is None else end,
+            finish_reason=end or "",
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
         )
