@@ -1,7 +1,7 @@
-"""Nothing of the evaluation sets is trained on: no snippet shares a run of words with them.
+"""Decontamination: no snippet shares an n-gram of words with an evaluation set.
 
 Words are those of `trainer.pipeline.sameness`, so that neither layout nor punctuation nor case
-hides a copy. GPT-3's report decontaminates by runs of 13 words; so do we by default.
+hides a copy. The default of 13 words is that of the GPT-3 paper (arXiv 2005.14165, appendix C).
 """
 
 from collections import Counter
@@ -21,10 +21,10 @@ class EvaluationSet:
     """Texts that must not be trained on.
 
     Attributes:
-        name: under which hits are counted.
+        name: name under which overlapping snippets are counted.
         path: a file or a pattern, relative to the work folder; `.gz` and the like are unpacked.
-        columns: of JSON Lines: those that hold text, or lists of it, at any depth; none where each
-            file is one plain text.
+        columns: columns of JSON Lines that hold text, or lists of it, at any depth. Without
+            columns each file is one plain text.
     """
 
     name: str
@@ -33,75 +33,84 @@ class EvaluationSet:
 
 
 class EvaluationNgrams:
-    """All runs of `words` words of all evaluation sets.
+    """An index of all n-grams of `words` words of all evaluation sets.
 
-    A text of fewer words is protected as one run when it has at least `least` of them, and is
-    counted as too short otherwise: "return the sum of a list" is nobody's secret.
+    A text of fewer words is one n-gram when it has at least `min_words` of them, and is counted as
+    too short otherwise: texts such as "return the sum of a list" occur everywhere.
     """
 
-    def __init__(self, words: int, least: int) -> None:
-        assert words > 0, "a run has a word"
-        self._words, self._least = words, min(least, words)
-        self._sets: dict[int, dict[str, str]] = {}
+    def __init__(self, words: int, min_words: int) -> None:
+        assert words > 0, "an n-gram has a word"
+        self._words, self._min_words = words, min(min_words, words)
+        self._by_length: dict[int, dict[str, str]] = {}  # n -> n-gram -> name of its set
         self.facts: dict[str, dict[str, int]] = {}
 
     def add(self, name: str, texts: Iterable[str]) -> None:
-        """A run that two sets have is the first one's."""
+        """Index a set. An n-gram of two sets belongs to the first."""
         counts: Counter[str] = Counter(texts=0, too_short=0)
         for text in texts:
             counts["texts"] += 1
             words = words_of(text)
-            if len(words) < self._least:
+            if len(words) < self._min_words:
                 counts["too_short"] += 1
                 continue
             length = min(len(words), self._words)
-            runs = self._sets.setdefault(length, {})
-            for run in _runs(words, length):
-                runs.setdefault(run, name)
+            known = self._by_length.setdefault(length, {})
+            for ngram in ngrams(words, length):
+                known.setdefault(ngram, name)
         self.facts[name] = dict(counts)
 
-    def hit(self, snippet: Snippet) -> str | None:
-        """The set that the snippet's code or docstring shares a run with."""
-        for words in map(words_of, (snippet.source, snippet.docstring)):
-            for length, runs in self._sets.items():
-                for run in _runs(words, length):
-                    if run in runs:
-                        return runs[run]
+    def overlap(self, snippet: Snippet) -> str | None:
+        """The name of a set that the snippet's code or docstring shares an n-gram with, or None."""
+        for text in (snippet.source, snippet.docstring):
+            words = words_of(text)
+            for length, known in self._by_length.items():
+                for ngram in ngrams(words, length):
+                    if ngram in known:
+                        return known[ngram]
         return None
 
 
-def protect(sets: Iterable[EvaluationSet], words: int, least: int, work: Path) -> EvaluationNgrams:
-    """Raises StageError where a set's files or columns are not there."""
-    protected = EvaluationNgrams(words, least)
+def ngrams(words: list[str], length: int) -> Iterator[str]:
+    for start in range(len(words) - length + 1):
+        yield " ".join(words[start : start + length])
+
+
+def index_evaluation_sets(
+    sets: Iterable[EvaluationSet], words: int, min_words: int, work: Path
+) -> EvaluationNgrams:
+    """Read all sets and index their n-grams.
+
+    Raises:
+        StageError: the files of a set are not there, or hold no text: it would protect nothing.
+    """
+    found = EvaluationNgrams(words, min_words)
     for each in sets:
-        texts = list(_texts(each, work))
+        texts: list[str] = []
+        for file in find_files(each.path, work):
+            if not each.columns:
+                with file as stream:
+                    texts.append(stream.read().decode(errors="replace"))
+                continue
+            for number, row in read_file(file):
+                # A set that is read in part would protect in part.
+                if isinstance(row, Unusable):
+                    raise StageError(f"evaluation set {each.name}, line {number}: {row}")
+                for column in each.columns:
+                    texts += strings(row.get(column))
         if not texts:
-            raise StageError(f"evaluation set {each.name}: no text in columns {each.columns}")
-        protected.add(each.name, texts)
-    return protected
+            raise StageError(
+                f"evaluation set {each.name}: no text in columns {', '.join(each.columns)} of "
+                f"{each.path}; name the columns that hold it"
+            )
+        found.add(each.name, texts)
+    return found
 
 
-def _texts(evaluation: EvaluationSet, work: Path) -> Iterator[str]:
-    for file in find_files(evaluation.path, work):
-        if not evaluation.columns:
-            with file as stream:
-                yield stream.read().decode(errors="replace")
-            continue
-        for number, row in read_file(file):
-            # A set that is read in part would protect in part.
-            if isinstance(row, Unusable):
-                raise StageError(f"evaluation set {evaluation.name}, line {number}: {row}")
-            yield from (t for column in evaluation.columns for t in _strings(row.get(column)))
-
-
-def _strings(value: object) -> Iterator[str]:
+def strings(value: object) -> Iterator[str]:
+    """All strings within a JSON value, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | dict):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
-
-
-def _runs(words: list[str], length: int) -> Iterator[str]:
-    for start in range(len(words) - length + 1):
-        yield " ".join(words[start : start + length])
+            yield from strings(part)

@@ -1,7 +1,7 @@
-"""Each function once: exact and near duplicates are found over all packages.
+"""Removes exact and near duplicates over all packages, so that none spans the hold-out.
 
-So none spans the hold-out. MinHash LSH is a lottery with known odds (docs/corpus.md): it misses
-some pairs just above the threshold and takes some just below it.
+MinHash LSH is probabilistic, with known odds (docs/corpus.md): it misses some pairs just above the
+threshold and takes some just below it.
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ from trainer.corpus.snippet import Snippet
 
 
 def first_per_package(
-    found: Iterable[Snippet], most: int, counts: Counter[str]
+    found: Iterable[Snippet], limit: int, counts: Counter[str]
 ) -> Iterator[Snippet]:
-    """The first `most` of each package; `found` comes package by package."""
+    """The first `limit` snippets of each package; `found` is sorted by package."""
     for _, snippets in groupby(found, key=lambda snippet: snippet.package):
-        for place, snippet in enumerate(snippets):
-            if place < most:
+        for index, snippet in enumerate(snippets):
+            if index < limit:
                 yield snippet
             else:
                 counts["over the package's limit"] += 1
@@ -28,10 +28,10 @@ def first_per_package(
 def deduplicated(
     found: Iterable[Snippet], threshold: float, permutations: int, counts: Counter[str]
 ) -> Iterator[Snippet]:
-    """The first of those whose word sets have a Jaccard similarity of `threshold` or more."""
+    """The first snippet of each group whose word sets have a Jaccard similarity >= `threshold`."""
     index = MinHashLSH(threshold=threshold, num_perm=permutations)
     for snippet in found:
-        if snippet.id in index:
+        if snippet.id in index:  # ids are hashes of the source, so this one is an exact copy
             counts["duplicate"] += 1
             continue
         sketch = MinHash(num_perm=permutations)

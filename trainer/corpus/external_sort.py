@@ -1,7 +1,7 @@
-"""Snippets wait on disk until the last one is found, and come back in an order of their own.
+"""Sorts snippets on disk, because a corpus need not fit into memory.
 
-A corpus need not fit into memory, and what is kept of it must not depend on which file was read
-first: the per-package limit takes the first by order, and so does the removal of duplicates.
+What is kept of a corpus must not depend on which file was read first: the limit of each package
+takes the first snippets in this order, and so does the removal of duplicates.
 """
 
 import dataclasses
@@ -14,15 +14,16 @@ from trainer.corpus.snippet import Snippet
 
 
 class ExternalSort:
-    """A temporary table, sorted by package and then by identity, which is a hash."""
+    """A temporary SQLite table, read back sorted by package and then by id, which is a hash."""
 
     def __init__(self) -> None:
         # SQLite keeps a database without a name in a temporary file, and removes it.
         self._rows = sqlite3.connect("", isolation_level=None)
         self._rows.execute(
             "CREATE TABLE snippets"
-            " (package TEXT, id TEXT, rank INT, path TEXT, sha256 TEXT, place INT, row TEXT)"
+            " (package TEXT, id TEXT, rank INT, path TEXT, sha256 TEXT, position INT, row TEXT)"
         )
+        # One transaction holds all rows: nobody needs them after a crash.
         self._rows.execute("BEGIN")
 
     def __enter__(self) -> Self:
@@ -32,25 +33,26 @@ class ExternalSort:
         self._rows.close()
 
     def __len__(self) -> int:
-        (found,) = self._rows.execute("SELECT count(*) FROM snippets").fetchone()
-        assert isinstance(found, int)
-        return found
+        (count,) = self._rows.execute("SELECT count(*) FROM snippets").fetchone()
+        assert isinstance(count, int)
+        return count
 
-    def add(self, snippet: Snippet, rank: int, place: int) -> None:
-        """Of equal snippets in one package that of the lowest rank comes first.
+    def add(self, snippet: Snippet, rank: int, position: int) -> None:
+        """Add a snippet. Among equal ones of a package that of the lowest rank comes first.
 
         Args:
-            rank: of its file; files of one rank come by path and content.
-            place: in its file.
+            rank: of its file; ties are broken by the file's path and content.
+            position: index in its file.
         """
         row = json.dumps(dataclasses.asdict(snippet))
         file = (rank, snippet.path, snippet.sha256)
-        values = (snippet.package, snippet.id, *file, place, row)
+        values = (snippet.package, snippet.id, *file, position, row)
         self._rows.execute("INSERT INTO snippets VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def sorted(self) -> Iterator[Snippet]:
+        # The row itself is the last key, which makes the order total.
         found = self._rows.execute(
-            "SELECT row FROM snippets ORDER BY package, id, rank, path, sha256, place, row"
+            "SELECT row FROM snippets ORDER BY package, id, rank, path, sha256, position, row"
         )
         for (row,) in found:
             yield Snippet(**json.loads(row))

@@ -1,12 +1,11 @@
-"""What a file is cut into, and which functions are not worth cutting out."""
+"""The code that a parser cuts out of a file, and which functions are not worth cutting out."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """A function or a whole file; `Snippet` says what the attributes hold."""
+    """A function or a whole file; `Snippet` documents the attributes."""
 
     name: str
     signature: str
@@ -14,19 +13,15 @@ class Fragment:
     source: str
 
 
-def worthless(name: str, nodes: int, least: int, counts: Counter[str]) -> bool:
-    """Stubs, boiler-plate and one-liners teach nothing about right and wrong; each is counted.
+def reason_to_drop(name: str, nodes: int, min_nodes: int) -> str | None:
+    """Why a function teaches nothing about right and wrong code, or None.
 
     Args:
-        nodes: of its body's syntax tree, or `least` where there are more.
-        least: nodes of a body that says something, which is a matter of the parser.
+        nodes: size of its body's syntax tree; counting may stop at `min_nodes`.
+        min_nodes: smallest body that is kept. It depends on the parser.
     """
     if name.startswith("__"):
-        counts["dunder"] += 1
-    elif name.startswith("test"):
-        counts["test"] += 1
-    elif nodes < least:
-        counts["too small"] += 1
-    else:
-        return False
-    return True
+        return "dunder"  # boilerplate
+    if name.startswith("test"):
+        return "test"
+    return "too small" if nodes < min_nodes else None

@@ -1,8 +1,7 @@
-"""CodeSource files -> snippets: permissively licensed, worth learning from, each once, and of no
-evaluation set.
+"""Source files -> snippets: permissively licensed, of good quality, deduplicated, decontaminated.
 
 A package or repository is the unit of hold-out. Every file that is read ends in exactly one count
-of `files`, and every piece that is cut from one in exactly one of `counts`.
+of `files`, and every function that is cut from one in exactly one of `counts`.
 """
 
 import hashlib
@@ -14,41 +13,42 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from trainer.corpus import packages, python, treesitter
-from trainer.corpus.decontaminate import EvaluationNgrams, EvaluationSet, protect
+from trainer.corpus.decontaminate import EvaluationNgrams, EvaluationSet, index_evaluation_sets
 from trainer.corpus.deduplicate import deduplicated, first_per_package
 from trainer.corpus.external_sort import ExternalSort
 from trainer.corpus.fragment import Fragment
 from trainer.corpus.languages import LANGUAGES, language_of
 from trainer.corpus.licenses import PERMISSIVE, UNKNOWN, LicenseAllowList
-from trainer.corpus.quality import QualityConfig, unfit
+from trainer.corpus.quality import QualityConfig, reason_to_skip
 from trainer.corpus.snippet import Snippet, write_snippets
 from trainer.corpus.sources import AnySource
-from trainer.corpus.sources.source import CodeSource, SourceFile
+from trainer.corpus.sources.source import SourceFile
 from trainer.pipeline.stage import StageError, writing_stage
 
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """What to read and what to keep.
+    """The sources to read and the filters that decide what is kept.
 
     Attributes:
-        folders: folders of Python packages, relative to the work folder; where `pip install
-            --target` filled one, each distribution is a package, otherwise each of its subfolders
-            is. `languages`, `licenses` and `quality` are for `sources` alone.
-        standard_library: whether the running interpreter's own is read as well.
-        installed: whether the packages installed beside it are.
+        folders: folders of Python packages, relative to the work folder. In a folder that `pip
+            install --target` filled, each distribution is a package; otherwise each subfolder is.
+            `languages`, `licenses` and `quality` apply to `sources` alone.
+        standard_library: whether the standard library of the running interpreter is read as well.
+        installed: whether the packages installed in this environment are read as well.
         max_per_package: functions kept of one package, so that no single style dominates.
-        max_characters: longer functions, and files that are kept whole, are left out.
+        max_characters: longer functions, and longer files that are kept whole, are left out.
         near_duplicate: Jaccard similarity of word sets from which one of two is dropped.
-        permutations: of MinHash; more of them miss fewer near duplicates and take longer.
+        permutations: MinHash permutations; more miss fewer near duplicates and take longer.
         sources: repositories of files of any language, beside the packages.
-        languages: only these; none for all that are known. One that is not is kept whole.
-        licenses: SPDX identifiers that allow a file's use, and "unknown" for files without any.
-        quality: which files of the sources are left out unread.
-        evaluation_sets: what no snippet may share a run of words with.
-        ngram_words: length of such a run.
-        min_ngram_words: length of the shortest text of an evaluation set that is looked for;
-            never more than `ngram_words`.
+        languages: languages to keep; empty keeps all known ones. Files of a language that is named
+            here and not known are kept whole.
+        licenses: SPDX identifiers that allow a file's use; "unknown" allows files without any.
+        quality: limits beyond which a file of the sources is left out.
+        evaluation_sets: texts that no snippet may share an n-gram of words with.
+        ngram_words: length of such an n-gram.
+        min_ngram_words: length of the shortest text of an evaluation set that is searched for;
+            capped at `ngram_words`.
         rows_per_shard: snippets in one file.
     """
 
@@ -71,7 +71,7 @@ class CorpusConfig:
 
 @dataclass
 class CorpusCounts:
-    """Where everything went: files, the pieces they were cut into, and what was kept of those."""
+    """Counts of files, of the functions cut from them, and of what was kept."""
 
     files: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
@@ -79,14 +79,8 @@ class CorpusCounts:
     languages: Counter[str] = field(default_factory=Counter)
     packages: Counter[str] = field(default_factory=Counter)
 
-    def keep(self, snippet: Snippet) -> None:
-        self.counts["kept"] += 1
-        self.licenses[snippet.license] += 1
-        self.languages[snippet.language] += 1
-        self.packages[snippet.package] += 1
-
     def facts(self) -> dict[str, object]:
-        """For the manifest."""
+        """The counts as they stand in the manifest."""
         named = {
             "files": self.files,
             "counts": self.counts,
@@ -98,114 +92,104 @@ class CorpusCounts:
 
 
 def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
-    """Read all sources, relative to `inputs`; write shards of snippets."""
-    tally = CorpusCounts()
-    protected = protect(config.evaluation_sets, config.ngram_words, config.min_ngram_words, inputs)
-    with ExternalSort() as sorted_snippets, writing_stage(config, output) as draft:
-        for file in tqdm(_files(config, inputs, tally.files), desc="files", unit=" files"):
-            for place, snippet in enumerate(snippets(file, config, protected, tally)):
-                sorted_snippets.add(snippet, file.rank, place)
-        found = tqdm(sorted_snippets.sorted(), desc="near duplicates", total=len(sorted_snippets))
-        write_snippets(draft.path, _kept(found, config, tally), config.rows_per_shard)
-        draft.facts |= tally.facts() | {"evaluation_sets": protected.facts}
-        if not tally.counts["kept"]:
+    """Read all sources, relative to `inputs`; write shards of snippets.
+
+    Raises:
+        StageError: a source cannot be read, or nothing was kept.
+    """
+    counts = CorpusCounts()
+    held_out = index_evaluation_sets(
+        config.evaluation_sets, config.ngram_words, config.min_ngram_words, inputs
+    )
+    with ExternalSort() as by_package, writing_stage(config, output) as draft:
+        for file in tqdm(source_files(config, inputs, counts.files), desc="files", unit=" files"):
+            for position, snippet in enumerate(snippets_of(file, config, held_out, counts)):
+                by_package.add(snippet, file.rank, position)
+        # From here on the order is that of the hashes, whatever order the files came in.
+        found = tqdm(by_package.sorted(), desc="near duplicates", total=len(by_package))
+        limited = first_per_package(found, config.max_per_package, counts.counts)
+        distinct = deduplicated(limited, config.near_duplicate, config.permutations, counts.counts)
+        write_snippets(draft.path, counted(distinct, counts), config.rows_per_shard)
+        draft.facts |= counts.facts() | {"evaluation_sets": held_out.facts}
+        if not counts.counts["kept"]:
+            files, functions = (
+                ", ".join(f"{n} {reason}" for reason, n in each.most_common(5)) or "none"
+                for each in (counts.files, counts.counts)
+            )
             raise StageError(
-                f"nothing was kept. Files: {_told(tally.files)}; functions: "
-                f"{_told(tally.counts)}. docs/corpus.md says what each count means"
+                f"nothing was kept. Files: {files}; functions: {functions}. docs/corpus.md "
+                "explains each count"
             )
 
 
-def _files(config: CorpusConfig, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
-    yield from packages.files(
-        packages.packages(
-            [work / folder for folder in config.folders],
-            standard_library=config.standard_library,
-            installed=config.installed,
-        ),
-        counts,
+def source_files(config: CorpusConfig, work: Path, counts: Counter[str]) -> Iterator[SourceFile]:
+    """Files of all packages, then those files of the sources that pass the filters."""
+    found = packages.packages(
+        [work / folder for folder in config.folders],
+        standard_library=config.standard_library,
+        installed=config.installed,
     )
-    yield from _permitted(config.sources, FileFilter(config), work, counts)
-
-
-class FileFilter:
-    """Which files of the sources are cut at all."""
-
-    def __init__(self, config: CorpusConfig) -> None:
-        self._languages = {language_of(name, "") for name in config.languages} or set(LANGUAGES)
-        self._licenses = LicenseAllowList(config.licenses)
-        self._quality = config.quality
-
-    def refuses(self, file: SourceFile) -> str | None:
-        """The first reason."""
-        language = language_of(file.language, file.path, file.text)
-        stated = file.license or UNKNOWN
-        if language not in self._languages:
-            return f"language: {language or 'unknown'}"
-        if not self._licenses.permits(stated):
-            return f"license: {stated}"
-        return unfit(file, self._quality)
-
-
-def _permitted(
-    sources: Iterable[CodeSource], gate: FileFilter, work: Path, counts: Counter[str]
-) -> Iterator[SourceFile]:
-    for source in sources:
+    yield from packages.files(found, counts)
+    languages = {language_of(name, "") for name in config.languages} or set(LANGUAGES)
+    allowed = LicenseAllowList(config.licenses)
+    for source in config.sources:
         for file in source.files(work, counts):
-            if reason := gate.refuses(file):
+            language = language_of(file.language, file.path, file.text)
+            license_ = file.license or UNKNOWN
+            # The cheap checks come first; the first reason is the one that counts.
+            if language not in languages:
+                counts[f"language: {language or 'unknown'}"] += 1
+            elif not allowed.permits(license_):
+                counts[f"license: {license_}"] += 1
+            elif reason := reason_to_skip(file, config.quality):
                 counts[reason] += 1
             else:
                 yield file
 
 
-def snippets(
-    file: SourceFile, config: CorpusConfig, protected: EvaluationNgrams, tally: CorpusCounts
+def snippets_of(
+    file: SourceFile, config: CorpusConfig, held_out: EvaluationNgrams, counts: CorpusCounts
 ) -> Iterator[Snippet]:
-    """What is worth learning from; `tally` says why the rest was left out."""
+    """Snippets of one file; `counts` says why other functions were left out."""
     language = language_of(file.language, file.path, file.text)
-    for piece in _cut(file, language, tally):
-        snippet = _snippet(piece, file, language)
-        if len(piece.source) > config.max_characters:
-            tally.counts["too long"] += 1
-        elif (hit := protected.hit(snippet)) is not None:
-            tally.counts[f"in evaluation set: {hit}"] += 1
+    known = LANGUAGES.get(language)
+    fragments: Iterable[Fragment] | None
+    if language == "python":
+        fragments = python.functions(file.text, counts.counts)
+        counts.files["does not parse" if fragments is None else "cut into functions"] += 1
+    elif known is not None and treesitter.parser_of(known) is not None:
+        fragments = treesitter.functions(file.text, known, counts.counts)
+        counts.files["cut into functions"] += 1
+    else:
+        name = PurePosixPath(file.path).stem
+        fragments = [Fragment(name, file.path, "", file.text.strip("\n"))]
+        counts.files[f"kept whole: {language}"] += 1
+    for fragment in fragments or ():
+        snippet = Snippet(
+            id=hashlib.sha256(fragment.source.encode()).hexdigest()[:16],
+            package=file.repository,
+            license=file.license or UNKNOWN,
+            path=file.path,
+            name=fragment.name,
+            signature=fragment.signature,
+            docstring=fragment.docstring,
+            source=fragment.source,
+            language=language,
+            sha256=file.sha256,
+        )
+        if len(snippet.source) > config.max_characters:
+            counts.counts["too long"] += 1
+        elif (name_of_set := held_out.overlap(snippet)) is not None:
+            counts.counts[f"in evaluation set: {name_of_set}"] += 1
         else:
             yield snippet
 
 
-def _cut(file: SourceFile, language: str, tally: CorpusCounts) -> Iterable[Fragment]:
-    known = LANGUAGES.get(language)
-    if language == "python":
-        pieces = python.functions(file.text, tally.counts)
-        tally.files["does not parse" if pieces is None else "cut into functions"] += 1
-        return pieces or ()
-    if known is not None and treesitter.parser_of(known) is not None:
-        tally.files["cut into functions"] += 1
-        return treesitter.functions(file.text, known, tally.counts)
-    tally.files[f"kept whole: {language}"] += 1
-    return [Fragment(PurePosixPath(file.path).stem, file.path, "", file.text.strip("\n"))]
-
-
-def _snippet(piece: Fragment, file: SourceFile, language: str) -> Snippet:
-    return Snippet(
-        hashlib.sha256(piece.source.encode()).hexdigest()[:16],
-        file.repository,
-        file.license or UNKNOWN,
-        file.path,
-        piece.name,
-        piece.signature,
-        piece.docstring,
-        piece.source,
-        language,
-        file.sha256,
-    )
-
-
-def _kept(found: Iterable[Snippet], config: CorpusConfig, tally: CorpusCounts) -> Iterator[Snippet]:
-    few = first_per_package(found, config.max_per_package, tally.counts)
-    for snippet in deduplicated(few, config.near_duplicate, config.permutations, tally.counts):
-        tally.keep(snippet)
+def counted(snippets: Iterable[Snippet], counts: CorpusCounts) -> Iterator[Snippet]:
+    """The same snippets, each counted as it passes: they are too many to be held in a list."""
+    for snippet in snippets:
+        counts.counts["kept"] += 1
+        counts.licenses[snippet.license] += 1
+        counts.languages[snippet.language] += 1
+        counts.packages[snippet.package] += 1
         yield snippet
-
-
-def _told(counts: Counter[str]) -> str:
-    return ", ".join(f"{n} {reason}" for reason, n in counts.most_common(5)) or "none"

@@ -1,4 +1,4 @@
-"""Languages: names and suffixes by which they go, and what functions are in their syntax trees."""
+"""The known languages: their names and suffixes, and the node types of their functions."""
 
 import re
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True)
 class Language:
-    """One that is known.
+    """A known language.
 
     Attributes:
         also: other names that datasets use, in small letters.
-        grammar: module of its tree-sitter grammar; without one its files are kept whole.
+        grammar: module of its tree-sitter grammar; without a grammar its files are kept whole.
         entry: the module's function that returns the grammar.
-        functions: node types of functions, or of what holds one as its `value`.
+        functions: node types of functions, or of nodes that hold one as their `value`.
     """
 
     name: str
@@ -95,21 +95,19 @@ _KNOWN = (
 LANGUAGES = {language.name: language for language in _KNOWN}
 _NAMES = {name: known.name for known in _KNOWN for name in (known.name, *known.also)}
 _SUFFIXES = {suffix: known.name for known in _KNOWN for suffix in known.suffixes}
-
-
 _ONLY_CPP = re.compile(r"^\s*(namespace|template\s*<|class\s+\w|using\s|(public|private):)", re.M)
 
 
 def language_of(stated: str, path: str, text: str = "") -> str:
-    """As stated, or else by the path's suffix; empty where neither tells.
+    """The language as stated, or else by the path's suffix; empty when neither tells.
 
     Args:
-        text: tells whether a header is of C or of C++, which share a suffix.
+        text: decides whether a header is C or C++, which share a suffix.
     """
     by_suffix = _SUFFIXES.get(PurePosixPath(path).suffix.lower(), "")
     if not stated:
         is_cpp = path.endswith(".h") and _ONLY_CPP.search(text)
         return "cpp" if is_cpp else by_suffix
     name = _NAMES.get(stated.lower(), stated.lower())
-    # Datasets call both TypeScript, but each has a grammar of its own.
+    # Datasets call both of them TypeScript, but each has a grammar of its own.
     return "tsx" if (name, by_suffix) == ("typescript", "tsx") else name

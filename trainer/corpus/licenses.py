@@ -1,15 +1,10 @@
-"""Which licenses allow a file's use: an allow-list of SPDX identifiers, applied to expressions."""
+"""Decides which files may be used: an allow-list of SPDX identifiers, applied to expressions."""
 
 from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from boolean import Expression
-from license_expression import (
-    ExpressionError,
-    LicenseWithExceptionSymbol,
-    Licensing,
-    get_spdx_licensing,
-)
+from license_expression import ExpressionError, LicenseWithExceptionSymbol, get_spdx_licensing
 
 UNKNOWN = "unknown"
 PERMISSIVE = (
@@ -32,17 +27,23 @@ PERMISSIVE = (
     "Zlib",
 )
 
+spdx_licensing = cache(get_spdx_licensing)  # its list of identifiers takes a second to read
+
 
 class LicenseAllowList:
-    """Of `A OR B` one is enough, of `A AND B` both are needed; `WITH` only adds permissions."""
+    """Decides on license expressions: `A OR B` needs one allowed license, `A AND B` needs both.
+
+    `WITH` an exception only adds permissions, so the license before it decides.
+    """
 
     def __init__(self, licenses: Iterable[str]) -> None:
-        self._licensing = _spdx()
+        self._licensing = spdx_licensing()
         self._allowed = {spdx.lower() for spdx in licenses}
+        # Millions of files state the same few expressions.
         self.permits = lru_cache(maxsize=10_000)(self._permits)
 
     def _permits(self, stated: str) -> bool:
-        """What is no SPDX expression is permitted when the list has it word for word."""
+        """Whether use is allowed. Text that is no SPDX expression must be on the list verbatim."""
         if stated.lower() in self._allowed:
             return True
         try:
@@ -59,9 +60,3 @@ class LicenseAllowList:
         if isinstance(expression, LicenseWithExceptionSymbol):
             expression = expression.license_symbol
         return expression.key.lower() in self._allowed
-
-
-@cache
-def _spdx() -> Licensing:
-    """Its list of identifiers takes a while to read."""
-    return get_spdx_licensing()

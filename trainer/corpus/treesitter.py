@@ -1,4 +1,4 @@
-"""Files of other languages -> functions, by tree-sitter, where a grammar is installed."""
+"""Files of other languages -> functions, by tree-sitter, if a grammar is installed."""
 
 import re
 from collections import Counter
@@ -9,31 +9,28 @@ from importlib import import_module
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser
 
-from trainer.corpus.fragment import Fragment, worthless
+from trainer.corpus.fragment import Fragment, reason_to_drop
 from trainer.corpus.languages import Language
 
-_LEAST_NODES = 30
-"""Punctuation is a node as well here: about twice as many as Python's `ast` has for the same."""
+# Punctuation is a node here: about twice as many as Python's `ast` has for the same code.
+_MIN_NODES = 30
 
+# Nodes around a function that belong to it.
 _WRAPPERS = {
     "export_statement",
     "lexical_declaration",
     "variable_declaration",
     "template_declaration",
 }
-"""What belongs to the function it holds."""
-
 _CALLABLE_VALUES = {"arrow_function", "function_expression", "generator_function"}
 _COMMENTS = {"comment", "line_comment", "block_comment"}
-_BETWEEN = {"attribute_item", "decorator"}
-"""What may stand between a function and the comment about it."""
-
+_BETWEEN = {"attribute_item", "decorator"}  # may stand between a function and its comment
 _MARKER = re.compile(r"^\s*(/\*+|\*+/|//+!?|\*)?\s?|\s*\*+/\s*$")
 
 
 @cache
 def parser_of(language: Language) -> Parser | None:
-    """None where nothing can cut this language: it has no grammar, or it is not installed."""
+    """The language's parser; None when it has no grammar or the grammar is not installed."""
     if not language.grammar:
         return None
     try:
@@ -44,58 +41,42 @@ def parser_of(language: Language) -> Parser | None:
 
 
 def functions(text: str, language: Language, counts: Counter[str]) -> Iterator[Fragment]:
-    """All functions with a body; nested ones stay where they are."""
+    """All functions with a name and a body; nested ones stay where they are."""
     parser = parser_of(language)
     assert parser is not None, f"no grammar of {language.name}"
     source = text.encode()
-    for node, function in _functions(parser.parse(source).root_node, language.functions):
-        if piece := _piece(node, function, source, counts):
-            yield piece
-
-
-def _functions(root: Node, types: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-    """The node that names a function and the one that has its body: mostly the same.
-
-    What has no name is no function: C takes a class behind a macro for one.
-    """
-    waiting = [root]
+    # An explicit stack instead of recursion: generated files nest deeper than Python may.
+    waiting = [parser.parse(source).root_node]
     while waiting:
         node = waiting.pop()
-        function = _with_body(node) if node.type in types else None
-        if function is not None and _name(node):
-            yield node, function
-        else:
+        body: Node | None = None
+        if node.type in language.functions:
+            # The node that names a function may hold it as its value: const f = (a) => ...
+            value = node.child_by_field_name("value")
+            holder = value if value is not None and value.type in _CALLABLE_VALUES else node
+            body = holder.child_by_field_name("body")
+        # A node without a name is no function: C takes a class behind a macro for one.
+        name = name_of(node) if body is not None else ""
+        if body is None or not name:
             waiting.extend(reversed(node.named_children))
+        elif node.has_error:
+            counts["does not parse"] += 1
+        elif reason := reason_to_drop(name, body.descendant_count, _MIN_NODES):
+            counts[reason] += 1
+        else:
+            whole = node
+            while whole.parent is not None and whole.parent.type in _WRAPPERS:
+                whole = whole.parent
+            head = source[whole.start_byte : body.start_byte].decode()
+            signature = " ".join(head.split()).removesuffix("=>").rstrip()
+            yield Fragment(name, signature, comment_above(whole), dedented(whole, source))
 
 
-def _with_body(node: Node) -> Node | None:
-    value = node.child_by_field_name("value")
-    function = value if value is not None and value.type in _CALLABLE_VALUES else node
-    return function if function.child_by_field_name("body") is not None else None
+def name_of(node: Node) -> str:
+    """A function's name, or an empty string.
 
-
-def _piece(node: Node, function: Node, source: bytes, counts: Counter[str]) -> Fragment | None:
-    body = function.child_by_field_name("body")
-    assert body is not None, "_functions yields none without"
-    whole, name = _whole(node), _name(node)
-    if node.has_error:
-        counts["does not parse"] += 1
-        return None
-    if worthless(name, body.descendant_count, _LEAST_NODES, counts):
-        return None
-    head = source[whole.start_byte : body.start_byte].decode()
-    signature = " ".join(head.split()).removesuffix("=>").rstrip()
-    return Fragment(name, signature, _comment(whole), _dedented(whole, source))
-
-
-def _whole(node: Node) -> Node:
-    while node.parent is not None and node.parent.type in _WRAPPERS:
-        node = node.parent
-    return node
-
-
-def _name(node: Node) -> str:
-    """In C the name is at the bottom of what is declared: `char *(*name(int a))[3]`."""
+    In C the name is at the bottom of nested declarators: `char *(*name(int a))[3]`.
+    """
     named = node.child_by_field_name("name")
     if named is not None:
         return _text(named).decode()
@@ -113,24 +94,24 @@ def _name(node: Node) -> str:
     return ""
 
 
-def _comment(node: Node) -> str:
-    """Of the lines right above it, without their markers."""
+def comment_above(node: Node) -> str:
+    """The comment on the lines right above a node, without its markers."""
     above: list[Node] = []
     line, before = node.start_point.row, node.prev_sibling
     while before is not None and before.type in _COMMENTS | _BETWEEN:
-        if before.end_point.row < line - 1:
+        if before.end_point.row < line - 1:  # an empty line ends the comment
             break
         if before.type in _COMMENTS:
             above.insert(0, before)
         line, before = before.start_point.row, before.prev_sibling
     if above and before is not None and before.end_point.row == above[0].start_point.row:
-        above.pop(0)  # it stands behind code, and is about that
+        above.pop(0)  # it stands behind code, and is about that code
     lines = [line for comment in above for line in _text(comment).decode().splitlines()]
     return "\n".join(_MARKER.sub("", line).rstrip() for line in lines).strip()
 
 
-def _dedented(node: Node, source: bytes) -> str:
-    """Its text as if it began its line; lines that are indented less are left as they are."""
+def dedented(node: Node, source: bytes) -> str:
+    """A node's text as if it began its line; lines that are indented less stay as they are."""
     before = source[source.rfind(b"\n", 0, node.start_byte) + 1 : node.start_byte].decode()
     indentation = before if not before.strip() else ""
     lines = _text(node).decode().split("\n")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.corpus.snippets import snippet
-from trainer.corpus.decontaminate import EvaluationNgrams, EvaluationSet, protect
+from trainer.corpus.decontaminate import EvaluationNgrams, EvaluationSet, index_evaluation_sets
 from trainer.pipeline.stage import StageError
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -22,23 +22,23 @@ def test_exactly_those_that_share_a_run_are_hit(secret: str, text: str, words: i
     length = 2 * words - 1  # of that many letters and blanks
     runs = {secret[i : i + length] for i in range(0, len(secret) - length + 1, 2)}
     shared = any(run in text for run in runs)
-    assert (protected.hit(snippet(text)) is not None) is shared
-    assert (protected.hit(snippet("", docstring=text)) is not None) is shared
+    assert (protected.overlap(snippet(text)) is not None) is shared
+    assert (protected.overlap(snippet("", docstring=text)) is not None) is shared
 
 
 def test_layout_punctuation_and_case_hide_nothing() -> None:
     protected = EvaluationNgrams(8, 8)
     protected.add("set", [SECRET])
     hidden = SECRET.replace("; ", "\n\n    ").replace("number", "Number").replace("%", " %")
-    assert protected.hit(snippet(hidden)) == "set"
-    assert protected.hit(snippet(SECRET.replace("remainder", "rest"))) is None
+    assert protected.overlap(snippet(hidden)) == "set"
+    assert protected.overlap(snippet(SECRET.replace("remainder", "rest"))) is None
 
 
 def test_a_short_text_is_protected_whole_and_a_shorter_one_is_counted() -> None:
     protected = EvaluationNgrams(13, 5)
     protected.add("set", ["one two three four five six", "one two three"])
-    assert protected.hit(snippet("zero one two three four five six seven")) == "set"
-    assert protected.hit(snippet("one two three four five")) is None
+    assert protected.overlap(snippet("zero one two three four five six seven")) == "set"
+    assert protected.overlap(snippet("one two three four five")) is None
     assert protected.facts == {"set": {"texts": 2, "too_short": 1}}
 
 
@@ -46,8 +46,8 @@ def test_a_run_of_two_sets_is_the_first_ones() -> None:
     protected = EvaluationNgrams(3, 3)
     protected.add("first", ["a b c"])
     protected.add("second", ["a b c d"])
-    assert protected.hit(snippet("a b c")) == "first"
-    assert protected.hit(snippet("b c d")) == "second"
+    assert protected.overlap(snippet("a b c")) == "first"
+    assert protected.overlap(snippet("b c d")) == "second"
 
 
 def test_columns_may_hold_lists_and_files_may_be_packed_or_plain(tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_columns_may_hold_lists_and_files_may_be_packed_or_plain(tmp_path: Path)
         EvaluationSet("rows", "set.jsonl.gz", ("text", "tests")),
         EvaluationSet("plain", "*.txt"),
     ]
-    protected = protect(sets, 3, 3, tmp_path)
-    hits = [protected.hit(snippet(text)) for text in ("a b c", "d e f", "g h i", "j k l")]
+    protected = index_evaluation_sets(sets, 3, 3, tmp_path)
+    hits = [protected.overlap(snippet(text)) for text in ("a b c", "d e f", "g h i", "j k l")]
     assert hits == ["rows", "rows", None, "plain"]
 
 
@@ -74,14 +74,14 @@ def test_columns_may_hold_lists_and_files_may_be_packed_or_plain(tmp_path: Path)
 def test_a_set_that_protects_nothing_is_an_error(tmp_path: Path, lines: str, message: str) -> None:
     (tmp_path / "set.jsonl").write_text(lines)
     with pytest.raises(StageError, match=message):
-        protect([EvaluationSet("set", "set.jsonl", ("text",))], 3, 3, tmp_path)
+        index_evaluation_sets([EvaluationSet("set", "set.jsonl", ("text",))], 3, 3, tmp_path)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the open data sets beside the checkout")
 def test_a_solution_of_mbpp_is_found() -> None:
     mbpp = EvaluationSet("mbpp", "mbpp/mbpp.jsonl.gz", ("text", "code", "test_list"))
-    protected = protect([mbpp], 13, 8, DATA)
+    protected = index_evaluation_sets([mbpp], 13, 8, DATA)
     with gzip.open(DATA / "mbpp" / "mbpp.jsonl.gz", "rt") as rows:
         codes = [json.loads(line)["code"] for line in rows]
-    hits = sum(protected.hit(snippet(code)) == "mbpp" for code in codes)
+    hits = sum(protected.overlap(snippet(code)) == "mbpp" for code in codes)
     assert hits >= 0.95 * len(codes)

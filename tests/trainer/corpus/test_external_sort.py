@@ -15,11 +15,11 @@ FOUND = st.lists(
 
 
 def through(found: list[tuple[Snippet, int]]) -> list[Snippet]:
-    with ExternalSort() as sorted_snippets:
+    with ExternalSort() as by_package:
         for each, rank in found:
-            sorted_snippets.add(each, rank, 0)
-        assert len(sorted_snippets) == len(found)
-        return list(sorted_snippets.sorted())
+            by_package.add(each, rank, 0)
+        assert len(by_package) == len(found)
+        return list(by_package.sorted())
 
 
 @given(FOUND, st.randoms(use_true_random=False))
@@ -33,10 +33,10 @@ def test_the_order_does_not_depend_on_when_a_snippet_came(
 
 def test_of_equal_functions_in_a_file_the_first_comes_first() -> None:
     found = [snippet("same", docstring=text) for text in ("second", "first")]
-    with ExternalSort() as sorted_snippets:
-        for place, each in enumerate(found):
-            sorted_snippets.add(each, 0, place)
-        assert list(sorted_snippets.sorted()) == found
+    with ExternalSort() as by_package:
+        for position, each in enumerate(found):
+            by_package.add(each, 0, position)
+        assert list(by_package.sorted()) == found
 
 
 @given(FOUND)

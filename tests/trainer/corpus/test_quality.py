@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.corpus.quality import QualityConfig, unfit
+from trainer.corpus.quality import QualityConfig, reason_to_skip
 from trainer.corpus.sources.source import SourceFile
 
 CODE = "\n".join(f"def f{n}(a, b):\n    return a + b * {n}\n" for n in range(40))
@@ -13,7 +13,7 @@ ENCODED = base64.b64encode(random.Random(1).randbytes(3000)).decode()
 
 
 def judged(text: str, path: str = "pkg/module.py") -> str | None:
-    return unfit(SourceFile(text, path, "r"), QualityConfig())
+    return reason_to_skip(SourceFile(text, path, "r"), QualityConfig())
 
 
 @pytest.mark.parametrize(

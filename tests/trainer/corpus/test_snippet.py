@@ -1,4 +1,4 @@
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,11 @@ def test_shards_are_read_back_in_order(tmp_path: Path) -> None:
     assert read_snippets(tmp_path) == written
 
 
-def test_snippets_written_before_there_were_languages_still_load(tmp_path: Path) -> None:
-    keys = ("id", "package", "license", "path", "name", "signature", "docstring", "source")
-    (tmp_path / "snippets.jsonl").write_text(json.dumps(dict.fromkeys(keys, "x")) + "\n")
-    (tmp_path / "manifest.json").write_text("{}")
-    (old,) = read_snippets(tmp_path)
-    assert (old.language, old.sha256) == ("python", "")
+@pytest.mark.parametrize(
+    ("signature", "method"), [("f(self, a)", True), ("f(cls)", True), ("f(selfish)", False)]
+)
+def test_a_method_is_known_by_its_first_argument(signature: str, method: bool) -> None:
+    assert replace(snippet("x"), signature=signature).is_method is method
 
 
 def test_an_unfinished_stage_is_no_empty_corpus(tmp_path: Path) -> None:

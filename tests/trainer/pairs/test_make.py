@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from trainer.corpus.gather import CorpusConfig
-from trainer.corpus.snippet import Snippet
+from trainer.corpus.snippet import Snippet, write_snippets
 from trainer.pairs import make
 from trainer.pairs.embedded import GenerateConfig
 from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import PreferenceRow, read_pairs
-from trainer.pipeline.stage import read_manifest, write_rows, writing_stage
+from trainer.pipeline.stage import read_manifest, writing_stage
 
 TRAIN_ONLY = PairsConfig(
     evaluation_share=0.0, calibration_share=0.0, generate=GenerateConfig(other_functions=2)
@@ -33,7 +33,7 @@ SNIPPETS = [
 
 def made(folder: Path, snippets: list[Snippet], config: PairsConfig) -> list[PreferenceRow]:
     with writing_stage(CorpusConfig(), folder / "corpus") as draft:
-        write_rows(draft.path / "snippets.jsonl", snippets)
+        write_snippets(draft.path, snippets, 100)
     make.run(config, folder, folder / "pairs")
     return read_pairs(folder / "pairs", "train")
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from trainer.corpus.gather import CorpusConfig
-from trainer.corpus.snippet import Snippet
-from trainer.pipeline.stage import write_rows, writing_stage
+from trainer.corpus.snippet import Snippet, write_snippets
+from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.completions import LlmConfig
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.requests import Sampling
@@ -19,7 +19,7 @@ def snippet(number: int, package: str = "") -> Snippet:
 
 def make_corpus(work: Path, snippets: list[Snippet]) -> None:
     with writing_stage(CorpusConfig(), work / "corpus") as draft:
-        write_rows(draft.path / "snippets.jsonl", snippets)
+        write_snippets(draft.path, snippets, 1000)
 
 
 def asking(url: str, model: str = "coder", samples: int = 1, concurrency: int = 4) -> LlmConfig:

@@ -1,4 +1,4 @@
-"""Hugging Face datasets, streamed: from the hub, a local copy, or files in a format they read."""
+"""Hugging Face datasets, streamed from the hub, a local copy, or files in a known format."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from trainer.tables.streamed import streamed
 
 @dataclass(frozen=True)
 class DatasetSource:
-    """Rows of source files.
+    """A dataset with a source file in each row.
 
     Attributes:
-        name: of the dataset on the hub, or of a format ("json", "parquet", "csv") of `data_files`.
+        name: a dataset on the hub, or the format ("json", "parquet", "csv") of `data_files`.
         subset: the dataset's configuration; The Stack has `data_dir` instead ("data/go").
         revision: a commit, so that a later run reads the same.
         data_files: paths or patterns, relative to the work folder, or URLs.
-        max_rows: read no further than this; None for all.
-        license: of rows that state none; without it they are of unknown license.
+        max_rows: number of rows to read; None reads all.
+        license: license of rows that state none; without it their license is unknown.
     """
 
     name: str

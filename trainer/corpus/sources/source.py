@@ -1,4 +1,4 @@
-"""What every kind of source yields, and how rows of a table become that."""
+"""The type that every source of code yields, and how rows of a table become it."""
 
 import hashlib
 from collections import Counter
@@ -15,9 +15,9 @@ class SourceFile:
     """A file's text and its provenance.
 
     Attributes:
-        path: within its repository.
-        license, language: as stated; empty where nothing is.
-        rank: the lowest is kept of equal functions in one repository.
+        path: path within its repository.
+        license, language: as stated; empty when not stated.
+        rank: of equal functions in one repository the one of the lowest rank is kept.
     """
 
     text: str
@@ -33,7 +33,7 @@ class SourceFile:
 
 
 def read_text(file: Path, counts: Counter[str]) -> str | None:
-    """None for what cannot be read or is no UTF-8, which is counted."""
+    """A file's text; None, and counted, when it cannot be read or is no UTF-8."""
     try:
         return file.read_bytes().decode()
     except (UnicodeDecodeError, OSError):
@@ -42,16 +42,16 @@ def read_text(file: Path, counts: Counter[str]) -> str | None:
 
 
 class CodeSource(Protocol):
-    """A frozen config that can be read."""
+    """A frozen config that yields source files."""
 
     def files(self, work: Path, counts: Counter[str]) -> Iterable[SourceFile]:
         """All files, one at a time; `counts` says why others could not be read.
 
         Args:
-            work: what relative paths are relative to.
+            work: the folder that relative paths start from.
 
         Raises:
-            StageError: the place is not there, or not what the config says.
+            StageError: there is nothing at that place, or not what the config says.
         """
 
 
@@ -60,8 +60,8 @@ class Columns:
     """Names of a table's columns.
 
     Attributes:
-        repository: None where rows do not say it: then each file is a unit of hold-out of its own.
-        license: text or a list of texts, all of which then apply.
+        repository: None if rows do not name it; then each file is a unit of hold-out of its own.
+        license: column of a text, or of a list of texts, all of which apply.
     """
 
     text: str = "content"
@@ -79,7 +79,7 @@ class Columns:
         return self.needed | {self.path, self.license, self.language}
 
     def check(self, present: Iterable[str], place: str) -> None:
-        """A misspelt column is an error at the first row, not a count at the end."""
+        """Raise for a missing column: a misspelt name is an error at the first row, not a count."""
         found = sorted(present)
         if missing := sorted(self.needed - set(found)):
             raise StageError(
@@ -94,7 +94,7 @@ class Columns:
         default_license: str,
         counts: Counter[str],
     ) -> Iterator[SourceFile]:
-        """Of a table that says with its first row which columns it has."""
+        """The files of a table whose first row shows which columns it has."""
         for number, row in enumerate(rows):
             if number == 0:
                 self.check(row, place)
@@ -104,41 +104,41 @@ class Columns:
     def file(
         self, row: Mapping[str, object], default_license: str, counts: Counter[str]
     ) -> SourceFile | None:
-        """`default_license` is that of rows that state none."""
-        text, path = row.get(self.text), _stated(row.get(self.path))
-        if not isinstance(text, str) or not _is_unicode(text):
+        """The file of one row; `default_license` applies to rows that state none."""
+        text, path = row.get(self.text), stated(row.get(self.path))
+        if not isinstance(text, str) or not is_unicode(text):
             counts["no text"] += 1
             return None
-        stated = _stated(row.get(self.license)) or default_license
-        file = SourceFile(text, path, "", stated, _stated(row.get(self.language)))
-        repository = path or file.sha256[:16]
+        spdx = stated(row.get(self.license)) or default_license
         if self.repository is not None:
-            repository = _stated(row.get(self.repository))
+            repository = stated(row.get(self.repository))
+        else:
+            repository = path or hashlib.sha256(text.encode()).hexdigest()[:16]
         if not repository:
             counts["no repository"] += 1
             return None
-        return SourceFile(text, path, repository, stated, file.language)
+        return SourceFile(text, path, repository, spdx, stated(row.get(self.language)))
 
 
+# Columns of two well-known datasets, bigcode/the-stack and codeparrot/github-code.
 THE_STACK = Columns(
     path="max_stars_repo_path",
     repository="max_stars_repo_name",
     license="max_stars_repo_licenses",
     language="lang",
 )
-GITHUB_CODE = Columns(text="code", repository="repo_name", license="license")
-"""Those of two well-known datasets, bigcode/the-stack and codeparrot/github-code."""
+GITHUB_CODE = Columns(text="code", repository="repo_name")
 
 
-def _stated(value: object) -> str:
-    """A cell's text; of a list of licenses, the expression that says that all of them apply."""
+def stated(value: object) -> str:
+    """A cell's text; a list of licenses becomes the expression that all of them apply."""
     if isinstance(value, list):
-        return " AND ".join(part for part in map(_stated, value) if part)
-    return value.strip() if isinstance(value, str) and _is_unicode(value) else ""
+        return " AND ".join(part for part in map(stated, value) if part)
+    return value.strip() if isinstance(value, str) and is_unicode(value) else ""
 
 
-def _is_unicode(text: str) -> bool:
-    """Lone surrogates, which JSON can smuggle in, can be written to no file."""
+def is_unicode(text: str) -> bool:
+    """Whether a file can hold the text: JSON can carry lone surrogates, which UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
