@@ -1,22 +1,22 @@
-"""FLOPs, bytes and seconds of a training run: pure arithmetic, each with where it is from."""
+"""FLOPs and bytes of a training run: pure arithmetic, each formula with its source."""
 
 from dataclasses import dataclass
 
 from trainer.planning.run import TrainingRun
 from trainer.planning.shape import Shape
 
+# Positions whose logits are in memory at a time: the largest chunk of the language-model loss.
 _CHUNK = 1024
-"""Positions whose logits are there at a time, as large as the chunks of the loss may be."""
 
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Of a run or a step.
+    """Token counts of a run or a step.
 
     Attributes:
-        computed: tokens that go through the layers; a shared prompt is one.
+        computed: tokens that go through the layers; those of a shared prompt count once.
         predicted: those of them whose next token the language-model loss predicts.
-        seen: pairs of a computed token and one that it attends to.
+        seen: pairs of a computed token and a token that it attends to.
     """
 
     computed: float
@@ -25,18 +25,24 @@ class TokenCounts:
 
 
 def training_flops(shape: Shape, tokens: TokenCounts, *, gradient_checkpointing: bool) -> float:
-    """6 N for each token and twice the attention's products, forward and backward (2001.08361).
+    """FLOPs of forward and backward: 6 N D plus attention (arXiv 2001.08361, section 2.1).
 
-    N are the layers' matrices: an embedding is looked up, and multiplied with only where the loss
-    predicts. Activations that are recomputed cost one more forward through the layers.
+    N counts the weights of the layers' matrices and D the computed tokens. The output embedding
+    counts only for predicted tokens, the input embedding is a lookup. Gradient checkpointing costs
+    one more forward pass through the layers.
     """
+    # A backward pass costs two forward passes: gradients of the inputs and of the weights.
     layers = forward_flops(shape, tokens.computed, tokens.seen)
     output = 2 * shape.embedding * tokens.predicted
     return 3 * (layers + output) + (layers if gradient_checkpointing else 0.0)
 
 
 def forward_flops(shape: Shape, computed: float, seen: float) -> float:
-    """2 for each weight and token; 4 for each attention width, token and token that it sees."""
+    """FLOPs of one forward pass: 2 N D, and 4 x layers x attention width x `seen`.
+
+    The 4 are a multiply and an add for q.k, and for the weighted sum of v (arXiv 2204.02311,
+    appendix B).
+    """
     return 2 * shape.matrices * computed + 4 * shape.layers * shape.attention_width * seen
 
 
@@ -55,34 +61,44 @@ class Memory:
 
 
 def training_memory(shape: Shape, run: TrainingRun, step_tokens: float, devices: int) -> Memory:
-    """LossTerms, gradients and states in float32, sharded over all devices; activations of one
-    micro-batch, whose products are in bfloat16 (autocast) and whose residual stream is not.
+    """Bytes on each device: 16 a trained parameter with AdamW (arXiv 1910.02054), sharded over all.
+
+    Weights, gradients and optimizer states are in float32. The activations are those of one
+    micro-batch; its products are in bfloat16 (autocast), its residual stream in float32.
     """
     parameters = shape.parameters + shape.hidden
+    # Without a language-model loss an output embedding of its own is never loaded.
     if not run.weights.lm and not shape.tied:
         parameters -= shape.embedding
     trained = float(adapters(shape, run.lora.r)) if run.lora else float(parameters)
     stored = 0.5 if run.lora and run.lora.load_in_4bit else 4.0
     frozen = parameters * stored if run.lora else 0.0
+    tokens = step_tokens / devices / run.gradient_accumulation_steps
+    layer = tokens * layer_activations(shape)
+    # With gradient checkpointing only each layer's input is kept, in float32, and one layer at a
+    # time is computed again.
+    kept = layer * shape.layers
+    if run.gradient_checkpointing:
+        kept = layer + tokens * shape.layers * 4 * shape.hidden
+    # Logits and their gradient, in float32.
+    logits = 2 * 4 * shape.vocabulary * min(_CHUNK, tokens) if run.weights.lm else 0.0
     return Memory(
         weights=(frozen + 4 * trained) / devices,
         gradients=4 * trained / devices,
         optimizer=optimizer_bytes(shape, run, trained) / devices,
-        activations=_activations(
-            shape, run, step_tokens / devices / run.gradient_accumulation_steps
-        ),
+        activations=kept + logits,
     )
 
 
 def optimizer_bytes(shape: Shape, run: TrainingRun, trained: float) -> float:
-    """AdamW keeps two moments of each weight, Muon one of the layers' matrices."""
+    """Bytes of float32 states: AdamW keeps two a weight, Muon one for the layers' matrices."""
     if run.lora or run.optimizer == "adamw":
         return 8 * trained
     return 4 * shape.matrices + 8 * (trained - shape.matrices)
 
 
 def adapters(shape: Shape, rank: int) -> int:
-    """LossTerms of adapters on all linear layers, and of the score head."""
+    """LoRA weights, rank x (inputs + outputs) of each linear layer, and the score head's."""
     attention = 2 * (shape.hidden + shape.attention_width)
     attention += 2 * (shape.hidden + shape.key_value_width)
     return (
@@ -90,29 +106,18 @@ def adapters(shape: Shape, rank: int) -> int:
     )
 
 
-def _activations(shape: Shape, run: TrainingRun, tokens: float) -> float:
-    """What backward needs of each layer, or its input alone and one whole layer at a time."""
-    layer = tokens * layer_activations(shape)
-    kept = (
-        layer + tokens * shape.layers * 4 * shape.hidden
-        if run.gradient_checkpointing
-        else layer * shape.layers
-    )
-    logits = 2 * 4 * shape.vocabulary * min(_CHUNK, tokens) if run.weights.lm else 0.0
-    return kept + logits
-
-
 def layer_activations(shape: Shape) -> int:
-    """Bytes a token: the inputs of all products in bfloat16, of both norms in float32.
+    """Bytes of one layer's activations for one token (arXiv 2205.05198, section 4.1).
 
-    As in arXiv 2205.05198, section 4.1, for gated layers, and with attention's weights never kept.
+    The inputs of all products are in bfloat16, those of both norms in float32. The feed-forward is
+    gated, and attention weights are never stored, as in FlashAttention.
     """
     products = 2 * shape.hidden + 2 * shape.attention_width + 2 * shape.key_value_width
     return 2 * (products + 4 * shape.feed_forward) + 2 * 4 * shape.hidden
 
 
 def checkpoint_bytes(shape: Shape, run: TrainingRun | None = None) -> float:
-    """LossTerms in bfloat16; with a run, also what it keeps to resume from: weights and states."""
+    """Bytes on disk: bfloat16 weights, and a run's checkpoints with float32 weights and states."""
     released = 2.0 * (shape.parameters + shape.hidden)
     if run is None or not run.save_steps:
         return released

@@ -1,11 +1,16 @@
-"""What devices can do, by their makers' data sheets, and how many of them there are."""
+"""Peak speed and memory of devices, from their makers' data sheets."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """Dense bfloat16 products at the most, and memory in bytes; None is not looked at."""
+    """One kind of device.
+
+    Attributes:
+        flops: peak of dense bfloat16 matrix products, in FLOP/s.
+        memory: bytes; None if the plan should not check it.
+    """
 
     name: str
     flops: float
@@ -17,7 +22,8 @@ class Devices:
     """Equal devices that share a model's training (full sharding).
 
     Attributes:
-        mfu: share of the peak that is reached; what is computed twice counts twice.
+        mfu: share of the peak that is reached. Recomputed activations count as work, so this is
+            the hardware's utilization and not the model's.
     """
 
     gpu: Gpu
@@ -26,6 +32,7 @@ class Devices:
 
     @property
     def flops(self) -> float:
+        """FLOP/s of all devices together."""
         return self.gpu.flops * self.count * self.mfu
 
 

@@ -1,9 +1,8 @@
-"""A recipe, devices and perhaps data -> what each stage will take."""
+"""Plans a recipe: tokens, FLOPs, memory, time and disk of each stage on given devices."""
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import StageError
@@ -20,13 +19,17 @@ from trainer.planning.lengths import Lengths, assumed, measured
 from trainer.planning.run import TrainingRun, training_run
 from trainer.planning.shape import KNOWN, Shape, read_shape
 
-_HELD_OUT = 1500
-"""Rows of a held-out split while nobody knows."""
+_HELD_OUT = 1500  # rows of a held-out split that does not exist yet
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What a stage will take, nothing if it runs no model; `notes` say what that rests on."""
+    """The cost of a stage, zero if it runs no model; `notes` state the assumptions.
+
+    Attributes:
+        memory: bytes on each device.
+        disk: bytes that the stage writes.
+    """
 
     stage: str
     notes: tuple[str, ...]
@@ -38,17 +41,19 @@ class StagePlan:
 
 
 def plan(recipe: Recipe, stages: list[str], devices: Devices, work: Path | None) -> list[StagePlan]:
-    """One for each stage; `work` is where data and checkpoints may already be.
+    """A plan for each stage; `work` is where data and checkpoints may exist already.
 
     Raises:
         StageError: a model's shape is not known.
     """
-    planner = _Planner(recipe, devices, work)
+    planner = Planner(recipe, devices, work)
     return [planner.stage(stage) for stage in stages]
 
 
 @dataclass(frozen=True)
-class _Planner:
+class Planner:
+    """Plans single stages of a recipe."""
+
     recipe: Recipe
     devices: Devices
     work: Path | None
@@ -56,30 +61,69 @@ class _Planner:
     def stage(self, stage: str) -> StagePlan:
         config = self.recipe[stage].config
         if run := training_run(config):
-            return self._training(stage, run)
+            return self.training(stage, run)
+        # A plan knows configs by their fields, not by their types: importing those loads torch.
         fields = dataclasses.asdict(config)
         checkpoint = fields.get("checkpoint")
         if stage == "publish" or "num_hidden_layers" in fields:
             shape = self.shape(checkpoint or stage)
             return StagePlan(stage, ("writes a checkpoint",), disk=checkpoint_bytes(shape))
-        if checkpoint and (pairs := _scored(fields)):
-            return self._scoring(stage, checkpoint, pairs)
-        return StagePlan(stage, (_uncounted(fields),))
+        if checkpoint:
+            pairs = [fields["pairs"]] if "tasks" not in fields else []
+            pairs += [t["stage"] for t in fields.get("tasks", ()) if t["kind"] == "pairs"]
+            if pairs:
+                return self.scoring(stage, checkpoint, pairs)
+        if "llm" in fields:
+            model = fields["llm"]["endpoint"]["model"]
+            note = f"asks {model}, which runs elsewhere: not counted"
+        elif "tasks" in fields:
+            note = "scores files whose lengths are not known: not counted"
+        elif "training" in fields:
+            note = "trains a small model: not counted"
+        else:
+            note = "runs no model"
+        return StagePlan(stage, (note,))
 
-    def _training(self, stage: str, run: TrainingRun) -> StagePlan:
+    def training(self, stage: str, run: TrainingRun) -> StagePlan:
         shape, lengths = self.shape(run.start), self.lengths(run.pairs, run.start, run.max_length)
-        steps = _steps(run, lengths)
-        step = _step_tokens(run, lengths)
+        steps = run.max_steps
+        if steps is None:
+            if lengths.rows is None:
+                raise StageError(
+                    "a plan by epochs needs the pairs: name a --work that has them, or set "
+                    f"{stage}.max_steps"
+                )
+            steps = max(1, round(run.num_train_epochs * lengths.rows / run.prompts_per_step))
+        prompts, rejected = run.prompts_per_step, run.with_rejected
+        predicted = lengths.answer + (lengths.prompt if run.lm_on_prompt else 0.0)
+        step = TokenCounts(
+            computed=prompts * lengths.computed(with_rejected=rejected),
+            predicted=prompts * predicted if run.weights.lm else 0.0,
+            seen=prompts * lengths.seen(with_rejected=rejected),
+        )
         tokens = TokenCounts(*(steps * value for value in dataclasses.astuple(step)))
-        flops = training_flops(shape, tokens, gradient_checkpointing=run.gradient_checkpointing)
+        flops = training_flops(shape, tokens, recompute=run.gradient_checkpointing)
         memory = training_memory(shape, run, step.computed, self.devices.count)
+        notes = [
+            f"{steps:,} steps of {prompts:,} prompts, N = {shape.parameters:,}",
+            lengths.source,
+        ]
+        available = self.devices.gpu.memory
+        # A tenth is left for the framework, its caches and fragmentation.
+        if available is not None and memory.total >= 0.9 * available:
+            unused = {
+                "gradient_checkpointing": not run.gradient_checkpointing,
+                "gradient_accumulation_steps": True,
+                "LoRA": not run.lora,
+            }
+            remedies = ", ".join(name for name, free in unused.items() if free)
+            notes.append(
+                f"DOES NOT FIT: {memory.total / 1e9:.0f} GB of {available / 1e9:.0f} GB; try "
+                f"{remedies}, or more devices"
+            )
         return StagePlan(
             stage,
-            (
-                f"{steps:,} steps of {run.prompts_per_step:,} prompts, N = {shape.parameters:,}",
-                lengths.source,
-                *_warnings(memory, self.devices, run),
-            ),
+            tuple(notes),
             tokens=tokens.computed,
             flops=flops,
             memory=memory,
@@ -87,12 +131,14 @@ class _Planner:
             disk=checkpoint_bytes(shape, run),
         )
 
-    def _scoring(self, stage: str, checkpoint: str, pairs: list[str]) -> StagePlan:
+    def scoring(self, stage: str, checkpoint: str, pairs: list[str]) -> StagePlan:
+        """The plan of a stage that scores the held-out rows of some stages of pairs."""
         shape = self.shape(checkpoint)
         splits = [self.lengths(each, checkpoint, None) for each in pairs]
         tokens = sum(split.held_out * split.computed() for split in splits)
         seen = sum(split.held_out * split.seen() for split in splits)
         flops = forward_flops(shape, tokens, seen)
+        # Float32 weights; nothing is kept for a backward pass.
         memory = Memory(4.0 * (shape.parameters + shape.hidden), 0.0, 0.0, 0.0)
         rows = sum(split.held_out for split in splits)
         notes = (
@@ -102,16 +148,19 @@ class _Planner:
         return StagePlan(stage, notes, tokens, flops, memory, flops / self.devices.flops)
 
     def shape(self, start: str) -> Shape:
-        """Of a stage's checkpoint, or of a model that is named by directory or hub id."""
+        """The shape of a stage's checkpoint, or of a model named by directory or hub id."""
         if start not in self.recipe.stages:
             return KNOWN[start] if start in KNOWN else read_shape(Path(start))
         config = self.recipe[start].config
         if run := training_run(config):
             return self.shape(run.start)
         fields = dataclasses.asdict(config)
-        fields = fields.get("shape", fields)  # of a generator
+        fields = fields.get("shape", fields)  # a generator's config nests it
         if "num_hidden_layers" not in fields:
-            raise StageError(f"{start} makes no model: a plan cannot follow what starts from it")
+            raise StageError(
+                f"the plan cannot tell the size of {start}, which makes no model: let the stage "
+                "start from a model or from a stage that makes one"
+            )
         return Shape(
             layers=fields["num_hidden_layers"],
             hidden=fields["hidden_size"],
@@ -124,73 +173,20 @@ class _Planner:
         )
 
     def lengths(self, pairs: str, start: str, max_length: int | None) -> Lengths:
+        """Measured lengths if the stage of pairs has finished, assumed ones otherwise."""
         fields = (
             dataclasses.asdict(self.recipe[pairs].config) if pairs in self.recipe.stages else {}
         )
-        if self.work and (found := measured(self.work / pairs, self._tokenizer(start))):
+        if self.work and (found := measured(self.work / pairs, self.tokenizer(start))):
             return found
-        kinds = fields.get("generate")
-        rivals = float(sum(kinds.values())) if isinstance(kinds, dict) else 1.0
-        return assumed(rivals, fields.get("max_held_out") or _HELD_OUT, max_length)
+        kinds = fields.get("generate")  # rejected answers of each kind
+        rejected = float(sum(kinds.values())) if isinstance(kinds, dict) else 1.0
+        return assumed(rejected, fields.get("max_held_out") or _HELD_OUT, max_length)
 
-    def _tokenizer(self, start: str) -> Path | None:
-        """The first that is there, going back from where a stage starts."""
+    def tokenizer(self, start: str) -> Path | None:
+        """The first tokenizer that exists, from the stage's start back to the first model."""
         folder = Path(start) if start not in self.recipe.stages else (self.work or Path()) / start
         if (folder / "tokenizer.json").is_file() or start not in self.recipe.stages:
             return folder / "tokenizer.json"
         run = training_run(self.recipe[start].config)
-        return self._tokenizer(run.start) if run else None
-
-
-def _scored(fields: dict[str, Any]) -> list[str]:
-    """Stages of pairs of which a split is scored; how long an evaluation's files are is not known.
-
-    Of a calibration its `pairs`, of an evaluation those of its tasks.
-    """
-    if "tasks" in fields:
-        return [task["stage"] for task in fields["tasks"] if task["kind"] == "pairs"]
-    return [fields["pairs"]]
-
-
-def _uncounted(fields: dict[str, Any]) -> str:
-    if "llm" in fields:
-        return f"asks {fields['llm']['endpoint']['model']}, which runs elsewhere: not counted"
-    if "tasks" in fields:
-        return "scores files whose lengths are not known: not counted"
-    return "trains a small model: not counted" if "training" in fields else "runs no model"
-
-
-def _steps(run: TrainingRun, lengths: Lengths) -> int:
-    if run.max_steps is not None:
-        return run.max_steps
-    if lengths.rows is None:
-        raise StageError(
-            "a plan by epochs needs the pairs: name a --work that has them, or max_steps"
-        )
-    return max(1, round(run.num_train_epochs * lengths.rows / run.prompts_per_step))
-
-
-def _step_tokens(run: TrainingRun, lengths: Lengths) -> TokenCounts:
-    prompts, rejected = run.prompts_per_step, run.with_rejected
-    predicted = lengths.answer + (lengths.prompt if run.lm_on_prompt else 0.0)
-    return TokenCounts(
-        computed=prompts * lengths.computed(with_rejected=rejected),
-        predicted=prompts * predicted if run.weights.lm else 0.0,
-        seen=prompts * lengths.seen(with_rejected=rejected),
-    )
-
-
-def _warnings(memory: Memory, devices: Devices, run: TrainingRun) -> tuple[str, ...]:
-    room = devices.gpu.memory
-    if room is None or memory.total < 0.9 * room:
-        return ()
-    unused = {
-        "gradient_checkpointing": not run.gradient_checkpointing,
-        "gradient_accumulation_steps": True,
-        "LoRA": not run.lora,
-    }
-    remedies = ", ".join(name for name, free in unused.items() if free)
-    return (
-        f"DOES NOT FIT: {memory.total / 1e9:.0f} GB of {room / 1e9:.0f} GB; try {remedies}, or "
-        "more devices",
-    )
+        return self.tokenizer(run.start) if run else None

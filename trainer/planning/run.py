@@ -1,4 +1,4 @@
-"""What a plan needs to know of a training stage: fields of its config, as its manifest has them."""
+"""The fields of a training stage's config that a plan needs, without importing torch."""
 
 import dataclasses
 from typing import Literal
@@ -9,21 +9,25 @@ from trainer.pipeline.stage import Row
 
 
 class LossTerms(BaseModel):
-    """Of the losses; a loss without weight costs nothing."""
+    """Weights of the losses; a loss of weight 0 costs nothing."""
 
     rank: float = 1.0
     lm: float = 1.0
 
 
 class LoraSpec(BaseModel):
-    """Of adapters."""
+    """The size of the adapters, and whether the frozen weights are stored in 4 bits."""
 
     r: int
     load_in_4bit: bool = False
 
 
 class TrainingRun(BaseModel):
-    """See `trainer.training`. A field that a stage's config has not is at what it does without."""
+    """A training stage; see `trainer.training.config`.
+
+    A field that the stage's config does not have keeps the default here, which is the value that
+    such a stage behaves as if it had.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -45,10 +49,11 @@ class TrainingRun(BaseModel):
 
 
 def training_run(config: Row) -> TrainingRun | None:
-    """None when the stage does not train."""
+    """The run of a stage's config; None when the stage does not train."""
     fields = dataclasses.asdict(config)
     if not {"start", "prompts_per_step"} <= fields.keys():
         return None
+    # A mixture is planned by the lengths of its first source.
     if mixture := fields.get("mixture"):
         fields["pairs"] = mixture[0]["stage"]
     return TrainingRun.model_validate(fields)

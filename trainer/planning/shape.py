@@ -1,4 +1,4 @@
-"""The shape of a decoder, and what follows from it: how many parameters of which kind."""
+"""The shape of a decoder, and the parameter counts that follow from it."""
 
 import json
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Shape:
     """A Llama-like decoder with grouped queries and a gated feed-forward.
 
     Attributes:
-        head_width: of one attention head.
-        tied: whether the output embedding is the input's.
-        qkv_bias: whether queries, keys and values have one, as Qwen2's do.
+        head_width: width of one attention head.
+        tied: whether input and output share one embedding.
+        qkv_bias: whether queries, keys and values have a bias, as in Qwen2.
     """
 
     layers: int
@@ -51,24 +51,24 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """Of the causal language model; the score head's `hidden` come on top."""
+        """Parameters of the causal language model; a score head adds `hidden` to them."""
         bias = self.attention_width + 2 * self.key_value_width if self.qkv_bias else 0
         rest = self.layers * (bias + 2 * self.hidden) + self.hidden
         return self.matrices + rest + self.embedding * (1 if self.tied else 2)
 
 
+# Shapes from the model cards, so that these recipes can be planned without a download.
 KNOWN = {
     "Qwen/Qwen2-1.5B": Shape(28, 1536, 12, 2, 128, 8960, 151_936, tied=True, qkv_bias=True),
     "Qwen/Qwen2-7B": Shape(28, 3584, 28, 4, 128, 18_944, 152_064, tied=False, qkv_bias=True),
 }
-"""So that their recipes can be planned where they have not been downloaded."""
 
 
 def read_shape(folder: Path) -> Shape:
-    """Of a checkpoint of transformers'.
+    """The shape of a transformers checkpoint.
 
     Raises:
-        StageError: its config does not tell.
+        StageError: its config is missing or incomplete.
     """
     try:
         config = json.loads((folder / "config.json").read_text())
@@ -87,5 +87,6 @@ def read_shape(folder: Path) -> Shape:
     except (OSError, ValueError, KeyError) as error:
         raise StageError(
             f"{folder / 'config.json'}: a plan needs a decoder's layers, widths and vocabulary, "
-            f"which are not to be read there ({type(error).__name__}: {error})"
+            f"and cannot read them there ({type(error).__name__}: {error}). Name a directory with "
+            "a transformers checkpoint"
         ) from error
