@@ -1,1 +1,1 @@
-"""What all stages share: running them, their manifests, and the type of a recipe."""
+"""Everything that stages share: running them, their manifests, and the type of a recipe."""

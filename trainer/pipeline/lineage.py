@@ -1,4 +1,4 @@
-"""What a finished stage was made from, as the manifests tell it."""
+"""Traces a finished stage back to everything that it was made from, by the manifests."""
 
 from pathlib import Path
 from typing import Any
@@ -7,34 +7,34 @@ from trainer.pipeline.stage import MANIFEST, StageError, manifest_hash, read_man
 
 
 def lineage(inputs: Path, stages: list[str]) -> dict[str, dict[str, Any]]:
-    """Manifests of these stages and of all that they were made from, sources first.
+    """Manifests of these stages and of everything they were made from, sources first.
 
     Raises:
-        StageError: a stage has not finished, or was made from another output of an earlier one
-            than is there now.
+        StageError: a stage has not finished, or was made from another output of an earlier stage
+            than the one that is there now.
     """
     found: dict[str, dict[str, Any]] = {}
+
+    def trace(stage: str) -> None:
+        if stage in found:
+            return
+        manifest = read_manifest(inputs / stage)
+        for name, expected in manifest["inputs"].items():
+            trace(name)
+            if manifest_hash(inputs / name) != expected:
+                raise StageError(f"{name} has changed since {stage} read it: run {stage} again")
+        found[stage] = manifest  # after its inputs, which makes sources come first
+
     for stage in stages:
-        _trace(inputs, stage, found)
+        trace(stage)
     return found
 
 
-def _trace(inputs: Path, stage: str, found: dict[str, dict[str, Any]]) -> None:
-    if stage in found:
-        return
-    manifest = read_manifest(inputs / stage)
-    for name, expected in manifest["inputs"].items():
-        _trace(inputs, name, found)
-        if manifest_hash(inputs / name) != expected:
-            raise StageError(f"{name} has changed since {stage} read it: run {stage} again")
-    found[stage] = manifest
-
-
 def training_pairs(inputs: Path, checkpoint: str) -> list[str]:
-    """The stages of pairs that a checkpoint and those it started from were trained on.
+    """The stages of pairs that a checkpoint, or one that it started from, was trained on.
 
     Raises:
-        StageError: as `lineage`.
+        StageError: see `lineage`.
     """
     stages = lineage(inputs, [checkpoint])
     return [
@@ -45,7 +45,10 @@ def training_pairs(inputs: Path, checkpoint: str) -> list[str]:
 
 
 def is_stage(inputs: Path, name: str) -> bool:
-    """Whether it is a finished stage of this run. One of another run, named by its path, is not:
-    what it was made from is not below `inputs`."""
+    """Whether `name` is a finished stage of this run.
+
+    A stage of another run, named by its path, is not: the stages that it was made from are not
+    below `inputs`, so its lineage cannot be traced.
+    """
     folder = (inputs / name).absolute()
     return folder.parent == inputs.absolute() and (folder / MANIFEST).is_file()

@@ -1,6 +1,7 @@
-"""`--set STAGE.FIELD=VALUE`: a config changed on the command line, checked against its type."""
+"""`--set STAGE.FIELD=VALUE`: changes a config on the command line, checked against its type."""
 
 import dataclasses
+import difflib
 import json
 from collections.abc import Iterable
 from typing import get_type_hints
@@ -12,10 +13,10 @@ from trainer.pipeline.stage import Row, StageError
 
 
 def overridden(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """The recipe with each `STAGE.FIELD=VALUE` applied; a later one wins.
+    """The recipe with each `STAGE.FIELD=VALUE` applied; a later setting overrides an earlier one.
 
-    A value is JSON where its field's type is not text: `true`, `null`, `["a", "b"]`. Fields of
-    nested configs are reached by more dots: `pretrain.weights.lm=0.5`.
+    A value is JSON unless its field is text: `true`, `null`, `["a", "b"]`. Fields of nested
+    configs are reached by more dots: `pretrain.weights.lm=0.5`.
 
     Raises:
         StageError: a setting names nothing, or its value is not of its field's type.
@@ -27,51 +28,45 @@ def overridden(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             raise StageError(
                 f"--set {setting}: write STAGE.FIELD=VALUE, as in pretrain.max_steps=50"
             )
-        recipe = recipe.with_config(stage, _changed(recipe[stage].config, fields, value, path))
+        recipe = recipe.with_config(stage, with_field(recipe[stage].config, fields, value, path))
     return recipe
 
 
 def settings(recipe: Recipe) -> list[str]:
-    """Every field of every config as `--set` takes it."""
-    return [
-        f"{stage}.{path}={value}"
-        for stage, entry in recipe.stages.items()
-        for path, value in _leaves(entry.config)
-    ]
+    """Every field of every config, in the form that `--set` takes."""
+
+    def leaves(config: Row, path: str) -> Iterable[str]:
+        for name, plain in dataclasses.asdict(config).items():
+            value = getattr(config, name)
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                yield from leaves(value, f"{path}.{name}")
+            else:
+                yield f"{path}.{name}={value if isinstance(value, str) else json.dumps(plain)}"
+
+    return [line for stage, entry in recipe.stages.items() for line in leaves(entry.config, stage)]
 
 
-def _changed(config: Row, fields: list[str], value: str, path: str) -> Row:
+def with_field(config: Row, fields: list[str], value: str, path: str) -> Row:
+    """The config with the field at the end of the chain `fields` replaced; `path` is for errors."""
     name, *rest = fields
     known = [field.name for field in dataclasses.fields(config)]
     if name not in known:
-        raise StageError(f"--set {path}: there is no {name}, but {', '.join(known)}")
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {nearest[0]}" if nearest else f"its fields are {', '.join(known)}"
+        raise StageError(f"--set {path}: there is no field {name}; {hint}")
     inner = getattr(config, name)
-    if not rest:
-        return dataclasses.replace(config, **{name: _parsed(config, name, value, path)})
-    if not dataclasses.is_dataclass(inner) or isinstance(inner, type):
-        raise StageError(f"--set {path}: {name} has no fields of its own: set it as a whole")
-    return dataclasses.replace(config, **{name: _changed(inner, rest, value, path)})
-
-
-def _parsed(config: Row, name: str, value: str, path: str) -> object:
-    """As JSON if it is of the field's type, otherwise as the text that it is."""
+    if rest:
+        if not dataclasses.is_dataclass(inner) or isinstance(inner, type):
+            raise StageError(f"--set {path}: {name} has no fields of its own; set it as a whole")
+        return dataclasses.replace(config, **{name: with_field(inner, rest, value, path)})
     adapter: TypeAdapter[object] = TypeAdapter(get_type_hints(type(config))[name])
     try:
-        return adapter.validate_json(value)
+        parsed = adapter.validate_json(value)
     except ValidationError:
-        pass
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise StageError(f"--set {path}={value}: {first['msg']}") from error
-
-
-def _leaves(config: Row) -> Iterable[tuple[str, str]]:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            yield from ((f"{field.name}.{path}", text) for path, text in _leaves(value))
-        else:
-            plain = dataclasses.asdict(config)[field.name]
-            yield field.name, value if isinstance(value, str) else json.dumps(plain)
+        # Text needs no quotes, and neither does any other type that has a reading as text.
+        try:
+            parsed = adapter.validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise StageError(f"--set {path}={value}: {first['msg']}") from error
+    return dataclasses.replace(config, **{name: parsed})

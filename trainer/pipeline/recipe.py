@@ -1,7 +1,8 @@
-"""A recipe: which stages run, in what order, each with its config."""
+"""The type of a recipe: stages in the order in which they run, each with its config."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +13,7 @@ C = TypeVar("C", bound=Row)
 
 @dataclass(frozen=True)
 class Stage(Generic[C]):
-    """A stage's function, and a config of the type that it takes."""
+    """A stage's function and its config. The type parameter ties one to the other."""
 
     run: Callable[[C, Path, Path], None]
     config: C
@@ -22,7 +23,7 @@ class Stage(Generic[C]):
 class Recipe:
     """Stages by the name of the folder each writes, in the order in which they run.
 
-    Each pair of function and config is checked where it is made; together they are of many types.
+    The types of function and config are checked where a `Stage` is written; a recipe mixes many.
     """
 
     name: str
@@ -31,29 +32,30 @@ class Recipe:
     def __getitem__(self, stage: str) -> Stage[Any]:
         """Raises StageError when the recipe has no such stage."""
         if stage not in self.stages:
-            known = ", ".join(self.stages)
-            raise StageError(f"{self.name} has no stage {stage}, but {known}")
+            nearest = get_close_matches(stage, self.stages, n=1)
+            known = f"did you mean {nearest[0]}" if nearest else f"it has {', '.join(self.stages)}"
+            raise StageError(f"the recipe {self.name} has no stage {stage}; {known}")
         return self.stages[stage]
 
     def with_config(self, stage: str, config: Row) -> "Recipe":
-        """The same with another config of the same type."""
+        """A copy with another config, of the same type, for one stage."""
         known = self[stage]
         assert type(config) is type(known.config)
         return replace(self, stages={**self.stages, stage: replace(known, config=config)})
 
     def changed(self, stage: str, **fields: object) -> "Recipe":
-        """The same with some fields of a stage's config replaced."""
+        """A copy with some fields of one stage's config replaced."""
         return self.with_config(stage, replace(self[stage].config, **fields))
 
     def between(self, first: str | None, last: str | None) -> list[str]:
-        """Names of the stages from `first` to `last`, both included; None is the end.
+        """Names of the stages from `first` to `last`, both included; None means no bound.
 
         Raises:
-            StageError: there is no such stage, or they are the wrong way round.
+            StageError: there is no such stage, or `first` comes after `last`.
         """
         names = list(self.stages)
         for name in filter(None, (first, last)):
-            self[name]
+            self[name]  # raises for an unknown stage
         start = names.index(first) if first else 0
         end = names.index(last) + 1 if last else len(names)
         if start >= end:

@@ -1,4 +1,4 @@
-"""Running a recipe's stages: one, or all that are not up to date."""
+"""Runs a recipe's stages: one of them, or all that are not up to date."""
 
 import time
 from datetime import timedelta
@@ -9,7 +9,7 @@ from trainer.pipeline.recipe import Recipe
 
 
 def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
-    """A stage reads finished stages below `work` and writes its own folder there, manifest last."""
+    """Run a stage: it reads finished stages below `work` and writes its own folder there."""
     entry, output = recipe[stage], folder_of(stage, work)
     began = time.monotonic()
     print(f"{stage}: started {time.strftime('%H:%M:%S')}, writes {output}", flush=True)
@@ -19,10 +19,8 @@ def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
 
 
 def run_recipe(recipe: Recipe, work: Path, first: str | None, last: str | None) -> None:
-    """Run the stages from `first` to `last` that are not up to date, and say why each did or not.
-
-    A stage is looked at when its turn comes: what ran before it may be what it reads.
-    """
+    """Run the stages from `first` to `last` that are not up to date, and print why each ran."""
+    # A stage is checked when its turn comes, because an earlier one may have changed its input.
     for stage in recipe.between(first, last):
         reason = reason_to_run(stage, recipe[stage].config, work)
         if reason is None:

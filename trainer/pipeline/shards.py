@@ -1,4 +1,4 @@
-"""What a stage hands on in bulk: rows in files of a bounded size."""
+"""Shards: a stage's rows in JSON Lines files of a bounded size."""
 
 from collections.abc import Iterable
 from itertools import count, islice
@@ -11,9 +11,9 @@ R = TypeVar("R", bound=Row)
 
 
 def write_shards(folder: Path, stem: str, rows: Iterable[Row], size: int) -> None:
-    """`stem-00000.jsonl` and so on, of at most `size` rows each, in the order given.
+    """Write `stem-00000.jsonl` and so on, of at most `size` rows each, in the order given.
 
-    No more than one shard of them is held in memory.
+    At most one shard of rows is in memory at a time.
     """
     waiting = iter(rows)
     for number in count():
@@ -24,7 +24,7 @@ def write_shards(folder: Path, stem: str, rows: Iterable[Row], size: int) -> Non
 
 
 def read_shards(folder: Path, stem: str, row_type: type[R]) -> list[R]:
-    """All rows of a finished stage."""
+    """All rows of a finished stage, in the order in which they were written."""
     read_manifest(folder)
     files = sorted(folder.glob(f"{stem}-*.jsonl"))
     return [row for file in files for row in read_rows(file, row_type)]

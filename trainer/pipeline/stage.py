@@ -1,4 +1,4 @@
-"""What every stage shares: rows in JSONL files, and a manifest that is written last."""
+"""A stage's output folder: rows in JSON Lines files, and a manifest that is written last."""
 
 import dataclasses
 import hashlib
@@ -41,13 +41,13 @@ class Draft:
 
 @contextmanager
 def writing_stage(config: Row, output: Path, *, reads: Iterable[Path] = ()) -> Iterator[Draft]:
-    """Fill a draft folder; it becomes `output`, its manifest complete, when the block ends.
+    """Fill a draft folder, which replaces `output` as a whole when the block ends without an error.
 
     Args:
-        reads: folders of the stages it was made from; the manifest tells them by their hashes.
+        reads: folders of the stages that the output is made from; the manifest holds their hashes.
     """
     inputs = {folder.name: manifest_hash(folder) for folder in reads}
-    code = commit()
+    code = commit()  # before the work, which may take days in which the checkout changes
     draft = Draft(output.with_name(f".{output.name}.partial"))
     shutil.rmtree(draft.path, ignore_errors=True)
     draft.path.mkdir(parents=True)
@@ -61,13 +61,15 @@ def writing_stage(config: Row, output: Path, *, reads: Iterable[Path] = ()) -> I
         "files": {file.name: sha256(file) for file in sorted(draft.path.iterdir())},
         **draft.facts,
     }
+    # The manifest comes last, and a folder without one does not count: a run that was killed at any
+    # moment leaves nothing that looks finished.
     (draft.path / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     shutil.rmtree(output, ignore_errors=True)
     draft.path.replace(output)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Raises StageError when the stage that makes this folder has not finished."""
+    """The manifest of a finished stage; raises StageError when the stage has not finished."""
     if not (folder / MANIFEST).is_file():
         raise StageError(f"{folder} has no {MANIFEST}: run `python -m trainer {folder.name}` first")
     manifest = json.loads((folder / MANIFEST).read_text())
@@ -76,6 +78,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def config_hash(config: Row) -> str:
+    """The hash of all fields, whatever their order."""
     text = json.dumps(dataclasses.asdict(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -86,7 +89,7 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
 
 
 def read_rows(file: Path, row_type: type[R]) -> list[R]:
-    """Rows of a finished stage, checked against their type; nested rows become what they were."""
+    """Rows of a finished stage, checked against their type, nested dataclasses included."""
     read_manifest(file.parent)
     adapter = TypeAdapter(row_type)
     with file.open("rb") as stream:
@@ -94,13 +97,13 @@ def read_rows(file: Path, row_type: type[R]) -> list[R]:
 
 
 def manifest_hash(folder: Path) -> str:
-    """What identifies a finished stage's output: its manifest names every file's hash."""
+    """The identity of a finished stage's output: its manifest holds the hash of every file."""
     read_manifest(folder)
     return sha256(folder / MANIFEST)
 
 
 def commit() -> str | None:
-    """Of the checkout that runs, marked when it has changes; None where there is no checkout."""
+    """The commit of this checkout, "-dirty" if it has changes; None without git or a checkout."""
     git = shutil.which("git")
     if git is None:
         return None

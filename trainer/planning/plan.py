@@ -102,7 +102,7 @@ class Planner:
             seen=prompts * lengths.seen(with_rejected=rejected),
         )
         tokens = TokenCounts(*(steps * value for value in dataclasses.astuple(step)))
-        flops = training_flops(shape, tokens, recompute=run.gradient_checkpointing)
+        flops = training_flops(shape, tokens, gradient_checkpointing=run.gradient_checkpointing)
         memory = training_memory(shape, run, step.computed, self.devices.count)
         notes = [
             f"{steps:,} steps of {prompts:,} prompts, N = {shape.parameters:,}",
