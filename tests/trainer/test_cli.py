@@ -75,7 +75,7 @@ def test_the_doctor_examines_what_finetune_would_read_and_writes_nothing(
 
 def test_the_doctor_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--recipe", "cpu_tiny", "--work", str(tmp_path)]) == 1
-    assert "cpu_tiny has no such stage: take a recipe that finetunes" in capsys.readouterr().err
+    assert "cpu_tiny has no such stage: choose a recipe that finetunes" in capsys.readouterr().err
 
 
 def test_what_is_shown_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,7 +135,7 @@ def test_only_what_is_not_up_to_date_runs(
     run_recipe(other, again, "evaluate", None)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "evaluate: skipped, it is up to date"
-    assert printed[1] == 'publish: runs, because its config is another: version "1" -> "2"'
+    assert printed[1] == 'publish: runs, because its config has changed: version "1" -> "2"'
     assert open_release(again / "release").version == "2"
 
 

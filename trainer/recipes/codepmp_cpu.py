@@ -1,4 +1,4 @@
-"""The paper's way (arXiv 2410.02229) on two cores: language models write both sides of the pairs.
+"""The paper's method (arXiv 2410.02229) on two cores: language models write both sides of pairs.
 
 A stronger and a weaker model are trained here first, so that nothing is downloaded; the stages that
 ask them need them served, as runs/codepmp_cpu.sh does. The reward model starts from the stronger.
@@ -31,29 +31,28 @@ from trainer.training.base import BaseConfig
 from trainer.training.finetune import FinetuneConfig, Mix
 from trainer.training.pretrain import PretrainConfig, warm_up
 
+# Shorter than the templates for models that follow instructions: these two learn only these.
 DESCRIBE, ANSWER = "Describe: {code}", "{request}"
-"""Shorter than the templates for models that follow instructions: these two know only what they are
-taught here."""
 
 
 def recipe() -> Recipe:
-    return Recipe("codepmp_cpu", _sources() | _synthesis() | _training() | _release())
+    return Recipe("codepmp_cpu", sources() | synthesis() | training() | release())
 
 
-def _sources() -> dict[str, Stage[Any]]:
+def sources() -> dict[str, Stage[Any]]:
     requests = PairsConfig(
         named=False, undescribed=0.0, methods=0.4, max_characters=500, max_held_out=150
     )
     return {
         "corpus": Stage(gather.run, CorpusConfig(installed=False)),
         "pairs": Stage(make.run, requests),
-        "strong_lm": Stage(generators.run, _generator(max_steps=150)),
+        "strong_lm": Stage(generators.run, generator(max_steps=150)),
         "weak_lm": Stage(generators.run, weak_generator()),
     }
 
 
 def weak_generator() -> GeneratorConfig:
-    """An eighth of the size and less than half the steps."""
+    """A model of an eighth of the size, trained for less than half the steps."""
     small = BaseConfig(
         hidden_size=128,
         num_hidden_layers=2,
@@ -61,10 +60,10 @@ def weak_generator() -> GeneratorConfig:
         num_key_value_heads=1,
         intermediate_size=352,
     )
-    return _generator(max_steps=60, shape=small, describes=False)
+    return generator(max_steps=60, shape=small, describes=False)
 
 
-def _generator(
+def generator(
     max_steps: int, shape: BaseConfig | None = None, *, describes: bool = True
 ) -> GeneratorConfig:
     return GeneratorConfig(
@@ -76,24 +75,24 @@ def _generator(
     )
 
 
-def _synthesis() -> dict[str, Stage[Any]]:
-    """Paper: 1,024 new tokens, one answer a side. Ours here: as long as these models stay sane."""
-    asked = DescribeConfig(_ask("strong", 48), template=DESCRIBE, max_snippets=700)
+def synthesis() -> dict[str, Stage[Any]]:
+    """Paper: 1,024 new tokens, one answer a side. Here: as long as these models make sense."""
+    asked = DescribeConfig(llm("strong", 48), template=DESCRIBE, max_snippets=700)
     return {
         "describe": Stage(describe.run, asked),
-        "strong": Stage(respond.run, RespondConfig(_ask("strong", 160), template=ANSWER)),
-        "weak": Stage(respond.run, RespondConfig(_ask("weak", 160), template=ANSWER)),
+        "strong": Stage(respond.run, RespondConfig(llm("strong", 160), template=ANSWER)),
+        "weak": Stage(respond.run, RespondConfig(llm("weak", 160), template=ANSWER)),
         "llm_pairs": Stage(combine.run, LlmPairsConfig()),
     }
 
 
-def _ask(model: str, max_tokens: int) -> LlmConfig:
-    """`$NAME` is taken from the environment: the addresses are chosen when the servers start."""
+def llm(model: str, max_tokens: int) -> LlmConfig:
+    """The address comes from the environment, because it is chosen when the server starts."""
     endpoint = EndpointConfig(f"$CODEPMP_{model.upper()}_URL", model)
     return LlmConfig(endpoint, Sampling(max_tokens=max_tokens))
 
 
-def _training() -> dict[str, Stage[Any]]:
+def training() -> dict[str, Stage[Any]]:
     """Paper: ranking and LM loss once over the pairs, then ranking alone on preferences."""
     return {
         "pretrain": Stage(
@@ -123,7 +122,7 @@ def _training() -> dict[str, Stage[Any]]:
     }
 
 
-def _release() -> dict[str, Stage[Any]]:
+def release() -> dict[str, Stage[Any]]:
     tasks = (PairsTask(), PairsTask(name="pairs of two language models", stage="llm_pairs"))
     evaluation = EvaluateConfig(checkpoint="finetune", calibration="calibrate", tasks=tasks)
     return {

@@ -1,4 +1,4 @@
-"""CodePMP as published (arXiv 2410.02229) on Qwen2-7B, and what we do otherwise.
+"""CodePMP as published (arXiv 2410.02229) on Qwen2-7B, with a few deviations.
 
 Put source files with their licenses into `source/*.parquet` of the work folder, in the columns of
 The Stack, and preference data into `math_shepherd.jsonl`. Serve the describer and both writers, and
@@ -34,8 +34,7 @@ from trainer.training import finetune, pretrain
 from trainer.training.finetune import FinetuneConfig
 from trainer.training.pretrain import PretrainConfig
 
-STEPS = 27_458
-"""The paper's, of 1,024 pairs each: 28.1 M pairs, once."""
+STEPS = 27_458  # as in the paper: 28.1 M pairs once, 1,024 in each step
 
 STRONG, WEAK = (
     "deepseek-ai/deepseek-coder-6.7b-instruct",
@@ -64,9 +63,9 @@ def synthesis() -> dict[str, Stage[Any]]:
     """Paper: one answer a side at 0.7, 1,024 new tokens at most; only empty answers left out."""
     return {
         "corpus": Stage(sources.run, corpus()),
-        "describe": Stage(describe.run, DescribeConfig(_ask("DESCRIBER", STRONG))),
-        "strong": Stage(respond.run, RespondConfig(_ask("STRONG", STRONG))),
-        "weak": Stage(respond.run, RespondConfig(_ask("WEAK", WEAK))),
+        "describe": Stage(describe.run, DescribeConfig(llm("DESCRIBER", STRONG))),
+        "strong": Stage(respond.run, RespondConfig(llm("STRONG", STRONG))),
+        "weak": Stage(respond.run, RespondConfig(llm("WEAK", WEAK))),
         "llm_pairs": Stage(combine.run, LlmPairsConfig()),
     }
 
@@ -83,7 +82,7 @@ def corpus() -> CorpusConfig:
     )
 
 
-def _ask(server: str, model: str) -> LlmConfig:
+def llm(server: str, model: str) -> LlmConfig:
     endpoint = EndpointConfig(f"$CODEPMP_{server}_URL", model, concurrency=256)
     return LlmConfig(endpoint, Sampling(temperature=0.7, max_tokens=1024))
 

@@ -1,4 +1,4 @@
-"""The whole thread in minutes on two cores, from what is installed anyway."""
+"""All stages in minutes on two CPU cores, from the packages that are installed here."""
 
 from trainer.corpus import gather
 from trainer.corpus.gather import CorpusConfig
@@ -64,9 +64,9 @@ def recipe() -> Recipe:
 
 
 def hard_pairs() -> PairsConfig:
-    """What a first round of training leaves to be learnt: single slips, relevance without names.
+    """Pairs for a second round of training: single slips, and relevance without names.
 
-    Short functions show more of both for each token.
+    The functions are short, because short ones hold more of both for each token.
     """
     return PairsConfig(
         seed=2,

@@ -1,4 +1,4 @@
-"""The embedded default: `cpu_tiny` with more packages and steps; hours on two cores."""
+"""The embedded default release: `cpu_tiny` with more packages and steps; hours on two cores."""
 
 from dataclasses import replace
 

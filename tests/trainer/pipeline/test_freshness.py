@@ -1,0 +1,57 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from trainer.pipeline.freshness import folder_of, reason_to_run
+from trainer.pipeline.stage import writing_stage
+
+
+@dataclass(frozen=True)
+class Config:
+    seed: int = 1
+    names: tuple[str, ...] = ("a",)
+
+
+def make(work: Path, stage: str, config: Config, *reads: str) -> None:
+    with writing_stage(config, work / stage, reads=[work / name for name in reads]):
+        pass
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    make(tmp_path, "corpus", Config())
+    make(tmp_path, "pairs", Config(), "corpus")
+    return tmp_path
+
+
+def test_a_finished_stage_with_the_same_config_and_inputs_need_not_run(work: Path) -> None:
+    assert reason_to_run("pairs", Config(), work) is None
+
+
+def test_a_stage_that_has_not_finished_runs(work: Path) -> None:
+    assert reason_to_run("base", Config(), work) == "it has not finished yet"
+
+
+def test_changed_fields_are_named_with_both_values(work: Path) -> None:
+    reason = reason_to_run("pairs", Config(2, ("a", "b")), work)
+    assert reason == 'its config has changed: names ["a"] -> ["a", "b"], seed 1 -> 2'
+
+
+def test_an_input_that_changed_or_is_gone_is_named(work: Path) -> None:
+    make(work, "corpus", Config(5))
+    assert reason_to_run("pairs", Config(), work) == "its input corpus has changed"
+    (work / "corpus" / "manifest.json").unlink()
+    assert reason_to_run("pairs", Config(), work) == "its input corpus no longer exists"
+
+
+def test_a_release_keeps_its_stages_record_in_its_own_manifest(work: Path) -> None:
+    make(work, "publish", Config(), "pairs")
+    record = json.loads((work / "publish" / "manifest.json").read_text())
+    release = folder_of("publish", work)
+    assert release.name == "release"
+    release.mkdir()
+    (release / "release.json").write_text(json.dumps({"training": {"publish": record}}))
+    assert reason_to_run("publish", Config(), work) is None
+    assert reason_to_run("publish", Config(2), work) == "its config has changed: seed 1 -> 2"

@@ -1,0 +1,54 @@
+import pytest
+
+from trainer.pipeline.overrides import overridden, settings
+from trainer.pipeline.stage import StageError, config_hash
+from trainer.recipes import open_recipe
+
+
+def test_a_setting_lands_in_the_configs_hash() -> None:
+    tiny = open_recipe("cpu_tiny")
+    changed = overridden(
+        tiny,
+        [
+            "pretrain.max_steps=50",
+            "pretrain.weights.lm=0.5",
+            'corpus.folders=["mine", "yours"]',
+            "publish.version=2",
+            "pretrain.bf16=false",
+        ],
+    )
+    config = changed["pretrain"].config
+    assert (config.max_steps, config.weights.lm, config.bf16) == (50, 0.5, False)
+    assert changed["corpus"].config.folders == ("mine", "yours")
+    assert changed["publish"].config.version == "2"
+    assert config_hash(config) != config_hash(tiny["pretrain"].config)
+    assert config_hash(changed["warmup"].config) == config_hash(tiny["warmup"].config)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("pretrain.max_steps=many", "valid integer"),
+        ("pretrain.max_steps=1.5", "valid integer"),
+        ("pretrain.max_step=50", "there is no field max_step; did you mean max_steps"),
+        ("pretrian.steps=50", "cpu_tiny has no stage pretrian; did you mean pretrain"),
+        ("pretrain.max_steps.more=50", "steps has no fields of its own"),
+        ("pretrain=50", "write STAGE.FIELD=VALUE"),
+        ("pretrain.max_steps", "write STAGE.FIELD=VALUE"),
+    ],
+)
+def test_a_setting_that_names_nothing_or_no_value_is_told(setting: str, message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        overridden(open_recipe("cpu_tiny"), [setting])
+
+
+def test_a_name_that_is_like_none_is_told_all_of_them() -> None:
+    with pytest.raises(StageError, match="there is no field xyz; its fields are start, "):
+        overridden(open_recipe("cpu_tiny"), ["pretrain.xyz=1"])
+
+
+def test_nested_fields_are_shown_with_dots_and_text_without_quotes() -> None:
+    shown = settings(open_recipe("cpu_tiny"))
+    assert "pretrain.weights.tokens=1.0" in shown
+    assert "publish.name=cpu-tiny" in shown
+    assert "corpus.folders=[]" in shown

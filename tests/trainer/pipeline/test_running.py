@@ -1,0 +1,66 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from trainer.pipeline.recipe import Recipe, Stage
+from trainer.pipeline.running import run_recipe, run_stage
+from trainer.pipeline.stage import StageError, read_manifest, writing_stage
+
+
+@dataclass(frozen=True)
+class Config:
+    reads: tuple[str, ...] = ()
+    seed: int = 1
+
+
+def copy(config: Config, inputs: Path, output: Path) -> None:
+    with writing_stage(config, output, reads=[inputs / name for name in config.reads]) as draft:
+        (draft.path / "data.txt").write_text(str(config.seed))
+
+
+RECIPE = Recipe(
+    "small",
+    {
+        "first": Stage(copy, Config()),
+        "second": Stage(copy, Config(("first",))),
+        "third": Stage(copy, Config(("second",))),
+    },
+)
+
+
+def ran(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    return [line.partition(":")[0] for line in lines if "runs, because" in line]
+
+
+def test_only_stages_that_are_not_up_to_date_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_recipe(RECIPE, tmp_path, None, None)
+    assert ran(capsys) == ["first", "second", "third"]
+    run_recipe(RECIPE, tmp_path, None, None)
+    assert ran(capsys) == []
+    run_recipe(RECIPE.changed("second", seed=2), tmp_path, None, None)
+    assert ran(capsys) == ["second", "third"]
+
+
+def test_a_part_of_the_stages_runs_and_needs_what_came_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(StageError, match="run `python -m trainer first` first"):
+        run_recipe(RECIPE, tmp_path, "second", "second")
+    capsys.readouterr()
+    run_recipe(RECIPE, tmp_path, None, "second")
+    assert ran(capsys) == ["first", "second"]
+    assert not (tmp_path / "third").exists()
+
+
+def test_a_stage_that_is_named_runs_even_if_it_is_up_to_date(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_stage("first", RECIPE, tmp_path)
+    run_stage("first", RECIPE, tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in printed] == ["started", "done"] * 2
+    assert read_manifest(tmp_path / "first")["config"] == {"reads": [], "seed": 1}
