@@ -85,19 +85,14 @@ class Scorer:
                 "steps, or serve a causal model",
                 param="steps",
             )
+        started = self._clock()
         groups = [[_Item(item) for item in group] for group in request.inputs]
         items = [item for group in groups for item in group]
-        started = self._clock()
-        if estimated_tokens is None:
-            estimated_tokens = self.estimate(request)
+        tokens = self.estimate(request) if estimated_tokens is None else estimated_tokens
         try:
             async with asyncio.timeout(request.timeout):
                 with self._admission.admit(
-                    request.priority,
-                    len(items),
-                    estimated_tokens,
-                    self._throughput,
-                    request.timeout,
+                    request.priority, len(items), tokens, self._throughput, request.timeout
                 ) as reservation:
                     admitted = self._clock()
                     await self._encode(request, items)

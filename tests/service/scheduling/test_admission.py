@@ -7,7 +7,7 @@ from service.scheduling.admission import Admission
 from service.scheduling.throughput import ThroughputEstimator
 
 UNMEASURED = ThroughputEstimator()
-"""Of a model whose first batch has not run."""
+"""The estimator of a model whose first batch has not run."""
 
 
 def admission(*, max_items: int = 3, max_tokens: int = 100) -> Admission:
@@ -29,7 +29,7 @@ class Clock:
 
 
 @pytest.mark.parametrize(("items", "tokens"), [(3, 1), (1, 100)])
-def test_a_full_room_refuses_until_something_leaves(items: int, tokens: int) -> None:
+def test_a_full_queue_refuses_requests_until_something_leaves(items: int, tokens: int) -> None:
     room = admission()
     with (
         room.admit("interactive", items, tokens, UNMEASURED),
@@ -42,7 +42,7 @@ def test_a_full_room_refuses_until_something_leaves(items: int, tokens: int) -> 
     assert (room.items("interactive"), room.tokens("interactive")) == (0, 0)
 
 
-def test_a_request_larger_than_the_room_is_not_locked_out_by_small_ones() -> None:
+def test_a_request_larger_than_the_queue_is_not_locked_out_by_small_ones() -> None:
     room = admission()
     with room.admit("bulk", 1, 10, UNMEASURED), room.admit("bulk", 1000, 10_000, UNMEASURED):
         assert room.items("bulk") == 1001
@@ -100,7 +100,7 @@ def test_after_stop_nothing_new_is_admitted_and_what_is_there_stays() -> None:
         assert room.items("bulk") == 1
 
 
-def test_what_cannot_be_done_in_time_is_refused_before_it_costs_anything() -> None:
+def test_a_request_that_cannot_end_in_time_is_refused_before_any_work() -> None:
     room, measured = Admission(max_items=100, max_tokens=100_000), after_a_batch(1000, 1.0)
     with room.admit("interactive", 1, 5000, measured, 0.1):
         pass  # nothing goes before it, so it may try
@@ -116,7 +116,7 @@ def test_what_cannot_be_done_in_time_is_refused_before_it_costs_anything() -> No
             pass  # another model's work does not go before it
 
 
-def test_those_that_took_longer_than_expected_leave_less_room_to_the_next() -> None:
+def test_requests_that_took_longer_than_expected_raise_the_next_estimate() -> None:
     clock, measured = Clock(), after_a_batch(1000, 1.0)
     room = Admission(max_items=100, max_tokens=100_000, clock=clock)
     with room.admit("interactive", 1, 1000, measured, 9.0) as reservation:
@@ -129,7 +129,7 @@ def test_those_that_took_longer_than_expected_leave_less_room_to_the_next() -> N
             pass
 
 
-def test_what_was_known_before_or_given_up_tells_nothing_and_what_was_late_does() -> None:
+def test_the_error_is_learnt_from_late_requests_but_not_from_cached_or_cancelled_ones() -> None:
     clock, measured = Clock(), after_a_batch(1000, 1.0)
     room = Admission(max_items=100, max_tokens=100_000, clock=clock)
     expected = measured.latest("interactive", 1.0)

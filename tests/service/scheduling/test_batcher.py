@@ -161,7 +161,7 @@ async def test_one_batch_at_a_time_unless_the_engine_takes_more() -> None:
     assert [report.concurrent_batches for report in reports] == [1] * 19
 
 
-async def test_what_comes_between_two_batches_is_time_that_the_engine_had_work() -> None:
+async def test_the_time_between_two_batches_counts_as_busy() -> None:
     reports: list[BatchReport] = []
     async with batching(FakeEngine(), reports) as batcher:
         jobs = [job("x" * length) for length in (11, 12)]  # each a batch of its own
@@ -188,7 +188,7 @@ async def test_batches_overlap_as_far_as_the_engine_takes_them() -> None:
     assert sorted(report.concurrent_batches for report in reports) == [1, 2, 2]
 
 
-async def test_what_comes_while_a_batch_runs_need_not_wait_for_it() -> None:
+async def test_a_job_that_comes_while_a_batch_runs_need_not_wait_for_it() -> None:
     engine = GatedEngine(batches_in_flight=2)
     async with batching(engine) as batcher:
         early, late = job("early"), job("late")

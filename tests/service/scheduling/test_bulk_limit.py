@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from service.scheduling.bulk_limit import BulkThrottle
 
 SPEED = 10_000.0
-"""Tokens a second of a pretended engine."""
+"""Tokens per second of a simulated engine."""
 
 
 def settle(throttle: BulkThrottle, *interactive_seconds: float) -> int:
@@ -20,7 +20,7 @@ def settle(throttle: BulkThrottle, *interactive_seconds: float) -> int:
     return throttle.max_tokens
 
 
-def test_it_is_due_for_a_while_after_interactive_work_came() -> None:
+def test_the_limit_is_active_for_a_while_after_interactive_work_came() -> None:
     throttle = BulkThrottle(8192)
     assert not throttle.active(0.0)
     throttle.interactive_came(0.0)
@@ -34,11 +34,11 @@ def test_bulk_takes_about_as_long_as_interactive_work_does(seconds: float, token
     assert settle(BulkThrottle(8192), seconds) == pytest.approx(tokens, rel=0.25)
 
 
-def test_batches_that_others_made_slower_are_hardly_a_measure() -> None:
+def test_interactive_batches_that_were_disturbed_hardly_change_the_limit() -> None:
     assert settle(BulkThrottle(8192), 0.1, 1.0) < 2000
 
 
-def test_a_long_text_that_had_to_run_alone_teaches_nothing() -> None:
+def test_a_long_text_that_had_to_run_alone_does_not_change_the_limit() -> None:
     throttle = BulkThrottle(8192)
     throttle.interactive_came(0.0)
     throttle.interactive_ran(0.1)
@@ -51,7 +51,9 @@ def test_a_long_text_that_had_to_run_alone_teaches_nothing() -> None:
     st.integers(1, 10_000),
     st.lists(st.tuples(st.booleans(), st.integers(0, 20_000), st.floats(0, 100))),
 )
-def test_room_stays_within_bounds(batch_tokens: int, ran: list[tuple[bool, int, float]]) -> None:
+def test_the_limit_stays_within_bounds(
+    batch_tokens: int, ran: list[tuple[bool, int, float]]
+) -> None:
     throttle = BulkThrottle(batch_tokens)
     for interactive, tokens, seconds in ran:
         throttle.interactive_came(0.0)

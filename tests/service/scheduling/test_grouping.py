@@ -1,4 +1,4 @@
-"""Relatives go together, strangers in the order in which they wait."""
+"""Sequences that share a prefix are batched together, others in order of arrival."""
 
 from itertools import pairwise
 
@@ -48,7 +48,7 @@ def test_strangers_go_by_age_and_not_by_their_letters() -> None:
     assert leading("mm", "aaa", "m", "z", enough=4) == [0, 2, 3]
 
 
-def test_what_all_begin_with_makes_nobody_a_relative() -> None:
+def test_a_prefix_that_all_share_relates_none_of_them() -> None:
     assert leading("system m", "system z", "system l", enough=9) == [0, 1]
 
 
@@ -61,7 +61,7 @@ def test_a_side_that_does_not_fit_does_not_stop_the_other() -> None:
     assert leading("prompt", "prompt and much more", "pro", "x", enough=7) == [0, 2, 3]
 
 
-def test_a_batch_is_larger_rather_than_that_relatives_are_torn_apart() -> None:
+def test_a_batch_grows_rather_than_split_inseparable_sequences() -> None:
     family = [f"prompt{letter}" for letter in "ABCD"]
     assert leading(*family, "other", enough=8, most=16) == [0, 1, 2, 3]
     assert leading(*family, "other", enough=8, most=9) == [0, 1, 2]
@@ -72,7 +72,7 @@ def test_a_text_longer_than_a_batch_takes_its_relatives_along() -> None:
     assert leading("prompt A", "prompt B", "prompt C", "p", enough=5, most=9) == [0, 1, 3]
 
 
-def test_a_batch_that_must_stay_short_tears_them_apart() -> None:
+def test_a_batch_that_must_stay_short_splits_them() -> None:
     window = sequences(*(f"prompt{letter}" for letter in "ABCD"))
     choose = PrefixGrouping(20, 40).choose
     assert choose(window, 8, leads=True, may_split=True) == [0, 1]
@@ -90,18 +90,18 @@ def test_a_distant_relative_does_not_bring_part_of_its_own_family() -> None:
     assert leading(*ours, "older", *theirs, enough=32) == [0, 1, 3, 4, 5, 6]
 
 
-def test_what_fills_a_batch_up_is_not_torn_from_its_relatives() -> None:
+def test_a_group_that_fills_a_batch_up_is_not_split() -> None:
     family = [f"prompt{letter}" for letter in "ABC"]
     assert filling(*family, "other", enough=20, room=9) == [0, 1, 2]
     assert filling("x", *family, "other", enough=20, room=9) == [0, 4]
 
 
-def test_what_fills_a_batch_up_does_not_pass_over_what_waited_longest() -> None:
+def test_a_group_that_fills_a_batch_up_does_not_overtake_the_oldest() -> None:
     assert filling("too long", "b", enough=20, room=3) == []
     assert filling("promptA", "promptB", "b", enough=20, room=7) == []
 
 
-def test_distant_relatives_may_part() -> None:
+def test_distant_relatives_may_be_split() -> None:
     """What they share, 3 tokens of a batch of 40, costs little to compute again."""
     assert filling("pr one", "pr two", "pr six", "other", enough=40, room=10) == [0, 2]
 
@@ -126,7 +126,7 @@ def test_the_first_leads_and_the_budget_holds(
 
 
 @given(TEXTS)
-def test_what_fits_as_a_whole_is_taken_as_a_whole(texts: list[str]) -> None:
+def test_a_window_that_fits_is_taken_whole(texts: list[str]) -> None:
     everything = sum(map(len, texts))
     assert leading(*texts, enough=everything) == list(range(len(texts)))
 

@@ -1,6 +1,6 @@
 """Five times what an engine can do, on a clock that only these tests move: nothing sleeps.
 
-Admission and queue are the real ones; the engine is pretended, and as steady as it is said to be.
+Admission and queue are the real ones; the engine is simulated.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Request:
     took: float | None = None
 
 
-class House:
+class Simulation:
     """Admission, queue, and an engine whose batches take longer or shorter by exp(`spread`)."""
 
     def __init__(self, spread: float, batch_tokens: int) -> None:
@@ -111,33 +111,33 @@ class House:
         request.held.close()
 
 
-def overload(spread: float, batch_tokens: int) -> House:
+def overload(spread: float, batch_tokens: int) -> Simulation:
     """Five times the requests that can be computed, at random times; a batch whenever none runs."""
-    house, rng = House(spread, batch_tokens), random.Random("arrivals")
+    simulation, rng = Simulation(spread, batch_tokens), random.Random("arrivals")
     every = (90 + CANDIDATES * 77.5) / SPEED / 5
     due, began, ends = 0.0, 0.0, 0.0
     running: list[Job] = []
-    while house.now < SECONDS:
-        house.now = min(due, ends) if running else due
-        house.expire()
-        if running and house.now == ends:
-            house.ran(running, ends - began)
+    while simulation.now < SECONDS:
+        simulation.now = min(due, ends) if running else due
+        simulation.expire()
+        if running and simulation.now == ends:
+            simulation.ran(running, ends - began)
             running = []
-        if house.now == due:
-            house.arrive()
+        if simulation.now == due:
+            simulation.arrive()
             due += rng.expovariate(1 / every)
-        if not running and len(house.queue):
-            began = house.now
-            ends, running = house.batch()
-    return house
+        if not running and len(simulation.queue):
+            began = simulation.now
+            ends, running = simulation.batch()
+    return simulation
 
 
 @pytest.mark.parametrize(("spread", "batch_tokens"), [(0.0, 8192), (0.3, 4096)])
-async def test_what_is_admitted_ends_in_time_and_the_engine_is_not_starved(
+async def test_admitted_requests_end_in_time_and_the_engine_is_not_starved(
     spread: float, batch_tokens: int
 ) -> None:
-    house = overload(spread, batch_tokens)
-    ended = [request for request in house.admitted if request.took is not None]
+    simulation = overload(spread, batch_tokens)
+    ended = [request for request in simulation.admitted if request.took is not None]
     took = sorted(request.took or 0.0 for request in ended)
     assert took[int(0.99 * len(took))] < DEADLINE
     scored = sum(request.tokens for request in ended if not request.left)

@@ -73,7 +73,7 @@ async def test_relatives_are_looked_for_in_no_more_than_some_batches_worth_of_wo
     assert texts(waiting.take(0)) == ["promptA"]
 
 
-async def test_a_batch_grows_rather_than_that_relatives_are_torn_apart() -> None:
+async def test_a_batch_grows_rather_than_split_relatives() -> None:
     family = [job(f"prompt{letter}") for letter in "ABCDEFGH"]
     waiting = queue(*family, job("other"), max_tokens=14)
     assert waiting.take(0) == family
@@ -119,7 +119,7 @@ async def test_bulk_leads_one_batch_when_its_patience_ends_and_then_waits_again(
     assert order == ["0", "a", "1", "2", "b", "3"]
 
 
-async def test_what_nobody_awaits_is_dropped() -> None:
+async def test_jobs_that_nobody_awaits_are_dropped() -> None:
     gone, late = job("gone", reserved_tokens=30), job("late", deadline=1.0, reserved_tokens=30)
     wanted = job("wanted")
     waiting = queue(gone, late, wanted)

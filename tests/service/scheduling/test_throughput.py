@@ -1,4 +1,4 @@
-"""What is expected comes from what was measured, and so does how far off that is."""
+"""The expected time comes from measured batches, and its error from measured requests."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ def test_nothing_is_expected_before_the_first_batch() -> None:
     assert ThroughputEstimator().expected(10**6) == 0
 
 
-def test_what_is_expected_is_its_own_work_and_the_batch_that_keeps_it_waiting() -> None:
+def test_the_expected_time_is_the_work_and_the_batch_that_runs_before() -> None:
     throughput = ThroughputEstimator()
     throughput.note_batch(1000, 0.5)
     assert throughput.speed == 2000
@@ -40,7 +40,7 @@ def test_one_bad_answer_in_hundreds_does_not_count_and_three_do() -> None:
 
 
 @given(RATIOS)
-def test_room_is_always_left_and_never_all_of_it(ratios: list[float]) -> None:
+def test_the_error_stays_within_bounds(ratios: list[float]) -> None:
     throughput = ThroughputEstimator()
     for ratio in ratios:
         throughput.note_request("interactive", expected=1.0, took=ratio)

@@ -72,7 +72,7 @@ async def test_bulk_chunks_are_smaller_so_that_bulk_work_can_pause() -> None:
     assert chunks == {"interactive": 1, "bulk": 4}
 
 
-async def test_one_bad_text_leaves_its_neighbours_alone(
+async def test_one_bad_text_leaves_its_neighbors_alone(
     pool: EncodePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = replace(model(), encoder=ScriptedEncoder(picky))
@@ -92,7 +92,7 @@ async def test_one_bad_text_leaves_its_neighbours_alone(
     assert "StopIteration" in caplog.text
 
 
-async def test_what_cannot_fit_is_refused_without_encoding_it(pool: EncodePool) -> None:
+async def test_an_item_that_cannot_fit_is_refused_without_encoding_it(pool: EncodePool) -> None:
     def untouched(_: Conversation) -> Sequence:
         raise AssertionError
 

@@ -1,4 +1,4 @@
-"""Several models as one, over HTTP: weights count normalised scores, and errors are not lost."""
+"""Several models combined over HTTP: weights apply to normalized scores, and errors are kept."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ async def test_a_weighted_sum_with_each_part() -> None:
         ({}, 422, "models"),
     ],
 )
-async def test_what_cannot_be_composed_is_refused(
+async def test_models_that_cannot_be_combined_are_refused(
     models: dict[str, float], status: int, param: str
 ) -> None:
     releases = Releases()
@@ -84,7 +84,7 @@ async def test_a_part_that_fails_fails_the_sum_and_names_the_reason() -> None:
     assert first["parts"]["fake-rm@1"]["score"] == 1007.0
 
 
-async def test_a_sum_is_known_before_when_all_its_parts_are() -> None:
+async def test_a_sum_counts_as_cached_when_all_its_parts_are() -> None:
     async with starting(Releases(), model="1", also_serve="other-2") as app:
         await app.service.started()
         await app.score("prompt", "a")

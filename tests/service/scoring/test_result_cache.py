@@ -30,7 +30,7 @@ def test_different_sequences_never_meet(texts: list[list[int]]) -> None:
     )
 
 
-def test_what_was_not_asked_for_longest_goes_first() -> None:
+def test_the_least_recently_used_entry_is_evicted() -> None:
     cache = ResultCache(2 * ENTRY_BYTES)
     cache.put(last_read(1), 1.0)
     cache.put(last_read(2), 2.0)
@@ -40,7 +40,7 @@ def test_what_was_not_asked_for_longest_goes_first() -> None:
     assert cache.bytes == 2 * ENTRY_BYTES
 
 
-def test_nothing_is_kept_where_nothing_may_be() -> None:
+def test_a_size_of_zero_disables_the_cache() -> None:
     cache = ResultCache(0)
     cache.put(last_read(1), 1.0)
     assert (cache.get(last_read(1)), cache.bytes) == (None, 0)

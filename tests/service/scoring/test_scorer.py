@@ -68,7 +68,7 @@ async def test_scores_come_back_in_the_order_asked_and_calibrated() -> None:
     ]
 
 
-async def test_the_queue_s_limit_holds_for_who_only_wants_the_tokens() -> None:
+async def test_the_limit_of_the_queue_holds_for_tokenizing_too() -> None:
     async with scoring(FakeEngine(), max_items=1) as running:
         with (
             running.admission.admit("interactive", 1, 1, ThroughputEstimator()),
@@ -78,7 +78,7 @@ async def test_the_queue_s_limit_holds_for_who_only_wants_the_tokens() -> None:
         assert await running.scorer.tokenize(TokenIds((1, 2))) == (1, 2)
 
 
-async def test_what_was_scored_before_is_not_computed_again() -> None:
+async def test_a_score_that_is_cached_is_not_computed_again() -> None:
     engine = FakeEngine()
     async with scoring(engine, cache_bytes=10_000) as running:
         first = await running.scorer.score(request("prompt", "a", "bb"))
@@ -90,12 +90,31 @@ async def test_what_was_scored_before_is_not_computed_again() -> None:
     assert [len(batch) for batch in engine.batches] == [2, 1]
 
 
+async def test_the_estimate_counts_a_shared_prompt_once_and_no_text_for_more_than_fits() -> None:
+    shared, long = request("p" * 30, "a" * 3, "b" * 6), request("p", "x" * 3 * MAX_TOKENS)
+    async with scoring(FakeEngine()) as running:
+        assert running.scorer.estimate(shared) == 11 + 2 + 3
+        assert running.scorer.estimate(long) == 1 + MAX_TOKENS
+        assert running.scorer.estimate(ScoringRequest(((TokenIds((1, 2)),),))) == 2
+    async with scoring(PlainEngine()) as running:
+        assert running.scorer.estimate(shared) == 2 * 11 + 2 + 3
+
+
+async def test_a_given_estimate_is_reserved_until_the_tokens_are_known() -> None:
+    async with scoring(FakeEngine()) as running:
+        task = asyncio.create_task(running.scorer.score(request("prompt", "a"), 999))
+        await asyncio.sleep(0)
+        assert running.admission.tokens("interactive") == 999
+        await task
+    assert running.admission.tokens("interactive") == 0
+
+
 class BrokenEngine(FakeEngine):
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         raise RuntimeError("out of something")
 
 
-async def test_errors_are_not_remembered() -> None:
+async def test_errors_are_not_cached() -> None:
     async with scoring(BrokenEngine(), cache_bytes=10_000) as running:
         items = [*(await running.scorer.score(request("p", "a"))).items()]
         items += (await running.scorer.score(request("p", "a"))).items()
