@@ -6,7 +6,7 @@ from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.evaluation.question import Question, Reading, text_of, unaskable
 
-HOW = Resampling(resamples=200)
+RESAMPLING = Resampling(resamples=200)
 
 
 class FakeScorer:

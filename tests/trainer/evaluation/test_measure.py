@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.trainer.evaluation.made import HOW, FakeScorer, question
+from tests.trainer.evaluation.made import RESAMPLING, FakeScorer, question
 from trainer.evaluation.load import LoadedTask
 from trainer.evaluation.measure import measure
 from trainer.evaluation.question import Question
@@ -17,7 +17,7 @@ SCORER = FakeScorer(lambda text: float(text[-1]) if text[-1].isdigit() else None
 
 
 def measured(task: Task, questions: Sequence[Question], temperature: float = 1.0) -> TaskReport:
-    return measure(LoadedTask(task, list(questions)), SCORER, HOW, temperature)
+    return measure(LoadedTask(task, list(questions)), SCORER, RESAMPLING, temperature)
 
 
 def titles(report: TaskReport) -> list[str]:

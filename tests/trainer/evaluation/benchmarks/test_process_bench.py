@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainer.evaluation.made import HOW
+from tests.trainer.evaluation.made import RESAMPLING
 from trainer.evaluation.benchmarks.process_bench import (
     NO_ERROR,
     ScoredSolution,
@@ -59,8 +59,10 @@ def test_the_threshold_of_one_file_reads_all_of_them() -> None:
     other = [solution([0.0, 0.5], NO_ERROR, "math"), solution([3.0, 0.0], 1, "math")]
     assert 1.0 < best_threshold(tuned) <= 2.5
     parts = tuned_subsets(tuned + other, "gsm8k")
-    assert parts["gsm8k"].estimate(HOW).value == 1.0
-    assert parts["math"].estimate(HOW).value == 0.0  # its correct one lies below the threshold
+    assert parts["gsm8k"].estimate(RESAMPLING).value == 1.0
+    assert (
+        parts["math"].estimate(RESAMPLING).value == 0.0
+    )  # its correct one lies below the threshold
     with pytest.raises(StageError, match="tune_on one of"):
         tuned_subsets(other, "gsm8k")
 

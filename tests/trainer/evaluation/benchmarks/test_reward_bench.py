@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.evaluation.made import HOW
+from tests.trainer.evaluation.made import RESAMPLING
 from trainer.evaluation.benchmarks.reward_bench import (
     SECTIONS,
     read_questions,
@@ -43,7 +43,7 @@ def judged(folder: Path, written: list[dict[str, object]], right: set[str]) -> l
 
 def test_subsets_count_by_rows_and_math_as_much_as_all_code(tmp_path: Path) -> None:
     written = rows(math_prm=3, hep_cpp=4, hep_go=4, alpacaeval_easy=6, mt_bench_med=2)
-    sections, subsets = tables(judged(tmp_path, written, {"math-prm", "mt-bench-med"}), HOW)
+    sections, subsets = tables(judged(tmp_path, written, {"math-prm", "mt-bench-med"}), RESAMPLING)
     figures = {name: row["model"].value for name, row in sections.rows.items()}
     assert figures == pytest.approx({"overall": 0.375, "Chat": 0.25, "Reasoning": 0.5})
     assert subsets.rows["math-prm"]["model"].n == 3

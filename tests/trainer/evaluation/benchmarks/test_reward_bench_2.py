@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.evaluation.made import HOW
+from tests.trainer.evaluation.made import RESAMPLING
 from trainer.evaluation.benchmarks.reward_bench_2 import read_questions, tables
 from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.pipeline.stage import StageError
@@ -43,7 +43,7 @@ def test_the_chosen_one_of_four_must_be_best_and_ties_share(tmp_path: Path) -> N
             (row("3", "Focus", 1, 3), (0.0, 1.0, 0.0, 0.0)),
         ],
     )
-    rows = tables(items, HOW)[0].rows
+    rows = tables(items, RESAMPLING)[0].rows
     assert rows["Math"]["model"].value == 0.75
     assert rows["Math"]["random"].value == 0.25
     assert rows["overall"]["model"].value == pytest.approx((0.75 + 0.0) / 2)
@@ -62,7 +62,7 @@ def test_ties_are_accuracy_and_margins_as_published(tmp_path: Path) -> None:
     )
     margin = (tanh(3 / 1 - 1) + tanh(-2 / 7 - 1)) / 2
     expected = 0.3 * 1.0 + 0.3 * 0.5 + 0.2 * 0.5 + 0.2 * 0.5 + 0.01 * margin
-    found = tables(items, HOW)[0].rows["Ties"]
+    found = tables(items, RESAMPLING)[0].rows["Ties"]
     assert found["model"].value == pytest.approx(expected)
     assert found["random"].value > 0
 

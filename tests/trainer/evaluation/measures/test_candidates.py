@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from tests.trainer.evaluation.made import HOW, judged, question
+from tests.trainer.evaluation.made import RESAMPLING, judged, question
 from trainer.evaluation.measures.candidates import curve_sizes, curves, split_by_family
 from trainer.evaluation.measures.scored import ScoredQuestion
 
@@ -26,7 +26,7 @@ def test_a_curve_is_over_the_same_questions_and_beside_all_others() -> None:
     counts: Counter[str] = Counter()
     pools = [pool(16, str(index)) for index in range(19)] + [pool(5, "few")]
     votes = [tuple(int(c) for c in item.question.correct) for item in pools]
-    table = curves(pools, votes, 256, HOW, counts)
+    table = curves(pools, votes, 256, RESAMPLING, counts)
     assert counts == {"fewer than 16 candidates": 1}
     for row in table.rows.values():
         assert row["model"].n == 19
@@ -38,7 +38,7 @@ def test_a_curve_is_over_the_same_questions_and_beside_all_others() -> None:
 
 
 def test_without_answers_there_is_no_vote() -> None:
-    table = curves([pool(4, "a"), pool(4, "b")], None, 256, HOW, Counter())
+    table = curves([pool(4, "a"), pool(4, "b")], None, 256, RESAMPLING, Counter())
     assert "majority" not in table.rows["4"]
 
 

@@ -1,4 +1,4 @@
-from tests.trainer.evaluation.made import HOW, judged, question
+from tests.trainer.evaluation.made import RESAMPLING, judged, question
 from trainer.evaluation.measures.choice import accuracy_by_source
 
 KEY = (False, True, False, False)
@@ -10,7 +10,7 @@ def test_the_key_must_be_best_and_ties_share() -> None:
         judged((0.0, 1.0, 1.0, 0.0), question(KEY, source="one", group="b")),
         judged((2.0, 1.0, 0.0, 0.0), question(KEY, source="two", group="c")),
     ]
-    table = accuracy_by_source(rows, HOW)
+    table = accuracy_by_source(rows, RESAMPLING)
     assert {name: row["model"].value for name, row in table.rows.items()} == {
         "overall": 0.5,
         "one": 0.75,
