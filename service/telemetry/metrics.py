@@ -1,6 +1,6 @@
-"""Every Prometheus object of one app, named once. Seconds and tokens, never milliseconds.
+"""Every metric of one app, in seconds and tokens.
 
-A registry of its own for each app, so that two apps in one process do not meet.
+Each app has a registry of its own, so that two apps in one process do not share metrics.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,8 @@ _STATES: tuple[State, ...] = get_args(State)
 
 
 class Metrics:
+    """Counts requests and batches; facts about the loaded models come from `ModelCollector`."""
+
     def __init__(self, catalogue: ModelCatalogue) -> None:
         self._models = ModelCollector(catalogue)
         self.registry = CollectorRegistry()
@@ -99,7 +101,7 @@ class Metrics:
         self._state = gauge("engine_state", "1 for the state it is in, else 0.", "state")
 
     def watch(self, admission: Admission, state: Callable[[], State]) -> None:
-        """Gauges that are read when they are asked for."""
+        """Read these gauges from the service whenever they are scraped."""
         self._ready.set_function(lambda: state() == "ready")
         for one in _STATES:
             self._state.labels(one).set_function(partial(_is, state, one))
@@ -166,7 +168,7 @@ class Metrics:
                 self._non_finite.inc(count)
 
     def render(self) -> bytes:
-        """The text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 

@@ -29,11 +29,11 @@ class ModelCollector(Collector):
         # starts anew.
         self._statistics: WeakKeyDictionary[LoadedModel, ScoreStatistics] = WeakKeyDictionary()
 
-    def observe(self, scored: ScoringResult) -> None:
+    def observe(self, result: ScoringResult) -> None:
         """Take in the scores of a request. Weighted sums of several models belong to none."""
-        if loaded := self._catalogue.get(f"{scored.model}@{scored.version}"):
+        if loaded := self._catalogue.get(f"{result.model}@{result.version}"):
             statistics = self._statistics_of(loaded)
-            statistics.add((one.raw, one.tokens) for one in scored.items() if one.raw is not None)
+            statistics.add((one.raw, one.tokens) for one in result.items() if one.raw is not None)
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(

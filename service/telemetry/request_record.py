@@ -50,6 +50,7 @@ class RequestRecord:
 
     @property
     def known_method(self) -> str:
+        """The method, or `other` for one that a user made up."""
         return self.method if self.method in _METHODS else "other"
 
     @property
@@ -59,8 +60,8 @@ class RequestRecord:
     def item_outcomes(self) -> Counter[str]:
         """Count the items by `ok` or error code; those of a failed request share its code."""
         if self.result:
-            errors = self.result.errors()
-            return errors + Counter(ok=len(list(self.result.items())) - errors.total())
+            items = self.result.items()
+            return Counter(item.error.code if item.error else "ok" for item in items)
         return Counter({self.outcome: self.asked.item_count}) if self.asked else Counter()
 
     def phases(self) -> dict[str, float]:

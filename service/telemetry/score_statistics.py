@@ -1,7 +1,7 @@
-"""How the scores of late are distributed, and how far that is from the release's reference.
+"""The distribution of recent scores, and how far it drifted from the release's reference.
 
-"Of late" is exponential: a score's weight fades with every score after it. Pure numbers; knows
-nothing of Prometheus.
+"Recent" is exponential: the weight of a score fades with every score after it. This module is pure
+numbers and knows nothing of Prometheus.
 """
 
 import math
@@ -14,27 +14,28 @@ from reward_model.release.calibration import Calibration
 
 Floats = NDArray[np.float64]
 
+# After this many scores a score has 1/e of the weight that it had when it was new.
 MEMORY = 1000
-"""Scores after which a score counts for 1/e of what it did when it was new."""
 
-ENOUGH = 200
-"""Scores before drift and correlation are told: those of fewer are mostly chance."""
+# Scores before drift and correlation are reported: those of fewer are mostly chance.
+MIN_SCORES = 200
 
+# Scores are added by the chunk: one by one they would cost a request of one candidate a tenth of a
+# millisecond.
 _CHUNK = 256
-"""Scores that are taken in together."""
 
 _DEVIATIONS = np.arange(-4.0, 4.5, 0.5)
 _UNCALIBRATED = np.array([-32, -16, -8, -4, -2, -1, 0, 1, 2, 4, 8, 16, 32], np.float64)
 
+# Weight that each bin has beforehand, so that an empty one does not make the drift infinite.
 _PRIOR = 0.5
-"""Of a score, counted in each bin beforehand, so that an empty one does not make drift infinite."""
 
+# A deviation smaller than this part of the mean is rounding: float32 scores are not that exact.
 _ROUNDING = 1e-9
-"""A deviation smaller than this part of the mean is none: float32 scores are not that exact."""
 
 
 class RecentMoments:
-    """Means and covariances of the rows seen of late; each row has `columns` values."""
+    """Means and covariances of recent rows; each row has `columns` values."""
 
     def __init__(self, columns: int) -> None:
         self._weight = 0.0
@@ -42,8 +43,9 @@ class RecentMoments:
         self._scatter = np.zeros((columns, columns))
 
     def add(self, rows: Floats) -> None:
-        """In the order seen. Joined by Chan's formula, which loses no digits to a large mean."""
+        """Add rows, oldest first."""
         weights, fade = _fading(len(rows))
+        # Chan's formula for joining two sets of moments loses no digits to a large mean.
         weight, kept = weights.sum(), self._weight * fade
         mean = weights @ rows / weight
         centred, step = rows - mean, mean - self._mean
@@ -55,11 +57,11 @@ class RecentMoments:
 
     @property
     def means(self) -> Floats:
-        """NaN before the first row."""
+        """The mean of each column; NaN before the first row."""
         return self._mean if self._weight else np.full_like(self._mean, np.nan)
 
     def correlation(self, left: int, right: int) -> float:
-        """Pearson's, of two columns; NaN while one of them does not vary."""
+        """Return Pearson's correlation of two columns; NaN while one of them does not vary."""
         deviations = np.sqrt(np.diag(self._scatter) / (self._weight or 1.0))
         if np.any(deviations[[left, right]] <= _ROUNDING * np.abs(self._mean[[left, right]])):
             return math.nan
@@ -68,7 +70,7 @@ class RecentMoments:
 
 
 class RecentShares:
-    """Which part of the values seen of late lies in each bin between ascending `edges`."""
+    """The share of recent values in each bin between ascending `edges`."""
 
     def __init__(self, edges: Sequence[float]) -> None:
         self._edges = np.asarray(edges, np.float64)
@@ -81,16 +83,13 @@ class RecentShares:
         self._weights += np.bincount(bins, weights, minlength=len(self._weights))
 
     def stability_index(self) -> float:
-        """Population stability index against bins of equal probability: 0 where nothing moved."""
+        """Return the population stability index against equal shares; 0 is no drift."""
         seen = self._weights + _PRIOR
         return population_stability_index(seen / seen.sum(), np.full(len(seen), 1 / len(seen)))
 
 
 class ScoreStatistics:
-    """All that is kept of the scores of one release.
-
-    Scores are taken in by the hundred, or when somebody looks: one by one they would cost a
-    request of one candidate a tenth of a millisecond.
+    """The statistics of one release's scores.
 
     Attributes:
         bounds: ascending upper bounds of the histogram: half deviations around the calibration's
@@ -98,41 +97,43 @@ class ScoreStatistics:
     """
 
     def __init__(self, calibration: Calibration | None) -> None:
-        self.bounds = _bounds(calibration)
+        self.bounds = _UNCALIBRATED
+        if calibration:
+            self.bounds = calibration.mean + calibration.std * _DEVIATIONS
         self._counts = np.zeros(len(self.bounds) + 1, np.int64)
         self._pending: list[tuple[float, int]] = []
         self._moments = RecentMoments(2)
         self._shares = RecentShares(calibration.expected_deciles()) if calibration else None
 
     def add(self, answered: Iterable[tuple[float, int]]) -> None:
-        """Raw scores in the order they were given, each with the tokens of its text."""
+        """Add raw scores, oldest first, each with the tokens of its text."""
         self._pending.extend(answered)
         if len(self._pending) >= _CHUNK:
-            self._take_in()
+            self._add_pending()
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Scores up to each bound and over the one before; the last is of those over all."""
-        self._take_in()
+        """How many scores lie in each bin up to a bound; the last bin is above all bounds."""
+        self._add_pending()
         return self._counts
 
     @property
     def mean(self) -> float:
-        """Of raw scores of late; NaN before the first."""
-        self._take_in()
+        """Mean of recent raw scores; NaN before the first."""
+        self._add_pending()
         return float(self._moments.means[0])
 
     @property
     def length_correlation(self) -> float:
-        """Of raw score and tokens; NaN while too little is known to say."""
+        """Correlation of raw score and tokens; NaN before `MIN_SCORES`."""
         return self._moments.correlation(0, 1) if self._enough else math.nan
 
     @property
     def drift(self) -> float:
-        """Stability index against the calibration; NaN while too little is known to say."""
+        """Stability index against the calibration; NaN without one or before `MIN_SCORES`."""
         return self._shares.stability_index() if self._shares and self._enough else math.nan
 
-    def _take_in(self) -> None:
+    def _add_pending(self) -> None:
         if not self._pending:
             return
         rows = np.array(self._pending, np.float64)
@@ -146,20 +147,14 @@ class ScoreStatistics:
 
     @property
     def _enough(self) -> bool:
-        return int(self.counts.sum()) >= ENOUGH
+        return int(self.counts.sum()) >= MIN_SCORES
 
 
 def population_stability_index(seen: Floats, expected: Floats) -> float:
-    """Sum of (seen - expected) * ln(seen / expected), over shares that are all positive."""
+    """Return the sum of (seen - expected) * ln(seen / expected); all shares are positive."""
     return float(np.sum((seen - expected) * np.log(seen / expected)))
 
 
-def _bounds(calibration: Calibration | None) -> Floats:
-    if calibration is None:
-        return _UNCALIBRATED
-    return calibration.mean + calibration.std * _DEVIATIONS
-
-
 def _fading(count: int) -> tuple[Floats, float]:
-    """Weights of `count` new values, oldest first, and what is left of all weights before."""
+    """Return the weights of `count` new values, oldest first, and the factor on all older ones."""
     return np.exp(-np.arange(count - 1, -1, -1) / MEMORY), math.exp(-count / MEMORY)

@@ -1,7 +1,7 @@
 """Finished requests as OpenTelemetry spans, sent over OTLP/HTTP in batches by the SDK's thread.
 
-The only importer of opentelemetry, and itself imported only where traces are asked for. A span is
-made when its request is over, from the times on its record, so a request pays for nothing before.
+This is the only importer of opentelemetry, and is itself imported only where traces are asked for.
+The spans of a request are made from its record when it is over, so it pays for nothing before.
 """
 
 import asyncio
@@ -19,15 +19,14 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, format_trace_id, s
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from service.scoring.types import Timings
 from service.telemetry.request_record import RequestRecord
 
+# Seconds to send what is left when the server ends; a collector that does not answer loses it.
 _FLUSH_SECONDS = 3.0
-"""For what is left when the server ends; a collector that does not answer loses it."""
 
 
 class Traces:
-    """Sends to the collector at `endpoint`, an OTLP/HTTP base URL."""
+    """Sends spans to the collector at `endpoint`, an OTLP/HTTP base URL."""
 
     def __init__(self, endpoint: str) -> None:
         resource = Resource.create({SERVICE_NAME: "codepmp"}).merge(OTELResourceDetector().detect())
@@ -38,16 +37,19 @@ class Traces:
         self._propagator = TraceContextTextMapPropagator()
 
     def add(self, record: RequestRecord, traceparent: str | None) -> str:
-        """Keep the spans of a request that ended just now, in its sender's trace if it has one.
+        """Keep the spans of a request that ended just now, in the client's trace if it has one.
 
         Returns:
-            The trace's id, also where its sender said that it is not recorded.
+            The trace's id, also where the client said that it is not recorded.
         """
+        # `tracestate` is left out, because it is free text.
+        carrier = {"traceparent": traceparent} if traceparent else {}
+        # Spans are in wall-clock time: `zero` is the moment when the monotonic clock was 0.
         zero = time.time_ns() - _nanoseconds(time.monotonic())
         begin = zero + _nanoseconds(record.started)
         span = self._tracer.start_span(
             f"{record.known_method} {record.route}",
-            context=self._parent(traceparent),
+            context=self._propagator.extract(carrier, Context()),
             kind=SpanKind.SERVER,
             attributes=dict(_attributes(record)),
             start_time=begin,
@@ -55,35 +57,29 @@ class Traces:
         if record.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             span.set_status(Status(StatusCode.ERROR))
         if record.result:
-            self._add_steps(set_span_in_context(span), record.result.timings, zero)
+            timings = record.result.timings
+            phases = {"encode": timings.encode, "queue": timings.queue, "infer": timings.infer}
+            parent = set_span_in_context(span)
+            start = zero + _nanoseconds(timings.started + timings.admit)
+            for name, seconds in phases.items():
+                end = start + _nanoseconds(seconds)
+                self._tracer.start_span(name, context=parent, start_time=start).end(end)
+                start = end
         span.end(begin + _nanoseconds(record.seconds))
         return format_trace_id(span.get_span_context().trace_id)
 
     async def close(self) -> None:
-        """Send what is left, in a moment or not at all."""
+        """Send the spans that are left, in a moment or not at all."""
         flush = threading.Thread(target=self._provider.shutdown, daemon=True)
         flush.start()
         await asyncio.to_thread(flush.join, _FLUSH_SECONDS)
         if flush.is_alive():
-            self._exporter.shutdown()  # or its thread would try again for as long as it can
-
-    def _parent(self, traceparent: str | None) -> Context:
-        """Without `tracestate`, which is free text."""
-        carrier = {"traceparent": traceparent} if traceparent else {}
-        return self._propagator.extract(carrier, Context())
-
-    def _add_steps(self, parent: Context, timings: Timings, zero: int) -> None:
-        """`zero` is the time at which the monotonic clock, on which timings are, was 0."""
-        steps = {"encode": timings.encode, "queue": timings.queue, "infer": timings.infer}
-        begin = zero + _nanoseconds(timings.started + timings.admit)
-        for name, seconds in steps.items():
-            end = begin + _nanoseconds(seconds)
-            self._tracer.start_span(name, context=parent, start_time=begin).end(end)
-            begin = end
+            # Otherwise its thread would try again for as long as it can.
+            self._exporter.shutdown()
 
 
 def _attributes(record: RequestRecord) -> Iterator[tuple[str, AttributeValue]]:
-    """Names, numbers and codes of ours: nothing that a user chose."""
+    """Yield names, numbers and codes of our own: nothing that a user chose."""
     yield "http.request.method", record.known_method
     yield "http.route", record.route
     yield "http.response.status_code", record.status

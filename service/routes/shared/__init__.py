@@ -1,1 +1,1 @@
-"""What the dialects share: body types, error shapes, and the call to the scorer."""
+"""Parts that the dialects share: routing, scoring, body types and error shapes."""

@@ -14,7 +14,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from reward_model.packing import Sequence
 from reward_model.release.manifest import Golden
 from reward_model.text.chat import Message
 from service.models.shadow import Differences
@@ -180,22 +179,6 @@ async def test_an_engine_is_busy_no_longer_than_time_goes_by() -> None:
     assert 0 < samples["reward_engine_busy_seconds_total",] < time.monotonic() - began
 
 
-async def test_scores_and_what_is_known_of_their_distribution() -> None:
-    """The fake's score is the number of tokens, so they correlate; 10 is the reference's mean."""
-    async with running() as app:
-        await app.score("p", *("x" * (n % 20 + 1) for n in range(100)))
-        early = samples_of(await scrape(app))
-        await app.score("p", *("x" * (n % 20 + 1) for n in range(100)))
-        samples = samples_of(await scrape(app))
-    assert samples["reward_score_count", "fake-rm", "1.2"] == 200
-    assert samples["reward_score_bucket", "10.0", "fake-rm", "1.2"] == 90
-    assert samples["reward_score_mean", "fake-rm", "1.2"] == pytest.approx(11.5, abs=0.1)
-    assert math.isnan(early["reward_score_length_correlation", "fake-rm", "1.2"])
-    assert math.isnan(early["reward_score_drift_psi", "fake-rm", "normal", "1.2"])
-    assert samples["reward_score_length_correlation", "fake-rm", "1.2"] == pytest.approx(1)
-    assert 0.5 < samples["reward_score_drift_psi", "fake-rm", "normal", "1.2"] < 2
-
-
 async def test_the_state_it_is_in() -> None:
     async with running() as app:
         ready = samples_of(await scrape(app))
@@ -232,16 +215,3 @@ async def test_the_work_that_waits_in_seconds() -> None:
     speed = samples[speed_of]
     assert speed > 0
     assert samples["reward_queue_work_seconds",] == pytest.approx(15 / speed)
-
-
-async def test_a_score_that_is_no_number_is_in_no_statistic() -> None:
-    class NotANumber(FakeEngine):
-        def score(self, batch: list[Sequence]) -> list[list[float]]:
-            return [[math.nan] for _ in batch]
-
-    async with running(NotANumber()) as app:
-        await app.score("prompt", "a")
-        samples = samples_of(await scrape(app))
-    assert samples["reward_non_finite_scores_total",] == 1
-    assert samples["reward_score_count", "fake-rm", "1.2"] == 0
-    assert math.isnan(samples["reward_score_mean", "fake-rm", "1.2"])

@@ -1,9 +1,15 @@
 """Metrics of the loaded models are those of the catalogue at the time of the scrape."""
 
+import math
+
+import pytest
+
+from reward_model.packing import Sequence
 from service.scoring.types import ScoringRequest, chats
 from service.telemetry.model_collector import ModelCollector
-from tests.service.fakes import starting
+from tests.service.fakes import FakeEngine, running, starting
 from tests.service.models.versions import Releases
+from tests.service.telemetry.test_metrics import samples_of, scrape
 
 
 async def test_an_unloaded_version_leaves_no_series() -> None:
@@ -47,3 +53,41 @@ async def test_scores_of_a_version_that_left_meanwhile_are_in_no_statistic() -> 
     samples = [one for family in collector.collect() for one in family.samples]
     counts = {one.labels["model"]: one.value for one in samples if one.name == "reward_score_count"}
     assert counts == {"fake-rm": 0}
+
+
+async def test_facts_and_limits_of_a_loaded_model() -> None:
+    async with running(max_batch_tokens=10) as app:
+        samples = samples_of(await scrape(app))
+    assert samples["reward_release_info", "float32", "fake-rm", "1.2"] == 1
+    assert samples["reward_shares_prefixes", "fake-rm", "", "1.2"] == 1
+    assert samples["reward_batch_token_budget", "fake-rm", "1.2"] == 10
+    assert samples["reward_engine_tokens_per_second", "fake-rm", "1.2"] == 0
+
+
+async def test_scores_and_what_is_known_of_their_distribution() -> None:
+    """The fake's score is the number of tokens, so they correlate; 10 is the reference's mean."""
+    async with running() as app:
+        await app.score("p", *("x" * (n % 20 + 1) for n in range(100)))
+        early = samples_of(await scrape(app))
+        await app.score("p", *("x" * (n % 20 + 1) for n in range(100)))
+        samples = samples_of(await scrape(app))
+    assert samples["reward_score_count", "fake-rm", "1.2"] == 200
+    assert samples["reward_score_bucket", "10.0", "fake-rm", "1.2"] == 90
+    assert samples["reward_score_mean", "fake-rm", "1.2"] == pytest.approx(11.5, abs=0.1)
+    assert math.isnan(early["reward_score_length_correlation", "fake-rm", "1.2"])
+    assert math.isnan(early["reward_score_drift_psi", "fake-rm", "normal", "1.2"])
+    assert samples["reward_score_length_correlation", "fake-rm", "1.2"] == pytest.approx(1)
+    assert 0.5 < samples["reward_score_drift_psi", "fake-rm", "normal", "1.2"] < 2
+
+
+async def test_a_score_that_is_no_number_is_in_no_statistic() -> None:
+    class NotANumber(FakeEngine):
+        def score(self, batch: list[Sequence]) -> list[list[float]]:
+            return [[math.nan] for _ in batch]
+
+    async with running(NotANumber()) as app:
+        await app.score("prompt", "a")
+        samples = samples_of(await scrape(app))
+    assert samples["reward_non_finite_scores_total",] == 1
+    assert samples["reward_score_count", "fake-rm", "1.2"] == 0
+    assert math.isnan(samples["reward_score_mean", "fake-rm", "1.2"])

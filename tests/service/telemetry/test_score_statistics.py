@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from reward_model.release.calibration import Calibration
 from service.telemetry.score_statistics import (
-    ENOUGH,
     MEMORY,
+    MIN_SCORES,
     Floats,
     RecentMoments,
     RecentShares,
@@ -65,9 +65,9 @@ def test_old_scores_fade() -> None:
 
 def test_correlation_with_length_is_told_once_enough_is_known() -> None:
     statistics = ScoreStatistics(None)
-    statistics.add((-2.0 * n, n) for n in range(1, ENOUGH))
+    statistics.add((-2.0 * n, n) for n in range(1, MIN_SCORES))
     assert math.isnan(statistics.length_correlation)
-    statistics.add([(-2.0 * ENOUGH, ENOUGH)])
+    statistics.add([(-2.0 * MIN_SCORES, MIN_SCORES)])
     assert statistics.length_correlation == pytest.approx(-1)
 
 
@@ -116,10 +116,10 @@ def test_drift_is_against_the_references_own_deciles_where_it_has_them() -> None
 
 
 def test_nothing_is_said_about_drift_too_early_or_without_calibration() -> None:
-    assert math.isnan(drift_of([10.0] * (ENOUGH - 1)))
-    assert not math.isnan(drift_of([10.0] * ENOUGH))
+    assert math.isnan(drift_of([10.0] * (MIN_SCORES - 1)))
+    assert not math.isnan(drift_of([10.0] * MIN_SCORES))
     bare = ScoreStatistics(None)
-    bare.add([(10.0, 1)] * ENOUGH)
+    bare.add([(10.0, 1)] * MIN_SCORES)
     assert math.isnan(bare.drift)
 
 
