@@ -44,19 +44,14 @@ def main(arguments: Sequence[str]) -> int:
     return 1
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def overview() -> str:
+    """The text above the options of `--help`."""
 
     def table(entries: dict[str, str]) -> str:
         width = max(map(len, entries)) + 2
         return "\n".join(f"  {name:<{width}}{text}" for name, text in entries.items())
 
-    # The commands are listed here in two groups, because argparse would list them as one.
-    top = argparse.ArgumentParser(
-        prog="python -m trainer",
-        usage="python -m trainer COMMAND ... (COMMAND --help explains its options)",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"""\
+    return f"""\
 Trains a reward model, from source code to a release. Each stage reads the folders of earlier stages
 in the work folder and writes its own, so any stage can be run again alone.
 
@@ -76,7 +71,18 @@ examples:
   python -m trainer plan --recipe codepmp_qwen2_7b --gpu h200 --gpus 8
   python -m trainer push work/tiny/release s3://bucket/models/tiny
   python -m trainer verify s3://bucket/models/tiny
-""",
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+
+    # The commands are listed here in two groups, because argparse would list them as one.
+    top = argparse.ArgumentParser(
+        prog="python -m trainer",
+        usage="python -m trainer COMMAND ... (COMMAND --help explains its options)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=overview(),
     )
     commands = top.add_subparsers(
         dest="command", required=True, metavar="COMMAND", help="see above", prog="python -m trainer"

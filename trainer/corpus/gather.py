@@ -98,6 +98,7 @@ def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
         StageError: a source cannot be read, or nothing was kept.
     """
     counts = CorpusCounts()
+    # The evaluation sets are indexed before any source is read: a mistake in them ends the run now.
     held_out = index_evaluation_sets(
         config.evaluation_sets, config.ngram_words, config.min_ngram_words, inputs
     )

@@ -68,6 +68,7 @@ def reason_to_skip(file: SourceFile, config: QualityConfig) -> str | None:
     path = PurePosixPath(file.path)
     if set(path.parts[:-1]) & set(config.skipped_folders) or _TEST_FILE.search(path.name):
         return "vendored or test"
+    # A minified file says the same as its source, which the corpus may hold as well.
     if _MINIFIED.search(path.name):
         return "minified"
     if len(file.text) > config.max_characters:

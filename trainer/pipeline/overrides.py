@@ -60,6 +60,7 @@ def with_field(config: Row, fields: list[str], value: str, path: str) -> Row:
             raise StageError(f"--set {path}: {name} has no fields of its own; set it as a whole")
         return dataclasses.replace(config, **{name: with_field(inner, rest, value, path)})
     adapter: TypeAdapter[object] = TypeAdapter(get_type_hints(type(config))[name])
+    # JSON comes first: where a field may be text or None, null must become None and not a text.
     try:
         parsed = adapter.validate_json(value)
     except ValidationError:

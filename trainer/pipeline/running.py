@@ -11,7 +11,7 @@ from trainer.pipeline.recipe import Recipe
 def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
     """Run a stage: it reads finished stages below `work` and writes its own folder there."""
     entry, output = recipe[stage], folder_of(stage, work)
-    began = time.monotonic()
+    began = time.monotonic()  # the wall clock may be set while a stage runs for days
     print(f"{stage}: started {time.strftime('%H:%M:%S')}, writes {output}", flush=True)
     entry.run(entry.config, work, output)
     took = timedelta(seconds=round(time.monotonic() - began))

@@ -15,7 +15,7 @@ def write_shards(folder: Path, stem: str, rows: Iterable[Row], size: int) -> Non
 
     At most one shard of rows is in memory at a time.
     """
-    waiting = iter(rows)
+    waiting = iter(rows)  # every islice below goes on where the last one ended
     for number in count():
         shard = list(islice(waiting, size))
         if not shard:

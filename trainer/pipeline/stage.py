@@ -49,7 +49,7 @@ def writing_stage(config: Row, output: Path, *, reads: Iterable[Path] = ()) -> I
     inputs = {folder.name: manifest_hash(folder) for folder in reads}
     code = commit()  # before the work, which may take days in which the checkout changes
     draft = Draft(output.with_name(f".{output.name}.partial"))
-    shutil.rmtree(draft.path, ignore_errors=True)
+    shutil.rmtree(draft.path, ignore_errors=True)  # an earlier run may have been killed
     draft.path.mkdir(parents=True)
     yield draft
     manifest = {

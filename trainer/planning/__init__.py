@@ -1,1 +1,1 @@
-"""What a recipe will cost, before anything runs: arithmetic on configs and data sizes."""
+"""Estimates the cost of a recipe before anything runs: arithmetic on configs and data sizes."""

@@ -70,6 +70,7 @@ def training_memory(shape: Shape, run: TrainingRun, step_tokens: float, devices:
     # Without a language-model loss an output embedding of its own is never loaded.
     if not run.weights.lm and not shape.tied:
         parameters -= shape.embedding
+    # Frozen weights under LoRA need neither gradients nor optimizer states.
     trained = float(adapters(shape, run.lora.r)) if run.lora else float(parameters)
     stored = 0.5 if run.lora and run.lora.load_in_4bit else 4.0
     frozen = parameters * stored if run.lora else 0.0

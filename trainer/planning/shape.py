@@ -38,6 +38,7 @@ class Shape:
     @property
     def layer_matrices(self) -> int:
         """LossTerms of one layer that every token is multiplied with."""
+        # q and o are as wide as the heads together, k and v as wide as the key-value heads.
         attention = 2 * self.attention_width + 2 * self.key_value_width
         return self.hidden * (attention + 3 * self.feed_forward)
 
@@ -53,6 +54,7 @@ class Shape:
     def parameters(self) -> int:
         """Parameters of the causal language model; a score head adds `hidden` to them."""
         bias = self.attention_width + 2 * self.key_value_width if self.qkv_bias else 0
+        # Two norms a layer and one at the end, each a weight for every hidden unit.
         rest = self.layers * (bias + 2 * self.hidden) + self.hidden
         return self.matrices + rest + self.embedding * (1 if self.tied else 2)
 
@@ -78,6 +80,7 @@ def read_shape(folder: Path) -> Shape:
             hidden=config["hidden_size"],
             heads=heads,
             key_value_heads=config.get("num_key_value_heads", heads),
+            # Older configs leave out what then followed from the other widths.
             head_width=config.get("head_dim") or config["hidden_size"] // heads,
             feed_forward=config["intermediate_size"],
             vocabulary=config["vocab_size"],

@@ -63,7 +63,7 @@ def run(config: DescribeConfig, inputs: Path, output: Path) -> None:
             if completion is None:
                 counts["description: not answered yet"] += 1
                 continue
-            text = completion.text.strip()
+            text = completion.text.strip()  # models like to begin with an empty line
             reason = unfit_description(text, completion.finish_reason, config.limits)
             counts[f"description: {reason or 'fit'}"] += 1
             if reason:

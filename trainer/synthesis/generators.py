@@ -53,6 +53,7 @@ def run(config: GeneratorConfig, inputs: Path, output: Path) -> None:
         work = Path(folder)
         with writing_stage(config, work / "pairs") as made:
             write_pairs(made.path, "train", rows, 10_000)
+        # The stages of training read and write folders, so they get a work folder of their own.
         base.run(config.shape, work, work / "base")
         pretrain.run(config.training, work, work / "trained")
         draft.facts["parameters"] = _export(work / "trained", draft.path)

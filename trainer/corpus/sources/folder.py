@@ -33,6 +33,7 @@ class FolderSource:
             raise StageError(
                 f"there is no folder {root}: `path` of a FolderSource is relative to {work}"
             )
+        # Sorted, because file systems list a folder in orders of their own.
         for file in sorted(root.rglob("*")):
             within = file.relative_to(root)
             if not file.is_file() or any(part.startswith(".") for part in within.parts):

@@ -83,11 +83,6 @@ def test_what_is_no_parquet_is_said_to_be_none(work: Path) -> None:
         read(ParquetSource("rows.jsonl"), work)
 
 
-def test_a_dataset_is_read_no_further_than_asked(work: Path) -> None:
-    source = DatasetSource("json", data_files=("rows.jsonl",), max_rows=3)
-    assert len(read(source, work)) == 3
-
-
 def test_broken_lines_are_counted_and_blank_ones_are_nothing(tmp_path: Path) -> None:
     lines = [json.dumps(ROWS[0]), "", "{", "[1]", "[" * 100_000, '"\xff']
     (tmp_path / "rows.jsonl").write_bytes("\n".join(lines).encode("latin-1"))
