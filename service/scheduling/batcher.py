@@ -141,6 +141,7 @@ class Batcher:
             while True:
                 now = self._clock()
                 wait = self._queue.due_in(now)
+                # When closing, nothing more comes that would be worth waiting for.
                 if wait <= 0 or (self._closing and wait < math.inf):
                     batch = self._queue.take(now)
                     if expired := self._queue.take_expired():

@@ -88,6 +88,7 @@ class JobQueue:
         self._throttle = BulkThrottle(batch_tokens)
         self._lanes: dict[Priority, deque[Job]] = {priority: deque() for priority in PRIORITIES}
         self._tokens = 0
+        # Bulk patience counts from the last batch that held any bulk job.
         self._bulk_ran_at = -math.inf
         self._expired: list[Job] = []
 
@@ -104,6 +105,7 @@ class JobQueue:
     def due_in(self, now: float) -> float:
         """Seconds until the next batch should be taken: infinite while nothing waits."""
         oldest = min((lane[0].queued_at for lane in self._lanes.values() if lane), default=math.inf)
+        # Whole lengths, which bound the new tokens from above without looking for shared prefixes.
         if self._tokens >= self._batch_tokens:
             return 0.0
         return max(0.0, oldest + self._max_wait - now)

@@ -64,6 +64,7 @@ class EncodePool:
     ) -> None:
         self._threads = ThreadPoolExecutor(threads, "encode")
         self._chunks_per_request = threads
+        # With one thread, bulk work takes turns with interactive work, one chunk at a time.
         self._bulk_slots = asyncio.Semaphore(max(1, threads - 1))
         self._interactive = interactive
         self._sleep = sleep
@@ -158,6 +159,7 @@ def encode_item(model: Model, item: Item, over_length: OverLength) -> Encoded | 
                 try:
                     return Encoded(encoder.encode(conversation, step_ends or ()))
                 except TooLong:
+                    # Truncation counts tokens of every message, so it is tried only if needed.
                     if not truncates:
                         raise
                 shorter, dropped = truncated(encoder, conversation)
