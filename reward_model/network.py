@@ -75,8 +75,8 @@ class RewardNetwork:
         if self.shares_prefixes:
             tree = Tree.of(pack(_probe(model, self.max_tokens)), model.device)
             self.fuses_layers = fuse_layers(model, lambda: packed_hidden(model, tree))
-        # Fused layers hold packed linears already. Either kind compiles a product for every number
-        # of rows it meets, so batches are padded to one of few sizes.
+        # oneDNN, in fused layers or in linears alone, compiles a product for every number of rows,
+        # so batches are padded to one of a few sizes.
         self._pads_rows = self.fuses_layers or replace_linears(model.base_model)
         if self.fallback_reason:
             _log.warning("a slower forward, no prefix is shared: %s", self.fallback_reason)
@@ -119,16 +119,15 @@ class RewardNetwork:
         head = self.model.score
         assert isinstance(head, nn.Linear)
         # A fused last layer returns the tokens to read, and no others.
-        scores = iter(
-            head_scores(head, hidden if self.fuses_layers else hidden[tree.reads]).tolist()
-        )
+        read = hidden if self.fuses_layers else hidden[tree.reads]
+        scores = iter(head_scores(head, read).tolist())
         return [[next(scores) for _ in reads] for reads in packed.reads]
 
     def _score_plain(self, batch: list[Sequence]) -> Scores:
-        """One text at a time: without padding, and without company that could change a score."""
+        """One text at a time, so that neither padding nor another text can change a score."""
         scores: Scores = []
         for sequence in batch:
-            # transformers reads the last token, so each read position is a text that ends there.
+            # transformers reads the last token, so each position to read ends a text of its own.
             texts = [sequence.ids[: position + 1] for position in sequence.read_at]
             rows = [torch.tensor([ids], device=self.model.device) for ids in texts]
             scores.append([float(self.model(input_ids=row).logits[0, 0]) for row in rows])

@@ -114,7 +114,7 @@ def padded(packed: Packed, length: int) -> Packed:
         # Each padding token sees itself alone, so a block mask can skip their blocks.
         packed.subtree_end + list(range(real + 1, length + 1)),
         # One segment makes them one attention call where segments are attended one by one. There
-        # they see each other, which changes nothing: nobody reads them and no text sees them.
+        # they see each other, which changes nothing: they are never read and no text sees them.
         [*packed.segments, Segment(real, length, ())],
         packed.reads,
     )

@@ -1,4 +1,7 @@
-"""Position encodings: what a model's own limits its texts, or makes a score depend on company."""
+"""Position encodings: how a model numbers tokens, how many it takes, and whether they are exact.
+
+Rotary frequencies that depend on the longest text of a batch make scores depend on the batch.
+"""
 
 from torch import nn
 from transformers import PreTrainedModel

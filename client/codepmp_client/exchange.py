@@ -119,7 +119,7 @@ class Exchange:
             )
         body = {
             "inputs": [piece.part.fields() for piece in self.request],
-            # The server stops working on a request that nobody waits for any more.
+            # The server drops a request whose client has stopped waiting.
             "timeout_ms": max(1, int(seconds * 1000)),
             **self.options.fields(),
         }

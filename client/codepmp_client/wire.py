@@ -66,7 +66,7 @@ class _ErrorDetail(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ScoreResponse:
-    """Scores of one request: for each input, in order, those of its candidates, in order."""
+    """The scores of one request, by input and then by candidate, both in order."""
 
     model: str
     version: str

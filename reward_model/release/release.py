@@ -107,7 +107,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(_read(path / MANIFEST))
     except ValidationError as error:
-        # Without the input, which may be anything.
+        # Without the input, which may be long or secret.
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole file"
         raise ReleaseError(
@@ -117,7 +117,7 @@ def read_manifest(path: Path) -> Manifest:
         raise ReleaseError(
             f"{path / MANIFEST}: was changed after it was written; copy the whole release again"
         )
-    # A link would lead a loader to files that nobody hashed.
+    # A link would lead a loader to files that no hash covers.
     for entry in path.rglob("*"):
         if entry.is_symlink() and not entry.is_file():
             raise ReleaseError(f"{entry}: links to a folder or to nothing; remove it")

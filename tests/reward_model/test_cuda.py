@@ -22,7 +22,7 @@ PROMPT = tuple(7 + i % 300 for i in range(150))
 BRANCHES = [PROMPT + tuple(7 + (i * k) % 300 for i in range(40)) for k in range(1, 17)]
 LONG = [tuple(7 + (i * k) % 300 for i in range(500)) for k in (1, 3, 7, 11, 13)]
 BATCHES = [[*BRANCHES, PROMPT[:70]], [*BRANCHES, *LONG], [PROMPT[:5]], [*LONG, *BRANCHES[:2]]]
-"""Of one bucket, of several, of a few tokens: the kernel is compiled for sizes on the way."""
+"""Batches of one bucket, of several, of a few tokens: the kernel is compiled for several sizes."""
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 2e-2)])

@@ -1,4 +1,4 @@
-"""Every encoder scores a text in company as transformers scores it alone."""
+"""Every encoder scores a text in a batch as transformers scores it alone."""
 
 import random
 from functools import cache
@@ -114,7 +114,7 @@ def test_an_encoder_shares_no_prefix_and_that_is_no_fallback(network: RewardNetw
 
 
 def test_the_longest_text_is_as_long_as_the_model_has_positions(network: RewardNetwork) -> None:
-    """RoBERTa and its kin begin to count after the pad: 514 positions take 512 tokens."""
+    """RoBERTa and its relatives begin to count after the pad: 514 positions take 512 tokens."""
     assert network.max_tokens == LONGEST
 
 

@@ -1,4 +1,4 @@
-"""Packed scores are the plain forward's, whatever the company."""
+"""Packed scores are the plain forward's, whatever else is in the batch."""
 
 from pathlib import Path
 

@@ -87,7 +87,7 @@ def test_the_kernel_attends_as_torch_does(
     packed = tree_of(shapes, fill)
     query, key, value = random_heads(packed, *heads, width)
     attended = kernel.attend(query, key, value, TreeMask.of(packed), params)
-    real = len(packed.ids) - fill  # what fillers see is nobody's concern
+    real = len(packed.ids) - fill  # what padding sees does not matter
     reference = expected(packed, query, key, value, params)
     torch.testing.assert_close(attended[:, :, :real], reference[:, :, :real], atol=1e-4, rtol=1e-4)
 
