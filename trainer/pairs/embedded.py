@@ -1,7 +1,7 @@
-"""Snippet -> Candidates: the real function as chosen, and rejected answers made from source alone.
+"""Snippet -> rejected answers to its request, made from source code alone.
 
-The embedded maker needs no language model, and knows Python alone. Each kind of rejected answer is
-wrong in a way of its own, and is reported apart: `mutant` (one behaviour-bearing node changed),
+The embedded maker needs no language model, and knows only Python. Each kind of rejected answer is
+wrong in its own way, and is reported separately: `mutant` (one behaviour-bearing node changed),
 `truncated` (the end is missing), `repeated` (degenerate repetition), `other_function` (a real
 function, but of another request) and `other_body` (this signature over another function's body).
 """
@@ -64,6 +64,7 @@ def rejected(
 
 def truncate(source: str, rng: random.Random) -> str:
     """Cut the text anywhere in its last two thirds, or leave out the last statements."""
+    # Half of them break off within a statement, as an answer does that reaches its token limit.
     if rng.random() < 0.5:
         return source[: rng.randrange(len(source) // 3, len(source) - 1)].rstrip()
     tree = parse_function(source)
@@ -73,7 +74,7 @@ def truncate(source: str, rng: random.Random) -> str:
 
 
 def repeat(source: str, rng: random.Random) -> str:
-    """Get stuck: a block of one to three lines comes two to five times."""
+    """Get stuck as a generator does: one to three lines come two to five times."""
     lines = source.split("\n")
     start = rng.randrange(1, len(lines))
     block = lines[start : start + rng.randint(1, 3)]

@@ -66,6 +66,7 @@ def make_rows(
 ) -> Iterator[PreferenceRow]:
     """A row for each snippet of a split that can be asked for and that has a wrong answer."""
     rng = random.Random(f"{config.seed} {split}")
+    # Shuffled, because a limit of held-out prompts would otherwise take the first packages alone.
     rng.shuffle(snippets)
     # Rejected answers are made from the bodies of other functions, of the same package or of any.
     by_package: dict[str, list[Snippet]] = defaultdict(list)
@@ -87,6 +88,7 @@ def make_rows(
             counts["prompt: too long"] += 1
             continue
         others = by_package[snippet.package] if config.neighbours else snippets
+        # A seed of its own keeps a snippet's answers the same whatever other snippets there are.
         seed = f"{config.seed} {snippet.id}"
         candidates = rejected(snippet, others, config.generate, seed, counts)
         kept = usable(snippet.source, candidates, config.max_characters, counts)

@@ -1,8 +1,8 @@
-"""A function -> the same function with one behaviour-bearing node changed.
+"""A function -> the same function with one node changed that bears behavior.
 
 Sites are syntax-tree nodes outside docstrings, annotations, raised messages and logging, so that
-a mutant differs in what it does and not in what it says. Whether a given mutant fails given tests
-is for whoever runs it to find out.
+a mutant differs in what it does and not in what it says. Nothing is run here, so a mutant may still
+behave like its original.
 """
 
 import ast
@@ -71,8 +71,8 @@ _NAMES = {
     "ceil": "floor",
     "floor": "ceil",
 }
+# Swapping two arguments of these changes nothing.
 _SYMMETRIC = frozenset({"max", "min", "gcd", "lcm", "isclose", "hypot", "union", "intersection"})
-"""Swapping two arguments of these changes nothing."""
 
 _SILENT_CALLS = frozenset({"warn", "debug", "info", "warning", "error", "exception", "print"})
 
@@ -80,66 +80,65 @@ _SILENT_CALLS = frozenset({"warn", "debug", "info", "warning", "error", "excepti
 def mutants(source: str, count: int, seed: str) -> list[str]:
     """Up to `count` distinct mutants of a function's source, each one edit away from it."""
     tree = ast.parse(source)
-    edits = list(_edits(tree))
+    edits = list(all_edits(tree))
     random.Random(seed).shuffle(edits)
     found: dict[str, None] = {}
     for edit in edits:
         if len(found) == count:
             break
-        mutant = _unparse_with(edit, tree)
-        if mutant not in (None, source):
-            found[str(mutant)] = None
+        # The one tree is edited in place and put back, because copying it for every edit is slow.
+        original = getattr(edit.node, edit.field)
+        setattr(edit.node, edit.field, edit.value)
+        try:
+            mutant = ast.unparse(tree)
+            compile(mutant, "mutant", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+        finally:
+            setattr(edit.node, edit.field, original)
+        if mutant != source:
+            found[mutant] = None
     return list(found)
 
 
-def _unparse_with(edit: Edit, tree: ast.Module) -> str | None:
-    """The edited tree as text, None when that does not compile; the tree is put back after."""
-    original = getattr(edit.node, edit.field)
-    setattr(edit.node, edit.field, edit.value)
-    try:
-        text = ast.unparse(tree)
-        compile(text, "mutant", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
-        return None
-    finally:
-        setattr(edit.node, edit.field, original)
-    return text
-
-
-def _edits(tree: ast.Module) -> Iterator[Edit]:
+def all_edits(tree: ast.Module) -> Iterator[Edit]:
     """Every possible edit, in an order that depends on the tree alone."""
-    names = _local_names(tree)
-    for node in _behaviour(tree):
-        yield from _node_edits(node)
-        yield from _misuses(node, names)
-        yield from _deletions(node)
+    # Arguments and assigned names are what could be confused with one another.
+    found = [node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)]
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    found += [name.id for name in names if isinstance(name.ctx, ast.Store)]
+    local = [name for name in dict.fromkeys(found) if name not in {"self", "cls", "_"}]
+    for node in behavior(tree):
+        yield from operator_edits(node)
+        yield from value_edits(node)
+        yield from name_edits(node, local)
+        yield from deletions(node)
 
 
-def _behaviour(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes below `node` that bear behaviour."""
-    if isinstance(node, ast.Raise | ast.Assert | ast.arg) or _is_silent(node):
+def behavior(node: ast.AST) -> Iterator[ast.AST]:
+    """Nodes at and below `node` that bear behavior."""
+    if isinstance(node, ast.Raise | ast.Assert | ast.arg) or is_silent(node):
         return
     yield node
     for name, value in ast.iter_fields(node):
-        if name in {"annotation", "returns", "decorator_list", "args"} and not isinstance(
-            node, ast.Call
-        ):
+        # A call has `args` that are values; those of a function are its signature.
+        declares = name in {"annotation", "returns", "decorator_list", "args"}
+        if declares and not isinstance(node, ast.Call):
             continue
-        children = value if isinstance(value, list) else [value]
-        for child in children:
+        for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from _behaviour(child)
+                yield from behavior(child)
 
 
-def _is_silent(node: ast.AST) -> bool:
-    """A statement that only logs or warns."""
+def is_silent(node: ast.AST) -> bool:
+    """Whether a statement only logs or warns."""
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
         return False
-    return _called_name(node.value.func) in _SILENT_CALLS
+    return called_name(node.value.func) in _SILENT_CALLS
 
 
-def _called_name(called: ast.expr) -> str:
-    """The last part of a dotted name; empty for anything else that is called."""
+def called_name(called: ast.expr) -> str:
+    """The last part of a dotted name; empty when something else is called."""
     match called:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
@@ -147,33 +146,8 @@ def _called_name(called: ast.expr) -> str:
             return ""
 
 
-def _is_inert(statement: ast.stmt) -> bool:
-    """A statement that can go without anybody noticing, or that is no statement about values."""
-    match statement:
-        case ast.Raise() | ast.Assert() | ast.Pass() | ast.AnnAssign(value=None):
-            return True
-        case ast.Expr(value=ast.Constant()):
-            return True
-        case _:
-            return _is_silent(statement)
-
-
-def _node_edits(node: ast.AST) -> Iterator[Edit]:
-    yield from _operator_edits(node)
-    match node:
-        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
-            yield Edit(node, "test", _negated(test))
-        case ast.Constant(value=value):
-            yield from (Edit(node, "value", other) for other in _other_constants(value))
-        case ast.Call(func=called, args=arguments):
-            yield from _call_edits(node, called, arguments)
-        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
-            yield Edit(node, "value", ast.Constant(None))
-        case ast.Subscript(slice=ast.Slice(lower=low, upper=high)) if low or high:
-            yield Edit(node, "slice", ast.Slice(lower=high, upper=low))
-
-
-def _operator_edits(node: ast.AST) -> Iterator[Edit]:
+def operator_edits(node: ast.AST) -> Iterator[Edit]:
+    """Another operator: of a comparison, of arithmetic, of logic."""
     match node:
         case ast.Compare(ops=[operator]):
             for other in _COMPARE[type(operator)]:
@@ -185,55 +159,58 @@ def _operator_edits(node: ast.AST) -> Iterator[Edit]:
             yield Edit(node, "op", ast.Or() if isinstance(operation, ast.And) else ast.And())
 
 
-def _call_edits(node: ast.Call, called: ast.expr, arguments: list[ast.expr]) -> Iterator[Edit]:
-    ordered = len(arguments) == 2 and _called_name(called) not in _SYMMETRIC
-    if ordered and ast.dump(arguments[0]) != ast.dump(arguments[1]):
-        yield Edit(node, "args", arguments[::-1])
-    if isinstance(called, ast.Name) and called.id in _NAMES:
-        yield Edit(called, "id", _NAMES[called.id])
-    if isinstance(called, ast.Attribute) and called.attr in _NAMES:
-        yield Edit(called, "attr", _NAMES[called.attr])
+def value_edits(node: ast.AST) -> Iterator[Edit]:
+    """A negated condition, another constant, another result, turned limits or arguments."""
+    match node:
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
+            if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+                yield Edit(node, "test", test.operand)
+            else:
+                yield Edit(node, "test", ast.UnaryOp(ast.Not(), test))
+        # A bool is an int, so it must come first.
+        case ast.Constant(value=bool() as value):
+            yield Edit(node, "value", not value)
+        case ast.Constant(value=int() as value):
+            yield Edit(node, "value", value + 1)
+            yield Edit(node, "value", value - 1)
+        case ast.Constant(value=float() as value):
+            others = [value + 1.0, -value] if value else [1.0]  # -0.0 is no other value
+            yield from (Edit(node, "value", other) for other in others)
+        case ast.Call(func=called, args=arguments):
+            ordered = len(arguments) == 2 and called_name(called) not in _SYMMETRIC
+            if ordered and ast.dump(arguments[0]) != ast.dump(arguments[1]):
+                yield Edit(node, "args", arguments[::-1])
+            if isinstance(called, ast.Name) and called.id in _NAMES:
+                yield Edit(called, "id", _NAMES[called.id])
+            if isinstance(called, ast.Attribute) and called.attr in _NAMES:
+                yield Edit(called, "attr", _NAMES[called.attr])
+        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
+            yield Edit(node, "value", ast.Constant(None))
+        case ast.Subscript(slice=ast.Slice(lower=low, upper=high)) if low or high:
+            yield Edit(node, "slice", ast.Slice(lower=high, upper=low))
 
 
-def _misuses(node: ast.AST, names: list[str]) -> Iterator[Edit]:
+def name_edits(node: ast.AST, names: list[str]) -> Iterator[Edit]:
     """Another local variable in this one's place: the commonest slip of hand-written code."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
         others = [name for name in names if name != node.id]
+        # One other name, chosen by the position, so that uses of one variable get different ones.
         turn = (node.lineno * 31 + node.col_offset) % len(others) if others else 0
         for other in others[turn : turn + 1]:
             yield Edit(node, "id", other)
 
 
-def _deletions(node: ast.AST) -> Iterator[Edit]:
+def deletions(node: ast.AST) -> Iterator[Edit]:
+    """A missing statement, if it does something and is not the only one of its block."""
     for block in ("body", "orelse"):
         statements = getattr(node, block, None)
-        if isinstance(statements, list) and len(statements) > 1:
-            for index, statement in enumerate(statements):
-                if not _is_inert(statement):
-                    yield Edit(node, block, statements[:index] + statements[index + 1 :])
-
-
-def _negated(test: ast.expr) -> ast.expr:
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return test.operand
-    return ast.UnaryOp(ast.Not(), test)
-
-
-def _other_constants(value: object) -> list[object]:
-    match value:
-        case bool():
-            return [not value]
-        case int():
-            return [value + 1, value - 1]
-        case float():
-            return [value + 1.0, -value] if value else [1.0]
-        case _:
-            return []
-
-
-def _local_names(tree: ast.Module) -> list[str]:
-    """Arguments and assigned names: what could be confused with one another."""
-    found = [node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)]
-    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
-    found += [name.id for name in names if isinstance(name.ctx, ast.Store)]
-    return [name for name in dict.fromkeys(found) if name not in {"self", "cls", "_"}]
+        if not isinstance(statements, list) or len(statements) < 2:
+            continue
+        for index, statement in enumerate(statements):
+            match statement:
+                case ast.Raise() | ast.Assert() | ast.Pass() | ast.AnnAssign(value=None):
+                    continue
+                case ast.Expr(value=ast.Constant()):  # a docstring
+                    continue
+            if not is_silent(statement):
+                yield Edit(node, block, statements[:index] + statements[index + 1 :])

@@ -1,4 +1,4 @@
-"""What every maker of pairs writes and every training run reads."""
+"""Preference rows, which every maker of pairs writes and every training run reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,17 +6,23 @@ from pathlib import Path
 from reward_model.text.chat import Conversation, Message
 from trainer.pipeline.shards import read_shards, write_shards
 
+# In this order: a group that two sources claim goes to the later split.
 SPLITS = ("train", "calibration", "evaluation")
 
 
 Request = str | Conversation
-"""What is asked: a user's one message, or all turns before the answer."""
+"""A request: a user's one message, or all turns before the answer."""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A rejected answer and how it was made; `margin` is by how much the chosen one is known to
-    be better, on whatever scale its source rates answers, and 0 where nobody rated them."""
+    """A rejected answer.
+
+    Attributes:
+        kind: how it was made, or what is wrong with it.
+        margin: by how much the chosen answer is known to be better, on the scale of its source; 0
+            when nobody rated them.
+    """
 
     kind: str
     text: str
@@ -25,13 +31,13 @@ class Rejected:
 
 @dataclass(frozen=True)
 class PreferenceRow:
-    """One request's pairs: its chosen answer against each of its rejected ones.
+    """The pairs of one request: its chosen answer against each of its rejected ones.
 
     Attributes:
-        group: unit of hold-out and of resampling: all its rows are on one side of a split. A
-            package, a repository, a problem.
-        source: the data set it is from, when several are mixed.
-        weight: of its pairs in the losses, beside the 1 of others.
+        group: unit of hold-out and of resampling: a package, a repository, a problem. All its rows
+            are on one side of a split.
+        source: the data set that it is from, when several are mixed.
+        weight: factor of its pairs in the losses.
     """
 
     id: str
@@ -44,17 +50,17 @@ class PreferenceRow:
 
 
 def texts(row: PreferenceRow) -> list[str]:
-    """Of every turn of a row's request, and of its chosen answer."""
+    """The texts of every turn of a row's request, and of its chosen answer."""
     return [message.content for message in conversation(row.prompt, row.chosen)]
 
 
 def turns(request: Request) -> Conversation:
-    """A request's messages, in whichever of its two forms it is."""
+    """The messages of a request in either of its two forms."""
     return (Message("user", request),) if isinstance(request, str) else request
 
 
 def conversation(request: Request, answer: str) -> Conversation:
-    """The one shape in which the trainer shows text to the model."""
+    """A request with its answer: the one shape in which the trainer shows text to the model."""
     return (*turns(request), Message("assistant", answer))
 
 

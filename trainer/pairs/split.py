@@ -22,6 +22,7 @@ class HoldOut:
 
     def split_of(self, group: str) -> str:
         """The split of a group, which depends on its name alone, so that it never changes sides."""
+        # 32 bits of the hash as a number from 0 to 1.
         point = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 16**8
         if point < self.evaluation_share:
             return "evaluation"

@@ -42,6 +42,7 @@ def run(config: PreferencesConfig, inputs: Path, output: Path) -> None:
         seen |= distinct.keys()
         found[source.name] = list(distinct.values())
     splits = divide(found, config, reports)
+    # Shares are of training rows, so the mixture is made after the hold-out.
     splits["train"] = mix(splits["train"], config.sources, reports)
     with writing_stage(config, output) as draft:
         counts: Counter[str] = Counter()

@@ -109,6 +109,7 @@ def distinct_answers(answers: Iterable[RatedAnswer], counts: Counter[str]) -> li
     ratings: dict[str, set[float]] = defaultdict(set)
     first: dict[str, RatedAnswer] = {}
     for answer in answers:
+        # White space is no difference that a reward model should learn.
         text = squeezed(answer.text)
         ratings[text].add(answer.rating)
         if first.setdefault(text, answer) is not answer:

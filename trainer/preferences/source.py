@@ -22,8 +22,8 @@ from trainer.tables.files import NumberedRow, find_files, read_file
 from trainer.tables.record import Record, Unusable
 from trainer.tables.streamed import streamed
 
+# Limits of the columns that an error message lists: the keys of a file may be anything.
 _MAX_COLUMNS, _MAX_COLUMN_LENGTH = 20, 40
-"""Limits of the columns that an error message lists: the keys of a file may be anything."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ def convert(
             merged[rated.prompt] = len(requests)
         requests.append((rated, [place]))
 
+    # Pairs are made once all rows are read, because a later row may hold the better answer.
     rows: list[PreferenceRow] = []
     for rated, places in requests:
         try:

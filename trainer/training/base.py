@@ -72,6 +72,7 @@ def run(config: BaseConfig, inputs: Path, output: Path) -> None:
         problem_type="regression",
     )
     shape.num_labels = 1
+    # The tokenizer's training needs no seed, so the weights depend on nothing but this one.
     torch.manual_seed(config.seed)
     model = LlamaForSequenceClassification(shape)
     torch.nn.init.normal_(model.score.weight, std=config.hidden_size**-0.5)

@@ -66,6 +66,7 @@ def _mixed(config: FinetuneConfig, inputs: Path) -> TrainingData:
     for mix in config.mixture:
         for split, found in splits.items():
             rows = read_pairs(inputs / mix.stage, split)
+            # Seeded by the stage's name, so that another stage in the mixture changes no drawing.
             if split == "train" and mix.max_rows is not None and mix.max_rows < len(rows):
                 rows = random.Random(f"{config.seed} {mix.stage}").sample(rows, mix.max_rows)
             found += [

@@ -46,6 +46,7 @@ def run(config: PretrainConfig, inputs: Path, output: Path) -> None:
     """Read pairs and the checkpoint of `config.start`; write a checkpoint and its log."""
     folder = inputs / config.pairs
     rows = read_pairs(folder, "train")
+    # Without rejected answers there are no pairs, and no time is spent on encoding them.
     if not config.with_rejected:
         rows = [replace(row, rejected=()) for row in rows]
     data = TrainingData(

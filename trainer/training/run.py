@@ -76,6 +76,7 @@ def train(
 
         schedule = schedule_of(config, len(rows))
         identity = Identity.of(config, {read.name: manifest_hash(read) for read in reads})
+        # A branch that was interrupted resumes its own checkpoint, not the one it branched from.
         checkpoint = checkpoints.to_resume(output, identity)
         if checkpoint is None and (branch := config.branch_from):
             checkpoint = checkpoints.to_branch(branch, inputs, identity)
@@ -94,12 +95,14 @@ def train(
         )
         trainer.train(str(checkpoint) if checkpoint else None)
         assert trainer.model is not None
+        # All processes take part in gathering the weights; only the main one gets them.
         state = processes.whole_state(trainer.model)
         if draft:
             export(config, folder, start, state, draft.path)
             draft.facts |= {"doctor": findings.facts()} if findings else {}
             draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
             draft.facts["log"] = trainer.state.log_history
+    # The stage is whole now. Deleting earlier would lose the run if it were killed here.
     if main:
         checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
     processes.wait()
@@ -148,6 +151,7 @@ def load(config: TrainConfig, folder: Path) -> tuple[Start, JointModel, Encoder]
         add_adapters(start.model, config.lora)
     if config.gradient_checkpointing:
         start.model.activation_checkpointing_enable({"use_reentrant": False})
+    # `max_length` may shorten what the model takes, never exceed it.
     limit = start.tokenizer.model_max_length
     encoder = Encoder(
         start.tokenizer, max_tokens=min(config.max_length or limit, limit), pad_id=None

@@ -6,11 +6,11 @@ from trainer.pairs.encoded import EncodedRow
 from trainer.pairs.row import PreferenceRow
 from trainer.preferences.doctor.findings import Finding
 
+# Share of longer chosen answers from which length alone is a strong guess.
 _ONE_SIDED = 0.65
-"""Share of longer chosen answers from which length alone is a strong guess."""
 
+# Ratio of two answers' lengths beyond which one rarely answers the same question.
 _FAR_APART = 10
-"""Ratio of two answers' lengths beyond which one rarely answers the same question."""
 
 
 def spread(rows: list[EncodedRow], limit: int) -> dict[str, int]:

@@ -10,8 +10,8 @@ from trainer.pairs.encoded import EncodedRow
 from trainer.pairs.row import PreferenceRow, conversation
 from trainer.preferences.doctor.findings import Finding
 
+# Rows on which the template is tried; a sample will do, because it is the same for all rows.
 _MAX_RENDERED = 200
-"""Rows on which the template is tried; a sample will do, because it is the same for all rows."""
 
 
 class Tokenizer(PromptingTokenizer, Protocol):
@@ -132,6 +132,7 @@ def template(
     return findings
 
 
+# Checks of the template, and what it means when they fail.
 _TEMPLATE_CHECKS = {
     "generation prompt": "prompt and answer together do not begin as the prompt alone does, with "
     "what asks for an answer: texts sampled with this template are scored as other texts",
@@ -140,4 +141,3 @@ _TEMPLATE_CHECKS = {
     "answers rendered": "the template changes answers (some drop the reasoning): what it leaves "
     "is all that is trained on",
 }
-"""Checks of the template, and what it means when they fail."""

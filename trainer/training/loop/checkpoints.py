@@ -19,6 +19,7 @@ from trainer.training.loop import processes
 from trainer.training.loop.schedule import Schedule
 
 _MARK = "complete.json"
+# Fields in which a branch may differ from its run: they change nothing before the branch point.
 _MAY_DIFFER = frozenset(
     {
         *("max_steps", "num_train_epochs", "warmup_ratio", "decay_ratio"),
@@ -26,7 +27,6 @@ _MAY_DIFFER = frozenset(
         *("eval_steps", "max_eval_samples", "logging_steps", "report_to"),
     }
 )
-"""Fields in which a branch may differ from its run: they change nothing before the branch point."""
 
 
 @dataclass(frozen=True)

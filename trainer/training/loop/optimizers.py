@@ -15,6 +15,7 @@ def optimizer_of(config: TrainConfig, model: nn.Module) -> Optimizer:
     if config.optimizer == "muon":
         return muon_and_adamw(model, config.learning_rate, config.weight_decay)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    # Vectors are norms and biases, which weight decay would only pull towards zero.
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
@@ -28,6 +29,7 @@ def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) 
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
+            # Muon is for hidden matrices; embeddings and the head are trained by AdamW.
             inside = parameter.ndim == 2 and ".layers." in name
             (matrices if inside else others).append(parameter)
     # Muon's updates are scaled to the size of AdamW's, so that both take the same learning rate.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from trainer.pipeline.stage import StageError
 from trainer.training.config import TrainConfig
 
+# Ratio of two branch points in a row: 1.1892, as in the paper (arXiv 2410.02229).
 GROWTH = 2**0.25
-"""Ratio of two branch points in a row: 1.1892, as in the paper (arXiv 2410.02229)."""
 
 
 @dataclass(frozen=True)

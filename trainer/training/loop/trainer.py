@@ -49,6 +49,7 @@ class PackedTrainer(Trainer):
         self._meter.begin_step()
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         own = [sample["batch"].totals for sample in samples]
+        # Sums of all processes, so that every micro-batch is divided by the same totals.
         sums = torch.tensor([sum(t.pairs for t in own), sum(t.lm for t in own)], device=device)
         pairs, lm = self.accelerator.reduce(sums).tolist()
         return samples, Totals(pairs, lm)

@@ -68,6 +68,7 @@ class Collator:
 
     def batch(self, rows: Iterable[EncodedRow]) -> Batch:
         rows = list(rows)
+        # A row's texts are neighbours, but the packed layout orders all texts by their prefixes.
         texts = [text for row in rows for text in self._texts(row)]
         packed = pack(texts)
         batch = Batch(packed, score_at=[reads[-1] for reads in packed.reads])
@@ -84,6 +85,7 @@ class Collator:
                 batch.weights.append(row.weight)
                 batch.margins.append(rival.margin)
                 rival_at = packed.reads[place]
+                # The chosen text is read from before its answer, this one from their parting.
                 aligned_at = chosen_at[texts[place].read_at[0] - chosen.read_at[0] :]
                 count = min(len(aligned_at), len(rival_at))
                 batch.tokens.append((aligned_at[:count], rival_at[:count]))

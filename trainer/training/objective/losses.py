@@ -141,13 +141,13 @@ class Term(NamedTuple):
     at_every_token: bool = False
 
 
+# Each term by the name of its weight.
 TERMS = {
     "rank": Term(rank_loss),
     "lm": Term(lm_loss, at_every_token=True),
     "tokens": Term(tokens_loss, at_every_token=True),
     "centering": Term(centering_loss),
 }
-"""Each term by the name of its weight."""
 
 
 class JointLoss(NamedTuple):

@@ -11,8 +11,8 @@ from trainer.training.config import TrainConfig
 from trainer.training.weights.lora import merged
 from trainer.training.weights.start import Start, load_start, save_output
 
+# Prefix of the network's names among a `JointModel`'s.
 _NETWORK = "network."
-"""Prefix of the network's names among a `JointModel`'s."""
 
 
 def export(

@@ -25,8 +25,8 @@ from reward_model.release.hub import locate
 from reward_model.release.release import ReleaseError
 from trainer.pipeline.stage import MANIFEST, StageError
 
+# File beside a stage's checkpoint whose output embedding is apart from the input's.
 OUTPUT = "lm_head.safetensors"
-"""File beside a stage's checkpoint whose output embedding is apart from the input's."""
 
 _NAMES = ("lm_head.weight", "embed_out.weight")
 
