@@ -26,19 +26,22 @@ _log = logging.getLogger(__name__)
 # Loading takes seconds to minutes, so a client that retries this often loses little.
 _RETRY_WHILE_STARTING = 2
 
-# These ask for another checkpoint or other settings, so that starting again would not help.
+# After these errors a restart would not help: the checkpoint or the settings must change.
 _UNFIT = (ReleaseError, EngineUnavailable)
 
-# The messages of these are written for users; of other exceptions only the type is told.
+# The messages of these errors are written for users. Other messages may quote anything, so only
+# the type of such an error is answered.
 _EXPLAINED = (*_UNFIT, GoldenMismatch)
 
 
 class Service:
-    """Made before there is an event loop; `start` and `close` are called on it.
+    """The models of one process, from loading them to draining them.
+
+    It is created before the event loop exists; everything else is called on that loop.
 
     Attributes:
         catalogue: the models that are loaded and proven.
-        admission: whether there is room for a request, and what is under way.
+        admission: bounds the work in flight, over all models.
         shadow: scores a sample of the traffic once a model is assigned to it.
         refusal: why the process should end with exit code 1; None while it should go on.
     """
@@ -64,6 +67,8 @@ class Service:
         )
         self._ready = False
         self._draining = False
+        # Why the service is not ready. Unlike `refusal`, it lets the process live, so that probes
+        # and the log can be read: a golden mismatch, for example, needs a person.
         self._fault: str | None = None
         # Only one model at a time is loaded or unloaded, so that memory is needed for one at most.
         self._changing = asyncio.Lock()
@@ -109,16 +114,21 @@ class Service:
         return self.catalogue.find(named)
 
     def start(self) -> None:
-        """Begin to become ready; the event loop is free meanwhile."""
+        """Load the first models and watch all engines, in tasks of their own."""
+        limit = self.settings.engine_timeout_seconds
+
+        def fail_hung(loaded: LoadedModel) -> None:
+            self._fail(loaded, f"did not come back from a batch within {limit:g} seconds.")
+
         self._starting = asyncio.create_task(self._become_ready())
+        # Models that are being loaded or unloaded are watched as well: golden replays and last
+        # requests run batches, too.
         self._watching = asyncio.create_task(
-            watch_for_hangs(
-                self.settings.engine_timeout_seconds, lambda: self._loader.held, self._engine_hangs
-            )
+            watch_for_hangs(limit, lambda: self._loader.held, fail_hung)
         )
 
     async def started(self) -> None:
-        """Return when the service is ready or never will be: see `unready`."""
+        """Return when the first models are loaded or have failed; `unready` tells which."""
         await asyncio.wait({self._starting})
 
     async def load(self, source: str, name: str | None, *, current: bool) -> LoadedModel:
@@ -134,6 +144,7 @@ class Service:
         """
         if not self._ready:
             raise NotReady(str(self.unready), retry_after=_RETRY_WHILE_STARTING)
+        # The other load may take minutes, so this request is refused instead of waiting for it.
         if self._changing.locked():
             raise Conflict("another model is being loaded or unloaded: try again when it is done")
         async with self._changing:
@@ -200,7 +211,7 @@ class Service:
             admission=self.admission,
             encode_pool=self._encode_pool,
             report=self._observe_batch,
-            died=self._engine_died,
+            died=lambda loaded, reason: self._fail(loaded, f"died. {reason}"),
         )
 
     def _observe_batch(self, loaded: LoadedModel, report: BatchReport) -> None:
@@ -208,13 +219,6 @@ class Service:
         # one batch's share.
         loaded.throughput.note_batch(report.admitted_tokens, report.busy_seconds)
         self.metrics.observe_batch(report, loaded.batch_tokens)
-
-    def _engine_hangs(self, loaded: LoadedModel) -> None:
-        seconds = self.settings.engine_timeout_seconds
-        self._fail(loaded, f"did not come back from a batch within {seconds:g} seconds.")
-
-    def _engine_died(self, loaded: LoadedModel, reason: str) -> None:
-        self._fail(loaded, f"died. {reason}")
 
     def _fail(self, loaded: LoadedModel, event: str) -> None:
         """Answer what a failed engine holds and take its version out; end if it is current.
@@ -225,6 +229,8 @@ class Service:
         message = f"The engine of {loaded.key} {event}"
         _log.error("the engine failed", extra=with_facts({"model": loaded.key, "reason": message}))
         loaded.abort()
+        # Without a current version, requests for its name would fail until somebody noticed; a
+        # supervisor that restarts the process is faster.
         if not self._starting.done() or self.catalogue.is_current(loaded):
             self._ready = False
             self._fault = self.refusal = f"{message} The process ends, to be started afresh."
@@ -232,4 +238,5 @@ class Service:
             unloading = self._loader.unload(self.catalogue.remove(loaded.key))
             self._unloading.add(task := asyncio.create_task(unloading))
             task.add_done_callback(self._unloading.discard)
-        # Otherwise it was just being loaded, and fails its golden replay, or unloaded.
+        # Any other model is being loaded, so its golden replay fails and it is closed, or is being
+        # unloaded already.

@@ -31,7 +31,7 @@ DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
 
 
 def _split_names(value: object) -> object:
-    """Split a list of names as people write it in a flag or a variable."""
+    """Split a list of names at commas and white space; leave any other value to pydantic."""
     return tuple(filter(None, value.replace(",", " ").split())) if isinstance(value, str) else value
 
 
@@ -44,13 +44,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="REWARD_",
+        # Every module may hold the settings, and none can change them for another one.
         frozen=True,
+        # An unknown flag is refused. For variables there is `unknown_variables`, which only warns,
+        # because Kubernetes adds variables of its own for every Service in the namespace.
         extra="forbid",
         cli_prog_name="python -m service",
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_avoid_json=True,
-        cli_hide_none_type=True,
+        cli_hide_none_type=True,  # --help shows an optional number as int, without null.
         # pydantic reserves names that begin with `model_`, and `model_name` is a setting here.
         protected_namespaces=(),
     )
@@ -65,6 +68,7 @@ class Settings(BaseSettings):
     ] = str(DEFAULT_MODEL)
     also_serve: Annotated[
         tuple[str, ...],
+        # pydantic-settings would parse the variable of a tuple as JSON.
         NoDecode,
         BeforeValidator(_split_names),
         Field(
@@ -108,6 +112,7 @@ class Settings(BaseSettings):
             "hold for its own template only."
         ),
     ] = None
+    # Only this machine by default, because without a key file any client that connects may score.
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[
         int, Field(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")
@@ -143,6 +148,7 @@ class Settings(BaseSettings):
             "start, the process exits with 1. If it is unset, no key is needed."
         ),
     ] = None
+    # verl, for one, retries every 5xx and gives up on every 4xx, 429 included.
     overload_status: Annotated[
         Literal["503", "429"],
         Field(
@@ -158,6 +164,7 @@ class Settings(BaseSettings):
             "exits with 1."
         ),
     ] = "auto"
+    # On a CPU bfloat16 would move scores by about 1e-2, a hundred times what parity allows.
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
         Field(
@@ -203,6 +210,7 @@ class Settings(BaseSettings):
             "0 leaves the choice to PyTorch.",
         ),
     ] = 0
+    # Two is the least with which bulk work leaves a thread to interactive work.
     encode_threads: Annotated[
         int,
         Field(
@@ -223,6 +231,7 @@ class Settings(BaseSettings):
             "candidates of one prompt.",
         ),
     ] = None
+    # No wait by default: under load a batch gathers while the one before it is computed.
     max_wait_ms: Annotated[
         float,
         Field(
@@ -233,6 +242,7 @@ class Settings(BaseSettings):
             "small it is.",
         ),
     ] = 0
+    # Tokens bound the time that waiting work takes, and items the overhead of many short texts.
     max_queue_tokens: Annotated[
         int,
         Field(
@@ -267,6 +277,7 @@ class Settings(BaseSettings):
             description="Maximum size in bytes of a request body. A larger one is answered 413.",
         ),
     ] = 16 * 1024 * 1024
+    # 16 MiB hold 87,000 scores.
     result_cache_bytes: Annotated[
         int,
         Field(
@@ -276,6 +287,7 @@ class Settings(BaseSettings):
             "entries are evicted; 0 disables the cache.",
         ),
     ] = 16 * 1024 * 1024
+    # Without a limit, a steady stream of interactive work would starve bulk work.
     bulk_patience_ms: Annotated[
         float,
         Field(
@@ -333,6 +345,8 @@ class Settings(BaseSettings):
     @cached_property
     def admin_key(self) -> str:
         """The key of the admin interface; empty if there is no file or it is empty."""
+        # The validator above reads it, so a file that cannot be read ends the start. Editors end a
+        # file with a newline, which is no part of the key.
         try:
             return self.admin_key_file.read_text("utf-8").strip() if self.admin_key_file else ""
         except OSError as error:

@@ -82,8 +82,15 @@ class VllmEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
+
+        async def start() -> "AsyncLLM":
+            # On the event loop, to which vLLM ties itself when it is made.
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
+
         try:
-            self._client = self._wait(_start(config))
+            self._client = self._wait(start())
         except BaseException:
             self._end_loop()
             raise
@@ -103,10 +110,15 @@ class VllmEngine:
         return self._wait(self._score(batch))
 
     def close(self) -> None:
+        async def await_cancelled() -> None:
+            # vLLM has cancelled its own tasks on the loop, which must end before the loop does.
+            if others := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(others, timeout=1)
+
         self._wait(self._cancel_requests())
         self._client.shutdown(timeout=_SHUTDOWN_SECONDS)
         del self._client
-        self._wait(_settle())
+        self._wait(await_cancelled())
         self._end_loop()
 
     async def _score(self, batch: list[Sequence]) -> list[list[float]]:
@@ -165,19 +177,6 @@ class VllmEngine:
         self._loop.close()
 
 
-async def _start(config: "VllmConfig") -> "AsyncLLM":
-    """Start vLLM on the event loop, to which it ties itself when it is made."""
-    from vllm.v1.engine.async_llm import AsyncLLM
-
-    return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
-
-
-async def _settle() -> None:
-    """Let vLLM's own tasks on the loop, which it has cancelled, come to their end."""
-    if others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others, timeout=1)
-
-
 def load_vllm_engine(
     release: Release, tokenizer: PreTrainedTokenizerBase, settings: Settings
 ) -> VllmEngine:
@@ -185,13 +184,9 @@ def load_vllm_engine(
 
     Raises:
         ReleaseError: the checkpoint has no score head.
-        EngineUnavailable: vLLM is not installed, or cannot do what the settings ask for.
+        EngineUnavailable: the release is an adapter, vLLM is not installed, or it cannot do what
+            the settings ask for.
     """
-    if release.adapter:
-        raise EngineUnavailable(
-            f"vLLM would score the base of {release.adapter} alone. Save the adapter merged "
-            "(merge_and_unload), or choose --engine torch."
-        )
     require_score_head(release)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -245,7 +240,17 @@ def load_vllm_engine(
 
 
 def require_score_head(release: Release) -> None:
-    """Refuse a checkpoint without a head: vLLM would take a random one for quantized weights."""
+    """Refuse weights without a score head: with quantized weights vLLM would make up a random one.
+
+    Raises:
+        EngineUnavailable: the release is an adapter, which vLLM would leave out.
+        ReleaseError: the weights hold no head.
+    """
+    if release.adapter:
+        raise EngineUnavailable(
+            f"vLLM would score the base of {release.adapter} alone. Save the adapter merged "
+            "(merge_and_unload), or choose --engine torch."
+        )
     for file in release.path.glob("*.safetensors"):
         with safe_open(file, framework="numpy") as weights:
             if "score.weight" in weights.keys():  # noqa: SIM118 - it is no dictionary

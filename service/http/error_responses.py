@@ -111,7 +111,7 @@ def _translate(exception: Exception) -> ServiceError:
         case RequestValidationError():
             return explain(exception)
         case HTTPException(__cause__=ServiceError() as cause):
-            return cause  # FastAPI wraps whatever reading the body raised
+            return cause  # FastAPI wraps errors that are raised while it reads the body.
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
             return NoSuchRoute("this path does not exist; see /docs for those that do")
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):

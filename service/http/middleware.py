@@ -1,4 +1,4 @@
-"""The outermost layer of every request: its id, the gate, its body, its record, its last resort.
+"""The outermost layer: gives a request its id, lets it in, reads its body, and writes its record.
 
 This is pure ASGI. It reads the whole body before the routes see the request, so that bytes are
 counted whether they were announced or not.
@@ -48,7 +48,7 @@ _DISCARD_SECONDS = 2
 
 
 class RequestMiddleware:
-    """Wraps the routes.
+    """ASGI middleware around the routes; it answers errors that no route has answered.
 
     Args:
         max_body_bytes: limit on one request; larger ones are answered without their route.
@@ -148,7 +148,7 @@ class RequestMiddleware:
                 Draining("this server shut down before it could answer", retry_after=1)
             )
             raise
-        except Exception as fault:  # noqa: BLE001 - the last resort
+        except Exception as fault:  # noqa: BLE001 - no error may leave a request without an answer
             facts = {"request_id": record.request_id}
             _log.error("fault", extra={"facts": facts}, exc_info=fault)
             await send_error(InternalError(f"internal error; request id {record.request_id}"))
@@ -159,8 +159,8 @@ class RequestBody:
 
     Attributes:
         content: what was read.
-        begun: whether some of it was asked for.
-        complete: whether all of it arrived; the connection brings another request then.
+        begun: whether reading it has begun.
+        complete: whether all of it arrived. Only then can the connection be used again.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -218,7 +218,10 @@ class RequestBody:
         return max(size, self._announced)
 
     async def replay(self) -> Message:
-        """ASGI's `receive` for the routes: the body, then what the server says, a disconnect."""
+        """Act as ASGI's `receive` for the routes: give the body first, then the server's events.
+
+        After the body the only event is the client's disconnect.
+        """
         if self._replayed:
             return await self._receive()
         self._replayed = True

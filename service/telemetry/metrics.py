@@ -19,9 +19,13 @@ from service.scheduling.queue import PRIORITIES
 from service.telemetry.model_collector import ModelCollector
 from service.telemetry.request_record import RequestRecord
 
+# Bounds of histograms. Seconds reach from a cached score to the default timeout of clients.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+# Differences of raw logits, around the two bounds between which both versions agree to rounding.
 _DIFFERENCES = (-10, -3, -1, -0.3, -0.1, -0.01, -1e-4, 1e-4, 0.01, 0.1, 0.3, 1, 3, 10)
+# Sequences or tokens, from one to far beyond the largest batch.
 _SIZES = tuple(float(2**power) for power in range(0, 18))
+# Shares of the token budget. A batch may reach 2 to keep candidates of one prompt together.
 _FILLS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 2)
 
 State = Literal["loading", "ready", "draining", "failed"]
@@ -69,18 +73,18 @@ class Metrics:
         def size(name: str, text: str) -> Histogram:
             return Histogram(f"reward_{name}", text, registry=self.registry, buckets=_SIZES)
 
-        self._request = seconds("request", "From a request's head to its answer.", "route")
-        self._encode = seconds("encode", "Turning one request's texts into tokens.")
-        self._queue = seconds("queue", "From a request's last token to its first batch.")
-        self._inference = seconds("inference", "From a request's first batch to its last.")
-        self._shadow = Histogram(
+        self._request_seconds = seconds("request", "From a request's head to its answer.", "route")
+        self._encode_seconds = seconds("encode", "Turning one request's texts into tokens.")
+        self._queue_seconds = seconds("queue", "From a request's last token to its first batch.")
+        self._inference_seconds = seconds("inference", "From a request's first batch to its last.")
+        self._shadow_difference = Histogram(
             "reward_shadow_difference",
             "Raw score of the shadow version minus the one that was answered.",
             ("answered_by", "shadow"),
             registry=self.registry,
             buckets=_DIFFERENCES,
         )
-        self._batch = seconds("batch", "One batch on the engine.")
+        self._batch_seconds = seconds("batch", "One batch on the engine.")
         self._batch_sequences = size("batch_sequences", "Sequences of one batch.")
         self._batch_tokens = size("batch_tokens", "Tokens computed in one batch.")
         self._batch_fill = Histogram(
@@ -102,9 +106,13 @@ class Metrics:
 
     def watch(self, admission: Admission, state: Callable[[], State]) -> None:
         """Read these gauges from the service whenever they are scraped."""
+
+        def is_state(one: State) -> bool:
+            return state() == one
+
         self._ready.set_function(lambda: state() == "ready")
         for one in _STATES:
-            self._state.labels(one).set_function(partial(_is, state, one))
+            self._state.labels(one).set_function(partial(is_state, one))
         self._work.set_function(lambda: admission.seconds_of_work)
         for priority in PRIORITIES:
             items, tokens = self._queue_items.labels(priority), self._queue_tokens.labels(priority)
@@ -112,6 +120,8 @@ class Metrics:
             tokens.set_function(partial(admission.tokens, priority))
 
     def watch_keyring(self, keyring: Keyring) -> None:
+        """Add a gauge of whether the key file is unusable."""
+        # Declared here, because a server without a key file should not report that it is fresh.
         stale = Gauge(
             "reward_api_keys_stale",
             "1 when the file of API keys was changed to something that cannot be used, else 0.",
@@ -123,13 +133,13 @@ class Metrics:
         self._golden.inc()
 
     def observe_shadow(self, differences: Differences) -> None:
-        histogram = self._shadow.labels(differences.answered_by, differences.shadow)
+        histogram = self._shadow_difference.labels(differences.answered_by, differences.shadow)
         for value in differences.values:
             histogram.observe(value)
 
     def observe_batch(self, report: BatchReport, budget: int) -> None:
-        self._batch.observe(report.seconds)
-        # Each of the batches that run side by side has its share of the time.
+        self._batch_seconds.observe(report.seconds)
+        # Batches that run side by side share the time, so that the sum never exceeds the clock's.
         self._busy.inc(report.busy_seconds / report.concurrent_batches)
         self._batch_sequences.observe(report.sequences)
         self._batch_tokens.observe(report.tokens)
@@ -138,8 +148,10 @@ class Metrics:
 
     def observe(self, record: RequestRecord) -> None:
         """Count one answered request."""
+        # Labels are names of ours, never a path or a text of a user: every new value of a label
+        # is a new time series, which Prometheus keeps.
         self._requests.labels(record.dialect, record.route, record.outcome).inc()
-        self._request.labels(record.route).observe(record.seconds)
+        self._request_seconds.labels(record.route).observe(record.seconds)
         if record.error:
             self._errors.labels(record.error).inc()
         result = record.result
@@ -150,9 +162,9 @@ class Metrics:
             self._items.labels(outcome).inc(count)
         if result is None:
             return
-        self._encode.observe(result.timings.encode)
-        self._queue.observe(result.timings.queue)
-        self._inference.observe(result.timings.infer)
+        self._encode_seconds.observe(result.timings.encode)
+        self._queue_seconds.observe(result.timings.queue)
+        self._inference_seconds.observe(result.timings.infer)
         self._tokens.inc(result.tokens)
         self._computed.inc(result.computed_tokens)
         self._saved.inc(result.saved_tokens)
@@ -170,7 +182,3 @@ class Metrics:
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
-
-
-def _is(state: Callable[[], State], one: State) -> bool:
-    return state() == one

@@ -78,9 +78,11 @@ class ModelCollector(Collector):
             if calibration:
                 reference = "deciles" if calibration.deciles else "normal"
                 drift.add_metric([*key, reference], statistics.drift)
+            # Prometheus wants cumulative counts, and bounds in Go's spelling of numbers.
             bounds = [*map(floatToGoString, statistics.bounds), "+Inf"]
             counts = [float(count) for count in np.cumsum(statistics.counts)]
             scores.add_metric(key, list(zip(bounds, counts, strict=True)), None)
+            # The library adds the count only beside a sum, so it is added here.
             labels = dict(zip(_LABELS, key, strict=True))
             scores.add_sample("reward_score_count", labels, counts[-1])
         yield from (release, shares, budget, speed, mean, correlation, drift, scores)

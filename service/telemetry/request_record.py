@@ -18,18 +18,19 @@ NO_DIALECT = "none"
 
 @dataclass(slots=True)
 class RequestRecord:
-    """A log of what is known about a request, complete when its last byte is sent.
+    """The facts about one request, complete when the last byte of its response is sent.
 
     The layers that handle the request only write to it: none reads what another one wrote.
 
     Attributes:
         route: the template of the route, so that it holds nothing that a user chose.
-        dialect: whose route it is; set by a route itself only if it serves two dialects.
+        dialect: the dialect that the route belongs to. The middleware looks it up by the route,
+            except for a path that two dialects share, whose route sets it.
         seconds: from the request's head to the end of its response.
         error: code of the error that the whole request was answered with.
         key: name of the request's API key; empty where no key is needed.
-        asked: what was to be scored.
-        result: the scores.
+        asked: the items to score; None if the request never got that far.
+        result: the scores; None if the whole request failed.
         trace_id: set where traces are sent.
         started: a time on the monotonic clock.
     """
@@ -100,6 +101,7 @@ class RequestRecord:
             facts["key"] = self.key
         if self.asked:
             facts |= {"priority": self.asked.priority, "inputs": len(self.asked.inputs)}
+        # Sorted, so that lines of equal outcomes have their fields in the same order.
         facts |= {f"items_{outcome}": n for outcome, n in sorted(self.item_outcomes().items())}
         if self.result:
             facts |= {"tokens": self.result.tokens, "computed_tokens": self.result.computed_tokens}

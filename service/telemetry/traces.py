@@ -54,6 +54,7 @@ class Traces:
             attributes=dict(_attributes(record)),
             start_time=begin,
         )
+        # OpenTelemetry's rule for servers: a 4xx is the client's error, and the span is unset.
         if record.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             span.set_status(Status(StatusCode.ERROR))
         if record.result:
@@ -69,7 +70,7 @@ class Traces:
         return format_trace_id(span.get_span_context().trace_id)
 
     async def close(self) -> None:
-        """Send the spans that are left, in a moment or not at all."""
+        """Send the spans that are left, and drop what is not sent after a few seconds."""
         flush = threading.Thread(target=self._provider.shutdown, daemon=True)
         flush.start()
         await asyncio.to_thread(flush.join, _FLUSH_SECONDS)
