@@ -45,8 +45,8 @@ class Faulty:
     faults: list[Fault]
     headers: list[Mapping[str, str]] = field(default_factory=list)
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    under_way: int = 0
-    most_under_way: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/v1/score":
@@ -54,12 +54,12 @@ class Faulty:
             return
         self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
         self.arrived.release()
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             await self._answer(scope, receive, send)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         match self.faults.pop(0) if self.faults else None:

@@ -194,13 +194,13 @@ async def test_the_key_is_sent_as_a_bearer_and_not_shown(ask: Ask) -> None:
 
 
 @with_both
-async def test_no_more_requests_are_under_way_than_allowed(ask: Ask) -> None:
+async def test_no_more_requests_are_in_flight_than_allowed(ask: Ask) -> None:
     inputs = [Input("p", ["x" * of]) for of in range(1, 21)]
     with service() as (url, served):
         results = await ask(url, inputs, candidates_per_request=1, concurrency=2)
     assert raws(results) == [[1.0 + of] for of in range(1, 21)]
     assert len(served.headers) == 20
-    assert served.most_under_way <= 2
+    assert served.max_in_flight <= 2
 
 
 async def test_a_closed_client_tries_nothing_again() -> None:

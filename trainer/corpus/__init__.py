@@ -1,1 +1,1 @@
-"""CodeSource code in: what is read, what is kept of it and why, and where every piece came from."""
+"""Source code -> snippets: what is read, what is kept and why, and where each one came from."""

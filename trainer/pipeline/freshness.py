@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_model.release.release import MANIFEST as RELEASE_MANIFEST
-from trainer.pipeline.stage import MANIFEST, Row, config_hash, manifest_hash
+from trainer.pipeline.stage import MANIFEST, Dataclass, config_hash, manifest_hash
 
 
 def folder_of(stage: str, work: Path) -> Path:
@@ -14,7 +14,7 @@ def folder_of(stage: str, work: Path) -> Path:
     return work / ("release" if stage == "publish" else stage)
 
 
-def reason_to_run(stage: str, config: Row, work: Path) -> str | None:
+def reason_to_run(stage: str, config: Dataclass, work: Path) -> str | None:
     """The reason why a stage's output is not up to date; None when it is.
 
     The stage's code is not compared: after changing it, run the stage by name.

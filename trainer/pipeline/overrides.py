@@ -9,7 +9,7 @@ from typing import get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from trainer.pipeline.recipe import Recipe
-from trainer.pipeline.stage import Row, StageError
+from trainer.pipeline.stage import Dataclass, StageError
 
 
 def overridden(recipe: Recipe, settings: Iterable[str]) -> Recipe:
@@ -35,7 +35,7 @@ def overridden(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 def settings(recipe: Recipe) -> list[str]:
     """Every field of every config, in the form that `--set` takes."""
 
-    def leaves(config: Row, path: str) -> Iterable[str]:
+    def leaves(config: Dataclass, path: str) -> Iterable[str]:
         for name, plain in dataclasses.asdict(config).items():
             value = getattr(config, name)
             if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -46,7 +46,7 @@ def settings(recipe: Recipe) -> list[str]:
     return [line for stage, entry in recipe.stages.items() for line in leaves(entry.config, stage)]
 
 
-def with_field(config: Row, fields: list[str], value: str, path: str) -> Row:
+def with_field(config: Dataclass, fields: list[str], value: str, path: str) -> Dataclass:
     """The config with the field at the end of the chain `fields` replaced; `path` is for errors."""
     name, *rest = fields
     known = [field.name for field in dataclasses.fields(config)]

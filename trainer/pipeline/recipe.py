@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from trainer.pipeline.stage import Row, StageError
+from trainer.pipeline.stage import Dataclass, StageError
 
-C = TypeVar("C", bound=Row)
+C = TypeVar("C", bound=Dataclass)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Recipe:
             raise StageError(f"the recipe {self.name} has no stage {stage}; {known}")
         return self.stages[stage]
 
-    def with_config(self, stage: str, config: Row) -> "Recipe":
+    def with_config(self, stage: str, config: Dataclass) -> "Recipe":
         """A copy with another config, of the same type, for one stage."""
         known = self[stage]
         assert type(config) is type(known.config)

@@ -5,12 +5,12 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TypeVar
 
-from trainer.pipeline.stage import Row, read_manifest, read_rows, write_rows
+from trainer.pipeline.stage import Dataclass, read_manifest, read_rows, write_rows
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Dataclass)
 
 
-def write_shards(folder: Path, stem: str, rows: Iterable[Row], size: int) -> None:
+def write_shards(folder: Path, stem: str, rows: Iterable[Dataclass], size: int) -> None:
     """Write `stem-00000.jsonl` and so on, of at most `size` rows each, in the order given.
 
     At most one shard of rows is in memory at a time.

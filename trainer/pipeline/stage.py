@@ -18,13 +18,13 @@ from reward_model.release.release import sha256
 MANIFEST = "manifest.json"
 
 
-class Row(Protocol):
-    """Any dataclass."""
+class Dataclass(Protocol):
+    """Any dataclass: the config of a stage, or a row of its output."""
 
     __dataclass_fields__: "ClassVar[dict[str, dataclasses.Field[Any]]]"
 
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Dataclass)
 
 
 class StageError(Exception):
@@ -40,7 +40,9 @@ class Draft:
 
 
 @contextmanager
-def writing_stage(config: Row, output: Path, *, reads: Iterable[Path] = ()) -> Iterator[Draft]:
+def writing_stage(
+    config: Dataclass, output: Path, *, reads: Iterable[Path] = ()
+) -> Iterator[Draft]:
     """Fill a draft folder, which replaces `output` as a whole when the block ends without an error.
 
     Args:
@@ -77,13 +79,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def config_hash(config: Row) -> str:
+def config_hash(config: Dataclass) -> str:
     """The hash of all fields, whatever their order."""
     text = json.dumps(dataclasses.asdict(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_rows(file: Path, rows: Iterable[Row]) -> None:
+def write_rows(file: Path, rows: Iterable[Dataclass]) -> None:
     with file.open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
 

@@ -1,8 +1,9 @@
 """FLOPs and bytes of a training run: pure arithmetic, each formula with its source."""
 
+import re
 from dataclasses import dataclass
 
-from trainer.planning.run import TrainingRun
+from trainer.planning.run import LoraSpec, TrainingRun
 from trainer.planning.shape import Shape
 
 # Positions whose logits are in memory at a time: the largest chunk of the language-model loss.
@@ -71,7 +72,7 @@ def training_memory(shape: Shape, run: TrainingRun, step_tokens: float, devices:
     if not run.weights.lm and not shape.tied:
         parameters -= shape.embedding
     # Frozen weights under LoRA need neither gradients nor optimizer states.
-    trained = float(adapters(shape, run.lora.r)) if run.lora else float(parameters)
+    trained = float(adapters(shape, run.lora)) if run.lora else float(parameters)
     stored = 0.5 if run.lora and run.lora.load_in_4bit else 4.0
     frozen = parameters * stored if run.lora else 0.0
     tokens = step_tokens / devices / run.gradient_accumulation_steps
@@ -98,13 +99,36 @@ def optimizer_bytes(shape: Shape, run: TrainingRun, trained: float) -> float:
     return 4 * shape.matrices + 8 * (trained - shape.matrices)
 
 
-def adapters(shape: Shape, rank: int) -> int:
-    """LoRA weights, rank x (inputs + outputs) of each linear layer, and the score head's."""
-    attention = 2 * (shape.hidden + shape.attention_width)
-    attention += 2 * (shape.hidden + shape.key_value_width)
-    return (
-        shape.layers * rank * (attention + 3 * (shape.hidden + shape.feed_forward)) + shape.hidden
-    )
+def adapters(shape: Shape, lora: LoraSpec) -> int:
+    """LoRA weights, rank x (inputs + outputs) of each layer with an adapter, and the score head's.
+
+    Layers have the names of a Llama, and are chosen as in PEFT: by a list of names, or by a pattern
+    of the whole path.
+    """
+    # The width on the other side of each layer; one side is always the hidden state.
+    widths = {
+        "self_attn.q_proj": shape.attention_width,
+        "self_attn.k_proj": shape.key_value_width,
+        "self_attn.v_proj": shape.key_value_width,
+        "self_attn.o_proj": shape.attention_width,
+        **dict.fromkeys(("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"), shape.feed_forward),
+    }
+    paths = {
+        f"model.layers.{n}.{name}": width
+        for n in range(shape.layers)
+        for name, width in widths.items()
+    }
+    targets = lora.target_modules
+    if targets == "all-linear":
+        chosen = list(paths.values())
+    elif isinstance(targets, str):
+        chosen = [width for path, width in paths.items() if re.fullmatch(targets, path)]
+    else:
+        ends = tuple(f".{name}" for name in targets)
+        chosen = [width for path, width in paths.items() if path.endswith(ends)]
+    # Targets of an architecture with other names match none here: rather plan too much memory.
+    chosen = chosen or list(paths.values())
+    return lora.r * sum(shape.hidden + width for width in chosen) + shape.hidden
 
 
 def layer_activations(shape: Shape) -> int:
@@ -122,5 +146,5 @@ def checkpoint_bytes(shape: Shape, run: TrainingRun | None = None) -> float:
     released = 2.0 * (shape.parameters + shape.hidden)
     if run is None or not run.save_steps:
         return released
-    trained = adapters(shape, run.lora.r) if run.lora else shape.parameters
+    trained = adapters(shape, run.lora) if run.lora else shape.parameters
     return released + run.save_total_limit * (4 * trained + optimizer_bytes(shape, run, trained))

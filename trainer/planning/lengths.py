@@ -34,7 +34,7 @@ class Lengths:
     source: str
 
     def computed(self, *, with_rejected: bool = True) -> float:
-        """TokenCounts of a row, whose prompt is computed once."""
+        """Tokens of a row that are computed; its prompt is computed once."""
         return self.prompt + self.answer * (1 + self.rejected * with_rejected)
 
     def seen(self, *, with_rejected: bool = True) -> float:

@@ -5,20 +5,21 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from trainer.pipeline.stage import Row
+from trainer.pipeline.stage import Dataclass
 
 
-class LossTerms(BaseModel):
-    """Weights of the losses; a loss of weight 0 costs nothing."""
+class PlannedLosses(BaseModel):
+    """Weights of the two terms of the paper's loss; a term of weight 0 costs nothing."""
 
     rank: float = 1.0
     lm: float = 1.0
 
 
 class LoraSpec(BaseModel):
-    """The size of the adapters, and whether the frozen weights are stored in 4 bits."""
+    """The size of the adapters, their layers, and whether frozen weights are stored in 4 bits."""
 
     r: int
+    target_modules: str | tuple[str, ...] = "all-linear"
     load_in_4bit: bool = False
 
 
@@ -37,7 +38,7 @@ class TrainingRun(BaseModel):
     num_train_epochs: float = 1.0
     gradient_accumulation_steps: int = 1
     pairs: str = "pairs"
-    weights: LossTerms = LossTerms()
+    weights: PlannedLosses = PlannedLosses()
     with_rejected: bool = True
     lm_on_prompt: bool = False
     optimizer: Literal["muon", "adamw"] = "muon"
@@ -48,7 +49,7 @@ class TrainingRun(BaseModel):
     save_total_limit: int = 2
 
 
-def training_run(config: Row) -> TrainingRun | None:
+def training_run(config: Dataclass) -> TrainingRun | None:
     """The run of a stage's config; None when the stage does not train."""
     fields = dataclasses.asdict(config)
     if not {"start", "prompts_per_step"} <= fields.keys():

@@ -37,7 +37,7 @@ class Shape:
 
     @property
     def layer_matrices(self) -> int:
-        """LossTerms of one layer that every token is multiplied with."""
+        """Weights of one layer that every token is multiplied with."""
         # q and o are as wide as the heads together, k and v as wide as the key-value heads.
         attention = 2 * self.attention_width + 2 * self.key_value_width
         return self.hidden * (attention + 3 * self.feed_forward)

@@ -171,8 +171,8 @@ def read_records(source: PreferenceSource, work: Path) -> Iterator[tuple[str, Re
     """All rows of a source, each with its file and number.
 
     Raises:
-        StageError: the first row of a file has other columns. Such a file is in another format; a
-            later row without a column is left out by itself.
+        StageError: the first row of a file is not readable, or has other columns. Such a file is in
+            another format; a later row of that kind is left out by itself.
     """
     tables: list[tuple[str, Iterator[NumberedRow]]] = []
     if source.dataset is not None:
@@ -181,13 +181,18 @@ def read_records(source: PreferenceSource, work: Path) -> Iterator[tuple[str, Re
         tables += [(Path(file.path).name, read_file(file)) for file in find_files(path, work)]
     for name, rows in tables:
         for count, (number, record) in enumerate(rows):
-            seen = {} if isinstance(record, Unusable) else record
-            if count == 0 and not seen.keys() >= set(source.columns):
-                shown = [column[:_MAX_COLUMN_LENGTH] for column in list(seen)[:_MAX_COLUMNS]]
-                raise StageError(
-                    f"{name}: the format {source.format.kind} expects the columns "
-                    f"{', '.join(source.columns)}, and the first row has "
-                    f"{', '.join(shown) or 'none'}: name the columns in the source's format, or "
-                    "take another format"
-                )
+            if count == 0:
+                if isinstance(record, Unusable):
+                    raise StageError(
+                        f"{name}: expected JSON Lines, a JSON array or Parquet, and the first row "
+                        f"is {record}"
+                    )
+                if not record.keys() >= set(source.columns):
+                    shown = [each[:_MAX_COLUMN_LENGTH] for each in list(record)[:_MAX_COLUMNS]]
+                    raise StageError(
+                        f"{name}: the format {source.format.kind} expects the columns "
+                        f"{', '.join(source.columns)}, and the first row has "
+                        f"{', '.join(shown) or 'none'}: name the columns in the source's format, "
+                        "or take another format"
+                    )
             yield f"{name}:{number}", record

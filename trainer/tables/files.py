@@ -72,9 +72,11 @@ def read_file(
             line, or one array.
         choose: the columns of a Parquet file that are wanted of those that it has, or an error.
 
+    A line that is not JSON is an `Unusable` row, even in a file that holds nothing else. What that
+    means is for the caller to decide: one file of a large corpus may be lost, a benchmark may not.
+
     Raises:
-        StageError: it cannot be read or is of another kind. A damaged line costs that line alone,
-            unless it is the first.
+        StageError: it cannot be opened or decompressed, or is no Parquet where that is expected.
     """
     if isinstance(file, Path):
         file = OpenFile(LocalFileSystem(), str(file), compression="infer")
@@ -89,7 +91,7 @@ def read_file(
                     rows = (row for batch in batches for row in batch.to_pylist())
                     yield from enumerate(rows, start=1)
                 return
-            yield from read_json(stream, file.path)
+            yield from read_json(stream)
     except (
         OSError,
         EOFError,
@@ -103,28 +105,27 @@ def read_file(
         raise StageError(f"{file.path} cannot be read as {name}: {error}") from error
 
 
-def read_json(stream: IO[bytes], name: str) -> Iterator[NumberedRow]:
+def read_json(stream: IO[bytes]) -> Iterator[NumberedRow]:
     """Yield the rows of JSON Lines or a JSON array."""
     # Some tools write a byte order mark before the text.
     is_array = stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     stream.seek(0)
     if is_array:
-        for number, row in enumerate(json.load(stream), start=1):
-            yield number, row if isinstance(row, dict) else Unusable("not an object")
-        return
-    is_first = True
+        try:
+            rows = json.load(stream)
+        except (ValueError, RecursionError):
+            # It was cut short, or is JSON Lines whose first line is an array: read line by line.
+            stream.seek(0)
+        else:
+            for number, row in enumerate(rows, start=1):
+                yield number, row if isinstance(row, dict) else Unusable("not an object")
+            return
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            if is_first:
-                raise StageError(
-                    f"{name}: expected JSON Lines, a JSON array or Parquet, and line "
-                    f"{number} is no JSON"
-                ) from None
             yield number, Unusable("not JSON")
         else:
             yield number, row if isinstance(row, dict) else Unusable("not an object")
-        is_first = False

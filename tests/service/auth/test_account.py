@@ -1,4 +1,4 @@
-"""AccountLimits of an account, with a clock that the test moves."""
+"""The limits of an account, with a clock that the test moves."""
 
 import pytest
 

@@ -67,7 +67,7 @@ def test_columns_may_hold_lists_and_files_may_be_packed_or_plain(tmp_path: Path)
     ("lines", "message"),
     [
         ('{"a": "x"}\n', "no text in columns"),
-        ("{\n", "line 1 is no JSON"),
+        ("{\n", "line 1: not JSON"),
         ('{"b": "x"}\n{\n', "line 2: not JSON"),
     ],
 )

@@ -6,12 +6,13 @@ import pytest
 
 from trainer.planning.cost import (
     TokenCounts,
+    adapters,
     checkpoint_bytes,
     forward_flops,
     training_flops,
     training_memory,
 )
-from trainer.planning.run import LoraSpec, LossTerms, TrainingRun
+from trainer.planning.run import LoraSpec, PlannedLosses, TrainingRun
 from trainer.planning.shape import KNOWN
 
 LARGE = KNOWN["Qwen/Qwen2-7B"]
@@ -53,13 +54,30 @@ def test_what_saves_memory_saves_it() -> None:
     lora = training_memory(LARGE, RUN.model_copy(update={"lora": LoraSpec(r=16)}), 10_000, 1)
     four = LoraSpec(r=16, load_in_4bit=True)
     quantized = training_memory(LARGE, RUN.model_copy(update={"lora": four}), 10_000, 1)
-    no_lm = training_memory(LARGE, RUN.model_copy(update={"weights": LossTerms(lm=0)}), 10_000, 1)
+    no_lm = training_memory(
+        LARGE, RUN.model_copy(update={"weights": PlannedLosses(lm=0)}), 10_000, 1
+    )
     assert recomputed.activations < 0.15 * plain.activations
     assert halved.activations < 0.6 * plain.activations
     assert muon.optimizer < 0.65 * plain.optimizer
     assert lora.optimizer + lora.gradients < 0.01 * (plain.optimizer + plain.gradients)
     assert quantized.weights < 0.2 * lora.weights
     assert no_lm.weights == plain.weights - 4 * LARGE.embedding
+
+
+@pytest.mark.parametrize(
+    ("targets", "layers"),
+    [
+        (("q_proj", "v_proj"), 28 * (2 * 3584 + 3584 + 512)),
+        (("mlp.down_proj",), 28 * (3584 + 18_944)),
+        (r".*\.0\.self_attn\.(q|o)_proj", 2 * 2 * 3584),
+        ("all-linear", 28 * (4 * 3584 + 2 * (3584 + 512) + 3 * (3584 + 18_944))),
+        (("query_key_value",), 28 * (4 * 3584 + 2 * (3584 + 512) + 3 * (3584 + 18_944))),
+    ],
+    ids=["names", "path", "pattern", "all", "other names"],
+)
+def test_only_the_named_layers_get_adapters(targets: str | tuple[str, ...], layers: int) -> None:
+    assert adapters(LARGE, LoraSpec(r=8, target_modules=targets)) == 8 * layers + 3584
 
 
 def test_disk_is_two_bytes_a_parameter_and_what_a_run_resumes_from() -> None:

@@ -92,6 +92,13 @@ def test_another_shape_says_what_was_expected_and_seen_and_quotes_no_text(tmp_pa
     assert "x" * 41 not in message
 
 
+def test_a_file_that_is_not_json_is_refused_without_quoting_it(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("secret,chosen\n")
+    with pytest.raises(StageError, match=r"rows\.jsonl: expected JSON Lines, .* not JSON") as error:
+        convert(TRL, tmp_path, 1, ReadingReport())
+    assert "secret" not in str(error.value)
+
+
 def test_a_source_that_yields_nothing_says_why(tmp_path: Path) -> None:
     rows = [PAIR | {"chosen": "secret", "rejected": "secret"}] * 2
     with pytest.raises(StageError, match=r"same text \(2, first at rows\.jsonl:1\)") as refusal:
@@ -114,7 +121,7 @@ LOGIC = MultipleChoice(options="options", answer="answer")
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the open data beside the checkout")
 @pytest.mark.parametrize(
-    ("path", "how", "least"),
+    ("path", "how", "min_share"),
     [
         ("candidates/cruxeval_output_n10.jsonl.gz", Labelled(), 0.1),
         ("candidates/gsm8k_test_first660.jsonl.gz", Labelled(family="[^/]+"), 0.9),
@@ -129,13 +136,13 @@ LOGIC = MultipleChoice(options="options", answer="answer")
     ],
 )
 def test_open_data_is_read_nearly_whole(
-    path: str, how: Labelled | MultipleChoice, least: float
+    path: str, how: Labelled | MultipleChoice, min_share: float
 ) -> None:
     """Cruxeval's problems are mostly solved by all samples, or by none."""
     report = ReadingReport()
     rows = convert(PreferenceSource("s", how, (path,)), DATA, 1, report)
     assert rows
-    assert report.read["used"] >= least * sum(report.read.values())
+    assert report.read["used"] >= min_share * sum(report.read.values())
 
 
 FOLDER_ROWS: list[Record] = [{"n": 1, "text": "zwölf"}, {"n": 2, "text": "[x]"}]

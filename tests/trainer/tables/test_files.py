@@ -60,15 +60,32 @@ def test_a_damaged_line_costs_that_line_and_keeps_its_number(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    "content",
+    [b"prompt,chosen\n", b'[{"n": 1},', b'{"text": "zw\xf6lf"}', b"[" * 100_000],
+    ids=["csv", "cut array", "latin", "deep"],
+)
+def test_a_file_that_is_not_json_is_left_to_the_caller(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(content)
+    [(number, reason)] = read_file(file)
+    assert (number, str(reason)) == (1, "not JSON")
+
+
+def test_json_lines_may_begin_with_an_array(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('[1]\n{"n": 1}\n')
+    [(_, reason), row] = read_file(file)
+    assert str(reason) == "not an object"
+    assert row == (2, {"n": 1})
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("rows.jsonl", b"prompt,chosen\n"),
-        ("rows.json", b"[1, 2"),
         ("rows.parquet", b"PAR2"),
         ("rows.jsonl.gz", b"no gzip"),
         ("cut.jsonl.gz", gzip.compress(LINES.encode() * 99, mtime=0)[:-20]),
         ("cut.jsonl.xz", lzma.compress(LINES.encode() * 99)[:-20]),
-        ("latin.jsonl", b'{"text": "zw\xf6lf"}'),
     ],
 )
 def test_a_file_of_another_kind_is_refused_without_quoting_it(

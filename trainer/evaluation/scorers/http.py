@@ -36,7 +36,8 @@ class ServiceConfig:
         model: one of its models; empty for its first.
         key_variable: the environment variable that holds an API key, if the service wants one.
         connections: requests in flight at a time.
-        patience: seconds for which a request is retried while the service cannot answer.
+        patience: seconds for which a request is retried after a lost connection or a status of 429,
+            502, 503 or 504. A 500 is a fault that would repeat, and ends the stage.
     """
 
     url: str

@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from trainer.pipeline.stage import Row, StageError
+from trainer.pipeline.stage import Dataclass, StageError
 from trainer.training.config import Branch, TrainConfig
 from trainer.training.loop import processes
 from trainer.training.loop.schedule import Schedule
@@ -38,7 +38,7 @@ class Identity:
     processes: int
 
     @classmethod
-    def of(cls, config: Row, inputs: dict[str, str]) -> "Identity":
+    def of(cls, config: Dataclass, inputs: dict[str, str]) -> "Identity":
         plain = json.loads(json.dumps(dataclasses.asdict(config)))
         return cls(plain, inputs, processes.count())
 

@@ -1,4 +1,4 @@
-"""The kinds of tables: the same rows come out of each, and of none is anything lost."""
+"""Every kind of table yields the same rows, and none is lost without being counted."""
 
 import gzip
 import json
@@ -89,3 +89,16 @@ def test_broken_lines_are_counted_and_blank_ones_are_nothing(tmp_path: Path) -> 
     counts: Counter[str] = Counter()
     assert len(list(JsonLinesSource("rows.jsonl").files(tmp_path, counts))) == 1
     assert counts == {"not a JSON object": 4}
+
+
+@pytest.mark.parametrize(
+    "damaged", ["<html>moved</html>", "[1, 2", '[1]\n{"a": '], ids=["html", "cut array", "lines"]
+)
+def test_a_damaged_file_among_many_is_counted_and_the_others_are_read(
+    work: Path, damaged: str
+) -> None:
+    (work / "a.jsonl").write_text(damaged)
+    counts: Counter[str] = Counter()
+    files = list(JsonLinesSource("*.jsonl").files(work, counts))
+    assert len(files) == len(ROWS)
+    assert counts == {"not a JSON object": len(damaged.splitlines())}

@@ -52,7 +52,8 @@ def answer(version: str = "1", score_type: str = "raw_logit") -> str:
 
 
 def test_a_busy_service_is_asked_again(moody: str) -> None:
-    Moody.script = [(503, "later"), (200, answer()), (503, ""), (200, answer())]
+    busy = [(503, "later"), (200, answer()), (429, ""), (502, "<html>"), (503, ""), (504, "")]
+    Moody.script = [*busy, (200, answer())]
     scorer = HttpScorer(ServiceConfig(moody, connections=1))
     ((reading,),) = scorer.score([QUESTION])
     scorer.close()
@@ -65,6 +66,8 @@ def test_a_busy_service_is_asked_again(moody: str) -> None:
     [
         ([(422, REFUSAL)], r"refuses: no such field \(422"),
         ([(503, "")] * 50, "does not answer: .* 503"),
+        # Sent again, the same request would most likely fail in the same way.
+        ([(200, answer()), (500, "")], "refuses: .* 500"),
         ([(200, "{}")], "does not speak"),
         ([(200, answer(score_type="weighted_normalized"))], "not raw_logit"),
         ([(200, answer()), (200, answer("2"))], "changed from m 1 to m 2"),
