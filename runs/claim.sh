@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What does pretraining on code preferences buy? One base, with and without it, finetuned on other tasks.
+# Measures what pretraining on code preferences gains: one base, with and without it, finetuned on other tasks.
 #
 #   runs/claim.sh DATA [WORK]       DATA holds mbpp/, candidates/ and logic_llm/; default WORK work/claim
 #
@@ -14,7 +14,7 @@ mkdir -p "$work"
 [ -d "$work/packages" ] || .venv/bin/python -m pip install --quiet --no-deps --no-compile \
     --only-binary=:all: --target "$work/packages" --requirement runs/packages.txt
 
-export OMP_WAIT_POLICY=PASSIVE # two busy-waiting threads on two cores stall when anything else runs
+export OMP_WAIT_POLICY=PASSIVE # busy-waiting threads stall when anything else runs
 stage() { .venv/bin/python -m trainer "$1" --recipe tiny_code_rm --work "$work" "${@:2}"; }
 short() {
     stage pretrain --set pretrain.max_steps=100 --set pretrain.weights.tokens=0 "${@:2}"

@@ -12,7 +12,7 @@ scripts/install-vllm
 
 work=${1:-work/codepmp_cpu}
 mkdir -p "$work"
-export OMP_WAIT_POLICY=PASSIVE # threads that spin while they wait stall when anything else runs
+export OMP_WAIT_POLICY=PASSIVE # busy-waiting threads stall when anything else runs
 export HF_HUB_OFFLINE=1 VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 stage() { .venv/bin/python -m trainer "$1" --recipe codepmp_cpu --work "$work"; }
 
@@ -29,8 +29,8 @@ trap 'exit 130' INT TERM
 
 free_port() { .venv/bin/python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# serve NAME PORT: vLLM with $work/NAME_lm, its log beside it. Prompts are read whole, because vLLM 0.32 on a CPU dies of one
-# that is read in parts if its request has a seed.
+# serve NAME PORT: starts vLLM with the model $work/NAME_lm, and its log beside it. Chunked prefill is off, because vLLM 0.32 on
+# a CPU crashes when it prefills a prompt in chunks and the request has a seed.
 serve() {
     setsid .venv-vllm/bin/python -m vllm.entrypoints.openai.api_server --model "$work/$1_lm" --served-model-name "$1" \
         --dtype float32 --max-model-len 1024 --max-num-seqs 64 --enforce-eager --no-enable-chunked-prefill \
@@ -38,7 +38,7 @@ serve() {
     servers+=($!)
 }
 
-# ready PORT SERVER LOG: returns once it answers; ends the run when it has ended.
+# ready PORT PID LOG: waits until the server at PORT answers; ends the run if its process has died.
 ready() {
     until .venv/bin/python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$1/health')" 2>/dev/null; do
         kill -0 "$2" 2>/dev/null || { tail -n 30 "$3" >&2; exit 1; }

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# The whole thread in 13 minutes on two cores: source code in, a released reward model out.
+# Trains a reward model from source code to a release, in 13 minutes on two cores.
 #
 #   runs/tiny.sh [WORK]       WORK holds one folder a stage; default work/tiny
 #
-# What comes out ranks better than chance and is no more than a proof that every stage works. The
-# default release was made by the same stages with more packages and more steps: tiny_code_rm.sh.
+# The result ranks better than chance and shows that every stage works; it is not meant for use.
+# The default release is made by the same stages from more packages in more steps: tiny_code_rm.sh.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 scripts/install trainer
 
 work=${1:-work/tiny}
 mkdir -p "$work"
-export OMP_WAIT_POLICY=PASSIVE # threads that spin while they wait stall when anything else runs
+export OMP_WAIT_POLICY=PASSIVE # busy-waiting threads stall when anything else runs
 stage() { .venv/bin/python -m trainer "$1" --recipe cpu_tiny --work "$work"; }
 
-stage corpus     # functions of the standard library and of what is installed under permissive licences
+stage corpus     # functions of the standard library and of what is installed under permissive licenses
 stage pairs      # a request for each; the real function is chosen, and rejected ones are made from it
 stage base       # a tokenizer that takes identifiers apart, and a small decoder with random weights
-stage warmup     # plain language modelling first: a model that cannot read cannot prefer
+stage warmup     # plain language modelling: random weights must learn to read before they can rank
 stage pretrain   # then ranking loss + language-model loss, every shared prefix computed once
-stage hard_pairs # nothing to match but meaning: unnamed functions, more single slips, close neighbours
-stage harden     # the same losses once more, on those
-stage calibrate  # what is an average score, and how far do scores spread
+stage hard_pairs # pairs that names do not give away: unnamed functions, single slips, close neighbours
+stage harden     # the same losses once more, on the hard pairs
+stage calibrate  # mean and spread of scores, so that clients can read them as normalized scores
 stage evaluate   # pairwise accuracy on packages no stage has seen, beside length and chance
 stage publish    # the release, its manifest last
 

@@ -13,7 +13,7 @@ mkdir -p "$work"
 [ -d "$work/packages" ] || .venv/bin/python -m pip install --quiet --no-deps --no-compile \
     --only-binary=:all: --target "$work/packages" --requirement runs/packages.txt
 
-export OMP_WAIT_POLICY=PASSIVE # two busy-waiting threads on two cores stall when anything else runs
+export OMP_WAIT_POLICY=PASSIVE # busy-waiting threads stall when anything else runs
 for stage in corpus pairs base warmup pretrain hard_pairs harden calibrate evaluate publish; do
     .venv/bin/python -m trainer "$stage" --recipe tiny_code_rm --work "$work"
 done

@@ -76,8 +76,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-
-    # The commands are listed here in two groups, because argparse would list them as one.
+    # `overview` lists stages and tools apart; argparse's own list of commands would mix them.
     top = argparse.ArgumentParser(
         prog="python -m trainer",
         usage="python -m trainer COMMAND ... (COMMAND --help explains its options)",
@@ -96,10 +95,10 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     for stage, text in STAGES.items():
-        one = add(stage, f"Run one stage: {text}", run_one_stage)
-        add_recipe(one)
-        add_work(one)
-        add_plan(one, instead=True)
+        command = add(stage, f"Run one stage: {text}", run_one_stage)
+        add_recipe(command)
+        add_work(command)
+        add_plan(command, dry_run=True)
 
     tools = {name: f"{text[0].upper()}{text[1:]}" for name, text in TOOLS.items()}
     run = add("run", tools["run"], run_stages)
@@ -107,13 +106,13 @@ def parser() -> argparse.ArgumentParser:
     add_work(run)
     run.add_argument("--from", dest="first", metavar="STAGE", help="default: the first stage")
     run.add_argument("--to", dest="last", metavar="STAGE", help="default: the last stage")
-    add_plan(run, instead=True)
+    add_plan(run, dry_run=True)
     plan = add("plan", tools["plan"], lambda options: print_plan(options, open_with(options)))
     add_recipe(plan)
     plan.add_argument(
         "--work", type=Path, help="work folder of a run; the plan uses the sizes of its data"
     )
-    add_plan(plan, instead=False)
+    add_plan(plan, dry_run=False)
     doctor = add("doctor", tools["doctor"], examine)
     add_recipe(doctor)
     add_work(doctor)
@@ -130,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:
+    """Add the options that choose a recipe and change its configs."""
     command.add_argument(
         "--recipe", choices=list(RECIPES), required=True, help="name of the recipe"
     )
@@ -143,15 +143,20 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
 
 
 def add_work(command: argparse.ArgumentParser) -> None:
+    """Add the option that names the work folder."""
     command.add_argument(
         "--work", type=Path, required=True, help="folder of the run, with a folder for each stage"
     )
 
 
-def add_plan(command: argparse.ArgumentParser, *, instead: bool) -> None:
-    """Options of a plan; with `instead` it is printed instead of running anything."""
+def add_plan(command: argparse.ArgumentParser, *, dry_run: bool) -> None:
+    """Add the options of a plan.
+
+    Args:
+        dry_run: the command runs something else, and plans only with `--dry-run`.
+    """
     group: argparse._ActionsContainer = command
-    if instead:
+    if dry_run:
         group = command.add_argument_group("print a plan instead of running")
         group.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     group.add_argument(
@@ -176,6 +181,7 @@ def open_with(options: argparse.Namespace) -> Recipe:
 
 
 def run_one_stage(options: argparse.Namespace) -> None:
+    """Run the stage that the command is named after, or print its plan."""
     from trainer.pipeline.running import run_stage
 
     recipe = open_with(options)
@@ -186,6 +192,7 @@ def run_one_stage(options: argparse.Namespace) -> None:
 
 
 def run_stages(options: argparse.Namespace) -> None:
+    """Run the stages that are not up to date, or print their plan."""
     from trainer.pipeline.running import run_recipe
 
     recipe = open_with(options)
@@ -200,13 +207,14 @@ def print_plan(
 ) -> None:
     """Print the plan of some stages, by default of all."""
     from trainer.planning.plan import plan
-    from trainer.planning.table import text_of
+    from trainer.planning.table import render
 
     devices = Devices(GPUS[options.gpu], options.gpus, options.mfu)
-    print(text_of(plan(recipe, stages or list(recipe.stages), devices, options.work), devices))
+    print(render(plan(recipe, stages or list(recipe.stages), devices, options.work), devices))
 
 
 def examine(options: argparse.Namespace) -> None:
+    """Let the doctor check what the finetune stage would read."""
     from trainer.training.finetune import FinetuneConfig, diagnose
 
     recipe = open_with(options)

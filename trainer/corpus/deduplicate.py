@@ -1,4 +1,4 @@
-"""Removes exact and near duplicates over all packages, so that none spans the hold-out.
+"""Removes exact and near duplicates over all packages, so that no held-out code is trained on.
 
 MinHash LSH is probabilistic, with known odds (docs/corpus.md): it misses some pairs just above the
 threshold and takes some just below it.

@@ -98,20 +98,22 @@ def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
         StageError: a source cannot be read, or nothing was kept.
     """
     counts = CorpusCounts()
-    # The evaluation sets are indexed before any source is read: a mistake in them ends the run now.
-    held_out = index_evaluation_sets(
+    # Indexed before any source is read, so that a mistake in the evaluation sets shows at once.
+    evaluation_ngrams = index_evaluation_sets(
         config.evaluation_sets, config.ngram_words, config.min_ngram_words, inputs
     )
     with ExternalSort() as by_package, writing_stage(config, output) as draft:
         for file in tqdm(source_files(config, inputs, counts.files), desc="files", unit=" files"):
-            for position, snippet in enumerate(snippets_of(file, config, held_out, counts)):
+            for position, snippet in enumerate(
+                snippets_of(file, config, evaluation_ngrams, counts)
+            ):
                 by_package.add(snippet, file.rank, position)
         # From here on the order is that of the hashes, whatever order the files came in.
         found = tqdm(by_package.sorted(), desc="near duplicates", total=len(by_package))
         limited = first_per_package(found, config.max_per_package, counts.counts)
         distinct = deduplicated(limited, config.near_duplicate, config.permutations, counts.counts)
         write_snippets(draft.path, counted(distinct, counts), config.rows_per_shard)
-        draft.facts |= counts.facts() | {"evaluation_sets": held_out.facts}
+        draft.facts |= counts.facts() | {"evaluation_sets": evaluation_ngrams.facts}
         if not counts.counts["kept"]:
             files, functions = (
                 ", ".join(f"{n} {reason}" for reason, n in each.most_common(5)) or "none"
@@ -149,7 +151,10 @@ def source_files(config: CorpusConfig, work: Path, counts: Counter[str]) -> Iter
 
 
 def snippets_of(
-    file: SourceFile, config: CorpusConfig, held_out: EvaluationNgrams, counts: CorpusCounts
+    file: SourceFile,
+    config: CorpusConfig,
+    evaluation_ngrams: EvaluationNgrams,
+    counts: CorpusCounts,
 ) -> Iterator[Snippet]:
     """Snippets of one file; `counts` says why other functions were left out."""
     language = language_of(file.language, file.path, file.text)
@@ -180,7 +185,7 @@ def snippets_of(
         )
         if len(snippet.source) > config.max_characters:
             counts.counts["too long"] += 1
-        elif (name_of_set := held_out.overlap(snippet)) is not None:
+        elif (name_of_set := evaluation_ngrams.overlap(snippet)) is not None:
             counts.counts[f"in evaluation set: {name_of_set}"] += 1
         else:
             yield snippet

@@ -55,7 +55,7 @@ def functions(text: str, language: Language, counts: Counter[str]) -> Iterator[F
             value = node.child_by_field_name("value")
             holder = value if value is not None and value.type in _CALLABLE_VALUES else node
             body = holder.child_by_field_name("body")
-        # A node without a name is no function: C takes a class behind a macro for one.
+        # The C grammar reads a class behind a macro as a function, but finds no name for it.
         name = name_of(node) if body is not None else ""
         if body is None or not name:
             waiting.extend(reversed(node.named_children))

@@ -17,8 +17,8 @@ from trainer.pairs.row import Rejected
 
 
 @dataclass(frozen=True)
-class GenerateConfig:
-    """How many rejected candidates of each kind are tried for each prompt."""
+class RejectedConfig:
+    """Number of rejected answers of each kind that are tried for each prompt."""
 
     mutants: int = 3
     truncated: int = 1
@@ -35,13 +35,13 @@ def can_mutate(snippet: Snippet) -> bool:
 def rejected(
     snippet: Snippet,
     others: list[Snippet],
-    config: GenerateConfig,
+    config: RejectedConfig,
     seed: str,
     counts: Counter[str],
 ) -> list[Rejected]:
     """Rejected answers for a snippet's prompt; `others` lend their bodies.
 
-    `counts` says how many of those were passed over.
+    `counts` gets the number of others that were passed over.
     """
     rng = random.Random(seed)
     source = snippet.source

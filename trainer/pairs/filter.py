@@ -1,4 +1,4 @@
-"""The filter of rejected answers. Pure: every answer is counted under its fate."""
+"""Filters rejected answers, and counts each of them under its fate."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trainer.corpus.snippet import Snippet, read_snippets
-from trainer.pairs.embedded import GenerateConfig, can_mutate, rejected
+from trainer.pairs.embedded import RejectedConfig, can_mutate, rejected
 from trainer.pairs.filter import usable
 from trainer.pairs.prompts import describe
 from trainer.pairs.row import SPLITS, PreferenceRow, write_pairs
@@ -36,7 +36,7 @@ class PairsConfig(HoldOut):
 
     seed: int = 1
     named: bool = True
-    generate: GenerateConfig = field(default_factory=GenerateConfig)
+    generate: RejectedConfig = field(default_factory=RejectedConfig)
     undescribed: float = 0.35
     methods: float = 1.0
     neighbours: bool = False

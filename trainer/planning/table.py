@@ -8,7 +8,7 @@ from trainer.planning.plan import StagePlan
 _HEAD = f"{'stage':<12}{'tokens':>9}{'PFLOPs':>10}{'GB/device':>11}{'time':>17}{'disk GB':>9}"
 
 
-def text_of(plans: list[StagePlan], devices: Devices) -> str:
+def render(plans: list[StagePlan], devices: Devices) -> str:
     """The table with a line for each stage and a total, then assumptions, notes and memory."""
     lines = [_HEAD]
     for p in plans:

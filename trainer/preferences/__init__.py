@@ -1,1 +1,1 @@
-"""Preference data of other makers -> pairs; and what is wrong with pairs before training starts."""
+"""Convert other people's preference data into pairs, and check pairs before training starts."""

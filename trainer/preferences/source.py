@@ -56,7 +56,7 @@ class PreferenceSource:
         group: column that names the unit of hold-out: a repository, a problem's id. Without it,
             the unit is the request's opening, or the passage of a multiple-choice question.
         split: the one split that all rows belong to, for data whose makers hold some of it out, or
-            whose licence forbids training. Without it, groups are held out by their hash.
+            whose license forbids training. Without it, groups are held out by their hash.
         weight: weight of its pairs in the losses.
         share: share of all training rows. Every source keeps as many rows as the shares allow, and
             none comes twice; either every source that is trained on has a share, or none has.
@@ -160,8 +160,8 @@ def rate(source: PreferenceSource, record: Record | Unusable) -> RatedAnswers:
         raise record
     if absent := [column for column in source.columns if column not in record]:
         raise Unusable(f"no column {absent[0]}")
-    how: Format = source.format
-    rated = how.rate(record)
+    reader: Format = source.format  # mypy checks here that every class of the union is a Format
+    rated = reader.rate(record)
     if source.group:
         return replace(rated, group=f"{source.name}/{record[source.group]}")
     return rated

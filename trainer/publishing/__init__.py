@@ -1,1 +1,1 @@
-"""A checkpoint becomes a release: calibrated, described, signed by its hashes."""
+"""Publish a checkpoint as a release that can be verified, and push it where it is served from."""

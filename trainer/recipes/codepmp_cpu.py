@@ -36,10 +36,13 @@ DESCRIBE, ANSWER = "Describe: {code}", "{request}"
 
 
 def recipe() -> Recipe:
+    """The paper's stages, after those that make the two language models."""
     return Recipe("codepmp_cpu", sources() | synthesis() | training() | release())
 
 
 def sources() -> dict[str, Stage[Any]]:
+    """The corpus, and the two language models that stand in for the paper's."""
+    # The models learn to write code from these requests, so each must describe its function.
     requests = PairsConfig(
         named=False, undescribed=0.0, methods=0.4, max_characters=500, max_held_out=150
     )
@@ -66,6 +69,7 @@ def weak_generator() -> GeneratorConfig:
 def generator(
     max_steps: int, shape: BaseConfig | None = None, *, describes: bool = True
 ) -> GeneratorConfig:
+    """A language model that is prompted with the templates it was trained on."""
     return GeneratorConfig(
         shape=shape or BaseConfig(),
         training=warm_up("base", max_steps, prompts_per_step=24, learning_rate=4e-3),
@@ -76,7 +80,8 @@ def generator(
 
 
 def synthesis() -> dict[str, Stage[Any]]:
-    """Paper: 1,024 new tokens, one answer a side. Here: as long as these models make sense."""
+    """Descriptions, and one answer to each of them by either model, as in the paper."""
+    # The paper allows 1,024 new tokens; models as small as these lose the thread long before.
     asked = DescribeConfig(llm("strong", 48), template=DESCRIBE, max_snippets=700)
     return {
         "describe": Stage(describe.run, asked),
@@ -93,7 +98,7 @@ def llm(model: str, max_tokens: int) -> LlmConfig:
 
 
 def training() -> dict[str, Stage[Any]]:
-    """Paper: ranking and LM loss once over the pairs, then ranking alone on preferences."""
+    """The paper's two rounds: both losses on the pairs, then ranking alone on preferences."""
     return {
         "pretrain": Stage(
             pretrain.run,
@@ -114,15 +119,16 @@ def training() -> dict[str, Stage[Any]]:
                 max_steps=80,
                 prompts_per_step=8,
                 learning_rate=1e-3,
-                optimizer="muon",
+                optimizer="muon",  # the paper's AdamW learns more slowly here (docs/decisions.md)
                 warmup_ratio=0.1,
-                eval_steps=0,
+                eval_steps=0,  # hard_pairs holds no rows out that could be ranked on the way
             ),
         ),
     }
 
 
 def release() -> dict[str, Stage[Any]]:
+    """Calibration, evaluation on both kinds of pairs, and the release."""
     tasks = (PairsTask(), PairsTask(name="pairs of two language models", stage="llm_pairs"))
     evaluation = EvaluateConfig(checkpoint="finetune", calibration="calibrate", tasks=tasks)
     return {

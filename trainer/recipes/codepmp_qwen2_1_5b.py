@@ -9,6 +9,7 @@ _NAME = "codepmp_qwen2_1_5b"
 
 
 def recipe() -> Recipe:
+    """The stages of the 7B recipe, started from the smaller base."""
     pretraining = codepmp_qwen2_7b.pretraining("Qwen/Qwen2-1.5B", learning_rate=3e-6)
     return (
         replace(codepmp_qwen2_7b.recipe(), name=_NAME)

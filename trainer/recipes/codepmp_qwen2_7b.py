@@ -43,6 +43,7 @@ STRONG, WEAK = (
 
 
 def recipe() -> Recipe:
+    """The paper's three steps: synthesis, pretraining on code, finetuning on reasoning."""
     return Recipe(
         "codepmp_qwen2_7b",
         synthesis()
@@ -60,7 +61,7 @@ def recipe() -> Recipe:
 
 
 def synthesis() -> dict[str, Stage[Any]]:
-    """Paper: one answer a side at 0.7, 1,024 new tokens at most; only empty answers left out."""
+    """Sampling as in the paper, which drops only empty answers; here more filters apply."""
     return {
         "corpus": Stage(sources.run, corpus()),
         "describe": Stage(describe.run, DescribeConfig(llm("DESCRIBER", STRONG))),
@@ -71,7 +72,7 @@ def synthesis() -> dict[str, Stage[Any]]:
 
 
 def corpus() -> CorpusConfig:
-    """Paper: 20 M Python files, unfiltered. Ours: permissive licenses, no near duplicates."""
+    """The paper reads 20 M Python files as they are; here licenses and duplicates are filtered."""
     return CorpusConfig(
         sources=(ParquetSource("source/*.parquet", THE_STACK),),
         standard_library=False,
@@ -88,6 +89,7 @@ def llm(server: str, model: str) -> LlmConfig:
 
 
 def pretraining(start: str, learning_rate: float) -> PretrainConfig:
+    """The paper's pretraining, whose learning rate depends on the size of the base."""
     return PretrainConfig(
         start=start,
         pairs="llm_pairs",
@@ -96,7 +98,7 @@ def pretraining(start: str, learning_rate: float) -> PretrainConfig:
         prompts_per_step=1024,
         gradient_accumulation_steps=16,
         learning_rate=learning_rate,
-        optimizer="adamw",
+        optimizer="adamw",  # as in the paper; Muon needs whole matrices, and FSDP splits them
         warmup_ratio=0.03,
         decay_ratio=0.1,
         weight_decay=0.1,
@@ -104,12 +106,12 @@ def pretraining(start: str, learning_rate: float) -> PretrainConfig:
         bf16=True,
         gradient_checkpointing=True,
         save_steps=250,
-        branch_points=True,  # of which each can be decayed: the scaling curve for one run's cost
+        branch_points=True,  # each can be decayed: a scaling curve at the cost of one run
     )
 
 
 def math_shepherd() -> PreferencesConfig:
-    """Paper: 40 k pairs. Problems, not pairs, are held out here."""
+    """The paper's 40,000 pairs. Whole problems are held out, because each has many pairs."""
     source = PreferenceSource(
         "math-shepherd", MathShepherd(), paths=("math_shepherd.jsonl",), max_rows=40_000
     )
@@ -117,7 +119,7 @@ def math_shepherd() -> PreferencesConfig:
 
 
 def finetuning() -> FinetuneConfig:
-    """Paper, for Math-Shepherd: one epoch, cosine, no weight decay, no LM loss."""
+    """The paper's figures for Math-Shepherd: one epoch, cosine, no weight decay, no LM loss."""
     return FinetuneConfig(
         start="pretrain",
         max_steps=625,  # once over 40,000 pairs
@@ -134,6 +136,7 @@ def finetuning() -> FinetuneConfig:
 
 
 def evaluation() -> EvaluateConfig:
+    """Accuracy on both kinds of held-out pairs, in the precision that serves."""
     tasks = (
         PairsTask(name="preferences", stage="preferences"),
         PairsTask(name="pairs of two language models", stage="llm_pairs"),
@@ -148,6 +151,7 @@ def evaluation() -> EvaluateConfig:
 
 
 def publishing(name: str) -> PublishConfig:
+    """The release of the recipe with this name."""
     return PublishConfig(
         name=name.replace("_", "-"),
         version="1",

@@ -6,7 +6,7 @@ from trainer.evaluation import calibrate, evaluate
 from trainer.evaluation.calibrate import CalibrateConfig
 from trainer.evaluation.evaluate import EvaluateConfig
 from trainer.pairs import make
-from trainer.pairs.embedded import GenerateConfig
+from trainer.pairs.embedded import RejectedConfig
 from trainer.pairs.make import PairsConfig
 from trainer.pipeline.recipe import Recipe, Stage
 from trainer.publishing import publish
@@ -18,9 +18,11 @@ from trainer.training.pretrain import PretrainConfig, warm_up
 
 
 def recipe() -> Recipe:
+    """From source code to a release, without any model that somebody else has trained."""
     return Recipe(
         "cpu_tiny",
         {
+            # Both limits are below the defaults, so that corpus and evaluation take minutes.
             "corpus": Stage(gather.run, CorpusConfig(max_per_package=400)),
             "pairs": Stage(make.run, PairsConfig(max_held_out=300)),
             "base": Stage(base.run, BaseConfig()),
@@ -35,6 +37,7 @@ def recipe() -> Recipe:
                     max_steps=120,
                     prompts_per_step=8,
                     learning_rate=2e-3,
+                    # With this term the ranking loss is lower at equal steps (docs/decisions.md).
                     weights=LossWeights(tokens=1.0),
                 ),
             ),
@@ -69,14 +72,14 @@ def hard_pairs() -> PairsConfig:
     The functions are short, because short ones hold more of both for each token.
     """
     return PairsConfig(
-        seed=2,
+        seed=2,  # other wordings and other mutants of the same functions than in `pairs`
         named=False,
         undescribed=0.0,
         methods=0.4,
         neighbours=True,
         max_characters=500,
-        max_held_out=0,
-        generate=GenerateConfig(
+        max_held_out=0,  # calibration and evaluation read the held-out rows of `pairs`
+        generate=RejectedConfig(
             mutants=6, truncated=1, repeated=1, other_functions=2, other_bodies=1
         ),
     )

@@ -9,8 +9,11 @@ from trainer.recipes import cpu_tiny
 
 
 def recipe() -> Recipe:
+    """`cpu_tiny` with the default limits of pairs, and ten to sixty times the steps."""
     return (
         replace(cpu_tiny.recipe(), name="tiny_code_rm")
+        # Pinned packages, which runs/tiny_code_rm.sh downloads: what happens to be installed here
+        # would make another model on every machine.
         .with_config("corpus", CorpusConfig(folders=("packages",), installed=False))
         .with_config("pairs", PairsConfig())
         .changed("warmup", max_steps=1300, decay_ratio=0.2)

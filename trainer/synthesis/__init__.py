@@ -1,1 +1,1 @@
-"""Pairs by language models: code described, and a strong and a weak model's answers to that."""
+"""Make pairs with language models: one describes code, a strong and a weak one answer to that."""

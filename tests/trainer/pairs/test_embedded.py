@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.corpus.snippet import Snippet
-from trainer.pairs.embedded import GenerateConfig, rejected
+from trainer.pairs.embedded import RejectedConfig, rejected
 
 SOURCE = "def add(a, b):\n    total = a + b\n    print(total)\n    return total"
 OTHER = "def area(width, height):\n    side = width * height\n    return side"
@@ -20,7 +20,7 @@ MINE, STRANGER = snippet("add", SOURCE), snippet("area", OTHER)
 
 @given(st.text(max_size=6))
 def test_each_kind_is_wrong_in_its_own_way(seed: str) -> None:
-    made = {c.kind: c.text for c in rejected(MINE, [STRANGER], GenerateConfig(), seed, Counter())}
+    made = {c.kind: c.text for c in rejected(MINE, [STRANGER], RejectedConfig(), seed, Counter())}
     assert set(made) == {"mutant", "truncated", "repeated", "other_function", "other_body"}
     assert made["other_function"] == OTHER
     assert made["other_body"].startswith("def add(a, b):\n    side =")

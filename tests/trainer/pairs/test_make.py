@@ -6,13 +6,13 @@ import pytest
 from trainer.corpus.gather import CorpusConfig
 from trainer.corpus.snippet import Snippet, write_snippets
 from trainer.pairs import make
-from trainer.pairs.embedded import GenerateConfig
+from trainer.pairs.embedded import RejectedConfig
 from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import PreferenceRow, read_pairs
 from trainer.pipeline.stage import read_manifest, writing_stage
 
 TRAIN_ONLY = PairsConfig(
-    evaluation_share=0.0, calibration_share=0.0, generate=GenerateConfig(other_functions=2)
+    evaluation_share=0.0, calibration_share=0.0, generate=RejectedConfig(other_functions=2)
 )
 SUMMARY = "Return {verb} of both arguments and print it"
 

@@ -5,7 +5,7 @@ import pytest
 from trainer.planning.gpus import GPUS, Devices
 from trainer.planning.plan import plan
 from trainer.planning.shape import KNOWN
-from trainer.planning.table import text_of
+from trainer.planning.table import render
 from trainer.recipes import RECIPES, open_recipe
 
 LARGE = KNOWN["Qwen/Qwen2-7B"]
@@ -34,7 +34,7 @@ def test_time_follows_from_flops_and_devices() -> None:
 def test_a_plan_of_the_whole_says_what_it_rests_on() -> None:
     recipe = open_recipe("cpu_tiny")
     plans = plan(recipe, list(recipe.stages), Devices(GPUS["cpu"], 1, 0.4), None)
-    text = text_of(plans, Devices(GPUS["cpu"], 1, 0.4))
+    text = render(plans, Devices(GPUS["cpu"], 1, 0.4))
     assert all(stage in text for stage in recipe.stages)
     assert "assumed: prompt 150, answer 250 tokens, 7 rejected a row" in text
     by_name = {entry.stage: entry for entry in plans}

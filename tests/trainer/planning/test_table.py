@@ -3,7 +3,7 @@ import pytest
 from trainer.planning.cost import Memory
 from trainer.planning.gpus import GPUS, Devices
 from trainer.planning.plan import StagePlan
-from trainer.planning.table import duration, short_count, text_of
+from trainer.planning.table import duration, render, short_count
 
 DEVICES = Devices(GPUS["h200"], 64, 0.4)
 
@@ -14,7 +14,7 @@ def test_a_line_a_stage_a_total_and_the_assumptions() -> None:
         StagePlan("corpus", ("runs no model",)),
         StagePlan("pretrain", ("10 steps", "assumed"), 2.5e9, 3e15, memory, 3600.0, 15e9),
     ]
-    head, corpus, pretrain, total, _, *notes = text_of(plans, DEVICES).split("\n")
+    head, corpus, pretrain, total, _, *notes = render(plans, DEVICES).split("\n")
     assert head.split() == ["stage", "tokens", "PFLOPs", "GB/device", "time", "disk", "GB"]
     assert corpus.split() == ["corpus", "-", "-", "-", "-", "0.00"]
     assert pretrain.split() == ["pretrain", "2.5B", "3", "7.00", "1:00:00", "15.00"]

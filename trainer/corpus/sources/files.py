@@ -18,7 +18,7 @@ class JsonLinesSource:
     Attributes:
         path: a file or a pattern, relative to the work folder, or a URL that fsspec knows;
             `.gz`, `.bz2` and `.xz` are decompressed on the way.
-        license: of rows that state none; without it they are of unknown license.
+        license: license of rows that state none; without it their license is unknown.
     """
 
     path: str
@@ -40,11 +40,11 @@ class JsonLinesSource:
 
 @dataclass(frozen=True)
 class ParquetSource:
-    """Parquet, of which only the columns that are wanted are read.
+    """Parquet; only the wanted columns are read.
 
     Attributes:
         path: a file or a pattern, relative to the work folder, or a URL that fsspec knows.
-        license: of rows that state none; without it they are of unknown license.
+        license: license of rows that state none; without it their license is unknown.
     """
 
     path: str

@@ -17,7 +17,7 @@ class SourceFile:
     Attributes:
         path: path within its repository.
         license, language: as stated; empty when not stated.
-        rank: of equal functions in one repository the one of the lowest rank is kept.
+        rank: among equal functions of a repository, the one in the file of lowest rank is kept.
     """
 
     text: str

@@ -91,10 +91,10 @@ def tables(
     by_score, by_length = [], []
     for item in scored:
         question = item.question
+        # Each question has one answer here, so its steps are the first and only ones.
         solution = ScoredSolution(
             question.group, question.source, item.steps[0], labels[question.id]
         )
-        # A question has one answer, whose last score is that of the whole; steps are apart from it.
         by_score.append(solution)
         # Errors come late in a solution, so the baseline calls a step worse the further in it is.
         ends = tuple(-float(end) for end in step_ends(question.answers[0]))
@@ -118,18 +118,24 @@ def tables(
     found = []
     for name, (statistic, what) in measures.items():
         subsets = {
-            who: {split: replace(each, statistic=statistic) for split, each in of.items()}
-            for who, of in contenders.items()
+            contender: {
+                split: replace(subset, statistic=statistic) for split, subset in by_split.items()
+            }
+            for contender, by_split in contenders.items()
         }
         rows: dict[str, Row] = {}
         # The benchmark's own figure is the mean over files; that of one file is the file's.
         if len(subsets["model"]) > 1:
             rows["mean"] = {
-                who: weighted_mean(list(of.values()), resampling) for who, of in subsets.items()
+                contender: weighted_mean(list(by_split.values()), resampling)
+                for contender, by_split in subsets.items()
             }
         for split in subsets["model"]:
             label = f"{split} (tuned on it)" if split == tune_on else split
-            rows[label] = {who: of[split].estimate(resampling) for who, of in subsets.items()}
+            rows[label] = {
+                contender: by_split[split].estimate(resampling)
+                for contender, by_split in subsets.items()
+            }
         found.append(Table(name, what, rows, plot="bars" if name == "F1" else "none"))
     return found
 
@@ -181,24 +187,25 @@ def tuned_subsets(solutions: list[ScoredSolution], tune_on: str) -> dict[str, Su
     Raises:
         StageError: that file is not there.
     """
-    of = split_by_file(solutions)
-    if tune_on not in of:
-        raise StageError(f"no file of ProcessBench is {tune_on}: tune_on one of {list(of)}")
-    threshold = best_threshold(of[tune_on])
+    by_split = split_by_file(solutions)
+    if tune_on not in by_split:
+        raise StageError(f"no file of ProcessBench is {tune_on}: tune_on one of {list(by_split)}")
+    threshold = best_threshold(by_split[tune_on])
     return {
-        split: Subset([s.group for s in some], threshold_columns(some, threshold), f1)
-        for split, some in of.items()
+        split: Subset([s.group for s in members], threshold_columns(members, threshold), f1)
+        for split, members in by_split.items()
     }
 
 
 def guessed_subsets(solutions: list[ScoredSolution]) -> dict[str, Subset]:
     """A subset for each file, with one of the steps or none guessed, each as likely."""
-    return {
-        split: Subset(
-            [s.group for s in some], hit_columns(some, [1 / (len(s.scores) + 1) for s in some]), f1
-        )
-        for split, some in split_by_file(solutions).items()
-    }
+    subsets = {}
+    for split, members in split_by_file(solutions).items():
+        # The step after the last one stands for "no error".
+        chances = [1 / (len(solution.scores) + 1) for solution in members]
+        groups = [solution.group for solution in members]
+        subsets[split] = Subset(groups, hit_columns(members, chances), f1)
+    return subsets
 
 
 def split_by_file(solutions: list[ScoredSolution]) -> dict[str, list[ScoredSolution]]:

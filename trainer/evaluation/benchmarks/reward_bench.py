@@ -83,21 +83,21 @@ def tables(scored: list[ScoredQuestion], resampling: Resampling) -> list[Table]:
     }
     present = {section: subsets for section, subsets in present.items() if subsets}
     rows: dict[str, Row] = {section: {} for section in ("overall", *present)}
-    for who, subsets in contenders.items():
+    for contender, subsets in contenders.items():
         # Weights are scaled to add up to 1 within each section, so that sections count alike.
         balanced = []
         for section, names in present.items():
             parts = [subsets[name] for name in names]
             total = sum(part.weight for part in parts)
             balanced += [replace(part, weight=part.weight / total) for part in parts]
-            rows[section][who] = weighted_mean(parts, resampling)
-        rows["overall"][who] = weighted_mean(balanced, resampling)
+            rows[section][contender] = weighted_mean(parts, resampling)
+        rows["overall"][contender] = weighted_mean(balanced, resampling)
     what = (
         "share of pairs whose chosen answer scores higher; a subset counts by its rows, math as "
         "much as all code, and overall is the mean of the sections that are there"
     )
     by_subset = {
-        subset: {who: of[subset].estimate(resampling) for who, of in contenders.items()}
+        subset: {name: by_name[subset].estimate(resampling) for name, by_name in contenders.items()}
         for subset in sorted(contenders["model"])
     }
     return [
@@ -113,8 +113,8 @@ def weighted_subsets(scored: Iterable[ScoredQuestion], contender: str) -> dict[s
     """
     items = split_by_source(scored)
     subsets = {
-        name: replace(best_is_right(some, contender), weight=float(len(some)))
-        for name, some in items.items()
+        name: replace(best_is_right(members, contender), weight=float(len(members)))
+        for name, members in items.items()
     }
     code = sum(len(items.get(name, ())) for name in CODE)
     if code and MATH in subsets:

@@ -80,19 +80,25 @@ def read_questions(file: Path) -> list[Question]:
 def tables(scored: list[ScoredQuestion], resampling: Resampling) -> list[Table]:
     """A row for each subset, and their mean."""
     contenders = {
-        who: {
-            name: ties_subset(some, who) if name == TIES else best_is_right(some, who)
-            for name, some in split_by_source(scored).items()
+        contender: {
+            name: ties_subset(members, contender)
+            if name == TIES
+            else best_is_right(members, contender)
+            for name, members in split_by_source(scored).items()
         }
-        for who in CONTENDERS
+        for contender in CONTENDERS
     }
     rows = {
         "overall": {
-            who: weighted_mean(list(of.values()), resampling) for who, of in contenders.items()
+            contender: weighted_mean(list(subsets.values()), resampling)
+            for contender, subsets in contenders.items()
         }
     }
     for name in contenders["model"]:
-        rows[name] = {who: of[name].estimate(resampling) for who, of in contenders.items()}
+        rows[name] = {
+            contender: subsets[name].estimate(resampling)
+            for contender, subsets in contenders.items()
+        }
     what = (
         "share of questions whose chosen answer scores highest, ties shared; Ties is the authors' "
         "weighting of accuracy and margins; overall is the mean of the subsets that are there"

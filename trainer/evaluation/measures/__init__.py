@@ -1,1 +1,1 @@
-"""Scores -> figures with intervals, beside what they must beat."""
+"""Compute figures with their intervals from scores, each beside its baselines."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Protocol
 
 from trainer.evaluation.measures.votes import NO_ANSWER
@@ -61,11 +62,11 @@ def agreeing(texts: Sequence[Sequence[str]], judge: Judge) -> list[tuple[int, ..
     A text joins the first class whose first answer equals its own. That decides also where the
     judge's equality is not transitive: 50 % may equal both 50 and 0.5.
     """
-    found = judge.extract(list(dict.fromkeys(text for of in texts for text in of)))
-    answers = [[found[text] for text in of] for of in texts]
-    distinct = [list(dict.fromkeys(filter(None, of))) for of in answers]
+    found = judge.extract(list(dict.fromkeys(text for solutions in texts for text in solutions)))
+    answers = [[found[text] for text in solutions] for solutions in texts]
+    distinct = [list(dict.fromkeys(filter(None, each))) for each in answers]
     # All questions' comparisons go to the judge at once, which may run them side by side.
-    pairs = [(a, b) for of in distinct for i, a in enumerate(of) for b in of[i + 1 :]]
+    pairs = [pair for each in distinct for pair in combinations(each, 2)]
     same = judge.same(list(dict.fromkeys(pairs)))
     classes = []
     for question_answers, question_distinct in zip(answers, distinct, strict=True):

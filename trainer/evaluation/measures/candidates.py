@@ -71,13 +71,15 @@ def curves(
     if classes is not None:
         labelled = [(scored[index], classes[index]) for index in kept]
         # Counting gives the plain vote for all N at once; the weighted one needs draws of each N.
-        plain = [votes.majority(of, item.question.correct, sizes) for item, of in labelled]
+        plain = [votes.majority(labels, i.question.correct, sizes) for i, labels in labelled]
         for n in sizes:
-            heavy = [votes.weighted(of, i.scores, i.question.correct, n) for i, of in labelled]
+            heavy = [
+                votes.weighted(labels, i.scores, i.question.correct, n) for i, labels in labelled
+            ]
             rows[str(n)]["majority"] = share(groups, [won[n] for won in plain], resampling)
             rows[str(n)]["weighted_majority"] = share(groups, heavy, resampling)
         what += "; weighted_majority adds up exp(score) by final answer"
-        most = max(len(item.scores) for item in items)
-        if sampled := [str(n) for n in sizes if not votes.is_exact(most, n)]:
+        largest = max(len(item.scores) for item in items)
+        if sampled := [str(n) for n in sizes if not votes.is_exact(largest, n)]:
             what += f", estimated from {votes.DRAWS} fixed draws where N is {', '.join(sampled)}"
     return Table("best of N", what, rows, plot="curve")

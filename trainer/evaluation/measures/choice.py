@@ -11,7 +11,7 @@ def accuracy_by_source(scored: list[ScoredQuestion], resampling: Resampling) -> 
     parts = {"overall": scored}
     parts |= {source: items for source, items in split_by_source(scored).items() if source}
     rows = {
-        name: {who: best_is_right(items, who).estimate(resampling) for who in CONTENDERS}
+        name: {each: best_is_right(items, each).estimate(resampling) for each in CONTENDERS}
         for name, items in parts.items()
     }
     what = "share of questions whose key scores higher than every other option; ties share"

@@ -35,25 +35,25 @@ def accuracy_table(scored: list[ScoredQuestion], resampling: Resampling) -> Tabl
     for stratum, name in enumerate(STRATA):
         if counts[stratum]:
             rows[name] = {
-                who: estimate(
+                contender: estimate(
                     groups,
                     columns[:, 2 * stratum : 2 * stratum + 2],
                     mean,
                     resampling,
                     n=int(counts[stratum]),
                 )
-                for who, columns in credits_of.items()
+                for contender, columns in credits_of.items()
             }
     if len(rows) == len(STRATA):
         rows["length-controlled"] = {
-            who: estimate(
+            contender: estimate(
                 groups,
                 columns,
                 lambda sums: (mean(sums[..., :2]) + mean(sums[..., 2:])) / 2,
                 resampling,
                 n=int(counts.sum()),
             )
-            for who, columns in credits_of.items()
+            for contender, columns in credits_of.items()
         }
     what = (
         "pairwise accuracy by the lengths of a pair's answers; pairs of equal length are left "

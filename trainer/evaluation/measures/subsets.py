@@ -23,7 +23,7 @@ class Subset:
     """One subset: groups and columns of its items, and a statistic of their sums; see `estimate`.
 
     Attributes:
-        weight: of its figure in the benchmark's.
+        weight: weight of its figure in that of the benchmark.
     """
 
     groups: list[str]

@@ -27,8 +27,8 @@ class Table:
     rows: dict[str, Row]
     plot: Plot = "none"
 
-    # JSON has no NaN, so a report must not hold one.
     def measured(self) -> Self:
         """The table without rows whose figure is NaN, because there was nothing to count."""
+        # JSON has no NaN, so a report must not hold one.
         rows = {name: row for name, row in self.rows.items() if math.isfinite(row["model"].value)}
         return replace(self, rows=rows)

@@ -18,7 +18,7 @@ NO_ANSWER = -1
 
 # Weighted votes are exact up to this number of possible draws, 40 MB at 256 candidates.
 MAX_SUBSETS = 20_000
-# Beyond it they are estimated from so many random draws, the same ones each time.
+# Beyond it they are estimated from this many random draws, the same ones each time.
 DRAWS = 2_000
 
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ def accuracy_by_class(classes: Sequence[int], correct: Sequence[float]) -> dict[
     """Share of right candidates in each class: equal answers are not always labelled alike."""
     labelled = list(zip(classes, correct, strict=True))
     return {
-        label: float(np.mean([right for of, right in labelled if of == label]))
+        label: float(np.mean([right for other, right in labelled if other == label]))
         for label in set(classes)
     }
 

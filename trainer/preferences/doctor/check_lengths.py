@@ -23,8 +23,8 @@ def spread(rows: list[EncodedRow], limit: int) -> dict[str, int]:
     ]
     if not tokens:
         return {"limit": limit}
-    median, most, longest = np.quantile(tokens, [0.5, 0.99, 1.0])
-    return {"median": int(median), "99 %": int(most), "longest": int(longest), "limit": limit}
+    median, p99, longest = np.quantile(tokens, [0.5, 0.99, 1.0])
+    return {"median": int(median), "99 %": int(p99), "longest": int(longest), "limit": limit}
 
 
 def refused_rows(rows: list[EncodedRow]) -> Finding:

@@ -19,11 +19,11 @@ Outcome = tuple[str, float]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows that are only ranked.
+    """Held-out rows, which are ranked during training and never trained on.
 
     Attributes:
         batch_size: rows in a batch.
-        bf16: as in training.
+        bf16: whether matrix products are in bfloat16, as in training.
     """
 
     rows: list[EncodedRow]

@@ -23,7 +23,7 @@ def optimizer_of(config: TrainConfig, model: nn.Module) -> Optimizer:
     return AdamW([group for group in groups if group["params"]], config.learning_rate, _BETAS)
 
 
-def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> "Both":
+def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> "MuonAndAdamW":
     """Both optimizers at one learning rate."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
@@ -37,11 +37,11 @@ def muon_and_adamw(model: nn.Module, learning_rate: float, weight_decay: float) 
         matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
     )
     adamw = AdamW(others, lr=learning_rate, weight_decay=0.0, betas=_BETAS)
-    return Both(muon, adamw)
+    return MuonAndAdamW(muon, adamw)
 
 
-class Both(Optimizer):
-    """Two optimizers that a scheduler and a checkpoint see as one."""
+class MuonAndAdamW(Optimizer):
+    """Muon and AdamW, which a scheduler and a checkpoint see as one optimizer."""
 
     def __init__(self, *parts: Optimizer) -> None:
         self.parts = parts

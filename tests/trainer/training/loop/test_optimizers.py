@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from trainer.training.loop.optimizers import Both, muon_and_adamw
+from trainer.training.loop.optimizers import MuonAndAdamW, muon_and_adamw
 
 
 class Tiny(nn.Module):
@@ -21,11 +21,11 @@ class Tiny(nn.Module):
         return output
 
 
-def optimizer(model: nn.Module) -> Both:
+def optimizer(model: nn.Module) -> MuonAndAdamW:
     return muon_and_adamw(model, learning_rate=0.1, weight_decay=0.0)
 
 
-def step(model: nn.Module, both: Both) -> None:
+def step(model: nn.Module, both: MuonAndAdamW) -> None:
     both.zero_grad()
     model(torch.ones(2, 4)).pow(2).sum().backward()
     both.step()
