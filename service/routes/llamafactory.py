@@ -18,17 +18,17 @@ from service.telemetry.request_record import record_of
 router = APIRouter(route_class=JsonRoute, tags=["LLaMA-Factory"])
 
 
-def _cuts_nothing(_length: int) -> int:
+def _refuse_truncation(_length: int) -> int:
     raise ValueError("must be left out: this server cuts no text, it refuses what is too long")
 
 
 class EvaluationRequest(Tolerant):
-    """Its `model` is not read: LLaMA-Factory's trainer sends the word "model", whatever it is."""
-
+    # `model` is not among the fields, so any is accepted: the trainer always sends "model".
     messages: Annotated[
         list[Text], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)
     ] = Field(description="Conversations as the template rendered them: special tokens are tokens.")
-    max_length: Annotated[int, AfterValidator(_cuts_nothing)] | None = None
+    # The trainer sends null. A number would ask for truncation, which must not be ignored silently.
+    max_length: Annotated[int, AfterValidator(_refuse_truncation)] | None = None
 
 
 class EvaluationResponse(BaseModel):

@@ -1,4 +1,7 @@
-"""OpenAI's embeddings, of one dimension: the raw logit. So SGLang serves reward models, too."""
+"""OpenAI's embeddings with one dimension, the raw logit.
+
+SGLang serves reward models by this route, so verl calls it in its SGLang mode.
+"""
 
 from typing import Literal
 

@@ -19,12 +19,15 @@ router = APIRouter(route_class=JsonRoute, tags=["OpenRLHF"])
 
 
 class RewardRequest(Tolerant):
+    # The client sends `prompts` and `labels`, too; `query` already holds the prompt. An empty list
+    # is allowed, because older clients send one to some servers of their list.
     query: Annotated[list[str], Field(max_length=MAX_CANDIDATES, fail_fast=True)] = Field(
         description="Prompts with their answers, as rendered: special tokens are tokens."
     )
 
 
 class RewardResponse(BaseModel):
+    # The trainer computes advantages from `rewards` and filters samples by `scores`.
     rewards: list[float] = Field(description="Raw logits.")
     scores: list[float] = Field(
         description="From 0 to 1, for dynamic filtering: the sigmoid of the normalized score, or "
@@ -37,7 +40,7 @@ class RewardResponse(BaseModel):
 
 @router.post("/get_reward", responses=DETAIL_ERRORS, summary="Rewards for OpenRLHF")
 async def get_reward(body: RewardRequest, request: Request, service: ServiceOf) -> RewardResponse:
-    """An empty `query` has empty lists: some versions send one to each of their servers."""
+    """Score each text of `query`. An empty `query` is answered with empty lists."""
     asked = ScoringRequest(tuple((Rendered(text),) for text in body.query))
     result = await scoring.score(request, service, asked, param="query")
     return RewardResponse(

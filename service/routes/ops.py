@@ -28,6 +28,7 @@ class ServedModel(BaseModel):
 
     id: str
     object: Literal["model"] = "model"
+    # OpenAI's SDK requires the field; a release does not record when it was made.
     created: int = 0
     owned_by: str = "codepmp"
     version: str
@@ -45,6 +46,7 @@ class ModelList(BaseModel):
     data: list[ServedModel]
 
 
+# Some load balancers probe with HEAD, which FastAPI does not add to a GET route.
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the process alive?")
 @probe
@@ -77,6 +79,7 @@ async def metrics(service: ServiceOf) -> Response:
     responses={503: {"model": OpenaiError, "description": "The model is not loaded yet."}},
 )
 async def models(service: ServiceOf) -> ModelList:
+    # Models are listed while the service drains, too, but not before the first one is proven.
     if service.catalogue.default is None:
         raise NotReady(str(service.unready), retry_after=2)
     served = []

@@ -23,17 +23,19 @@ Prompt = Annotated[
 
 
 class SlimeSample(Tolerant):
+    # The client sends a `label` as well, which a reward model does not need.
     prompt: Prompt = Field(description="The user's message, or the conversation so far.")
     response: str
 
     @model_validator(mode="after")
-    def _response_is_next(self) -> Self:
+    def _require_open_prompt(self) -> Self:
         if isinstance(self.prompt, list) and self.prompt[-1].role == "assistant":
             raise ValueError("must not end prompt on the assistant: the response does")
         return self
 
     def to_scoring_request(self, rendered: bool) -> ScoringRequest:
         if rendered:
+            # Encoded as one text, as the policy saw it: tokens at the joint may merge.
             if isinstance(self.prompt, list):
                 raise InvalidRequest(
                     "prompt is a list, and a rendered one is a text", param="prompt"
@@ -51,11 +53,13 @@ async def reward(
     body: SlimeSample,
     request: Request,
     service: ServiceOf,
+    # In the URL, because slime's body cannot say it: the address is all that its user configures.
     rendered: Annotated[
         bool, Query(description="The prompt is rendered; special tokens are tokens.")
     ] = False,
 ) -> float:
-    """The body of the answer is the raw logit alone."""
+    """Score one sample. The body of the answer is the raw logit alone."""
+    # slime takes the whole body as the reward unless it is told a key (--reward-key).
     asked = body.to_scoring_request(rendered)
     result = await scoring.score(request, service, asked, param="response")
     (score,) = scoring.raw_scores(result)

@@ -1,4 +1,4 @@
-"""The native dialect: `POST /v1/score`. Raw logits, per-item errors, nothing silently ignored."""
+"""The native dialect: `POST /v1/score`. It gives raw logits and an error for each failed item."""
 
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from service.telemetry.request_record import record_of
 
 router = APIRouter(route_class=JsonRoute, tags=["score"])
 
+# No other dialect has `timeout_ms`, so this is not among the errors that all dialects document.
 _LATE: Responses = {504: {"model": OpenaiError, "description": "`timeout_ms` passed."}}
 
 
@@ -47,7 +48,7 @@ _either = APIRouter(route_class=JsonRoute)
 _PAIRS = frozenset({"queries", "documents", "text_1", "text_2"})
 
 
-def _kind(body: object) -> str:
+def _dialect_of(body: object) -> str:
     # A body is vLLM's if it has one of its keys and no `inputs`. Every other one is the native
     # dialect's, and so are the errors in it.
     if not isinstance(body, dict) or "inputs" in body or _PAIRS.isdisjoint(body):
@@ -57,7 +58,7 @@ def _kind(body: object) -> str:
 
 Either = Annotated[
     Annotated[ScoreRequest, Tag("<native>")] | Annotated[PairsRequest, Tag("<pairs>")],
-    Discriminator(_kind),
+    Discriminator(_dialect_of),
 ]
 
 
@@ -72,4 +73,4 @@ async def score_either(
 
 
 EITHER = Dialect(_either, openai_error)
-"""The path that the native dialect and vLLM's have in common."""
+"""The path that the native dialect and vLLM's share, for servers that serve both."""

@@ -20,10 +20,15 @@ Candidate = Annotated[
     Discriminator(is_list),
 ]
 
+# Not strict, because JSON makes no difference between 1 and 1.0.
 Weight = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 
+# Each model scores every candidate of a request, so their number multiplies its cost.
 _MAX_MODELS = 16
+
+# More fields than any object of this dialect has, and few enough to report each unknown one.
 _MAX_FIELDS = 32
+
 _DAY_MS = 24 * 60 * 60 * 1000
 
 _PROMPT = "Write a function `add(a, b)` that returns the sum of two numbers."
@@ -53,7 +58,7 @@ class _Strict(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _few_fields(cls, data: object) -> object:
+    def _limit_fields(cls, data: object) -> object:
         # pydantic collects one error per unknown field, and a body may hold millions of them.
         if isinstance(data, dict) and len(data) > _MAX_FIELDS:
             raise ValueError(f"has {len(data)} fields, many more than there are")
@@ -93,7 +98,7 @@ class ScoreInput(_Strict):
     )
 
     @model_validator(mode="after")
-    def _one_conversation(self) -> Self:
+    def _require_open_conversation(self) -> Self:
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("needs either prompt or messages, and not both")
         if self.messages and self.messages[-1].role == "assistant":
@@ -152,11 +157,12 @@ class ScoreRequest(_Strict):
     )
 
     @model_validator(mode="after")
-    def _options_fit_together(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.models and self.model:
             raise ValueError("needs either model or models, and not both")
         if self.models and self.steps:
             raise ValueError("has steps, which several models together do not score")
+        # Joining steps without a delimiter would guess at the text that is scored.
         candidates = (one for entry in self.inputs for one in entry.candidates)
         if self.steps is None and any(isinstance(one, list) for one in candidates):
             raise ValueError("has candidates that are lists of steps, and does not ask for steps")
@@ -234,7 +240,11 @@ class ScoreResponse(BaseModel):
 def to_response(
     request_id: str, asked: ScoringRequest, result: ScoringResult, parts: list[WeightedResult]
 ) -> ScoreResponse:
-    """Make the response; `parts` are what the score is the sum of, and empty for one model's."""
+    """Make the response of a request.
+
+    Args:
+        parts: the summands of a weighted sum of several models; empty for a single model.
+    """
     results = []
     for place, (items, scores) in enumerate(zip(asked.inputs, result.inputs, strict=True)):
         candidates = []
@@ -243,11 +253,12 @@ def to_response(
             if isinstance(item, Chat) and item.step_ends is not None and not error:
                 ends = zip(item.step_ends, score.steps, strict=True)
                 steps = [StepScore(end=end, score=step) for end, step in ends]
-            shares = {}
+            # A part keeps its own score where another part's error leaves the sum without one.
+            part_scores = {}
             for part in parts:
-                share = part.result.inputs[place][index]
-                shares[part.key] = PartScore(
-                    weight=part.weight, score=share.raw, normalized=share.normalized
+                own = part.result.inputs[place][index]
+                part_scores[part.key] = PartScore(
+                    weight=part.weight, score=own.raw, normalized=own.normalized
                 )
             candidates.append(
                 CandidateScore(
@@ -258,7 +269,7 @@ def to_response(
                     truncated=score.dropped_tokens > 0,
                     tokens_dropped=score.dropped_tokens,
                     steps=steps,
-                    parts=shares or None,
+                    parts=part_scores or None,
                     error=CandidateError(code=error.code, message=error.message) if error else None,
                 )
             )

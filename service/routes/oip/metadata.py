@@ -51,10 +51,10 @@ class TensorConfig(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """Triton's description of a model; `dims` leave the batch dimension out."""
+    """Triton's description of a model. Its `dims` leave the batch dimension out."""
 
     name: str
-    platform: Literal[""] = ""
+    platform: Literal[""] = ""  # Triton's configuration names a platform or a backend, not both.
     backend: Literal["codepmp"] = "codepmp"
     max_batch_size: int
     input: list[TensorConfig] = [

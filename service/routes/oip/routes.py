@@ -36,6 +36,7 @@ async def _served(request: Request, service: ServiceOf) -> LoadedModel:
     name, version = request.path_params["model"], request.path_params.get("version")
     if version is None:
         return service.catalogue.find(name)
+    # A release may have the version "1" itself, so exact versions are tried first.
     with suppress(UnknownModel):
         return service.catalogue.find(f"{name}@{version}")
     return service.catalogue.find(name if version == ONLY_VERSION else f"{name}@{version}")
@@ -105,6 +106,7 @@ async def model_config(service: ServiceOf, served: ServedOf) -> ModelConfig:
 @router.get(_MODEL, summary="What tensors the model takes and gives")
 @router.get(_VERSION, include_in_schema=False)
 async def model_metadata(service: ServiceOf, served: ServedOf) -> ModelMetadata:
+    # All loaded versions of the name are listed, whichever one the path asked for.
     name = served.model.name
     loaded = [one.model for one in service.catalogue if one.model.name == name]
     return ModelMetadata(name=name, versions=[model.release.version for model in loaded])

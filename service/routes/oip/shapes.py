@@ -24,6 +24,7 @@ Rows = Annotated[
 
 
 def _data_kind(value: object) -> str:
+    # The protocol lets a client send the data of shape [n, 1] flat or nested.
     nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
     return "<rows>" if nested else "<flat>"
 
@@ -43,7 +44,7 @@ class TextTensor(Tolerant):
         return [text for row in self.data for text in ([row] if isinstance(row, str) else row)]
 
     @model_validator(mode="after")
-    def _fits_its_shape(self) -> Self:
+    def _require_fitting_shape(self) -> Self:
         if self.shape[1:] not in ([], [1]):
             raise ValueError("must have the shape [n] or [n, 1]: an element is a whole text")
         if math.prod(self.shape) != len(self.texts):
@@ -65,7 +66,7 @@ class InferParameters(Tolerant):
 
 
 class InferRequest(Tolerant):
-    """Either `prompt` and `response`, or `sentences` alone.
+    """Texts to score: either `prompt` and `response`, or `sentences` alone.
 
     Sentences are texts that the client rendered: their special tokens are tokens.
     """
@@ -76,7 +77,7 @@ class InferRequest(Tolerant):
     parameters: InferParameters | None = None
 
     @model_validator(mode="after")
-    def _one_question(self) -> Self:
+    def _require_known_inputs(self) -> Self:
         if sorted(tensor.name for tensor in self.inputs) not in (
             ["prompt", "response"],
             ["sentences"],
@@ -93,6 +94,7 @@ class InferRequest(Tolerant):
 
     @property
     def wants_binary(self) -> bool:
+        # What is asked of the one output goes before what is asked of all outputs.
         if self.outputs:
             parameters = self.outputs[0].parameters
             return parameters is not None and parameters.binary_data is True

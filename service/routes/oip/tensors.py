@@ -19,11 +19,14 @@ from service.settings import MAX_CANDIDATES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _ELEMENT_LENGTH = struct.Struct("<I")
+
+# FastAPI parses a body as JSON only under this header. Triton's clients send
+# application/octet-stream, or nothing.
 _JSON = (b"content-type", b"application/json")
 
 
 class TensorRoute(APIRoute):
-    """A route whose JSON body may have its tensors behind it, whatever type it says it has."""
+    """A route whose JSON body may have binary tensors behind it, under any content type."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         handle = super().get_route_handler()

@@ -34,9 +34,11 @@ class RerankRequest(Tolerant):
     top_n: int | None = Field(
         None, ge=0, description="How many of the best are wanted; null or 0: all of them."
     )
+    # Jina's clients read `document.text`, and Cohere's v2 has no such field.
     return_documents: bool | None = Field(
         None, description="Unset: yes for v1, where Jina's clients count on it, no for v2."
     )
+    # Cohere's v1 can rank by other fields of a document. Ignoring them would give wrong ranks.
     rank_fields: Annotated[list[Literal["text"]], Field(fail_fast=True)] | None = Field(
         None, description="Nothing else of a document is scored."
     )
@@ -49,6 +51,7 @@ class RerankRequest(Tolerant):
         description="vLLM's name for the same: false for raw logits.",
     )
 
+    # A score between 0 and 1 is the default, because users of rerankers expect one.
     @property
     def wants_raw(self) -> bool:
         return bool(self.raw_scores) or self.use_activation is False
@@ -83,8 +86,7 @@ class RerankMeta(BaseModel):
 
 
 class RerankUsage(BaseModel):
-    """One number twice: `prompt_tokens` is vLLM's name for it."""
-
+    # One number under two names: Jina's clients read `total_tokens`, vLLM's `prompt_tokens`.
     total_tokens: int
     prompt_tokens: int
 
@@ -118,6 +120,6 @@ def rank_documents(
             relevance_score=relevance(items[index], raw=body.wants_raw),
             document=Document(text=texts[index]) if with_documents else None,
         )
-        # The relevance is no good order: a sigmoid rounds different scores to the same number.
+        # Ordered by raw score: a sigmoid rounds different scores to the same number.
         for index in rank(items)[: body.top_n or None]
     ]

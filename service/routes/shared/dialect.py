@@ -30,5 +30,6 @@ def names_by_route(dialects: Mapping[str, Dialect]) -> dict[str, str]:
     names: dict[str, str] = {}
     for name, dialect in dialects.items():
         for route in dialect.routes:
+            # A route that serves two dialects corrects this in the record by itself.
             names.setdefault(route.path, name)
     return names

@@ -16,7 +16,7 @@ Responses = dict[int | str, dict[str, object]]
 _MEANINGS = {
     400: "The body is not JSON.",
     401: "This server needs an API key.",
-    404: "Another model is served here.",
+    404: "No model of this name is served here.",
     408: "The body did not arrive whole within a minute.",
     413: "The body is too large.",
     422: "The JSON is not what this route takes; the message names the field.",
@@ -68,5 +68,5 @@ DETAIL_ERRORS = documented(DetailError)
 
 
 def detail_error(error: ServiceError, _status: int) -> object:
-    """Shape an error as plain FastAPI servers do, OpenRLHF's and LLaMA-Factory's among them."""
+    """Shape an error as plain FastAPI servers do; the servers of RLHF trainers are such."""
     return DetailError(detail=error.message).model_dump()

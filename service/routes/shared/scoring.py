@@ -1,4 +1,4 @@
-"""Scoring as the routes call it: limits, the account's quota, and clients that disconnect."""
+"""Scores a route's request: applies limits, charges the account, and stops if the client leaves."""
 
 import asyncio
 import math
@@ -26,6 +26,8 @@ from service.telemetry.request_record import record_of
 
 T = TypeVar("T")
 
+# These item errors are answered 422 where a dialect has no per-item errors, all others 500: RLHF
+# clients retry a 5xx, which is of use only if the fault is ours.
 _FAULTS_OF_CLIENTS: frozenset[ItemErrorCode] = frozenset({"empty", "too_long", "unencodable"})
 
 
@@ -53,6 +55,7 @@ async def score(
     asked = _accept(request, service, asked, param)
     (result,) = await _score_with([service.find(model)], request, asked)
     record_of(request).result = result
+    # After the answer is known: a shadow must never delay or change it.
     service.shadow.maybe_score(asked, result)
     return result
 
@@ -116,6 +119,7 @@ async def while_connected(request: Request, *work: Coroutine[object, object, T])
     """
 
     async def watch() -> None:
+        # The body was read before, so the next event is the disconnect.
         while (await request.receive())["type"] != "http.disconnect":
             pass
         raise ClientGone("the client left before its answer was there")
@@ -140,6 +144,7 @@ def _accept(
     Raises:
         InvalidRequest: it has too many items, or its X-Request-Timeout is not a number of seconds.
     """
+    # Recorded first, so that the metrics count the items of a refused request, too.
     record_of(request).asked = asked
     limit = service.settings.max_candidates
     if asked.item_count > limit:
@@ -148,6 +153,7 @@ def _accept(
             "(--max-candidates): split the request",
             param=param,
         )
+    # Most dialects have no field for a deadline, so this header sets one in all of them.
     header = request.headers.get("x-request-timeout")
     if header is None:
         return asked

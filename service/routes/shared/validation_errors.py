@@ -1,4 +1,4 @@
-"""Validation errors in words that name the field and never repeat what was in it."""
+"""Explains validation errors: names the field and never repeats its contents."""
 
 import re
 

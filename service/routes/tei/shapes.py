@@ -41,13 +41,12 @@ class TeiRerankRequest(_TeiOptions):
         return answers_to(self.query, tuple(self.texts), self.over_length)
 
 
-def _body_kind(value: object) -> str:
-    return "<texts>" if isinstance(value, dict) and "texts" in value else "<documents>"
-
-
+# Clients of TEI, Cohere, Jina and vLLM share the path `/rerank`; only TEI's send `texts`.
 AnyRerankRequest = Annotated[
     Annotated[TeiRerankRequest, Tag("<texts>")] | Annotated[RerankRequest, Tag("<documents>")],
-    Discriminator(_body_kind),
+    Discriminator(
+        lambda body: "<texts>" if isinstance(body, dict) and "texts" in body else "<documents>"
+    ),
 ]
 
 TextOrPair = Annotated[list[str], Field(min_length=1, max_length=2, fail_fast=True)]
@@ -82,11 +81,13 @@ class PredictRequest(_TeiOptions):
         if isinstance(self.inputs, str):
             entries = [[self.inputs]]
         else:
+            # The inputs are all lists (a batch) or all texts (one entry), as the tags made sure.
             entries = [entry for entry in self.inputs if isinstance(entry, list)]
             entries = entries or [[text for text in self.inputs if isinstance(text, str)]]
         items: list[tuple[Item, ...]] = []
         for entry in entries:
             if len(entry) == 1:
+                # TEI encodes a single text as it is and adds the tokenizer's special tokens.
                 items.append((Rendered(entry[0], add_special_tokens=True),))
             else:
                 prompt, answer = entry
@@ -129,7 +130,7 @@ def tei_error(error: ServiceError, status: int) -> object:
 
 
 def rank_texts(body: TeiRerankRequest, result: ScoringResult) -> list[RankedText]:
-    """Return the texts in the order of their raw scores; see `rank_documents` for the reason."""
+    """Return the texts, the best first."""
     (items,) = result.inputs
     return [
         RankedText(
@@ -137,6 +138,7 @@ def rank_texts(body: TeiRerankRequest, result: ScoringResult) -> list[RankedText
             score=relevance(items[index], raw=bool(body.raw_scores)),
             text=body.texts[index] if body.return_text else None,
         )
+        # Ordered by raw score: a sigmoid rounds different scores to the same number.
         for index in rank(items)
     ]
 

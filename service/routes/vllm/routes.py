@@ -61,6 +61,7 @@ async def pooling(
     return to_list("pool", request, result, rows)
 
 
+# Where the native dialect is served as well, `EITHER` in `native.routes` takes this path.
 @router.post("/v1/score", include_in_schema=False)
 @router.post("/score", responses=VLLM_ERRORS, summary="Scores of documents for queries, as vLLM's")
 async def score_pairs(

@@ -46,7 +46,8 @@ from service.telemetry.request_record import record_of
 
 Row = TypeVar("Row")
 
-_ALL_THAT_FIT = -1
+# vLLM's value of `truncate_prompt_tokens` for the model's maximum.
+_MODEL_MAXIMUM = -1
 
 _IdList = Annotated[list[int], Field(min_length=1, fail_fast=True)]
 _IdLists = Annotated[list[_IdList], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)]
@@ -71,8 +72,8 @@ TextsOrIds = Annotated[
 """One item or several, as texts or as token ids."""
 
 
-def _keeps_some(tokens: int) -> int:
-    if tokens < _ALL_THAT_FIT or tokens == 0:
+def _check_kept_tokens(tokens: int) -> int:
+    if tokens < _MODEL_MAXIMUM or tokens == 0:
         raise ValueError("must be at least 1, or -1 for as many as the model takes")
     return tokens
 
@@ -80,15 +81,19 @@ def _keeps_some(tokens: int) -> int:
 class _VllmOptions(Tolerant):
     model: str | None = Field(None, description="If given, it must be the one that is served.")
     priority: int = Field(0, description="Above 0, it runs when no interactive work waits.")
+    # vLLM applies a sigmoid to one label unless told otherwise. Here the default is the raw logit,
+    # because a squashed reward loses the differences that RL needs.
     use_activation: bool | None = Field(
         None, description="true: the sigmoid of the raw logit. Otherwise the raw logit."
     )
+    # verl sent this name in January 2026. An alias would not do: a body may have both.
     activation: bool | None = Field(None, description="Older name of `use_activation`.")
-    truncate_prompt_tokens: Annotated[int, AfterValidator(_keeps_some)] | None = Field(
+    truncate_prompt_tokens: Annotated[int, AfterValidator(_check_kept_tokens)] | None = Field(
         None,
         description="Keep so many tokens from the end of each item of `input`; -1: as many as the "
         "model takes. By default nothing is cut, and what is too long is refused.",
     )
+    # Accepted only as what is done anyway; cutting at the right would cut the answer.
     truncation_side: Literal["left"] | None = None
 
     @property
@@ -119,7 +124,7 @@ class ItemsRequest(_VllmOptions):
     encoding_format: Literal["float", "base64"] | None = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
+    def _require_one_input(self) -> Self:
         if (self.input is None) == (self.messages is None):
             raise ValueError("needs either input or messages, and not both")
         if self.messages:
@@ -136,7 +141,7 @@ class ItemsRequest(_VllmOptions):
         kept = self.truncate_prompt_tokens
         # A text that shall be cut may be longer than one that would be refused unread.
         over_length: OverLength = "error" if kept is None else "truncate_prompt"
-        if kept == _ALL_THAT_FIT:
+        if kept == _MODEL_MAXIMUM:
             kept = max_tokens
         items: list[Item] = []
         if self.messages:
@@ -153,6 +158,7 @@ class ItemsRequest(_VllmOptions):
 
     def to_vector(self, score: float) -> list[float] | str:
         """Return a score as a vector of one number, in the encoding that is asked for."""
+        # OpenAI's SDK asks for base64 unless its user chooses a format, and decodes it itself.
         if self.encoding_format == "base64":
             return b64encode(pack("<f", score)).decode()
         return [score]
@@ -163,6 +169,7 @@ def _as_list(
 ) -> list[str | list[int]]:
     if isinstance(entries, str):
         return [entries]
+    # A flat list of numbers is one item, and every other list holds the items.
     ids = [entry for entry in entries or () if isinstance(entry, int)]
     return [ids] if ids else [entry for entry in entries or () if not isinstance(entry, int)]
 
@@ -188,7 +195,7 @@ class PairsRequest(_VllmOptions):
         return [self.documents] if isinstance(self.documents, str) else self.documents
 
     @model_validator(mode="after")
-    def _pairs(self) -> Self:
+    def _require_pairs(self) -> Self:
         queries, documents = len(self.query_list), len(self.document_list)
         if queries not in (1, documents):
             raise ValueError(
@@ -202,6 +209,8 @@ class PairsRequest(_VllmOptions):
         return self
 
     def to_scoring_request(self) -> ScoringRequest:
+        # vLLM joins query and document without the chat template, which would be no conversation
+        # for a model that was trained on chats.
         prompts = [(Message("user", query),) for query in self.query_list]
         documents = tuple(self.document_list)
         if len(prompts) == 1:
@@ -222,7 +231,7 @@ class TokenizeRequest(Tolerant):
     add_special_tokens: bool | None = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
+    def _require_one_input(self) -> Self:
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("needs either prompt or messages, and not both")
         if self.messages and self.add_special_tokens:
@@ -242,6 +251,7 @@ class TokenizeResponse(BaseModel):
     count: int
     max_model_len: int
     tokens: list[int]
+    # vLLM's field for the tokens as text, which it fills only on demand.
     token_strs: None = None
 
 
@@ -271,6 +281,7 @@ class VllmList(BaseModel, Generic[Row]):
 
 
 class Classification(BaseModel):
+    # A reward model is a classifier with one class. verl reads `data[-1].probs[-1]`.
     index: int
     label: str = "LABEL_0"
     probs: list[float]
@@ -312,12 +323,13 @@ class VllmError(BaseModel):
 
 
 VLLM_ERRORS = documented(VllmError)
-_TYPES: Mapping[int, str] = {404: "NotFoundError", 503: "ServiceUnavailableError"}
+# vLLM's names of error types by HTTP status; the others follow from the class of the status.
+_ERROR_TYPES: Mapping[int, str] = {404: "NotFoundError", 503: "ServiceUnavailableError"}
 
 
 def vllm_error(error: ServiceError, status: int) -> object:
     """Shape an error as vLLM does; `code` is the HTTP status."""
-    ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    kind = _TYPES.get(status, "InternalServerError" if ours else "BadRequestError")
+    server_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = _ERROR_TYPES.get(status, "InternalServerError" if server_fault else "BadRequestError")
     detail = VllmErrorDetail(message=error.message, type=kind, param=error.param, code=status)
     return VllmError(error=detail).model_dump()
