@@ -44,6 +44,7 @@ GPUS = {
     "l4": Gpu("L4 24 GB", 121e12, 24e9),
     "l40s": Gpu("L40S 48 GB", 362e12, 48e9),
     "rtx4090": Gpu("RTX 4090 24 GB", 165e12, 24e9),
-    # No data sheet: two AVX-512 cores reach some 0.2e12 in float32, see docs/decisions.md.
+    # No data sheet states it, so a peak is assumed: float32 products reach 0.15e12 to 0.22e12 on
+    # two such cores (docs/decisions.md).
     "cpu": Gpu("two cores with AVX-512", 0.3e12, None),
 }

@@ -32,7 +32,7 @@ class Pairing:
     min_margin: float = 0.0
 
 
-Contest = tuple[RatedAnswer, list[RatedAnswer]]
+Comparison = tuple[RatedAnswer, list[RatedAnswer]]
 """A chosen answer and all answers that it may be compared with."""
 
 
@@ -46,13 +46,13 @@ def rows_of(
     Raises:
         Unusable: there is nothing to compare.
     """
-    contests = contests_of(rated, pairing, counts)
+    comparisons = comparisons_of(rated, pairing, counts)
     # Seeded by the request, so that its pairs do not depend on the rows around it.
     rng = random.Random(f"{seed} {rated.prompt}")
-    rng.shuffle(contests)
+    rng.shuffle(comparisons)
     rows: list[PreferenceRow] = []
     left = pairing.max_pairs
-    for chosen, worse in contests:
+    for chosen, worse in comparisons:
         taken = rng.sample(worse, min(len(worse), pairing.max_rejected, left))
         left -= len(taken)
         counts["pairs"] += len(taken)
@@ -72,7 +72,7 @@ def rows_of(
     return rows
 
 
-def contests_of(rated: RatedAnswers, pairing: Pairing, counts: Counter[str]) -> list[Contest]:
+def comparisons_of(rated: RatedAnswers, pairing: Pairing, counts: Counter[str]) -> list[Comparison]:
     """The best answers, of the request or of each model, with those that are worse by enough.
 
     Raises:
@@ -86,22 +86,22 @@ def contests_of(rated: RatedAnswers, pairing: Pairing, counts: Counter[str]) -> 
     by_model: dict[str, list[RatedAnswer]] = defaultdict(list)
     for answer in answers:
         by_model[answer.model if pairing.same_model else ""].append(answer)
-    contests: list[Contest] = []
+    comparisons: list[Comparison] = []
     below = 0
-    for rivals in by_model.values():
-        best = max(answer.rating for answer in rivals)
-        worse = [answer for answer in rivals if answer.rating < best]
-        far_apart = [rival for rival in worse if best - rival.rating >= pairing.min_margin]
-        champions = [answer for answer in rivals if answer.rating == best]
+    for group in by_model.values():
+        top = max(answer.rating for answer in group)
+        best = [answer for answer in group if answer.rating == top]
+        worse = [answer for answer in group if answer.rating < top]
+        far_apart = [answer for answer in worse if top - answer.rating >= pairing.min_margin]
         if worse:
-            contests += [(chosen, far_apart) for chosen in champions]
-            below += len(champions) * (len(worse) - len(far_apart))
-    if not contests:
+            comparisons += [(chosen, far_apart) for chosen in best]
+            below += len(best) * (len(worse) - len(far_apart))
+    if not comparisons:
         raise Unusable("no model has a better and a worse answer")
     counts["pairs below the minimum margin"] += below
-    if not any(worse for _, worse in contests):
+    if not any(worse for _, worse in comparisons):
         raise Unusable("ratings differ by less than the minimum margin")
-    return contests
+    return comparisons
 
 
 def distinct_answers(answers: Iterable[RatedAnswer], counts: Counter[str]) -> list[RatedAnswer]:

@@ -68,7 +68,7 @@ def expected_error_of(margins: Sequence[float], temperature: float) -> float:
 
 def reliability(margins: Margins, temperature: float, resampling: Resampling) -> Table:
     """Accuracy in every bin of confidence, beside the mean confidence that it should equal."""
-    confidence, right = claims(margins.values, temperature)
+    confidence, right = confidences(margins.values, temperature)
     bins = bins_of(confidence)
     width = 0.5 / BINS
     rows = {}
@@ -85,7 +85,7 @@ def reliability(margins: Margins, temperature: float, resampling: Resampling) ->
     return Table("reliability", what, rows, plot="reliability")
 
 
-def claims(margins: Sums, temperature: float) -> tuple[Sums, Sums]:
+def confidences(margins: Sums, temperature: float) -> tuple[Sums, Sums]:
     """For each pair, the confidence in the preferred answer, and whether it is right (tie: 0.5)."""
     confidence: Sums = expit(np.abs(margins) / temperature)
     return confidence, np.where(margins == 0, 0.5, margins > 0)
@@ -99,7 +99,7 @@ def bins_of(confidence: Sums) -> NDArray[np.int64]:
 def binned(margins: Sums, temperature: float) -> Sums:
     """Columns [pairs, 2 * BINS + 1] whose sums make the error: in each pair's bin its confidence
     and whether it is right, and a one to count pairs."""
-    confidence, right = claims(margins, temperature)
+    confidence, right = confidences(margins, temperature)
     member = np.eye(BINS)[bins_of(confidence)]
     columns = np.concatenate([member * confidence[:, None], member * right[:, None]], axis=1)
     return np.concatenate([columns, np.ones((len(right), 1))], axis=1)

@@ -72,24 +72,24 @@ class Collator:
         texts = [text for row in rows for text in self._texts(row)]
         packed = pack(texts)
         batch = Batch(packed, score_at=[reads[-1] for reads in packed.reads])
-        index = 0  # of the row's chosen text among all texts; its rejected ones follow
+        chosen_index = 0  # index among all texts; a row's rejected texts follow its chosen one
         for row in rows:
-            chosen, chosen_at = texts[index], packed.reads[index]
+            chosen, chosen_at = texts[chosen_index], packed.reads[chosen_index]
             # The last read token is the end of the text, which predicts nothing.
             batch.lm_at.extend(chosen_at[:-1])
             batch.lm_targets.extend(chosen.ids[position + 1] for position in chosen.read_at[:-1])
             batch.lm_weights.extend([row.weight] * (len(chosen_at) - 1))
-            for place, rival in enumerate(row.rejected, start=index + 1):
-                batch.chosen.append(index)
-                batch.rejected.append(place)
+            for index, rival in enumerate(row.rejected, start=chosen_index + 1):
+                batch.chosen.append(chosen_index)
+                batch.rejected.append(index)
                 batch.weights.append(row.weight)
                 batch.margins.append(rival.margin)
-                rival_at = packed.reads[place]
+                rival_at = packed.reads[index]
                 # The chosen text is read from before its answer, this one from their parting.
-                aligned_at = chosen_at[texts[place].read_at[0] - chosen.read_at[0] :]
+                aligned_at = chosen_at[texts[index].read_at[0] - chosen.read_at[0] :]
                 count = min(len(aligned_at), len(rival_at))
                 batch.tokens.append((aligned_at[:count], rival_at[:count]))
-            index += 1 + len(row.rejected)
+            chosen_index += 1 + len(row.rejected)
         return batch
 
     def _texts(self, row: EncodedRow) -> list[Sequence]:
