@@ -33,6 +33,7 @@ class Progress:
         self._bar.close()
 
     def record(self, outcome: Outcome) -> None:
+        """Keep a completion or count a failure."""
         if isinstance(outcome, Completion):
             self._ledger.append(outcome)
             self._consecutive_failures = 0

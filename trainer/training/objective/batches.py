@@ -67,6 +67,7 @@ class Collator:
         return {"batch": self.batch(rows)}
 
     def batch(self, rows: Iterable[EncodedRow]) -> Batch:
+        """Pack the texts of all rows, and note where each term of the loss reads them."""
         rows = list(rows)
         # A row's texts are neighbours, but the packed layout orders all texts by their prefixes.
         texts = [text for row in rows for text in self._texts(row)]
