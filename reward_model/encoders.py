@@ -38,7 +38,7 @@ Forward = Callable[[PreTrainedModel, list[TokenIds]], list[float]]
 
 
 def is_encoder(model: PreTrainedModel) -> bool:
-    """Whether the model is one of the encoders that are tested here."""
+    """Tell whether the model is one of the encoders that are tested for parity."""
     config = model.config
     known = config.model_type in _FLAT | _BY_LENGTH
     # BERT and its relatives can be configured as causal decoders.
@@ -83,7 +83,7 @@ class EncoderForward:
 
     @torch.inference_mode()
     def score(self, batch: list[Sequence]) -> Scores:
-        """One score for each text, whatever position is to be read.
+        """Return one score for each text, whatever position is to be read.
 
         Raises:
             ValueError: several positions of a text are to be read; an encoder has one score.
@@ -95,7 +95,7 @@ class EncoderForward:
 
 
 def score_flat(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
-    """All texts in one row."""
+    """Score all texts in one row."""
     # Shortest first, so that texts of equal length are neighbours and attend in one call.
     order = sorted(range(len(batch)), key=lambda index: len(batch[index]))
     texts = [batch[index] for index in order]
@@ -112,7 +112,7 @@ def score_flat(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
 
 
 def score_by_length(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
-    """Texts of equal length together, which needs no padding."""
+    """Score texts of equal length together, which needs no padding."""
     by_length: dict[int, list[int]] = {}
     for index, ids in enumerate(batch):
         by_length.setdefault(len(ids), []).append(index)
@@ -129,7 +129,7 @@ def score_by_length(model: PreTrainedModel, batch: list[TokenIds]) -> list[float
 
 
 def score_alone(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
-    """The plain forward, one text at a time."""
+    """Score one text at a time by the plain forward, the reference of the other two."""
     return [
         float(model(input_ids=torch.tensor([ids], device=model.device)).logits[0, 0])
         for ids in batch

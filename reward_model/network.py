@@ -50,7 +50,7 @@ class RewardNetwork:
         max_tokens: the longest sequence that it takes.
         shares_prefixes: whether a prefix that several sequences of a batch share is computed once.
         fuses_layers: whether layers run as `reward_model.cpu.llama_layers`.
-        reads_steps: whether several positions of one text can be read.
+        reads_steps: whether several positions of one text can be read, as scores of its steps.
         fallback_reason: why a forward slower than the architecture's own is used, or None.
     """
 
@@ -92,7 +92,7 @@ class RewardNetwork:
         return cls(model, load_tokenizer(release), release.max_tokens)
 
     def score(self, batch: list[Sequence]) -> Scores:
-        """Raw scores at each sequence's read positions, in the batch's order.
+        """Return raw scores at each sequence's read positions, in the batch's order.
 
         Raises:
             ValueError: several positions of a text are to be read, and the model is an encoder.
@@ -100,7 +100,10 @@ class RewardNetwork:
         return self.compute(self.prepare(batch))
 
     def prepare(self, batch: list[Sequence]) -> Prepared:
-        """First half of `score`. It needs no model, so another thread may do it meanwhile."""
+        """Pack the batch: the first half of `score`.
+
+        It needs no model, so one thread may prepare a batch while another one computes.
+        """
         if not self.shares_prefixes:
             return batch
         packed = pack(batch)
@@ -108,7 +111,7 @@ class RewardNetwork:
 
     @torch.inference_mode()
     def compute(self, prepared: Prepared) -> Scores:
-        """Second half of `score`: run the model."""
+        """Run the model on a prepared batch: the second half of `score`."""
         if isinstance(prepared, Packed):
             return self._score_packed(prepared)
         return self._encoder.score(prepared) if self._encoder else self._score_plain(prepared)
@@ -167,7 +170,7 @@ def head_scores(head: nn.Linear, rows: Tensor) -> Tensor:
 
 
 def unpackable(model: PreTrainedModel) -> str | None:
-    """Why a model's texts cannot be packed; None if they can."""
+    """Return why a model's texts cannot be packed; None if they can."""
     config = model.config
     if config.model_type not in _PACKABLE:
         return f"architecture {config.model_type!r} is not packed yet"

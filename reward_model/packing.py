@@ -1,4 +1,6 @@
-"""Token sequences -> prefix tree -> one flat batch. Pure Python, on purpose without torch.
+"""Turns token sequences into a prefix tree, and the tree into one flat batch.
+
+It is pure Python without torch, because the scheduler uses it, which must not import torch.
 
 The tree is never built as nodes. In lexicographic order, sequences visit their prefix tree in
 preorder, and the longest prefix that a sequence shares with *any* earlier one is the prefix it
@@ -21,7 +23,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A text to score: its token ids, and the token positions whose scores are wanted."""
+    """A text to score: its token ids, and the token positions at which its scores are read."""
 
     ids: tuple[int, ...]
     read_at: tuple[int, ...]
@@ -60,7 +62,7 @@ class Packed:
 
 
 def new_tokens(batch: list[Sequence], *, shares_prefixes: bool = True) -> list[int]:
-    """Tokens that each sequence adds to the batch's prefix tree; their sum is the batch's cost.
+    """Count the tokens that each sequence adds to the batch's prefix tree: the batch's cost.
 
     An engine that does not share prefixes computes all tokens of every sequence.
     """
@@ -101,7 +103,7 @@ def pack(batch: list[Sequence]) -> Packed:
 
 
 def padded(packed: Packed, length: int) -> Packed:
-    """The same tree with padding tokens at its end, `length` tokens in all."""
+    """Return the same tree with padding tokens at its end, `length` tokens in all."""
     real = len(packed.ids)
     padding = length - real
     assert padding >= 0, "a packed batch is never cut"
@@ -121,7 +123,7 @@ def padded(packed: Packed, length: int) -> Packed:
 
 
 def shared_prefix(left: tuple[int, ...], right: tuple[int, ...]) -> int:
-    """Length of the longest common prefix."""
+    """Return the length of the longest common prefix."""
     # Bisection compares slices, which runs at C speed; a loop over tokens would run in Python.
     low, high = 0, min(len(left), len(right))
     while low < high:

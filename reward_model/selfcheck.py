@@ -17,7 +17,7 @@ _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
 def disagreement(
     name: str, plain: Scores, fast: Callable[[], Scores], dtype: torch.dtype
 ) -> str | None:
-    """Why the fast forward called `name` must not be used; None when it agrees.
+    """Return why the fast forward called `name` must not be used; None when it agrees.
 
     Args:
         plain: scores of the plain forward on the probe batch.

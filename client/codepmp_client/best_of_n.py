@@ -24,7 +24,7 @@ def best_of_n(
     candidates: Sequence[str],
     options: Options = INTERACTIVE,
 ) -> Best:
-    """The candidate with the highest raw score; ties are broken by index.
+    """Return the candidate with the highest raw score; ties are broken by index.
 
     Candidates without a score are left out.
 
@@ -40,13 +40,14 @@ async def best_of_n_async(
     candidates: Sequence[str],
     options: Options = INTERACTIVE,
 ) -> Best:
-    """As `best_of_n`."""
+    """Do as `best_of_n`, on an event loop."""
     return _best(candidates, await client.score(prompt, candidates, options))
 
 
 def _best(candidates: Sequence[str], result: Result) -> Best:
     if result.best is not None:
         return Best(candidates[result.best], result.best, result)
+    # None has a score, so each has an error. One prompt's candidates usually fail alike.
     error = result.scores[0].error
     assert error
     raise NoScore(f"no candidate has a score; the first: {error.message}", code=error.code)

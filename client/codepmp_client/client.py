@@ -20,7 +20,8 @@ from codepmp_client.wire import ScoreResponse
 # Seconds; the server accepts no longer timeout.
 _MAX_TIMEOUT = 24 * 60 * 60
 
-# Seconds; a training run had better wait for a server that restarts than end.
+# Seconds. A server that restarts is ready again within this time, and a training run that waits
+# for it loses less than one that ends.
 _TRAINING_TIMEOUT = 600.0
 
 
@@ -32,6 +33,7 @@ class HttpOptions(TypedDict):
     limits: httpx.Limits
 
 
+# Without `eq`, clients compare and hash by identity, so that they can be keys of a dictionary.
 @dataclass(eq=False)
 class BaseClient:
     """The part of both clients that does no I/O.
@@ -53,6 +55,7 @@ class BaseClient:
     api_key: str | None = field(default=None, repr=False)
     timeout: float = 60.0
     concurrency: int = 8
+    # Well below 1024, the server's default of --max-candidates.
     candidates_per_request: int = 256
 
     def __post_init__(self) -> None:
@@ -67,6 +70,7 @@ class BaseClient:
         if self.api_key is not None:
             # A key that was read from a file often ends with a newline, which no header may hold.
             headers["Authorization"] = f"Bearer {self.api_key.strip()}"
+        # A connection for each request in flight, all kept open: httpx keeps 20 by default.
         limits = httpx.Limits(
             max_connections=self.concurrency, max_keepalive_connections=self.concurrency
         )
@@ -75,7 +79,7 @@ class BaseClient:
     def exchanges(
         self, inputs: Iterable[Input], options: Options, timeout: float | None
     ) -> list[Exchange]:
-        """The requests of one call, which share its deadline."""
+        """Split a call into requests, which share its deadline."""
         seconds = self.timeout if timeout is None else timeout
         require_timeout(seconds)
         deadline = time.monotonic() + seconds
@@ -151,6 +155,7 @@ class RewardClient(BaseClient):
 
     def _do(self, step: Step) -> Reply:
         if not isinstance(step, Send):
+            # An event instead of `sleep`, so that closing the client ends the pause at once.
             if self._closing.wait(step.seconds):
                 raise RewardError("the client was closed before the next try")
             return None
@@ -163,6 +168,7 @@ class RewardClient(BaseClient):
 
     def close(self) -> None:
         """Wait for requests in flight and cancel everything that has not been sent."""
+        # In this order: no retry begins any more, the threads finish, and then nobody uses httpx.
         self._closing.set()
         self._threads.shutdown(cancel_futures=True)
         self._http.close()
@@ -220,11 +226,13 @@ class AsyncRewardClient(BaseClient):
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(self._run(exchange)) for exchange in exchanges]
         except ExceptionGroup as failures:
+            # The first failure is the cause; the others are tasks that it cancelled.
             raise failures.exceptions[0] from None
         responses = [task.result() for task in running]
         return join([exchange.request for exchange in exchanges], responses)
 
     async def _run(self, exchange: Exchange) -> ScoreResponse:
+        # Held during pauses, too: more requests would not help a server that is overloaded.
         async with self._in_flight:
             steps = exchange.steps()
             reply: Reply = None
@@ -263,7 +271,7 @@ class AsyncRewardClient(BaseClient):
 
 
 def training_client(client: AsyncRewardClient | str) -> AsyncRewardClient:
-    """The client itself, or one with a long timeout for a server's URL; for trainer adapters."""
+    """Return the client itself, or for a URL a new one with a timeout that suits trainers."""
     if isinstance(client, AsyncRewardClient):
         return client
     return AsyncRewardClient(client, timeout=_TRAINING_TIMEOUT)

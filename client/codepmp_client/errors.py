@@ -38,7 +38,7 @@ class RewardError(Exception):
 
 
 class Refused(RewardError):
-    """The server refuses the request as it is: correct it."""
+    """The server refuses the request and would refuse it again: correct the request."""
 
 
 class ServerFault(RewardError):

@@ -1,7 +1,8 @@
-"""One request until it is answered, as a generator that decides everything and does no I/O.
+"""One request with its retries, as a generator that makes all decisions and does no I/O.
 
-A client performs the steps that it yields and sends back their outcome. So sending and sleeping are
-all that the blocking and the asyncio client each do in their own way.
+The generator yields steps, either to send something or to wait. A client performs each step and
+sends its outcome back into the generator. So the blocking and the asyncio client share all logic
+and differ only in how they send and sleep.
 """
 
 import itertools
@@ -22,6 +23,7 @@ from codepmp_client.retry import pause_before_retry, retry_after
 from codepmp_client.split import Request
 from codepmp_client.wire import ScoreResponse, read_error, read_response
 
+# Relative, so that it is joined to the client's URL, which may have a path itself.
 PATH = "v1/score"
 
 _log = logging.getLogger("codepmp_client")
@@ -65,11 +67,11 @@ Steps = Generator[Step, Reply, ScoreResponse]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, its retries included.
+    """A request and its retries.
 
     Attributes:
         deadline: in seconds on `time.monotonic`.
-        id: sent with every try, and named by the server's log.
+        id: sent with every try as X-Request-Id; the server's log names it.
     """
 
     request: Request
@@ -104,7 +106,7 @@ class Exchange:
         raise AssertionError("counted to the end")
 
     def send_step(self) -> Send:
-        """The request as it is sent now.
+        """Return the request as it is sent now, with the time that is left.
 
         Raises:
             DeadlineExceeded: no time is left.
@@ -119,11 +121,13 @@ class Exchange:
             )
         body = {
             "inputs": [piece.part.fields() for piece in self.request],
-            # The server drops a request whose client has stopped waiting.
+            # What is left of the deadline, so that the server drops work that comes too late.
             "timeout_ms": max(1, int(seconds * 1000)),
             **self.options.fields(),
         }
         try:
+            # UTF-8 instead of escapes: six bytes for a character would count against the server's
+            # limit on bodies.
             content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             # Its own message would quote the text.
@@ -134,7 +138,10 @@ class Exchange:
         return Send(content, headers, seconds)
 
     def failure(self, reply: httpx.Response | httpx.RequestError) -> RewardError:
-        """The meaning of a reply without scores; `Unavailable` if another try may succeed."""
+        """Return the error that a reply without scores means.
+
+        It is `Unavailable` if another try may succeed.
+        """
         if isinstance(reply, httpx.Response):
             return read_error(reply)
         # A connection that timed out reached no server; all other timeouts are the deadline's.

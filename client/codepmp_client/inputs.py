@@ -27,13 +27,14 @@ class Input:
     candidates: Sequence[Candidate]
 
     def __post_init__(self) -> None:
+        # A string passes for a sequence of strings, and each character would be scored.
         if isinstance(self.candidates, str):
             raise TypeError("candidates is one string: give a list of them")
         if not self.candidates:
             raise ValueError("there are no candidates: give at least one")
 
     def fields(self) -> dict[str, object]:
-        """The input in the server's JSON."""
+        """Return the input in the server's JSON."""
         candidates = [c if isinstance(c, str) else list(c) for c in self.candidates]
         if isinstance(self.prompt, str):
             return {"prompt": self.prompt, "candidates": candidates}
@@ -59,7 +60,9 @@ class Options:
     steps: str | None = None
 
     def fields(self) -> dict[str, object]:
-        """The options in the server's JSON."""
+        """Return the options in the server's JSON."""
+        # Options that are not set are left out: the server refuses fields that it does not know,
+        # and an older one may not know all of them.
         fields: dict[str, object] = {"priority": self.priority, "over_length": self.over_length}
         if self.model is not None:
             fields["model"] = self.model
@@ -69,4 +72,5 @@ class Options:
 
 
 INTERACTIVE = Options()
+# The adapters of trainers use this: a step's completions must not delay people.
 BULK = Options(priority="bulk")

@@ -11,7 +11,7 @@ from codepmp_client.wire import ScoreResponse
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Neighbouring candidates of one input of the call: all of them, if they fit a request.
+    """Consecutive candidates of one input of the call; all of them, if they fit into a request.
 
     Attributes:
         index: the input's index in the call.
@@ -25,7 +25,7 @@ Request = tuple[Piece, ...]
 
 
 def split(inputs: Sequence[Input], max_candidates: int) -> list[Request]:
-    """Requests of at most `max_candidates` candidates each, in order.
+    """Divide a call into requests of at most `max_candidates` candidates each, in order.
 
     Candidates of one prompt stay together, so that the server computes the prompt once; only an
     input with more than `max_candidates` is divided.
@@ -44,7 +44,7 @@ def split(inputs: Sequence[Input], max_candidates: int) -> list[Request]:
 
 
 def join(requests: Sequence[Request], responses: Sequence[ScoreResponse]) -> list[Result]:
-    """The inputs' results, in order.
+    """Return the inputs' results, in order.
 
     Raises:
         VersionChanged: pieces of one input were scored by different models.
@@ -53,6 +53,7 @@ def join(requests: Sequence[Request], responses: Sequence[ScoreResponse]) -> lis
     for request, response in zip(requests, responses, strict=True):
         for piece, scores in zip(request, response.scores, strict=True):
             result = Result(scores, response.model, response.version, response.score_type)
+            # An input that was divided already has a result, the last one: pieces come in order.
             if piece.index < len(results):
                 first = results.pop()
                 if (first.model, first.version) != (result.model, result.version):

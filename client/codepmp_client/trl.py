@@ -23,7 +23,7 @@ def trl_reward(
     options: Options = BULK,
     name: str = "reward_model",
 ) -> TrlReward:
-    """A reward function for `reward_funcs`.
+    """Make a reward function for `reward_funcs`.
 
     All completions of one prompt are sent in one input. The reward of a completion is None, which
     TRL leaves out, if the server has an error for it, or if its conversation is more than text: a
@@ -58,17 +58,19 @@ def trl_reward(
             for (index, _), score in zip(group, result.scores, strict=True):
                 if normalized and score.raw is not None and score.normalized is None:
                     raise NoScore("this model has no calibration: leave out normalized=True")
+                # It stays None where the server has an error for the completion.
                 rewards[index] = score.normalized if normalized else score.raw
         return rewards
 
+    # TRL names a reward in its log after the function.
     reward.__name__ = name
     return reward
 
 
 def split_answer(prompt: TrlText, completion: TrlText) -> tuple[Turns, str] | None:
-    """The conversation before the assistant's last answer, and that answer.
+    """Return the conversation before the assistant's last answer, and that answer.
 
-    None if the server cannot score such a conversation.
+    It is None if the server cannot score such a conversation.
     """
     messages: list[Mapping[str, object]] = []
     for text, role in ((prompt, "user"), (completion, "assistant")):

@@ -18,7 +18,7 @@ def verl_compute_score(
     error_score: float | None = None,
     options: Options = BULK,
 ) -> VerlReward:
-    """A `compute_score` for verl's custom reward function.
+    """Make a `compute_score` for verl's custom reward function.
 
     verl does not pass the prompt, so the dataset must hold it in `extra_info`, as a text or as
     messages. The function returns `score`, the raw score, and for verl's log `reward_normalized`
@@ -52,6 +52,7 @@ def verl_compute_score(
                     code=score.error.code,
                 )
             raw = error_score
+        # verl logs every entry besides `score`. Each response has the same entries, all numbers.
         return {
             "score": raw,
             "reward_normalized": math.nan if score.normalized is None else score.normalized,
@@ -63,7 +64,7 @@ def verl_compute_score(
 
 
 def prompt_of(extra_info: Mapping[str, object], key: str) -> Prompt:
-    """The prompt that a row of the dataset holds.
+    """Return the prompt that a row of the dataset holds.
 
     Raises:
         ValueError: the row holds none under this key.

@@ -28,6 +28,7 @@ _RETRYABLE = frozenset(
 )
 
 
+# The server's JSON, for the type checker alone: `read_response` catches what is missing.
 class _Error(TypedDict):
     code: str
     message: str
@@ -86,6 +87,7 @@ def read_response(response: httpx.Response, sizes: Sequence[int]) -> ScoreRespon
     try:
         body: _Response = response.json()
         scores = tuple(tuple(map(read_score, result["scores"])) for result in body["results"])
+        # Scores are matched to candidates by their order, so there must be one for each.
         if [len(entry) for entry in scores] != list(sizes):
             raise ValueError("it does not answer these inputs")
         # Older servers name no score type.
@@ -114,7 +116,7 @@ def read_score(item: _Score) -> Score:
 
 
 def read_error(response: httpx.Response) -> RewardError:
-    """The meaning of an error response; `Unavailable` if the same request may succeed later."""
+    """Return the error that a response means; `Unavailable` if a later try may succeed."""
     detail: _ErrorDetail = {}
     try:
         error = response.json()["error"]

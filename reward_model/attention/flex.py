@@ -17,7 +17,7 @@ def block_mask(subtree_end: Tensor, positions: Tensor, window: int | None = None
     Args:
         subtree_end: [T], a multiple of `BLOCK`.
         positions: [T]
-        window: a token sees fewer than so many positions before it.
+        window: a token sees the tokens fewer than `window` positions before it.
     """
     assert len(subtree_end) % BLOCK == 0, "pad the batch to whole blocks"
 

@@ -21,7 +21,7 @@ class AttentionParams:
 
     Attributes:
         scale: factor on query-key products; None is 1 / sqrt(D).
-        window: a token sees fewer than so many positions before it; None is no limit.
+        window: a token sees the tokens fewer than `window` positions before it; None is no limit.
         softcap: products are squashed into (-softcap, softcap); None leaves them as they are.
     """
 
@@ -108,7 +108,13 @@ def attend_sdpa(
     for own, call, mask in zip(
         query.split(plan.segment_sizes, dim=2), plan.calls, plan.masks[params.window], strict=True
     ):
-        seen, values_seen = (_joined(parts, call.atoms) for parts in (keys, values))
+        # `torch.cat` copies even a single tensor, so a call with one atom takes it as it is.
+        seen, values_seen = (
+            parts[call.atoms[0]]
+            if len(call.atoms) == 1
+            else torch.cat([parts[atom] for atom in call.atoms], dim=2)
+            for parts in (keys, values)
+        )
         if params.softcap is None:
             causal = mask is None and own.shape[2] > 1
             output = scaled_dot_product_attention(
@@ -135,8 +141,3 @@ def attend_softcapped(
         mask = torch.ones(products.shape[2:], dtype=torch.bool).tril(key.shape[2] - query.shape[2])
     weights = products.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
     return weights.to(value.dtype) @ value
-
-
-def _joined(parts: tuple[Tensor, ...], atoms: list[int]) -> Tensor:
-    # `torch.cat` copies even a single tensor.
-    return parts[atoms[0]] if len(atoms) == 1 else torch.cat([parts[a] for a in atoms], dim=2)

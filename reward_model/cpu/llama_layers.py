@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 FAMILY = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Pre-norm layers with rotary positions and a gated MLP, whose modules have the same names."""
 
-# The MLP runs in chunks of so many tokens, which bounds its intermediate activation.
+# The MLP runs in chunks of this many tokens, which bounds its intermediate activation.
 _MLP_ROWS = 4096
 
 # Largest accepted difference from transformers' layer, relative to its largest entry.

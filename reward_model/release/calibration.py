@@ -1,6 +1,6 @@
-"""Raw score -> normalised score, and the distribution of raw scores that is expected.
+"""Normalizes raw scores, and knows the distribution of raw scores that is expected.
 
-Fitting is the trainer's (`trainer.evaluation.calibrate`).
+The trainer fits these numbers (`trainer.evaluation.calibrate`).
 """
 
 import math
@@ -31,8 +31,8 @@ class Calibration(BaseModel):
 
     Attributes:
         reference: the name of that set.
-        deciles: the set's own. None in older releases, and where equal scores are so frequent that
-            there are no nine different cuts.
+        deciles: those of the set's raw scores. None in older releases, and where equal scores are
+            so frequent that there are no nine different cuts.
         temperature: `sigmoid((a - b) / temperature)` is the probability that the answer with raw
             score a is better than one to the same prompt with raw score b. None in older releases,
             and where the reference pairs determine none.
@@ -51,7 +51,7 @@ class Calibration(BaseModel):
     )
 
     def apply(self, raw: float) -> float:
-        """The standard score: standard deviations above the mean of the reference set."""
+        """Return the standard score: standard deviations above the reference set's mean."""
         assert math.isfinite(raw), "non-finite scores are errors before they are calibrated"
         return (raw - self.mean) / self.std
 

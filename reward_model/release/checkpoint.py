@@ -21,7 +21,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32") -> PreTrainedModel:
-    """The checkpoint's sequence-classification model, its backbone in `dtype`, its head in float32.
+    """Load the sequence-classification model, its backbone in `dtype` and its head in float32.
 
     Only safetensors are read.
 
@@ -57,15 +57,19 @@ def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32")
     for parameter in model.base_model.parameters():
         if id(parameter) not in kept:
             parameter.data = parameter.data.to(_DTYPES[dtype])
+
     # A head in bfloat16 would tie close candidates.
+    def inputs_to_float32(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(argument.float() for argument in args)
+
     for head in heads:
-        head.register_forward_pre_hook(_inputs_to_float32)
+        head.register_forward_pre_hook(inputs_to_float32)
     nn.Module.to(model, device=device)
     return model
 
 
 def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
-    """The checkpoint's fast tokenizer, with the release's chat template where it names one.
+    """Load the checkpoint's fast tokenizer, with the release's chat template if it names one.
 
     An adapter's own tokenizer takes precedence over that of its base.
 
@@ -145,7 +149,3 @@ def _heads(model: PreTrainedModel) -> list[nn.Module]:
     # BERT keeps its pooler inside the backbone.
     pooler = getattr(model.base_model, "pooler", None)
     return [*heads, pooler] if isinstance(pooler, nn.Module) else heads
-
-
-def _inputs_to_float32(_module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(argument.float() for argument in args)

@@ -11,7 +11,7 @@ _FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model"]
 
 
 def locate(model: str) -> Path:
-    """The directory of a model named by its path, or else by its id on the Hugging Face hub.
+    """Return the directory of a model, which is named by its path or by its id on the hub.
 
     Raises:
         ReleaseError: it is neither, or the hub does not give it.

@@ -14,7 +14,7 @@ _PREFIX = "base_model.model."
 
 
 def merge(base: PreTrainedModel, adapter: Path, missing: set[str]) -> PreTrainedModel:
-    """The base with the adapter merged into it, which is a plain model again.
+    """Merge the adapter into the base and return the result, which is a plain model again.
 
     Args:
         base: in float32.

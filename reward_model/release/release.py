@@ -21,7 +21,7 @@ from reward_model.release.manifest import EncodingFacts, Golden, Manifest, seal_
 MANIFEST = "release.json"
 GOLDEN = "golden.jsonl"
 
-# Ends the name of a directory whose publishing has not finished.
+# A directory has this suffix until its publishing is finished.
 _PARTIAL = ".partial"
 
 # Files that may run code when they are loaded: never served, listed in the manifest or not.
@@ -37,11 +37,11 @@ class ReleaseError(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """The facts of a checkpoint that serving it needs.
+    """The facts about a checkpoint that are needed to serve it.
 
     Attributes:
         dtype: the backbone's, unless a setting chooses another.
-        pad_id: as `Encoder` takes it: the score is read at the last token that differs from it.
+        pad_id: the score is read at the last token that differs from it; None reads the last token.
         chat_template: replaces the tokenizer's own; None keeps that.
         adapter: directory of a LoRA adapter to merge into the weights at `path`.
         encoding, calibration: None for a bare checkpoint.

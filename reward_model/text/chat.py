@@ -1,4 +1,4 @@
-"""Conversation -> text, by the checkpoint's own chat template. No other code applies templates."""
+"""Renders conversations by the checkpoint's own chat template. No other code applies templates."""
 
 from typing import NamedTuple, Protocol
 
@@ -32,7 +32,7 @@ class ChatTokenizer(Protocol):
 
 
 class PromptingTokenizer(ChatTokenizer, Protocol):
-    """A tokenizer whose template can also write what asks a model for an answer."""
+    """A tokenizer whose template can also write a generation prompt."""
 
     def apply_chat_template(
         self,
@@ -44,7 +44,7 @@ class PromptingTokenizer(ChatTokenizer, Protocol):
 
 
 def render(tokenizer: ChatTokenizer, conversation: Conversation) -> str:
-    """Text of a whole conversation, without a generation prompt.
+    """Render a whole conversation, without a generation prompt.
 
     Raises:
         Unencodable: the template raised, for example because roles do not alternate.
@@ -59,7 +59,7 @@ def render(tokenizer: ChatTokenizer, conversation: Conversation) -> str:
 
 
 def render_request(tokenizer: PromptingTokenizer, conversation: Conversation) -> str:
-    """Text of the turns before an answer, with a generation prompt. Raises as `render`."""
+    """Render the turns before an answer, with a generation prompt. Raises as `render`."""
     turns = [message._asdict() for message in conversation]
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)

@@ -1,4 +1,4 @@
-"""Conversation -> token ids and the positions whose scalars are the scores.
+"""Encodes conversations: their token ids, and the positions at which scores are read.
 
 Text never becomes control tokens: special tokens count where the template wrote them, never where
 a user did. Text without any is encoded by the tokenizer in one go, exactly as the template's own.
@@ -24,7 +24,7 @@ class Rendered:
 
     Attributes:
         add_special_tokens: add what the tokenizer adds before and after a text.
-        last: keep only so many tokens, from the end; None keeps all.
+        last: how many tokens to keep, from the end; None keeps all.
     """
 
     text: str
@@ -83,7 +83,7 @@ class Encoder:
         self._cached_specials_for_roles = lru_cache(maxsize=1024)(self._specials_for_roles)
 
     def encode(self, conversation: Conversation, step_ends: tuple[int, ...] = ()) -> Sequence:
-        """Ids of the rendered conversation and the position of its score.
+        """Encode a conversation: the ids of its rendering and the position of its score.
 
         Args:
             step_ends: ascending; characters of the last message up to the end of each step. The
@@ -112,14 +112,14 @@ class Encoder:
         return Sequence(sequence.ids, (*steps, *sequence.read_at))
 
     def encode_rendered(self, rendered: Rendered) -> Sequence:
-        """Ids of a text as it is, without a template. Raises as `encode`."""
+        """Encode a text as it is, without a template. Raises as `encode`."""
         ids = self._parsing.encode(
             rendered.text, add_special_tokens=rendered.add_special_tokens
         ).ids
         return self.checked(ids if rendered.last is None else ids[-rendered.last :])
 
     def checked(self, ids: list[int]) -> Sequence:
-        """The sequence of given ids. Raises as `encode`, and for ids outside the vocabulary."""
+        """Check ids and return their sequence. Raises as `encode`, and for unknown ids."""
         if not ids:
             raise Unencodable("the chat template renders this conversation to no tokens")
         if len(ids) > self.max_tokens:
@@ -133,11 +133,11 @@ class Encoder:
         return Sequence(tuple(ids), (position,))
 
     def count(self, conversation: Conversation) -> int:
-        """Tokens of the rendered conversation, which may be more than `max_tokens`."""
+        """Count the tokens of a rendered conversation, which may be more than `max_tokens`."""
         return len(self._ids(conversation, render(self._tokenizer, conversation)))
 
     def token_spans(self, content: str) -> list[tuple[int, int]]:
-        """First and end character of each token of a text by itself."""
+        """Return the first and the end character of each token of a text without a template."""
         spans: list[tuple[int, int]] = self._literal.encode(
             content, add_special_tokens=False
         ).offsets
@@ -155,6 +155,7 @@ class Encoder:
             Unencodable: the template changes the content more than by stripping it.
         """
         role, content = conversation[-1]
+        # A character that occurs nowhere else shows where the template puts the content.
         mark = next(iter(unused_characters(conversation)), "")
         start = render(self._tokenizer, (*conversation[:-1], Message(role, mark))).find(mark)
         stripped = content.strip()
@@ -165,7 +166,7 @@ class Encoder:
         raise Unencodable("the chat template changes the text, so its steps cannot be found in it")
 
     def _only_template_specials(self, conversation: Conversation, text: str) -> bool:
-        """Whether the template alone wrote the special tokens in the rendered `text`."""
+        """Tell whether the template alone wrote the special tokens in the rendered `text`."""
         if any(self._special.search(message.content) for message in conversation):
             return False
         # Searching each content is not enough: a template may join two contents that spell a

@@ -27,7 +27,7 @@ class SpecialTokenEscaper:
         self._originals[ord(self._edge)] = ""
 
     def escape(self, content: str, special: re.Pattern[str]) -> str:
-        """The content without a special token in it, and with a mark at either edge."""
+        """Return the content without a special token in it, and with a mark at either edge."""
         inner = re.sub(f"(?s)(?={special.pattern}).", lambda m: self._escapes[m[0]], content)
         core = inner.strip()
         # The marks keep a special token from forming where a template joins two contents. They go
@@ -39,13 +39,13 @@ class SpecialTokenEscaper:
 
 
 def unused_characters(conversation: Conversation) -> list[str]:
-    """Private-use characters that no content contains."""
+    """Return the private-use characters that no content contains."""
     used = {letter for message in conversation for letter in message.content}
     return [chr(code) for code in _PRIVATE_USE if chr(code) not in used]
 
 
 def any_of(specials: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that matches each special token; without any, it matches nothing."""
+    """Return a pattern that matches each special token; without any, it matches nothing."""
     # The first alternative that matches wins, so a token goes before its own prefixes.
     longest_first = sorted(specials, key=len, reverse=True)
     pattern = "|".join(re.escape(special) for special in longest_first)
@@ -53,7 +53,7 @@ def any_of(specials: Iterable[str]) -> re.Pattern[str]:
 
 
 def split(special: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
-    """Pairs of (text before, special token); the last pair's special token is empty."""
+    """Yield pairs of text and the special token after it; the last pair's token is empty."""
     start = 0
     for match in special.finditer(text):
         yield text[start : match.start()], match[0]

@@ -1,10 +1,10 @@
-"""The one rule where the steps of an answer end, for the service and for the trainer alike."""
+"""Finds where the steps of an answer end; service and trainer share this rule."""
 
 from collections.abc import Sequence
 
 
 def join_steps(answer: str | Sequence[str], delimiter: str) -> tuple[str, tuple[int, ...]]:
-    """An answer as one text, and for each step the number of characters up to its end.
+    """Return an answer as one text, and for each step the number of characters up to its end.
 
     A step ends with its last character that is not white space; a step of white space alone does
     not count.

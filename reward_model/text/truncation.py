@@ -5,7 +5,7 @@ from reward_model.text.encoding import Encoder, TooLong
 
 
 def truncated(encoder: Encoder, conversation: Conversation) -> tuple[Conversation, int]:
-    """A conversation that fits the model, and the number of tokens that were dropped for that.
+    """Return a conversation that fits the model, and the number of tokens that were dropped.
 
     The middle of the longest message before the answer is dropped, and then of the next longest.
     The answer and what the template writes stay as they are.
