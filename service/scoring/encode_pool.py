@@ -51,7 +51,7 @@ class EncodePool:
         threads: the number of threads. Bulk work leaves one of them to interactive work, if there
             are at least two. One request has at most this many chunks in flight, so that requests
             take turns.
-        interactive: tells whether interactive requests are in flight, in any phase.
+        interactive: tells whether interactive requests are in flight, whether encoded or not.
         sleep: pauses between bulk chunks.
     """
 
@@ -190,6 +190,7 @@ def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | N
                     "tokens",
                 )
         case TokenIds(ids):
+            # The number of ids is checked exactly when they are encoded, which costs nothing.
             empty, characters = not ids, 0
         case Rendered(text):
             empty, characters = not text, len(text)

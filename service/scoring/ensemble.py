@@ -47,5 +47,6 @@ def _sum_item(parts: list[WeightedResult], scores: tuple[ItemScore, ...]) -> Ite
     for part, score in zip(parts, scores, strict=True):
         assert score.normalized is not None, "only calibrated models are combined"
         total += part.weight * score.normalized
+    # One part from the engine suffices for the item to have cost work.
     cached = all(score.cached for score in scores)
     return ItemScore(tokens, total, total, cached=cached, dropped_tokens=dropped_tokens)

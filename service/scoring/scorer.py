@@ -133,6 +133,7 @@ class Scorer:
         """
         if estimated_tokens is None:
             estimated_tokens = self.estimate(ScoringRequest(((item,),)))
+        # The admission ends with the encoding, since nothing is computed afterwards.
         with self._admission.admit("interactive", 1, estimated_tokens, self._throughput):
             (encoded,) = await self._encode_pool.encode(self._model, [item])
         if isinstance(encoded, Encoded):
