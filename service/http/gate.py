@@ -47,7 +47,7 @@ class Gate:
         # A body would be read whole, so a request with one is not a probe, whatever its path.
         has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         may_be_probe = scope["method"] in ("GET", "HEAD") and not has_body
-        if may_be_probe and any(pattern.match(scope["path"]) for pattern in self._probes):
+        if may_be_probe and any(pattern.fullmatch(scope["path"]) for pattern in self._probes):
             return UNLIMITED
         if self._names or self._suffixes:
             host = _HOST.fullmatch(headers.get("host", "").lower())

@@ -84,10 +84,11 @@ async def score_ensemble(
                 "leave it out",
                 param="models",
             )
-        if model in models:
-            # A name and its `name@version` are two keys and one model.
-            raise InvalidRequest("names a version twice", param="models")
         models.append(model)
+    if len(set(models)) < len(models):
+        # A name and its `name@version` are two keys and one model. This comes last: a name that is
+        # not served is the 404 that clients look for, whatever else is wrong.
+        raise InvalidRequest("names a version twice", param="models")
     results = await _score_with(models, request, asked)
     parts = [WeightedResult(*part) for part in zip(weights.values(), results, strict=True)]
     record_of(request).result = total = weighted_sum(parts)

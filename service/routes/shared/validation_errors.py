@@ -24,10 +24,13 @@ def explain(error: RequestValidationError) -> InvalidRequest:
     # An unknown field is often the misspelt name of one that is missing, so it is told first.
     fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     field = ""
-    for part in fault["loc"][1:]:  # the first part is "body" or "query"
+    path = fault["loc"][1:]  # the first part is "body" or "query"
+    # An unknown field's own name ends the path, and a client may have put it in angle brackets.
+    names_from = len(path) - 1 if fault["type"] == "extra_forbidden" else len(path)
+    for place, part in enumerate(path):
         if isinstance(part, int):
             field += f"[{part}]"
-        elif not part.startswith("<"):  # the tag of a union, see body_types
+        elif place >= names_from or not part.startswith("<"):  # the tag of a union, see body_types
             name = part if _FIELD_NAME.fullmatch(part) else "?"
             field += f".{name}" if field else name
     if not field and fault["type"] != "value_error":

@@ -41,6 +41,7 @@ async def test_a_weighted_sum_with_each_part() -> None:
     [
         ({"fake-rm": 1.0, "none": 1.0}, 404, "model"),
         ({"fake-rm": 1.0, "fake-rm@1": 1.0}, 422, "models"),
+        ({"fake-rm": 1.0, "fake-rm@1": 1.0, "none": 1.0}, 404, "model"),
         ({"bare": 1.0}, 422, "models"),
         ({}, 422, "models"),
     ],

@@ -52,6 +52,8 @@ def fault_of(body: object) -> InvalidRequest:
         ({"rows": [{"kinds": "a"}]}, "rows[0].kinds is not a known field"),
         ({"row": [SECRET]}, "row is not a known field (and 1 more)"),
         ({"rows": [{SECRET: 1}]}, "rows[0].? is not a known field"),
+        ({"rows": [{"<text>": 1}]}, "rows[0].? is not a known field"),
+        ({"<secret>": 1, "rows": [{}]}, "? is not a known field"),
         (SECRET, "the body must be a JSON object, sent with Content-Type: application/json"),
     ],
 )
