@@ -64,6 +64,12 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
         logging.shutdown()
         sys.stdout.flush()
         os._exit(server.exit_code)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        # Lines that a full disk refused are still in the buffer. Python would try them once more
+        # while it ends, fail, and exit with 120 in place of our code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sys.exit(server.exit_code)
 
 
@@ -87,9 +93,12 @@ def read_settings() -> Settings:
         return Settings(_cli_parse_args=True)
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
-            name = str(fault["loc"][0]) if fault["loc"] else "settings"
-            flag, variable = "--" + name.replace("_", "-"), "REWARD_" + name.upper()
-            print(f"{flag} (or {variable}): {fault['msg']}", file=sys.stderr)
+            message = fault["msg"].removeprefix("Value error, ")  # pydantic's words, not ours
+            if fault["loc"]:
+                name = str(fault["loc"][0])
+                flag, variable = "--" + name.replace("_", "-"), "REWARD_" + name.upper()
+                message = f"{flag} (or {variable}): {message}"
+            print(message, file=sys.stderr)  # a rule about two settings names them itself
     except SettingsError as error:
         print(error, file=sys.stderr)
     sys.exit(_BAD_USAGE)
