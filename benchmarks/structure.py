@@ -38,6 +38,7 @@ PACKAGES = ("reward_model", "service", "trainer", "client")
 DISTRIBUTIONS = {"codepmp": ("reward_model", "service", "trainer"), "codepmp-client": ("client",)}
 SHORT, LONG = 4, 60  # lines of a helper better inlined, and of a function that is too long
 RIDDLE = re.compile(r"(Of|What|By which|Who|Whose)\b")
+PAUSE = 0.5  # seconds
 FOR_TOOLS = re.compile(r"#\s*(noqa|type:|fmt:|pragma|!)")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -195,9 +196,13 @@ def walk() -> tuple[list[str], int]:
         with httpx.Client(transport=transport, base_url=f"http://127.0.0.1:{port}") as http:
             while http.get("/readyz").is_error:
                 time.sleep(0.05)
+        # A request is logged and counted after its answer was sent: the pauses keep the first
+        # request's end out of the walk, and the second one's in it.
         ask("the first", "request")
+        time.sleep(PAUSE)
         profile.active = True
         ask("a + b", "a - b")
+        time.sleep(PAUSE)
         profile.active = False
         os.kill(os.getpid(), signal.SIGTERM)
 
