@@ -21,6 +21,10 @@ def request_key(request: Request) -> str:
     return text_key(" ".join(turn.content for turn in turns(request)))
 
 
-def squeezed(text: str) -> str:
-    """The text with white space of any length as one space; equal texts differ in nothing else."""
-    return " ".join(text.split())
+def trimmed(text: str) -> str:
+    """The text without white space at the end of its lines and at its own end.
+
+    Texts that are equal after this say the same. All other white space counts: an indentation may
+    be the one difference between a right program and a wrong one.
+    """
+    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip()

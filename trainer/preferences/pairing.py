@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trainer.pairs.group import squeezed
+from trainer.pairs.group import trimmed
 from trainer.pairs.row import PreferenceRow, Rejected
 from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
 from trainer.tables.record import Unusable
@@ -109,8 +109,8 @@ def distinct_answers(answers: Iterable[RatedAnswer], counts: Counter[str]) -> li
     ratings: dict[str, set[float]] = defaultdict(set)
     first: dict[str, RatedAnswer] = {}
     for answer in answers:
-        # White space is no difference that a reward model should learn.
-        text = squeezed(answer.text)
+        # White space at the ends of lines is no difference that a reward model should learn.
+        text = trimmed(answer.text)
         ratings[text].add(answer.rating)
         if first.setdefault(text, answer) is not answer:
             counts["answers twice"] += 1

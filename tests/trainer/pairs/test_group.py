@@ -1,5 +1,5 @@
 from reward_model.text.chat import Message
-from trainer.pairs.group import group_of, request_key
+from trainer.pairs.group import group_of, request_key, trimmed
 
 TURNS = (Message("system", "Be brief."), Message("user", "Name a prime."))
 
@@ -16,3 +16,8 @@ def test_spelling_makes_no_new_problem_and_symbols_do() -> None:
 def test_a_request_is_the_same_as_one_text_and_in_turns() -> None:
     assert request_key(TURNS) == request_key("Be brief. Name a prime")
     assert request_key(TURNS) != request_key("Name a prime")
+
+
+def test_only_white_space_at_the_end_of_lines_and_of_the_text_is_left_out() -> None:
+    assert trimmed("a \r\n  b\t\n\n") == "a\n  b"
+    assert trimmed("  a\n\nb") == "  a\n\nb"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.pairs.group import squeezed
+from trainer.pairs.group import trimmed
 from trainer.pairs.row import PreferenceRow
 from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
 from trainer.preferences.pairing import Pairing, rows_of
@@ -48,7 +48,7 @@ def test_every_pair_keeps_its_promises(
     made = [(row.chosen, rival) for row in rows for rival in row.rejected]
     ratings = {answer.text: answer.rating for answer in found}
     for chosen, rival in made:
-        assert squeezed(chosen) != squeezed(rival.text)
+        assert trimmed(chosen) != trimmed(rival.text)
         assert chosen.strip()
         assert rival.text.strip()
         assert ratings[chosen] > ratings[rival.text]
@@ -100,7 +100,7 @@ def test_a_cap_leaves_other_pairs_of_the_same_answers_out_and_counts_them() -> N
     [
         ([], Pairing(), "no answer is better"),
         ([RatedAnswer("a", 1), RatedAnswer("b", 1)], Pairing(), "no answer is better"),
-        ([RatedAnswer("a", 1), RatedAnswer(" a\n", 0)], Pairing(), "the same text"),
+        ([RatedAnswer("a\nb", 1), RatedAnswer("a \nb\n", 0)], Pairing(), "the same text"),
         ([RatedAnswer("a", 1), RatedAnswer(" ", 0)], Pairing(), "empty"),
         (
             [RatedAnswer("a", 1, model="m"), RatedAnswer("b", 0, model="n")],
@@ -122,3 +122,26 @@ def test_a_row_is_named_by_what_it_compares() -> None:
     (same,) = paired(judged(RatedAnswer("b", 0), RatedAnswer("a", 1)))
     (other,) = paired(judged(RatedAnswer("b", 1), RatedAnswer("a", 0)))
     assert one.id == same.id != other.id
+
+
+LOOP = "def total(items):\n    s = 0\n    for item in items:\n        s += item\n"
+AFTER, INSIDE = LOOP + "    return s", LOOP + "        return s"
+
+
+def test_programs_that_differ_in_indentation_alone_are_a_pair() -> None:
+    (row,) = paired(judged(RatedAnswer(AFTER, 1), RatedAnswer(INSIDE, 0)))
+    assert (row.chosen, [rival.text for rival in row.rejected]) == (AFTER, [INSIDE])
+
+
+def test_a_near_miss_in_indentation_does_not_cost_the_problem_its_right_answer() -> None:
+    found = judged(RatedAnswer(AFTER, 1), RatedAnswer(INSIDE, 0), RatedAnswer("return 0", 0))
+    assert compared(paired(found)) == {(AFTER, INSIDE), (AFTER, "return 0")}
+
+
+def test_white_space_at_the_ends_of_lines_makes_no_other_answer() -> None:
+    counts: Counter[str] = Counter()
+    windows = AFTER.replace("\n", " \r\n") + "\n\n"
+    found = judged(RatedAnswer(AFTER, 1), RatedAnswer(windows, 1), RatedAnswer("return 0", 0))
+    rows = rows_of(found, Pairing(), 1, "", counts)
+    assert compared(rows) == {(AFTER, "return 0")}
+    assert counts["answers twice"] == 1

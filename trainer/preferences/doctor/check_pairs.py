@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from trainer.pairs.group import request_key, squeezed
+from trainer.pairs.group import request_key, trimmed
 from trainer.pairs.row import PreferenceRow, turns
 from trainer.preferences.doctor.findings import Finding
 
@@ -69,9 +69,9 @@ def held_out_rows(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -
 
 
 def _compared(row: PreferenceRow) -> Iterator[tuple[str, str, str]]:
-    """Prompt, chosen and rejected text of each pair, apart from white space."""
-    prompt = " ".join(f"{role}: {squeezed(text)}" for role, text in turns(row.prompt))
-    chosen = squeezed(row.chosen)
+    """Prompt, chosen and rejected text of each pair, without trailing white space."""
+    prompt = "\n".join(f"{role}: {trimmed(text)}" for role, text in turns(row.prompt))
+    chosen = trimmed(row.chosen)
     for rival in row.rejected:
-        if squeezed(rival.text) != chosen:  # a pair of one text is found among the lengths
-            yield prompt, chosen, squeezed(rival.text)
+        if trimmed(rival.text) != chosen:  # a pair of one text is found among the lengths
+            yield prompt, chosen, trimmed(rival.text)

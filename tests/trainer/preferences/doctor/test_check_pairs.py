@@ -65,3 +65,9 @@ def test_what_is_held_out_is_found_exactly(train: list[str], evaluation: list[st
     held_out = [row(f"e{n}", name, "x", "y", group=name) for n, name in enumerate(evaluation)]
     shared = [name for name in evaluation if name in train]
     assert found("held out", rows, held_out).count == len(shared)
+
+
+def test_pairs_that_differ_in_indentation_are_neither_opposite_nor_repeated() -> None:
+    rows = [row("1", "p", "  return s", "return s"), row("2", "p", "    return s", "return s")]
+    assert {each.severity for each in repeated_pairs(rows)} == {"fine"}
+    assert found("contradictory", [rows[0], row("3", "p", "return s", "  return s")]).count == 2
