@@ -1,7 +1,9 @@
 """Combines the scores that several models gave the same items: a weighted sum."""
 
+import math
 from dataclasses import dataclass
 
+from service.errors import ItemError
 from service.scoring.types import ItemScore, ScoringResult
 
 
@@ -20,7 +22,7 @@ class WeightedResult:
 def weighted_sum(parts: list[WeightedResult]) -> ScoringResult:
     """Add up the normalized scores, because raw logits of different models do not compare.
 
-    An item has an error if any part has one for it.
+    An item has an error if any part has one for it, or if its sum is not a finite number.
     """
     results = [part.result for part in parts]
     inputs = []
@@ -47,6 +49,12 @@ def _sum_item(parts: list[WeightedResult], scores: tuple[ItemScore, ...]) -> Ite
     for part, score in zip(parts, scores, strict=True):
         assert score.normalized is not None, "only calibrated models are combined"
         total += part.weight * score.normalized
+    if not math.isfinite(total):
+        # It would be no JSON, and infinity or NaN among other scores would decide their order.
+        error = ItemError(
+            "non_finite", "the weighted sum is not a finite number: lower the weights"
+        )
+        return ItemScore(tokens, error=error, dropped_tokens=dropped_tokens)
     # One part from the engine suffices for the item to have cost work.
     cached = all(score.cached for score in scores)
     return ItemScore(tokens, total, total, cached=cached, dropped_tokens=dropped_tokens)

@@ -28,6 +28,11 @@ from service.scoring.types import (
 _CHARACTERS_PER_TOKEN = 3
 """Low for prose and for code, so that the estimate before encoding is rather too high."""
 
+_NOT_NORMALIZED = (
+    "the normalized score is not a finite number: the standard deviation of this model's "
+    "calibration is too small"
+)
+
 
 @dataclass(slots=True)
 class _Item:
@@ -225,12 +230,17 @@ class Scorer:
     def _calibrated(
         self, encoded: Encoded, scores: tuple[float, ...], *, cached: bool = False
     ) -> ItemScore:
-        calibration = self._model.release.calibration
+        calibration, tokens = self._model.release.calibration, len(encoded.sequence.ids)
         *steps, raw = scores
+        normalized = calibration.apply(raw) if calibration else None
+        if normalized is not None and not math.isfinite(normalized):
+            # A score without its normalized one would look like that of a bare checkpoint.
+            error = ItemError("non_finite", _NOT_NORMALIZED)
+            return ItemScore(tokens, error=error, dropped_tokens=encoded.dropped_tokens)
         return ItemScore(
-            len(encoded.sequence.ids),
+            tokens,
             raw,
-            calibration.apply(raw) if calibration else None,
+            normalized,
             cached=cached,
             steps=tuple(steps),
             dropped_tokens=encoded.dropped_tokens,

@@ -21,7 +21,8 @@ Candidate = Annotated[
 ]
 
 # Not strict, because JSON makes no difference between 1 and 1.0.
-Weight = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+# The bounds keep every sum of normalized scores far from infinity.
+Weight = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-1e6, le=1e6)]
 
 # Each model scores every candidate of a request, so their number multiplies its cost.
 _MAX_MODELS = 16

@@ -1,6 +1,5 @@
 """Clients of inference platforms: the Open Inference Protocol, version 2 (KServe, Triton)."""
 
-from contextlib import suppress
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -36,13 +35,23 @@ async def _served(request: Request, service: ServiceOf) -> LoadedModel:
     name, version = request.path_params["model"], request.path_params.get("version")
     if version is None:
         return service.catalogue.find(name)
-    # A release may have the version "1" itself, so exact versions are tried first.
-    with suppress(UnknownModel):
-        return service.catalogue.find(f"{name}@{version}")
+    # A release may have the version "1" itself, so exact versions are tried first. `find` would
+    # also take name and version together for the name of another model.
+    if exact := service.catalogue.get(f"{name}@{version}"):
+        return exact
     return service.catalogue.find(name if version == ONLY_VERSION else f"{name}@{version}")
 
 
+async def _probed(request: Request, service: ServiceOf) -> LoadedModel:
+    """Return the same for a probe, which anybody may send, so that it lists no model by name."""
+    try:
+        return await _served(request, service)
+    except UnknownModel:
+        raise UnknownModel("no model of this name and version is served here") from None
+
+
 ServedOf = Annotated[LoadedModel, Depends(_served)]
+ProbedOf = Annotated[LoadedModel, Depends(_probed)]
 
 
 # The name of a model may have slashes in it, so longer paths must be found first. Of several
@@ -92,7 +101,7 @@ async def index(service: ServiceOf) -> list[IndexEntry]:
 )
 @router.get(_VERSION + "/ready", include_in_schema=False)
 @probe
-async def model_ready(response: Response, service: ServiceOf, served: ServedOf) -> ModelReady:
+async def model_ready(response: Response, service: ServiceOf, served: ProbedOf) -> ModelReady:
     response.status_code = 503 if service.unready else 200
     return ModelReady(name=served.model.name, ready=service.unready is None)
 

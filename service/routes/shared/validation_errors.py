@@ -11,8 +11,10 @@ _WORDS = {
     "extra_forbidden": "is not a known field",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
-    "too_long": "has more entries than one request may have: split the request",
 }
+
+# Lists with a higher limit hold items, which may come in several requests.
+_FEW = 100
 
 # A name that is worth repeating. Anything else in the place of a key may be a user's text.
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
@@ -38,5 +40,9 @@ def explain(error: RequestValidationError) -> InvalidRequest:
     else:
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
         words = _WORDS.get(fault["type"], message[:1].lower() + message[1:])
+        if fault["type"] == "too_long":
+            limit = fault["ctx"]["max_length"]
+            words = f"has more entries than the {limit} that it may have"
+            words += "" if limit < _FEW else ": split the request"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return InvalidRequest(f"{field or 'the body'} {words}{more}", param=field or None)

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
@@ -49,7 +49,17 @@ AnyRerankRequest = Annotated[
     ),
 ]
 
-TextOrPair = Annotated[list[str], Field(min_length=1, max_length=2, fail_fast=True)]
+
+def _check_pair(texts: list[str]) -> list[str]:
+    if len(texts) > 2:
+        raise ValueError(
+            "is a text or a pair of a prompt and its answer: send several as a list of lists, such "
+            "as [[text], [prompt, answer]]"
+        )
+    return texts
+
+
+TextOrPair = Annotated[list[str], Field(min_length=1, fail_fast=True), AfterValidator(_check_pair)]
 
 
 def _inputs_kind(value: object) -> str:

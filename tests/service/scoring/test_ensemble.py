@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from reward_model.packing import Sequence
+from service.scoring.ensemble import WeightedResult, weighted_sum
 from service.scoring.model import Model
+from service.scoring.types import ItemScore, ScoringResult, Timings, rank
 from service.settings import Settings
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, Running, starting
 from tests.service.models.versions import Releases, VersionEngine
@@ -83,6 +85,46 @@ async def test_a_part_that_fails_fails_the_sum_and_names_the_reason() -> None:
     first = body["results"][0]["scores"][0]  # type: ignore[index] # JSON
     assert (first["score"], first["error"]["code"]) == (None, "engine_error")
     assert first["parts"]["fake-rm@1"]["score"] == 1007.0
+
+
+async def test_a_sum_that_is_no_number_is_that_candidate_s_error_and_is_not_ranked() -> None:
+    releases = Releases()
+
+    def opener(settings: Settings) -> Model:
+        model = releases(settings)
+        # Almost any score of this one is far beyond all numbers, in standard deviations.
+        tiny = CALIBRATION.model_copy(update={"mean": 2007.0, "std": 1e-308})
+        release = replace(model.release, calibration=tiny)
+        return replace(model, release=release) if model.name == "other" else model
+
+    async with starting(opener, model="1", also_serve="other-2") as app:
+        await app.service.started()
+        summed = await app.score("prompt", "bbbb", "a", models={"fake-rm": 1.0, "other": 1})
+        alone = await app.score("prompt", "bbbb", "a", model="other")
+    for answer in (summed, alone):
+        (result,) = answer.json()["results"]
+        assert result["scores"][0]["error"]["code"] == "non_finite"
+        assert result["scores"][1]["error"] is None
+        assert (result["ranking"], result["best"]) == ([1], 1)
+
+
+def test_an_overflow_of_the_sum_itself_is_that_item_s_error() -> None:
+    item = ItemScore(3, raw=1e308, normalized=1e308)
+    part = ScoringResult("rm", "1", ((item, ItemScore(3, 1.0, 1.0)),), 3, 0, Timings(*[0] * 6))
+    total = weighted_sum([WeightedResult(1e3, part), WeightedResult(-1e3, part)])
+    overflowed, finite = total.items()
+    assert overflowed.error
+    assert overflowed.error.code == "non_finite"
+    assert (overflowed.raw, finite.raw, rank(total.inputs[0])) == (None, 0.0, [1])
+
+
+@pytest.mark.parametrize("weight", [1.7e308, -1.7e308, 1e6 + 1])
+async def test_weights_are_bounded(weight: float) -> None:
+    async with starting(Releases(), model="1") as app:
+        await app.service.started()
+        answer = await app.score("prompt", "a", models={"fake-rm": weight})
+    assert answer.status_code == 422
+    assert "less than or equal to 1000000" in answer.text or "-1000000" in answer.text
 
 
 async def test_a_sum_counts_as_cached_when_all_its_parts_are() -> None:

@@ -1,6 +1,10 @@
 """What the Open Inference Protocol and Triton's extensions tell about a server."""
 
 import threading
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
 
 from service.scoring.model import Model
 from service.settings import Settings
@@ -45,6 +49,18 @@ async def test_health() -> None:
     ]  # fmt: skip
     assert [answer.status_code for answer in draining] == [200, 503, 503]
     assert draining[2].json() == {"name": "fake-rm", "ready": False}
+
+
+@pytest.mark.parametrize("path", ["/v2/models/x/ready", "/v2/models/fake-rm/versions/9/ready"])
+async def test_a_probe_of_an_unknown_model_names_no_other(path: str, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"team sha256:{sha256(b'key').hexdigest()}\n")
+    async with running(api_keys_file=keys) as app:
+        probe = await app.client.get(path)
+        asked = await app.client.get("/v2/models/x", headers={"X-API-Key": "key"})
+    assert (probe.status_code, asked.status_code) == (404, 404)
+    assert "fake-rm" not in probe.text
+    assert "fake-rm@1.2" in asked.json()["error"], "who has a key is told what there is"
 
 
 async def test_a_model_that_is_loading_is_live_and_not_ready() -> None:

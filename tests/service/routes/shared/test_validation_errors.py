@@ -30,6 +30,7 @@ class Row(BaseModel, extra="forbid"):
 
 class Rows(BaseModel, extra="forbid"):
     rows: list[Row] = Field(min_length=1, max_length=3)
+    many: list[int] = Field([], max_length=100)
 
 
 def fault_of(body: object) -> InvalidRequest:
@@ -44,7 +45,11 @@ def fault_of(body: object) -> InvalidRequest:
     [
         ({}, "rows is required"),
         ({"rows": []}, "rows must not be empty"),
-        ({"rows": [{}] * 4}, "rows has more entries than one request may have: split the request"),
+        ({"rows": [{}] * 4}, "rows has more entries than the 3 that it may have"),
+        (
+            {"rows": [{}], "many": [1] * 101},
+            "many has more entries than the 100 that it may have: split the request",
+        ),
         ({"rows": [{"texts": ["x", ""]}]}, "rows[0].texts[1] must not be empty"),
         ({"rows": [{"texts": 3}]}, "rows[0].texts should be a valid string"),
         ({"rows": [{}, {"kind": SECRET}]}, "rows[1].kind should be 'a' or 'b'"),
