@@ -2,13 +2,16 @@
 
 import hmac
 from functools import partial
-from typing import Annotated, Self
+from typing import Self
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Request
+from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
 from starlette.routing import Route
+from starlette.types import Scope
 
+from service.auth.account import UNLIMITED, Account
 from service.errors import NotAllowed
 from service.http.error_responses import add_error_handlers, error_response
 from service.http.gate import Gate
@@ -19,7 +22,6 @@ from service.routes.shared.error_shapes import OPENAI_ERRORS
 from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.service import Service
 
-# A request is read before its key is looked at.
 _MAX_BODY_BYTES = 64 * 1024
 
 
@@ -68,19 +70,33 @@ class LoadedVersions(BaseModel):
     data: list[LoadedVersion]
 
 
-def require_admin_key(request: Request, authorization: Annotated[str, Header()] = "") -> None:
-    key: str = request.app.state.admin_key
-    # Compared in constant time, so that the time of a refusal tells nothing about the key.
-    if not hmac.compare_digest(authorization.encode(), f"Bearer {key}".encode()):
-        raise NotAllowed("send the admin key: Authorization: Bearer KEY")
+class AdminGate(Gate):
+    """Lets in requests with the admin key alone, whatever their path, before a body is read."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key.encode()
+
+    def admit(self, scope: Scope) -> Account:
+        """Return the account that a request is counted for.
+
+        Raises:
+            NotAllowed: the request does not have the key.
+        """
+        scheme, _, presented = Headers(scope=scope).get("authorization", "").partition(" ")
+        # Headers are decoded as Latin-1. The bytes are compared in constant time, so that the time
+        # of a refusal tells nothing about the key.
+        same = hmac.compare_digest(presented.strip().encode("latin-1"), self._key)
+        if scheme.lower() != "bearer" or not same:
+            raise NotAllowed("send the admin key: Authorization: Bearer KEY")
+        return UNLIMITED
 
 
 router = APIRouter(
     prefix="/v1/admin",
     tags=["admin"],
     route_class=JsonRoute,
-    dependencies=[Depends(require_admin_key)],
-    responses={status: OPENAI_ERRORS[status] for status in (400, 422, 503)},
+    responses={status: OPENAI_ERRORS[status] for status in (400, 401, 422, 503)},
 )
 
 
@@ -124,14 +140,15 @@ async def unload(body: VersionBody, service: ServiceOf) -> LoadedVersions:
 def create_admin_app(service: Service, key: str) -> FastAPI:
     """Make the app of the admin port. The main app starts and ends the service."""
     app = FastAPIOffline(title="codepmp reward-model server: admin", version="1")
-    app.state.service, app.state.admin_key, app.state.dialects = service, key, ()
+    app.state.service, app.state.dialects = service, ()
     app.include_router(router)
     add_error_handlers(app)
     app.add_middleware(
         RequestMiddleware,
         max_body_bytes=_MAX_BODY_BYTES,
+        body_advice="the limit of the admin interface",
         metrics=service.metrics,
-        gate=Gate(),
+        gate=AdminGate(key),
         respond=partial(error_response, app),
         dialects={route.path: "admin" for route in router.routes if isinstance(route, Route)},
     )

@@ -52,6 +52,7 @@ class RequestMiddleware:
 
     Args:
         max_body_bytes: limit on one request; larger ones are answered without their route.
+        body_advice: says what sets that limit, and what a client can do.
         gate: decides who is let in, before a body is read.
         respond: makes the response to an error, given the path that was asked for.
         dialects: the dialect's name for each route's template.
@@ -67,10 +68,12 @@ class RequestMiddleware:
         gate: Gate,
         respond: Callable[[ServiceError, str], Response],
         dialects: Mapping[str, str],
+        body_advice: str = "this server's limit (--max-body-bytes): split the request",
         trace: Trace | None = None,
     ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._body_advice = body_advice
         self._metrics = metrics
         self._gate = gate
         self._respond = respond
@@ -135,7 +138,7 @@ class RequestMiddleware:
             record.key = account.name
             scope["state"]["account"] = account
             with account.in_flight():
-                await body.read(self._max_body_bytes)
+                await body.read(self._max_body_bytes, self._body_advice)
                 record.body_bytes = len(body.content)
                 await self._app(scope, body.replay, send_with_headers)
         except ServiceError as error:
@@ -172,7 +175,7 @@ class RequestBody:
         self.content = b""
         self.begun = self.complete = False
 
-    async def read(self, limit: int) -> None:
+    async def read(self, limit: int, advice: str) -> None:
         """Read the whole body into `content`.
 
         Raises:
@@ -185,10 +188,7 @@ class RequestBody:
         except TimeoutError:
             raise BodyTooSlow(f"the body was not whole after {_BODY_SECONDS} seconds") from None
         if size > limit:
-            raise BodyTooLarge(
-                f"the body is larger than {limit} bytes, this server's limit (--max-body-bytes): "
-                "split the request"
-            )
+            raise BodyTooLarge(f"the body is larger than {limit} bytes, {advice}")
 
     async def discard(self) -> None:
         """Read on for a moment and keep nothing."""

@@ -44,7 +44,8 @@ class ModelCatalogue:
         assert self.default is not None, "requests come in only when a model is loaded"
         if named is None:
             return self.default
-        if found := self._current.get(named) or self._loaded.get(named):
+        # Exact versions come first, so that no other model's name can stand for one.
+        if found := self._loaded.get(named) or self._current.get(named):
             return found
         names = ", ".join(sorted({*self._current, *self._loaded}))
         raise UnknownModel(f"the models served here are {names}: name one, or none", param="model")

@@ -53,7 +53,8 @@ class Loader:
 
         One that fails is closed only by `close`, so that its reason is reported at once.
         """
-        await self._add(self._make(settings), current=True)
+        # The first version of a name is current in any case, and those after it are not.
+        await self._add(self._make(settings), current=False)
 
     async def add(self, settings: Settings, *, current: bool) -> LoadedModel:
         """Load one more model beside the others. One that fails or takes too long is closed."""

@@ -59,21 +59,66 @@ async def test_what_cannot_be_done_is_told(
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"Authorization": "Bearer"}, {"Authorization": "Bearer sesam"}]
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer sesam"},
+        {"Authorization": "Basic sesame"},
+        {"Authorization": b"Bearer sesam\xe9"},
+    ],
 )
-async def test_it_is_closed_without_the_key(headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [
+        ("GET", "/v1/admin/models", b""),
+        ("POST", "/v1/admin/load", b'{"source": "2"}'),
+        ("POST", "/v1/admin/load", b"not JSON"),
+        ("POST", "/v1/admin/load", b"x" * 65 * 1024),
+        ("DELETE", "/v1/admin/load", b""),
+        ("GET", "/v1/admin/nothing", b""),
+        ("GET", "/docs", b""),
+        ("GET", "/redoc", b""),
+        ("GET", "/openapi.json", b""),
+        ("GET", "/static-offline-docs/swagger-ui.css", b""),
+    ],
+)
+async def test_it_is_closed_without_the_key(
+    headers: dict[str, str | bytes], method: str, path: str, content: bytes
+) -> None:
     async with administered() as admin:
-        answers = [
-            await admin.get("/models", headers=headers),
-            await admin.post("/load", json={"source": "2"}, headers=headers),
-        ]
+        url = f"http://admin{path}"
+        answer = await admin.request(method, url, content=content, headers=headers)
         after = await admin.get("/models", headers=KEY)
-    assert [answer.status_code for answer in answers] == [401, 401]
-    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert answer.json()["error"]["code"] == "not_allowed"
     assert len(after.json()["data"]) == 1
 
 
-async def test_no_more_than_64_kib_is_read_of_a_stranger() -> None:
+async def test_its_documentation_is_there_with_the_key() -> None:
     async with administered() as admin:
-        answer = await admin.post("/load", json={"source": "x" * 64 * 1024})
+        answers = [
+            await admin.get(f"http://admin{path}", headers=KEY)
+            for path in ("/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css", "/none")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 404]
+
+
+async def test_a_body_that_is_too_large_meets_the_interface_s_own_limit() -> None:
+    async with administered() as admin:
+        answer = await admin.post("/load", json={"source": "x" * 64 * 1024}, headers=KEY)
     assert answer.status_code == 413
+    assert answer.json()["error"]["message"] == (
+        "the body is larger than 65536 bytes, the limit of the admin interface"
+    )
+
+
+async def test_of_two_versions_at_the_start_the_first_stays_the_default() -> None:
+    async with administered(also_serve="2,other-3,other-4") as admin:
+        listed = (await admin.get("/models", headers=KEY)).json()["data"]
+    assert [(one["model"], one["current"], one["default"]) for one in listed] == [
+        ("fake-rm@1", True, True),
+        ("fake-rm@2", False, False),
+        ("other@3", True, False),
+        ("other@4", False, False),
+    ]

@@ -149,7 +149,7 @@ async def test_a_shadow_that_hangs_leaves_alone_and_the_service_stays_ready() ->
     opener = Releases({"other-3": engine})
     async with (
         starting(
-            opener, model="1", also_serve="other-3,other-4", engine_timeout_seconds=0.2
+            opener, model="1", also_serve="other-4,other-3", engine_timeout_seconds=0.2
         ) as app,
         asyncio.timeout(20),
     ):
