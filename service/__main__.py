@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import sys
 from typing import NoReturn
 
@@ -14,7 +15,7 @@ from service.admin import create_admin_app
 from service.app import TracesUnavailable, create_app
 from service.auth.key_file import KeyFileError
 from service.http.server import CannotListen, Server, SideServer, listen
-from service.logs import configure
+from service.logs import JsonLines, LineWriter, configure, with_facts
 from service.scoring.model import ModelOpener, open_model
 from service.service import Service
 from service.settings import Settings, unknown_variables
@@ -37,10 +38,18 @@ _EXAMPLE_REQUEST = {
 }
 
 
+# File descriptors, of which each connection takes one. A larger limit would slow down libraries
+# that close every possible one before they start a process.
+_MAX_DESCRIPTORS = 65_536
+
+
 def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     """Serve until a signal or a refusal, then exit: 0 when everything admitted was finished."""
     configure(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     for name in unknown_variables():
         _log.warning("the environment's %s is no setting; see --help", name)
     try:
@@ -53,9 +62,10 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
         server = Server(app, settings, lambda port: announce(settings, port), admin)
         server.run(sockets=[listen(settings.host, settings.port)])
     except (KeyFileError, TracesUnavailable, CannotListen) as error:
-        sys.exit(str(error))
+        report(str(error))
+        sys.exit(1)
     if service.refusal:
-        print(service.refusal, file=sys.stderr)
+        report(service.refusal)
     if service.stuck:
         # A usual exit would wait for a thread that still computes. An engine's own processes must
         # not outlive this one, because they hold GPU memory.
@@ -73,18 +83,38 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
     sys.exit(server.exit_code)
 
 
+def report(message: str) -> None:
+    """Say why the process ends: plainly at a terminal, otherwise as a line of the log."""
+    if sys.stderr.isatty():
+        print(message, file=sys.stderr)
+    else:
+        _log.error(message)
+
+
 def announce(settings: Settings, port: int) -> None:
-    """Print a request that can be pasted into a shell, where KEY is set if one is needed."""
-    host = settings.host
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound to
+    """Write to standard output where the service listens, and a request to try it with.
+
+    At a terminal these are two lines, and the second can be pasted into a shell, where KEY is set
+    if one is needed. Elsewhere they are one JSON object, like the log that collectors read with it.
+    """
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    reachable = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - not bound to
     key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
     url = f"http://{reachable}:{port}"
-    print(
-        f"Ready. Documentation: {url}/docs  Try it:\n"
+    ready = f"Ready. Documentation: {url}/docs"
+    curl = (
         f"curl -s {url}/v1/score -H 'Content-Type: application/json'{key} "
-        f"-d '{json.dumps(_EXAMPLE_REQUEST)}'",
-        flush=True,
+        f"-d '{json.dumps(_EXAMPLE_REQUEST)}'"
     )
+    if sys.stdout.isatty():
+        text = f"{ready}  Try it:\n{curl}"
+    else:
+        facts = with_facts({"listening": f"{host}:{port}", "try": curl})
+        record = logging.LogRecord(_log.name, logging.INFO, __file__, 0, ready, (), None)
+        record.__dict__ |= facts
+        text = JsonLines().format(record)
+    # Nobody need read it: neither a closed pipe nor a full one may stop the service.
+    LineWriter(sys.stdout.fileno()).put(text)
 
 
 def read_settings() -> Settings:

@@ -5,7 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, HttpUrl, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 # The upper limit of --max-candidates: parsing a larger request would hold up all others.
@@ -113,7 +120,13 @@ class Settings(BaseSettings):
         ),
     ] = None
     # Only this machine by default, because without a key file any client that connects may score.
-    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        Field(
+            description="Address to listen on. 0.0.0.0 is every IPv4 address of the machine, and "
+            ":: every IPv6 and IPv4 address."
+        ),
+    ] = "127.0.0.1"
     port: Annotated[
         int, Field(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")
     ] = 8000
@@ -122,9 +135,10 @@ class Settings(BaseSettings):
         NoDecode,
         BeforeValidator(_split_names),
         Field(
+            min_length=1,
             description="Dialects to serve, separated by commas. Each adds the routes that its "
             "clients use (docs/clients.md); the routes of the others are answered 404. "
-            "If it is unset, all are served."
+            "If it is unset, all are served.",
         ),
     ] = DIALECT_NAMES
     trusted_hosts: Annotated[
@@ -335,6 +349,16 @@ class Settings(BaseSettings):
             "with 1. If it is unset, no traces are sent."
         ),
     ] = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty(cls, value: object, info: ValidationInfo) -> object:
+        # A deployment's template that leaves a variable empty must not change who can connect, or
+        # what is served. For these two lists, empty is the same as unset.
+        lists = {"also_serve", "trusted_hosts"}
+        if isinstance(value, str) and not value.strip() and info.field_name not in lists:
+            raise ValueError("is empty: give it a value, or leave it out for the default")
+        return value
 
     @model_validator(mode="after")
     def _admin_has_a_key(self) -> Self:

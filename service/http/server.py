@@ -31,6 +31,13 @@ _MAX_HEAD_BYTES = 16 * 1024
 # and never sends a request on a connection that the server is about to close.
 _KEEP_ALIVE_SECONDS = 75
 
+# Connections that are accepted in one go. asyncio logs and retries so many times whenever file
+# descriptors run out, so that a larger number fills the log and takes the loop's time.
+_ACCEPTS_AT_ONCE = 1
+
+# Connections that the kernel completes and holds until they are accepted.
+_KERNEL_BACKLOG = 2048
+
 # Seconds for the answers to requests that were not admitted, or that the drain did not finish.
 _LAST_ANSWERS_SECONDS = 1
 
@@ -79,6 +86,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        backlog=_ACCEPTS_AT_ONCE,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
 
@@ -98,15 +106,23 @@ class CannotListen(Exception):
     """The address is in use or not one of this machine; the message says what to do."""
 
 
+class _Listener(socket.socket):
+    """Keeps the kernel's queue long, however few connections asyncio accepts in one go."""
+
+    def listen(self, backlog: int = _KERNEL_BACKLOG, /) -> None:
+        super().listen(max(backlog, _KERNEL_BACKLOG))
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """Open a socket on an address, before anything slow is begun.
+    """Open a socket on an address, before anything slow is begun; `::` takes IPv4 as well.
 
     Raises:
         CannotListen: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        listener = socket.create_server((host, port), family=family)
+        made = socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         # Python adds an address to its own words; a host without one has the resolver's words.
         known = error.errno is not None and error.errno in errno.errorcode
@@ -115,6 +131,7 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {reason}. "
             "Choose another --host or --port; port 0 takes any free one"
         ) from error
+    listener = _Listener(fileno=made.detach())
     # Connections inherit this option. asyncio sets it only on sockets that it made itself, and
     # without it a body waits 40 ms for the client to acknowledge the headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -158,6 +175,17 @@ class Server(uvicorn.Server):
             self._beside[0].should_exit = True
             await self._side_task
         await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # A terminal that closes sends SIGHUP, which would end the process without a drain. Where
+        # it is ignored (nohup), it stays ignored.
+        before = signal.getsignal(signal.SIGHUP)
+        if before is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self.handle_exit)
+        with super().capture_signals():
+            yield
+        signal.signal(signal.SIGHUP, before)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """Drain at the first signal and end at the second.

@@ -1,10 +1,11 @@
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from service.logs import JsonLines, with_facts
+from service.logs import JsonLines, LineWriter, with_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,3 +54,31 @@ def test_one_configuration_holds_for_every_logger() -> None:
     )
     (line,) = run.stderr.splitlines()
     assert json.loads(line)["message"] == "loud"
+
+
+def test_lines_that_nobody_reads_are_dropped_counted_and_hold_up_nobody() -> None:
+    reading, writing = os.pipe()
+    writer = LineWriter(writing)
+    line = "x" * 1000
+    # Neither the pipe nor the queue has room for so many, and `put` returns all the same.
+    for _ in range(10_000):
+        writer.put(line)
+    with os.fdopen(reading) as reader:
+        lines = [reader.readline().strip()]
+        while lines[-1] != "end":
+            if lines[-1] == line and len(lines) % 1000 == 0:
+                writer.put("end")  # there is room again
+            lines.append(reader.readline().strip())
+    losses = [json.loads(each) for each in lines if each[:1] == "{"]
+    assert sum(loss["lines"] for loss in losses) >= 10_000 - len(lines)
+    assert {loss["level"] for loss in losses} == {"warning"}
+
+
+def test_a_reader_that_is_gone_stops_nothing() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    writer = LineWriter(writing)
+    writer.put("lost")
+    writer.drain()
+    writer.put("lost as well")
+    writer.drain()

@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import re
+import resource
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,7 @@ PATIENCE = 60
 class Process:
     process: asyncio.subprocess.Process
     log: Path
-    ready_lines: str = ""
+    curl: str = ""
     url: str = ""
 
     async def line(self) -> str:
@@ -41,8 +43,9 @@ class Process:
         return raw.decode()
 
     async def ready(self) -> None:
-        self.ready_lines = await self.line() + await self.line()
-        (self.url,) = re.findall(r"(http://\S+)/docs", self.ready_lines)
+        ready = json.loads(await self.line())
+        (self.url,) = re.findall(r"(http://\S+)/docs", ready["message"])
+        self.curl = ready["try"]
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, trust_env=False)
@@ -59,7 +62,9 @@ class Process:
 
 
 @asynccontextmanager
-async def started(tmp_path: Path, module: str, *flags: str) -> AsyncIterator[Process]:
+async def started(
+    tmp_path: Path, module: str, *flags: str, preexec_fn: Callable[[], None] | None = None
+) -> AsyncIterator[Process]:
     log = tmp_path / "log"
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
@@ -70,6 +75,7 @@ async def started(tmp_path: Path, module: str, *flags: str) -> AsyncIterator[Pro
             stderr=stderr,
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
+            preexec_fn=preexec_fn,
         )
     try:
         yield Process(process, log)
@@ -191,7 +197,7 @@ async def test_an_engine_that_hangs_answers_what_it_holds_and_ends_the_process_w
         assert await service.exit_code() == 1
     (item,) = answer.json()["results"][0]["scores"]
     assert item["error"]["code"] == "engine_error"
-    last_line = service.log.read_text().splitlines()[-1]
+    last_line = json.loads(service.log.read_text().splitlines()[-1])["message"]
     assert last_line.startswith("The engine of fake-rm@1.2 did not come back from a batch")
     assert last_line.endswith("The process ends, to be started afresh.")
 
@@ -202,7 +208,7 @@ async def test_the_printed_curl_line_works_and_an_idle_service_exits_with_0(tmp_
     async with started(tmp_path, "service", "--model", str(model), "--device", "cpu") as service:
         await service.ready()
         curl = await asyncio.create_subprocess_exec(
-            *shlex.split(service.ready_lines.splitlines()[1]), stdout=subprocess.PIPE
+            *shlex.split(service.curl), stdout=subprocess.PIPE
         )
         printed, _ = await asyncio.wait_for(curl.communicate(), PATIENCE)
         service.terminate()
@@ -271,7 +277,7 @@ async def test_with_keys_the_printed_curl_line_takes_one_and_a_new_one_counts(
 
     async def scores(key: str) -> bool:
         curl = await asyncio.create_subprocess_shell(
-            service.ready_lines.splitlines()[1],
+            service.curl,
             stdout=subprocess.PIPE,
             env=os.environ | {"KEY": key},
         )
@@ -356,3 +362,129 @@ def test_an_admin_port_without_a_key_is_refused(tmp_path: Path, key: str | None)
     assert run.returncode == 2
     # It names the flags and no setting that does not exist.
     assert run.stderr.startswith(("--admin-port requires --admin-key-file", "--admin-key-file "))
+
+
+@pytest.mark.parametrize("stdout", ["/dev/full", "closed pipe"])
+async def test_standard_output_that_cannot_be_written_does_not_stop_the_service(
+    tmp_path: Path, stdout: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    out = writing if stdout == "closed pipe" else os.open(stdout, os.O_WRONLY)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.service.gated_service", "--port", str(port)),
+        stdout=out,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    try:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False
+        ) as client:
+            async with asyncio.timeout(PATIENCE):
+                await until_ready(client)
+                for _ in range(5):  # it was announced by now, and the service goes on
+                    assert (await client.get("/readyz")).status_code == 200
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    finally:
+        os.close(out)
+        os.close(writing) if out != writing else None
+
+
+async def until_ready(client: httpx.AsyncClient) -> None:
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if (await client.get("/readyz")).status_code == 200:
+                return
+        await asyncio.sleep(0.05)
+
+
+async def test_a_reader_of_the_log_that_stops_reading_stops_nothing(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    (tmp_path / "log").symlink_to(f"/proc/self/fd/{writing}")
+    async with started(tmp_path, "tests.service.gated_service") as service:
+        await service.ready()
+        async with service.client() as client:
+            # A pipe holds 64 KiB, some 200 lines.
+            for _ in range(500):
+                assert (await client.get("/v1/models")).status_code == 200
+        service.terminate()
+        assert await service.exit_code() == 0
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_connections_that_use_up_all_descriptors_fill_no_log(tmp_path: Path) -> None:
+    def limit_descriptors() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    async with started(
+        tmp_path, "tests.service.gated_service", preexec_fn=limit_descriptors
+    ) as service:
+        await service.ready()
+
+        def lines() -> int:
+            return len(service.log.read_bytes().splitlines())
+
+        before = lines()
+        host, port = service.url.removeprefix("http://").split(":")
+        idle = [socket.create_connection((host, int(port))) for _ in range(100)]
+        async with asyncio.timeout(PATIENCE):
+            while lines() < before + 3:  # noqa: ASYNC110 - asyncio says so once a second
+                await asyncio.sleep(0.01)
+        assert lines() < before + 20
+        for connection in idle:
+            connection.close()
+        async with service.client() as client, asyncio.timeout(PATIENCE):
+            await until_ready(client)
+        service.terminate()
+        assert await service.exit_code() == 0
+
+
+async def test_sighup_drains_as_sigterm_does(tmp_path: Path) -> None:
+    async with gated(tmp_path, "--drain-seconds", "55") as service:
+        await service.ready()
+        async with service.client() as client:
+            running = asyncio.create_task(score(client, "running"))
+            assert await service.line() == "batch\n"
+            service.process.send_signal(signal.SIGHUP)
+            async with service.client() as other:
+                await until_draining(other)
+            service.go_on()
+            assert (await running).status_code == 200
+        assert await service.exit_code() == 0
+
+
+async def test_without_a_terminal_everything_that_is_printed_is_json(tmp_path: Path) -> None:
+    async with gated(tmp_path, "--host", "::1") as service:
+        ready = json.loads(await service.line())
+        service.terminate()
+        assert await service.exit_code() == 0
+    assert re.fullmatch(r"\[::1\]:\d+", ready["listening"])
+    assert f"http://{ready['listening']}/docs" in ready["message"]
+    assert {"time", "level", "logger"} < set(ready)
+    refused = command("--model", "/no/such/directory", "--port", "0")
+    for line in (service.log.read_text() + refused.stderr).splitlines():
+        assert json.loads(line)["message"]
+
+
+async def test_at_a_terminal_the_second_line_can_be_pasted(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.service.gated_service", "--port", "0"),
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    with os.fdopen(ours, closefd=True) as terminal:
+        lines = [await asyncio.to_thread(terminal.readline) for _ in range(2)]
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    os.close(theirs)
+    assert lines[0].startswith("Ready. Documentation: http://127.0.0.1:")
+    assert shlex.split(lines[1])[0] == "curl"

@@ -79,3 +79,27 @@ def test_an_unknown_flag_exits_with_2() -> None:
     run = command("--batch-size", "3")
     assert run.returncode == 2
     assert "--batch-size" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(Settings.model_fields) - {"also_serve", "trusted_hosts"})
+)
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_variable_is_refused_unless_that_is_the_same_as_unset(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """An empty host would listen on every address, and empty dialects would serve nothing."""
+    monkeypatch.setenv(f"REWARD_{name.upper()}", value)
+    with pytest.raises(ValidationError, match="is empty"):
+        Settings()
+
+
+def test_dialects_that_name_none_are_refused() -> None:
+    with pytest.raises(ValidationError, match="dialects"):
+        Settings.model_validate({"dialects": ","})
+
+
+def test_empty_lists_are_the_same_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REWARD_ALSO_SERVE", "")
+    monkeypatch.setenv("REWARD_TRUSTED_HOSTS", "")
+    assert (Settings().also_serve, Settings().trusted_hosts) == ((), ())

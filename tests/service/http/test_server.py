@@ -122,3 +122,19 @@ def test_an_answer_is_sent_at_once() -> None:
         connection, _ = listener.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_every_address_of_ipv6_includes_those_of_ipv4() -> None:
+    async with serving(host="::") as port:
+        for address in ("127.0.0.1", "::1"):
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+
+
+def test_the_kernel_holds_many_connections_however_few_are_accepted_at_once() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        listener.listen(1)
+        clients = [socket.create_connection(listener.getsockname(), 1) for _ in range(64)]
+        for client in clients:
+            client.close()
