@@ -67,7 +67,7 @@ def train(
         if not data.rows:
             raise StageError("there are no rows to train on: the pairs' training split is empty")
         encoded = encode_rows(data.rows, encoder, "training rows")
-        findings = examine(data, encoded, start, model, encoder) if examined else None
+        findings = examine(config, data, encoded, start, model, encoder) if examined else None
 
         # A language-model loss learns from a chosen answer by itself; a ranking loss does not.
         counts: Counter[str] = Counter()
@@ -115,11 +115,17 @@ def diagnose(config: TrainConfig, data: TrainingData, inputs: Path) -> None:
         StageError: training would be worthless, or its figures wrong.
     """
     start, model, encoder = load(config, find(config.start, inputs))
-    examine(data, encode_rows(data.rows, encoder, "training rows"), start, model, encoder)
+    encoded = encode_rows(data.rows, encoder, "training rows")
+    examine(config, data, encoded, start, model, encoder)
 
 
 def examine(
-    data: TrainingData, encoded: list[EncodedRow], start: Start, model: JointModel, encoder: Encoder
+    config: TrainConfig,
+    data: TrainingData,
+    encoded: list[EncodedRow],
+    start: Start,
+    model: JointModel,
+    encoder: Encoder,
 ) -> Findings:
     """Let the doctor examine rows and model, and print its report once.
 
@@ -131,7 +137,9 @@ def examine(
         head_trainable=all(weight.requires_grad for weight in model.head.parameters()),
         pad_id=start.model.config.pad_token_id,
     )
-    findings = doctor.examine(data.rows, encoded, data.held_out, encoder, facts)
+    findings = doctor.examine(
+        data.rows, encoded, data.held_out, encoder, facts, evaluates=bool(config.eval_steps)
+    )
     if processes.is_main():
         print(report(findings))
     findings.refuse()

@@ -9,6 +9,9 @@ from trainer.preferences.doctor.findings import Finding
 # Share of longer chosen answers from which length alone is a strong guess.
 _ONE_SIDED = 0.65
 
+# Pairs from which the share says something: ten heads in a row may be chance, twenty are not.
+_MIN_PAIRS = 20
+
 # Ratio of two answers' lengths beyond which one rarely answers the same question.
 _FAR_APART = 10
 
@@ -94,6 +97,8 @@ def length_bias(rows: list[EncodedRow]) -> Finding:
     longer = sum(tokens > 0 for tokens in unequal)
     share = longer / len(unequal)
     message = f"the chosen answer is the longer one in {share:.0%} of {len(unequal)} pairs"
+    if len(unequal) < _MIN_PAIRS:
+        return Finding("length bias", "fine", f"{message}, too few to tell", longer)
     if 1 - _ONE_SIDED < share < _ONE_SIDED:
         return Finding("length bias", "fine", message, longer)
     advice = "a model that counts tokens is right as often: read results beside that baseline"

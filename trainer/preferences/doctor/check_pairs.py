@@ -7,6 +7,9 @@ from trainer.pairs.group import request_key, trimmed
 from trainer.pairs.row import PreferenceRow, turns
 from trainer.preferences.doctor.findings import Finding
 
+# From this number of rows on, one group should not have most of them.
+_MIN_GROUPED = 20
+
 
 def empty_texts(rows: list[PreferenceRow]) -> Finding:
     found = []
@@ -45,10 +48,21 @@ def repeated_pairs(rows: list[PreferenceRow]) -> list[Finding]:
     return [contradictory, duplicate]
 
 
-def held_out_rows(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -> Finding:
-    """Whether an evaluation row shares its group or its request with a training row."""
+def held_out_rows(
+    train: list[PreferenceRow], evaluation: list[PreferenceRow], *, evaluates: bool
+) -> Finding:
+    """Whether an evaluation row shares its group or its request with a training row.
+
+    Args:
+        evaluates: whether the run ranks evaluation rows, and so cannot do without any.
+    """
     if not evaluation:
-        return Finding("held out", "fine", "nothing is evaluated")
+        remedy = "raise evaluation_share, or name a column that makes more groups of the rows"
+        if evaluates:
+            message = f"eval_steps is set and nothing is held out: {remedy}, or set it to 0"
+            return Finding("held out", "fatal", message)
+        message = f"nothing is held out, so no figure tells how unseen pairs are ranked: {remedy}"
+        return Finding("held out", "warning", message)
     # A request is compared as well, because another source may have the same problem in a group of
     # another name.
     groups = {row.group for row in train}
@@ -66,6 +80,28 @@ def held_out_rows(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -
         len(set(found)),
         found[0],
     )
+
+
+def large_groups(train: list[PreferenceRow], evaluation: list[PreferenceRow]) -> Finding:
+    """Whether one group has most of the rows, as when every conversation has the same opening."""
+    for name, rows in (("training", train), ("evaluation", evaluation)):
+        groups = Counter(row.group for row in rows)
+        if len(rows) < _MIN_GROUPED:
+            continue  # a handful of rows may well be about one problem
+        group, count = groups.most_common(1)[0]
+        if 2 * count > len(rows):
+            first = next(row.id for row in rows if row.group == group)
+            return Finding(
+                "groups",
+                "warning",
+                f"{count} of {len(rows)} {name} rows are one group of {len(groups)}, and a group "
+                "is held out whole or not at all: name a column that tells the problems apart as "
+                "the source's `group`",
+                count,
+                first,
+            )
+    number = len({row.group for row in train})
+    return Finding("groups", "fine", f"{len(train)} training rows of {number} groups")
 
 
 def _compared(row: PreferenceRow) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,8 @@ def examine(
     evaluation: list[PreferenceRow],
     encoder: Encoder,
     facts: ModelFacts,
+    *,
+    evaluates: bool = False,
 ) -> Findings:
     """Run every check on rows as they are about to be trained and evaluated on.
 
@@ -23,6 +25,7 @@ def examine(
 
     Args:
         encoded: `rows` as token ids, in the same order.
+        evaluates: whether the run ranks `evaluation` rows, and so cannot do without any.
     """
     if not rows:
         raise StageError("there is no training row to examine")
@@ -39,6 +42,7 @@ def examine(
         check_lengths.extreme_lengths(rows),
         check_pairs.empty_texts(rows),
         *check_pairs.repeated_pairs(rows),
-        check_pairs.held_out_rows(rows, evaluation),
+        check_pairs.large_groups(rows, evaluation),
+        check_pairs.held_out_rows(rows, evaluation, evaluates=evaluates),
     ]
     return Findings(tuple(checks), check_lengths.spread(encoded, limit))

@@ -61,13 +61,21 @@ def test_conversations_that_a_template_refuses_are_fatal_and_counted() -> None:
 
 
 def test_a_side_that_is_mostly_longer_is_told_with_its_share() -> None:
-    longer = [row(f"{n}", "p", "word " * 5, "word") for n in range(3)]
-    shorter = [row("s", "p", "word", "word " * 5)]
-    assert "75% of 4 pairs" in found("length bias", longer + shorter).message
-    assert found("length bias", longer + shorter).severity == "warning"
-    assert found("length bias", shorter * 4).severity == "warning"
-    assert found("length bias", longer + shorter * 3).severity == "fine"
+    longer = [row(f"{n}", "p", "word " * 5, "word") for n in range(15)]
+    shorter = [row(f"s{n}", "p", "word", "word " * 5) for n in range(20)]
+    assert "75% of 20 pairs" in found("length bias", longer + shorter[:5]).message
+    assert found("length bias", longer + shorter[:5]).severity == "warning"
+    assert found("length bias", shorter).severity == "warning"
+    assert found("length bias", longer + shorter[:15]).severity == "fine"
     assert found("length bias", [row("e", "p", "a", "b")]).severity == "fine"
+
+
+def test_a_few_pairs_say_nothing_about_lengths() -> None:
+    few = [row(f"{n}", "p", "word " * 5, "word") for n in range(19)]
+    assert found("length bias", few[:1]).severity == "fine"
+    finding = found("length bias", few)
+    assert finding.severity == "fine"
+    assert "19 pairs, too few to tell" in finding.message
 
 
 def test_an_answer_many_times_as_long_is_told() -> None:

@@ -4,14 +4,24 @@ from hypothesis import strategies as st
 from reward_model.text.chat import Message
 from tests.trainer.preferences.rows import EVALUATION, ROWS, row
 from trainer.pairs.row import PreferenceRow
-from trainer.preferences.doctor.check_pairs import empty_texts, held_out_rows, repeated_pairs
+from trainer.preferences.doctor.check_pairs import (
+    empty_texts,
+    held_out_rows,
+    large_groups,
+    repeated_pairs,
+)
 from trainer.preferences.doctor.findings import Finding
 
 
 def found(
     check: str, train: list[PreferenceRow], evaluation: list[PreferenceRow] = EVALUATION
 ) -> Finding:
-    findings = [empty_texts(train), *repeated_pairs(train), held_out_rows(train, evaluation)]
+    findings = [
+        empty_texts(train),
+        *repeated_pairs(train),
+        large_groups(train, evaluation),
+        held_out_rows(train, evaluation, evaluates=False),
+    ]
     (finding,) = [each for each in findings if each.check == check]
     return finding
 
@@ -53,7 +63,6 @@ def test_evaluation_rows_are_found_by_group_and_by_request() -> None:
     for rows, first in (([by_group], "e1"), ([by_request], "e2"), ([by_group, by_request], "e1")):
         finding = found("held out", train, [*EVALUATION, *rows])
         assert (finding.severity, finding.count, finding.first) == ("fatal", len(rows), first)
-    assert found("held out", train, []).severity == "fine"
 
 
 names = st.lists(st.sampled_from("abcdef"), min_size=1)
@@ -71,3 +80,21 @@ def test_pairs_that_differ_in_indentation_are_neither_opposite_nor_repeated() ->
     rows = [row("1", "p", "  return s", "return s"), row("2", "p", "    return s", "return s")]
     assert {each.severity for each in repeated_pairs(rows)} == {"fine"}
     assert found("contradictory", [rows[0], row("3", "p", "return s", "  return s")]).count == 2
+
+
+def test_nothing_held_out_is_a_warning_and_fatal_for_a_run_that_evaluates() -> None:
+    assert held_out_rows(ROWS, [], evaluates=False).severity == "warning"
+    finding = held_out_rows(ROWS, [], evaluates=True)
+    assert finding.severity == "fatal"
+    assert "set it to 0" in finding.message
+
+
+def test_a_group_that_has_most_of_the_rows_is_told() -> None:
+    one = [row(f"{n}", "p", "a", "b", group="g") for n in range(11)]
+    others = [row(f"o{n}", "p", "a", "b") for n in range(11)]
+    finding = found("groups", one + others[:9])
+    assert (finding.severity, finding.count, finding.first) == ("warning", 11, "0")
+    assert "11 of 20 training rows are one group of 10" in finding.message
+    assert found("groups", one + others).severity == "fine"
+    assert found("groups", one).severity == "fine", "a handful of rows may be about one problem"
+    assert "evaluation rows" in found("groups", others, one + others[:9]).message
