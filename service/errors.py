@@ -76,6 +76,12 @@ class NotAllowed(ServiceError):
     code = "not_allowed"
 
 
+class EncodedBody(ServiceError):
+    """The body is compressed or encoded otherwise; its size would not be known before its end."""
+
+    code = "unsupported_encoding"
+
+
 class BodyTooLarge(ServiceError):
     code = "body_too_large"
 

@@ -21,6 +21,7 @@ from service.errors import (
     BodyTooSlow,
     ClientGone,
     Draining,
+    EncodedBody,
     InternalError,
     ServiceError,
 )
@@ -137,6 +138,8 @@ class RequestMiddleware:
             account = self._gate.admit(scope)
             record.key = account.name
             scope["state"]["account"] = account
+            if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
+                raise EncodedBody("send the body as it is, without Content-Encoding")
             with account.in_flight():
                 await body.read(self._max_body_bytes, self._body_advice)
                 record.body_bytes = len(body.content)

@@ -174,15 +174,15 @@ def encode_item(model: Model, item: Item, over_length: OverLength) -> Encoded | 
 
 
 def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | None:
-    """Return the error of an item that is empty or too long whatever its tokens are.
+    """Return the error of an item that no tokenizer need see: empty, no Unicode, or far too long.
 
     It costs no encoding, so megabytes of text are refused at once.
     """
     limit = model.encoder.max_tokens
     match item:
         case Chat(conversation):
-            empty = not conversation[-1].content
-            characters = sum(len(message.content) for message in conversation)
+            texts = [message.content for message in conversation]
+            empty = not texts[-1]
             if not empty and len(conversation) > limit:
                 return ItemError(
                     "too_long",
@@ -191,15 +191,24 @@ def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | N
                 )
         case TokenIds(ids):
             # The number of ids is checked exactly when they are encoded, which costs nothing.
-            empty, characters = not ids, 0
+            empty, texts = not ids, []
         case Rendered(text):
-            empty, characters = not text, len(text)
+            empty, texts = not text, [text]
     if empty:
         return ItemError("empty", "an empty candidate has nothing to score")
+    characters = sum(map(len, texts))
     if characters > model.max_characters * (_MAX_TRUNCATION if truncates else 1):
         return ItemError(
             "too_long",
             f"the conversation has {characters} characters, more than the {limit} tokens this "
             "model takes can hold: shorten the prompt or the candidate",
+        )
+    try:
+        # JSON can spell half a surrogate pair, for which UTF-8 and tokenizers have nothing.
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError:
+        return ItemError(
+            "unencodable", "a text holds half a surrogate pair, which is no character: leave it out"
         )
     return None

@@ -8,7 +8,7 @@ from pydantic.config import JsonDict
 from reward_model.text.chat import Message
 from reward_model.text.steps import join_steps
 from service.errors import ItemErrorCode
-from service.routes.shared.body_types import Text, is_list
+from service.routes.shared.body_types import Name, Text, is_list
 from service.scheduling.queue import Priority
 from service.scoring.ensemble import WeightedResult
 from service.scoring.types import Chat, Item, OverLength, ScoringRequest, ScoringResult, chats, rank
@@ -126,12 +126,12 @@ class ScoreRequest(_Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     inputs: list[ScoreInput] = Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)
-    model: str | None = Field(
+    model: Name | None = Field(
         None,
         description="One of /v1/models: its name, which means the current version, or "
         "`name@version`, which is that version as long as it is loaded. Unset: the first model.",
     )
-    models: dict[str, Weight] | None = Field(
+    models: dict[Name, Weight] | None = Field(
         None,
         min_length=1,
         max_length=_MAX_MODELS,

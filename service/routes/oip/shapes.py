@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import ServiceError
-from service.routes.shared.body_types import Tolerant
+from service.routes.shared.body_types import Name, Tolerant
 from service.scoring.types import ScoringRequest, chats
 from service.settings import MAX_CANDIDATES
 
@@ -71,7 +71,7 @@ class InferRequest(Tolerant):
     Sentences are texts that the client rendered: their special tokens are tokens.
     """
 
-    id: str | None = Field(None, description="Comes back with the answer.")
+    id: Name | None = Field(None, description="Comes back with the answer.")
     inputs: list[TextTensor] = Field(min_length=1, max_length=len(INPUTS))
     outputs: Annotated[list[OutputAsked], Field(max_length=1)] | None = None
     parameters: InferParameters | None = None

@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from service.errors import MalformedBody
-from service.routes.shared.routing import parse_json
+from service.routes.shared.json_body import read_json
 from service.settings import MAX_CANDIDATES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -44,11 +44,11 @@ class _TensorRequest(Request):
         body = await self.body()
         length = self.headers.get(HEADER_LENGTH)
         if length is None:
-            return parse_json(body)
+            return await read_json(body)
         if not length.isdecimal() or int(length[:18]) > len(body):
             raise MalformedBody(f"{HEADER_LENGTH} must be the number of bytes of JSON in the body")
         end = int(length[:18])
-        return with_binary(parse_json(body[:end]), body[end:])
+        return with_binary(await read_json(body[:end]), body[end:])
 
 
 def with_binary(request: object, tail: bytes) -> object:

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BaseModel, Discriminator, Field, Tag
 
 from reward_model.text.chat import Message
 from service.errors import ServiceError
-from service.routes.shared.body_types import Text, Tolerant
+from service.routes.shared.body_types import Name, Text, Tolerant
 from service.routes.shared.relevance import relevance
 from service.scoring.types import OverLength, ScoringRequest, ScoringResult, chats, rank
 from service.settings import MAX_CANDIDATES
@@ -30,7 +30,7 @@ class RerankRequest(Tolerant):
         description="What the assistant may answer. One that is too long or empty fails the "
         "request: none is cut.",
     )
-    model: str | None = Field(None, description="If given, it must be the one that is served.")
+    model: Name | None = Field(None, description="If given, it must be the one that is served.")
     top_n: int | None = Field(
         None, ge=0, description="How many of the best are wanted; null or 0: all of them."
     )

@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from reward_model.text.chat import Conversation, Message
 from service.settings import MAX_CANDIDATES
@@ -11,7 +20,27 @@ from service.settings import MAX_CANDIDATES
 # Tags of unions, here and in the dialects, are written in angle brackets. They stand in the path
 # of a validation error, and the brackets tell them from the names of fields.
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _keep_surrogates(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Accept half a surrogate pair, which pydantic refuses in a text of a minimum length.
+
+    Only the item that holds it is at fault, and the encoder says so in the item's own error.
+    """
+    try:
+        return validate(value)
+    except ValidationError as refused:
+        if any(fault["type"] != "string_unicode" for fault in refused.errors(include_input=False)):
+            raise
+        return value
+
+
+Text = Annotated[str, Field(min_length=1), WrapValidator(_keep_surrogates)]
+
+# With a maximum length, pydantic refuses half a surrogate pair, which no name and no answer that
+# repeats it could hold.
+Name = Annotated[str, Field(max_length=1000)]
+"""A name or an id: anything that is no text to score."""
+
 Texts = Annotated[
     list[Text], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True), Tag("<list>")
 ]

@@ -19,6 +19,7 @@ _MEANINGS = {
     404: "No model of this name is served here.",
     408: "The body did not arrive whole within a minute.",
     413: "The body is too large.",
+    415: "The body has a Content-Encoding.",
     422: "The JSON is not what this route takes; the message names the field.",
     429: "As 503, where the server's settings say so (--overload-status).",
     500: "A fault of the server; its log has it under the request's id.",

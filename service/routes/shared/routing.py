@@ -1,6 +1,5 @@
 """Parts of routes: strict JSON bodies, access to the service, and marks on probes."""
 
-import json
 import re
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Annotated, TypeVar
@@ -8,13 +7,10 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from service.errors import MalformedBody
+from service.routes.shared.json_body import read_json
 from service.service import Service
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
-
-# Half a pair, or the beginning of a whole one, such as most emoji in ASCII-only JSON.
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 # A coroutine, because FastAPI would take a plain function to a thread and back for every request.
@@ -55,7 +51,7 @@ def probe_paths(routers: Iterable[APIRouter]) -> list[re.Pattern[str]]:
 
 
 class JsonRoute(APIRoute):
-    """A route whose body is parsed by `parse_json`."""
+    """A route whose body is parsed by `read_json`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         handle = super().get_route_handler()
@@ -68,34 +64,4 @@ class JsonRoute(APIRoute):
 
 class _StrictRequest(Request):
     async def json(self) -> object:
-        return parse_json(await self.body())
-
-
-def parse_json(body: bytes) -> object:
-    """Parse JSON more strictly than Python does.
-
-    Raises:
-        MalformedBody: the body is not JSON in UTF-8, gives a field twice, holds half a surrogate
-            pair or a number of thousands of digits, or is nested too deeply.
-    """
-    try:
-        parsed = json.loads(body.decode(), object_pairs_hook=_unique_fields)
-        if _ESCAPED_SURROGATE.search(body):
-            # A lone surrogate parses, but it is not text and cannot be encoded again.
-            json.dumps(parsed, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        # The parser's messages name a line and a column, and quote nothing.
-        raise MalformedBody(f"the body is not JSON: {error}") from None
-    except (ValueError, RecursionError):
-        raise MalformedBody(
-            "the body is not JSON in UTF-8, or holds a number or a nesting that no request needs"
-        ) from None
-    return parsed
-
-
-def _unique_fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        # Parsers keep the last of several and say nothing about the others.
-        raise MalformedBody("a field of the body is given twice: give it once")
-    return fields
+        return await read_json(await self.body())

@@ -10,6 +10,7 @@ _WORDS = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
     "string_too_short": "must not be empty",
+    "string_unicode": "holds half a surrogate pair, which is no character: leave it out",
     "too_short": "must not be empty",
 }
 
@@ -35,7 +36,7 @@ def explain(error: RequestValidationError) -> InvalidRequest:
         elif place >= names_from or not part.startswith("<"):  # the tag of a union, see body_types
             name = part if _FIELD_NAME.fullmatch(part) else "?"
             field += f".{name}" if field else name
-    if not field and fault["type"] != "value_error":
+    if not field and fault["type"] not in ("value_error", "string_unicode"):
         words = "must be a JSON object, sent with Content-Type: application/json"
     else:
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")

@@ -23,6 +23,7 @@ from reward_model.text.encoding import Rendered
 from service.errors import ServiceError
 from service.routes.shared.body_types import (
     ChatTurns,
+    Name,
     TextOrTexts,
     Texts,
     Tolerant,
@@ -79,7 +80,7 @@ def _check_kept_tokens(tokens: int) -> int:
 
 
 class _VllmOptions(Tolerant):
-    model: str | None = Field(None, description="If given, it must be the one that is served.")
+    model: Name | None = Field(None, description="If given, it must be the one that is served.")
     priority: int = Field(0, description="Above 0, it runs when no interactive work waits.")
     # vLLM applies a sigmoid to one label unless told otherwise. Here the default is the raw logit,
     # because a squashed reward loses the differences that RL needs.
@@ -225,7 +226,7 @@ class PairsRequest(_VllmOptions):
 class TokenizeRequest(Tolerant):
     """The text to tokenize as it would be scored: a conversation has no generation prompt."""
 
-    model: str | None = None
+    model: Name | None = None
     prompt: str | None = None
     messages: ChatTurns | None = None
     add_special_tokens: bool | None = None

@@ -41,6 +41,24 @@ async def test_a_body_announced_as_too_large_is_dropped() -> None:
     assert unharmed.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/score", "/classify", "/v2/models/fake-rm/infer", "/rerank"])
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "nonsense"])
+async def test_a_body_that_is_encoded_is_415_and_names_the_header(path: str, encoding: str) -> None:
+    headers = JSON | {"Content-Encoding": encoding}
+    async with running() as app:
+        answer = await app.client.post(path, content=b"\x1f\x8b", headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Encoding" in answer.text
+
+
+async def test_an_encoding_that_changes_nothing_is_taken() -> None:
+    body = b'{"inputs": [{"prompt": "p", "candidates": ["a"]}]}'
+    headers = JSON | {"Content-Encoding": "Identity"}
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=body, headers=headers)
+    assert answer.status_code == 200
+
+
 async def test_a_body_that_grows_too_large_is_dropped_and_then_stopped() -> None:
     """Who is still sending would not see the answer; who never ends must not be listened to."""
     sent = 0

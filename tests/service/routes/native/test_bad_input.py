@@ -117,7 +117,6 @@ async def test_ten_thousand_candidates_are_refused_with_the_limit() -> None:
         b"{",
         b"\xff\xfe",
         b'{"inputs": [{"prompt": "\xe9", "candidates": ["a"]}]}',
-        b'{"inputs": [{"prompt": "\\ud800", "candidates": ["a"]}]}',
         b"[" * 100_000,
         b"1" * 100_000,
         b"{'inputs': []}",
@@ -144,3 +143,50 @@ async def test_another_content_type_is_told_which_one_is_needed(content_type: st
         )
     assert answer.status_code == 422
     assert "application/json" in answer.json()["error"]["message"]
+
+
+HALF_A_PAIR = r"ok \ud83d"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        rf'{{"prompt": "p", "candidates": ["{HALF_A_PAIR}"]}}',
+        rf'{{"prompt": "{HALF_A_PAIR}", "candidates": ["a"]}}',
+        rf'{{"messages": [{{"role": "user", "content": "{HALF_A_PAIR}"}}], "candidates": ["a"]}}',
+        rf'{{"prompt": "p", "candidates": [["{HALF_A_PAIR}"]]}}',
+    ],
+)
+async def test_half_a_surrogate_pair_costs_its_own_candidates_alone(
+    entry: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = rf'{{"inputs": [{{"prompt": "p", "candidates": ["a"]}}, {entry}], "steps": {{}}}}'
+    headers = {"Content-Type": "application/json"}
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=body.encode(), headers=headers)
+    assert answer.status_code == 200
+    (good,), (bad,) = (result["scores"] for result in answer.json()["results"])
+    assert good["score"] == 2
+    assert bad["error"]["code"] == "unencodable"
+    assert "surrogate" in bad["error"]["message"]
+    assert not [record for record in caplog.records if record.exc_info], "it is no fault of ours"
+
+
+@pytest.mark.parametrize(
+    ("field", "param"),
+    [
+        (rf'"model": "{HALF_A_PAIR}"', "model"),
+        (rf'"models": {{"{HALF_A_PAIR}": 1}}', "models.?.?"),
+        (rf'"priority": "{HALF_A_PAIR}"', "priority"),
+        (rf'"{HALF_A_PAIR}": 1', None),
+    ],
+)
+async def test_half_a_surrogate_pair_elsewhere_is_told_with_its_field(
+    field: str, param: str | None
+) -> None:
+    body = rf'{{"inputs": [{{"prompt": "p", "candidates": ["a"]}}], {field}}}'
+    headers = {"Content-Type": "application/json"}
+    async with running() as app:
+        answer = await app.client.post("/v1/score", content=body.encode(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, param)
+    assert "half a surrogate pair" in answer.json()["error"]["message"]

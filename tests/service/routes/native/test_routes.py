@@ -75,7 +75,7 @@ async def test_the_documented_example_works() -> None:
     schema = documented["components"]["schemas"]["ScoreRequest"]
     assert schema["examples"] == [EXAMPLE]
     assert set(documented["paths"]["/v1/score"]["post"]["responses"]) == {
-        "200", "400", "401", "404", "408", "413", "422", "429", "500", "503", "504",
+        "200", "400", "401", "404", "408", "413", "415", "422", "429", "500", "503", "504",
     }  # fmt: skip
 
 

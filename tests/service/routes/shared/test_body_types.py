@@ -6,6 +6,8 @@ from pydantic import TypeAdapter, ValidationError
 from reward_model.text.chat import Message
 from service.routes.shared.body_types import (
     ChatTurns,
+    Name,
+    Text,
     TextOrTexts,
     Tolerant,
     conversation,
@@ -42,3 +44,10 @@ def test_numbers_are_not_taken_for_texts() -> None:
 
     with pytest.raises(ValidationError):
         Body.model_validate({"text": 1})
+
+
+def test_half_a_surrogate_pair_is_a_text_and_no_name() -> None:
+    half = "\ud83d"
+    assert TypeAdapter(Text).validate_python(half) == half
+    with pytest.raises(ValidationError):
+        TypeAdapter(Name).validate_python(half)
