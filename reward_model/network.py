@@ -6,6 +6,7 @@ says why. An encoder has no prefixes to share and scores whole texts (`reward_mo
 """
 
 import logging
+import math
 from typing import Self
 
 import torch
@@ -17,7 +18,7 @@ from reward_model.attention.tree_attention import IMPLEMENTATION
 from reward_model.cpu.llama_layers import fuse_layers
 from reward_model.cpu.onednn_linear import padded_rows, replace_linears
 from reward_model.encoders import EncoderForward, is_encoder
-from reward_model.packing import Packed, Sequence, pack, padded
+from reward_model.packing import Packed, Sequence, pack, padded, text_of
 from reward_model.positions import max_positions, rope_depends_on_length
 from reward_model.release.checkpoint import backbone_dtype, load_model, load_tokenizer
 from reward_model.release.release import Release
@@ -123,8 +124,28 @@ class RewardNetwork:
         assert isinstance(head, nn.Linear)
         # A fused last layer returns the tokens to read, and no others.
         read = hidden if self.fuses_layers else hidden[tree.reads]
-        scores = iter(head_scores(head, read).tolist())
-        return [[next(scores) for _ in reads] for reads in packed.reads]
+        flat: list[float] = head_scores(head, read).tolist()
+        scores = iter(flat)
+        rows = [[next(scores) for _ in reads] for reads in packed.reads]
+        if not math.isfinite(sum(flat)):
+            self._separate_non_finite(packed, rows)
+        return rows
+
+    def _separate_non_finite(self, packed: Packed, rows: Scores) -> None:
+        """Score again, in halves, the texts whose score is NaN or infinite, and update `rows`.
+
+        Some kernels give a masked token the weight 0, and 0 times NaN is NaN: there a NaN in one
+        text makes the others of its batch NaN as well.
+        """
+        found = [index for index, row in enumerate(rows) if not all(map(math.isfinite, row))]
+        # The text at fault is always among them, so one alone has its NaN from itself.
+        if len(found) < 2:
+            return
+        middle = len(found) // 2
+        for half in (found[:middle], found[middle:]):
+            prepared = self.prepare([text_of(packed, index) for index in half])
+            for index, row in zip(half, self.compute(prepared), strict=True):
+                rows[index] = row
 
     def _score_plain(self, batch: list[Sequence]) -> Scores:
         """One text at a time, so that neither padding nor another text can change a score."""

@@ -102,6 +102,16 @@ def pack(batch: list[Sequence]) -> Packed:
     return packed
 
 
+def text_of(packed: Packed, index: int) -> Sequence:
+    """Return a sequence of the batch, up to the last token that is read of it."""
+    reads = packed.reads[index]
+    last = max(reads)
+    path = [flat for flat in range(last + 1) if last < packed.subtree_end[flat]]
+    return Sequence(
+        tuple(packed.ids[flat] for flat in path), tuple(packed.positions[flat] for flat in reads)
+    )
+
+
 def padded(packed: Packed, length: int) -> Packed:
     """Return the same tree with padding tokens at its end, `length` tokens in all."""
     real = len(packed.ids)

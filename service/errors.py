@@ -155,7 +155,12 @@ ItemErrorCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ItemError:
-    """One candidate has no score; the others of its request are not affected."""
+    """One candidate has no score; the others of its request are not affected.
+
+    Attributes:
+        text_at_fault: whether an `engine_error` comes from this text alone; it will come again.
+    """
 
     code: ItemErrorCode
     message: str
+    text_at_fault: bool = False

@@ -86,11 +86,13 @@ class Engine(Protocol):
         A score depends on its own sequence alone: neither the rest of the batch nor a NaN in it
         changes the score.
 
+        Any other exception fails the whole batch, whichever text caused it, and leaves the engine
+        able to score the next one; `service.scheduling.isolation` then looks for that text.
+
         Raises:
             OutOfMemory: a smaller batch may be tried at once.
             EngineDead: no batch will be scored any more.
-            ValueError: a sequence is longer than `facts.max_tokens`. The whole batch fails, so
-                callers check lengths first.
+            ValueError: a sequence is longer than `facts.max_tokens`; callers check lengths first.
         """
 
     def close(self) -> None:

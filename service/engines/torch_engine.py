@@ -34,6 +34,8 @@ _MEMORY_WORDS = (
     *("can't allocate memory", "not enough memory"),
     # oneDNN says these. A layer that ran when the model was loaded can fail for nothing else.
     *("could not create a primitive", "could not create a memory", "could not execute a primitive"),
+    # CUDA's own words, for memory that torch's allocator does not manage.
+    "CUDA error: out of memory",
 )
 
 
@@ -94,6 +96,11 @@ class TorchEngine:
         except (MemoryError, RuntimeError) as error:
             special = isinstance(error, torch.OutOfMemoryError | MemoryError)
             if not special and not any(words in str(error) for words in _MEMORY_WORDS):
+                if isinstance(error, torch.AcceleratorError) or "device-side assert" in str(error):
+                    # After such an error every call of CUDA in this process fails.
+                    raise EngineDead(
+                        "The GPU reported an error that only a new process recovers from."
+                    ) from error
                 raise
         # Outside of the handler, because the error's traceback still holds the forward's tensors.
         if self._on_gpu:

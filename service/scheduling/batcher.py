@@ -14,19 +14,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from reward_model.packing import Sequence, new_tokens
-from service.engines.engine import Engine, EngineDead, OutOfMemory
+from reward_model.packing import new_tokens
+from service.engines.engine import Engine
 from service.errors import DeadlineExceeded, ItemError
+from service.scheduling.isolation import score_isolated
 from service.scheduling.queue import Job, JobQueue, JobResult
 
 _log = logging.getLogger(__name__)
 
 _ABORTED = ItemError("engine_error", "the engine stopped before it scored this: send it again")
-_FAILED = ItemError("engine_error", "the engine failed on this batch")
-_NON_FINITE = ItemError("non_finite", "the model gave a score that is not a finite number")
-_TOO_BIG = ItemError(
-    "out_of_memory", "this text does not fit into the memory that is free, not even alone"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Batcher:
     """Lives on the event loop that made it.
 
     Args:
-        engine: scores batches; a fault of it costs that batch's jobs only.
+        engine: scores batches; a fault of it costs only the jobs that cause it.
         queue: the policy. It is only touched with the lock held.
         threads: an executor with one thread for each batch in flight. This batcher occupies all of
             them until it is closed.
@@ -132,8 +128,14 @@ class Batcher:
 
     def _work(self) -> None:
         """Run on each engine thread: one batch after the other."""
-        while batch := self._next_batch():
-            self._run(batch)
+        try:
+            while batch := self._next_batch():
+                self._run(batch)
+        except BaseException as fault:  # noqa: BLE001 - whatever ends the thread must be noticed
+            _log.exception("a batch thread ended: %s", type(fault).__name__)
+            # Without it jobs would wait for ever, so it is as if the engine had died.
+            reason = f"The thread that runs its batches ended: {type(fault).__name__}."
+            self._loop.call_soon_threadsafe(self._died, reason)
 
     def _next_batch(self) -> list[Job]:
         """Wait for the next batch; an empty one says that the batcher is closed and all is done."""
@@ -152,13 +154,25 @@ class Batcher:
                 elif self._closing:
                     return []
                 else:
-                    self._changed.wait(None if wait == math.inf else wait)
+                    # A longer wait than the system can count is as good as one without end.
+                    self._changed.wait(None if wait > threading.TIMEOUT_MAX else wait)
 
     def _run(self, batch: list[Job]) -> None:
         sequences = [job.sequence for job in batch]
         computed = new_tokens(sequences, shares_prefixes=self._engine.facts.shares_prefixes)
         started_at = self._clock()
-        results, splits = self._score(sequences)
+
+        def next_attempt() -> bool:
+            # What hangs is a single attempt, so each has a clock of its own.
+            with self._changed:
+                self._running[id(batch)] = self._clock(), batch
+                return not self._aborted
+
+        scores = score_isolated(
+            self._engine, sequences, next_attempt=next_attempt, clock=self._clock
+        )
+        if scores.died is not None:
+            self._loop.call_soon_threadsafe(self._died, scores.died)
         finished_at = self._clock()
         for job, tokens in zip(batch, computed, strict=True):
             job.computed_tokens = tokens
@@ -176,31 +190,10 @@ class Batcher:
             admitted_tokens=sum(job.reserved_tokens for job in batch),
             # Another thread's batch may have ended after this one had started.
             busy_seconds=finished_at - min(busy_since, started_at),
-            splits=splits,
+            splits=scores.splits,
             concurrent_batches=concurrent_batches,
         )
-        self._loop.call_soon_threadsafe(self._deliver, batch, results, report)
-
-    def _score(self, sequences: list[Sequence]) -> tuple[list[JobResult], int]:
-        """Return a result for every sequence, and how often they were split to fit into memory."""
-        try:
-            rows = self._engine.score(sequences)
-            assert len(rows) == len(sequences), "the engine answers every sequence"
-            return [tuple(row) if all(map(math.isfinite, row)) else _NON_FINITE for row in rows], 0
-        except OutOfMemory:
-            _log.warning("out of memory with a batch of %d", len(sequences))
-        except Exception as fault:  # noqa: BLE001 - whatever it is, it must not end the thread
-            _log.exception("engine fault: %s", type(fault).__name__)
-            if isinstance(fault, EngineDead):
-                self._loop.call_soon_threadsafe(self._died, str(fault))
-            return [_FAILED] * len(sequences), 0
-        # Outside of `except`: the exception's traceback would keep the failed batch's memory alive.
-        if len(sequences) == 1:
-            return [_TOO_BIG], 0
-        middle = len(sequences) // 2
-        left, left_splits = self._score(sequences[:middle])
-        right, right_splits = self._score(sequences[middle:])
-        return left + right, left_splits + right_splits + 1
+        self._loop.call_soon_threadsafe(self._deliver, batch, scores.results, report)
 
     def _deliver(self, batch: list[Job], results: list[JobResult], report: BatchReport) -> None:
         for job, result in zip(batch, results, strict=True):

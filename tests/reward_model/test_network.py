@@ -1,17 +1,20 @@
 """Packed scores are the plain forward's, whatever else is in the batch."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForSequenceClassification
+from transformers import AttentionInterface, AutoModelForSequenceClassification
 
-from reward_model.attention.compiled import tree_kernel
+from reward_model.attention.sdpa import AttentionParams
+from reward_model.attention.tree import Tree, bucketed
+from reward_model.attention.tree_attention import attend_flex
 from reward_model.cpu.onednn_linear import padded_rows
 from reward_model.network import RewardNetwork
-from reward_model.packing import Packed, Sequence
+from reward_model.packing import Packed, Sequence, pack
 from reward_model.release.release import open_release
 from tests.checkpoints import make_checkpoint
 
@@ -44,7 +47,6 @@ def test_company_never_changes_a_score(
     assert together == pytest.approx(alone, abs=1e-5)
 
 
-@pytest.mark.skipif(tree_kernel() is None, reason="torch's kernels mix what they mask")
 @pytest.mark.parametrize("spot", [torch.nan, torch.inf])
 def test_a_text_that_is_no_number_anywhere_is_the_only_one(checkpoint: Path, spot: float) -> None:
     network = RewardNetwork.load(open_release(checkpoint), device="cpu")
@@ -57,6 +59,51 @@ def test_a_text_that_is_no_number_anywhere_is_the_only_one(checkpoint: Path, spo
     scores = torch.tensor(network.score(last(*texts)))
     assert scores.isfinite().flatten().tolist() == [True, False, True, True]
     torch.testing.assert_close(scores[[0, 2, 3]], torch.tensor(expected)[[0, 2, 3]])
+
+
+class OnFlexAttention(RewardNetwork):
+    """Scores as on CUDA, with FlexAttention uncompiled."""
+
+    def prepare(self, batch: list[Sequence]) -> Packed:
+        self.model.set_attn_implementation("flex_tree")
+        return bucketed(pack(batch))
+
+
+def attend(
+    _module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    _mask: None,
+    *,
+    tree: Tree,
+    **_: object,
+) -> tuple[torch.Tensor, None]:
+    output = attend_flex(query, key, value, tree, AttentionParams(None, None, None))
+    return output.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("flex_tree", attend)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_nan_in_one_text_never_reaches_another_on_the_gpu_s_kernel(tmp_path: Path) -> None:
+    # Layers of GPT-2 are not fused, so their attention goes through the interface.
+    checkpoint = make_checkpoint(tmp_path / "model", "gpt2")
+    network = OnFlexAttention.load(open_release(checkpoint), device="cpu")
+    texts = [tuple(range(7, 30)), (*range(40, 50), 7), (*range(7, 20), 45, 8), tuple(range(50, 90))]
+    texts += [(*range(7, 20), 9, 8), (7, 45), (8,)]
+    expected = network.score(last(*texts))
+    embedding = network.model.get_input_embeddings()
+    assert isinstance(embedding, torch.nn.Embedding)
+    with torch.no_grad():
+        embedding.weight[45] = torch.nan
+    scores = network.score(last(*texts))
+    for text, (score,), (before,) in zip(texts, scores, expected, strict=True):
+        if 45 in text:
+            assert math.isnan(score)
+        else:
+            assert score == pytest.approx(before, abs=1e-5)
 
 
 def test_scores_are_those_of_transformers(checkpoint: Path, network: RewardNetwork) -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_model.packing import Sequence, new_tokens, pack, padded, shared_prefix
+from reward_model.packing import Sequence, new_tokens, pack, padded, shared_prefix, text_of
 
 ids = st.lists(st.integers(0, 3), min_size=1, max_size=8).map(tuple)
 batches = st.lists(ids, min_size=1, max_size=8).map(
@@ -25,6 +25,13 @@ def test_reads_point_at_the_tokens_asked_for(batch: list[Sequence]) -> None:
     for sequence, reads in zip(batch, packed.reads, strict=True):
         assert [packed.ids[index] for index in reads] == list(sequence.ids)
         assert [packed.positions[index] for index in reads] == list(sequence.read_at)
+
+
+@given(batches)
+def test_a_sequence_is_found_again_in_the_tree(batch: list[Sequence]) -> None:
+    packed = pack(batch)
+    packed = padded(packed, len(packed.ids) + 3)
+    assert [text_of(packed, index) for index in range(len(batch))] == batch
 
 
 @given(batches)

@@ -188,18 +188,21 @@ def raw_scores(result: ScoringResult) -> list[float]:
     """Return every item's raw score, for responses that have no place for an item's error.
 
     Raises:
-        ItemRefused, ItemFailed: an item has no score; the error is that of the first such item.
+        ItemRefused: an item cannot be scored; the error is that of the first such item.
+        ItemFailed: an item has no score through a fault of ours, and all others can be scored.
     """
-    scores = []
-    for index, item in enumerate(result.items()):
-        if item.error:
-            _refuse_item(index, item.error)
-        assert item.raw is not None
-        scores.append(item.raw)
-    return scores
+    failed = [(index, item.error) for index, item in enumerate(result.items()) if item.error]
+    if failed:
+        # A client that retries after a fault of ours would only then learn of its own.
+        _refuse_item(*next((each for each in failed if _is_clients_fault(each[1])), failed[0]))
+    return [item.raw for item in result.items() if item.raw is not None]
+
+
+def _is_clients_fault(error: ItemError) -> bool:
+    return error.code in _FAULTS_OF_CLIENTS or error.text_at_fault
 
 
 def _refuse_item(index: int, error: ItemError) -> NoReturn:
     """Turn an item's error into one of the whole request: ItemRefused, or ItemFailed if ours."""
-    kind = ItemRefused if error.code in _FAULTS_OF_CLIENTS else ItemFailed
+    kind = ItemRefused if _is_clients_fault(error) else ItemFailed
     raise kind(f"item {index} ({error.code}): {error.message}")

@@ -8,14 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from reward_model.network import Prepared
 from reward_model.packing import Sequence
 from reward_model.release.checkpoint import load_tokenizer
 from reward_model.release.release import open_release
 from reward_model.selfcheck import Scores
-from service.engines.engine import OutOfMemory
+from service.engines.engine import EngineDead, OutOfMemory
 from service.engines.torch_engine import TorchEngine, load_torch_engine
+from service.errors import ItemError
+from service.scheduling.isolation import score_isolated
 from service.settings import Settings
 from tests.checkpoints import make_checkpoint
 
@@ -51,6 +54,36 @@ def test_a_lack_of_memory_is_told_from_other_faults(
     fault = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     with pytest.raises(RuntimeError, match="shapes"):
         engine.score([Sequence((1,), (0,))])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700),
+        RuntimeError("CUDA error: device-side assert triggered"),
+    ],
+)
+def test_a_gpu_whose_context_is_lost_is_a_dead_engine(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fail(_: object) -> list[list[float]]:
+        raise fault
+
+    monkeypatch.setattr(engine.network, "compute", fail)
+    with pytest.raises(EngineDead, match="new process"):
+        engine.score([Sequence((1,), (0,))])
+
+
+def test_a_text_on_which_the_forward_fails_costs_no_other_text(engine: TorchEngine) -> None:
+    known = [Sequence((5, 6, 7, 8), (3,)), Sequence((5, 6, 9), (2,)), Sequence((11,), (0,))]
+    expected = [tuple(row) for row in engine.score(known)]
+    rows = engine.network.model.get_input_embeddings().weight
+    assert isinstance(rows, torch.Tensor)
+    unknown = Sequence((5, 6, len(rows)), (2,))
+    first, bad, *others = score_isolated(engine, [known[0], unknown, *known[1:]]).results
+    assert isinstance(bad, ItemError)
+    assert bad.text_at_fault
+    assert [first, *others] == [pytest.approx(row, abs=1e-5) for row in expected]
 
 
 def test_batches_side_by_side_are_computed_one_by_one(

@@ -19,7 +19,9 @@ from reward_model.packing import Sequence
 from reward_model.release.release import open_release
 from reward_model.text.chat import Message
 from service.engines.engine import Engine, EngineDead
+from service.errors import ItemError
 from service.scheduling.batcher import Batcher, BatchReport
+from service.scheduling.isolation import score_isolated
 from service.scheduling.queue import JobQueue
 from service.scoring.model import Model, open_model
 from service.settings import Settings
@@ -130,6 +132,16 @@ def test_a_token_that_the_model_lacks_costs_its_batch_only(both: Both) -> None:
     with pytest.raises(ValueError, match="token 999999"):
         both.vllm.engine.score([at_end(draw(900)), at_end((999_999,))])
     assert both.gap([at_end(draw(9))]) <= TOLERANCE
+
+
+def test_a_text_that_the_engine_refuses_costs_no_other_text(both: Both) -> None:
+    known = [at_end(draw(900)), at_end(draw(30)), at_end(draw(31))]
+    batch = [*known[:1], at_end((999_999,)), *known[1:]]
+    first, bad, *others = score_isolated(both.vllm.engine, batch).results
+    assert isinstance(bad, ItemError)
+    assert bad.text_at_fault
+    expected = [tuple(row) for row in both.network.score(known)]
+    assert [first, *others] == [pytest.approx(row, abs=TOLERANCE) for row in expected]
 
 
 async def test_batches_overlap(both: Both) -> None:

@@ -81,7 +81,9 @@ class FaultyEngine(FakeEngine):
         return [[math.nan] if text == b"nan" else [1.0] for text in texts]
 
 
-async def test_an_engine_fault_costs_its_own_batch_only(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_engine_fault_costs_the_text_that_causes_it_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with batching(FaultyEngine()) as batcher:
         jobs = [job(text) for text in ("bad", "beside", "nan", "fine")]
         batcher.submit(jobs)  # 3 + 5 tokens, then 3 + 4
@@ -89,7 +91,7 @@ async def test_an_engine_fault_costs_its_own_batch_only(caplog: pytest.LogCaptur
     assert isinstance(fault, ItemError)
     assert fault.code == "engine_error"
     assert "out of something" not in fault.message
-    assert beside == fault
+    assert beside == (1.0,)
     assert isinstance(nan, ItemError)
     assert nan.code == "non_finite"
     assert fine == (1.0,)
@@ -214,6 +216,64 @@ async def test_close_waits_for_every_batch_in_flight() -> None:
         engine.go_on.release(2)
         await closing
     assert all(entry.answer.done() for entry in jobs)
+
+
+async def test_each_attempt_has_a_clock_of_its_own() -> None:
+    """Otherwise a batch that is scored in parts would count as hung."""
+
+    class Halved(GatedEngine):
+        def score(self, batch: list[Sequence]) -> list[list[float]]:
+            rows = super().score(batch)
+            if len(batch) > 1:
+                raise RuntimeError
+            return rows
+
+    engine = Halved()
+    async with batching(engine) as batcher:
+        batcher.submit([job("a"), job("b")])
+        await engine.begins()
+        first = batcher.running_for
+        while batcher.running_for < first + 0.05:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        engine.go_on.release(2)  # the batch, and the engine's own text
+        await engine.begins()
+        await engine.begins()
+        assert batcher.running_for < first + 0.05
+        engine.go_on.release(2)
+
+
+class Overflow(JobQueue):
+    """A queue with a fault in it, which ends the thread that takes batches."""
+
+    def take(self, now: float) -> list[Job]:
+        raise OverflowError
+
+
+async def test_a_batch_thread_that_ends_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    engine, reasons = FakeEngine(), list[str]()
+    queue = Overflow(batch_tokens=10, max_wait=0.0, bulk_patience=60.0, shares_prefixes=True)
+    with ThreadPoolExecutor(1) as threads:
+        batcher = Batcher(engine, queue, threads, died=reasons.append)
+        entry = job("a")
+        batcher.submit([entry])
+        while not reasons:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        batcher.abort()  # as the service does with a dead engine
+        await batcher.close()
+    assert "OverflowError" in reasons[0]
+    assert isinstance(entry.answer.result(), ItemError)
+
+
+async def test_a_wait_longer_than_the_system_can_count_is_a_wait() -> None:
+    queue = JobQueue(batch_tokens=10, max_wait=1e300, bulk_patience=1e300, shares_prefixes=True)
+    with ThreadPoolExecutor(1) as threads:
+        batcher = Batcher(FakeEngine(), queue, threads)
+        entry = job("a")
+        batcher.submit([entry])
+        await asyncio.sleep(0)
+        batcher.submit([job("b" * 10)])  # fills the batch, so it is due
+        assert await entry.answer == (1.0,)
+        await batcher.close()
 
 
 async def test_a_fault_costs_no_batch_beside_it() -> None:
