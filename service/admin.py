@@ -2,15 +2,16 @@
 
 import hmac
 from functools import partial
-from typing import Self
+from typing import Annotated, Self
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Scope
 
+from reward_model.release.names import require_name
 from service.auth.account import UNLIMITED, Account
 from service.errors import NotAllowed
 from service.http.error_responses import add_error_handlers, error_response
@@ -35,7 +36,9 @@ class LoadBody(AdminBody):
     source: str = Field(
         min_length=1, description="A release or checkpoint directory, or a hub id, as for --model."
     )
-    name: str | None = Field(None, min_length=1, description="Name to use instead of its own.")
+    name: Annotated[str, AfterValidator(require_name)] | None = Field(
+        None, description="Name to use instead of its own."
+    )
     current: bool = Field(
         False, description="Whether requests for the name without a version get this one from then."
     )

@@ -9,6 +9,7 @@ from service.engines.engine import EngineUnavailable
 from service.errors import CannotLoad, Conflict, Draining, NotReady
 from service.logs import with_facts
 from service.models.catalogue import ModelCatalogue
+from service.models.failures import explain_failure
 from service.models.golden import GoldenMismatch
 from service.models.loaded_model import LoadedModel
 from service.models.loader import Loader
@@ -27,11 +28,7 @@ _log = logging.getLogger(__name__)
 _RETRY_WHILE_STARTING = 2
 
 # After these errors a restart would not help: the checkpoint or the settings must change.
-_UNFIT = (ReleaseError, EngineUnavailable)
-
-# The messages of these errors are written for users. Other messages may quote anything, so only
-# the type of such an error is answered.
-_EXPLAINED = (*_UNFIT, GoldenMismatch)
+_UNFIT = (ReleaseError, EngineUnavailable, Conflict)
 
 
 class Service:
@@ -67,8 +64,9 @@ class Service:
         )
         self._ready = False
         self._draining = False
-        # Why the service is not ready. Unlike `refusal`, it lets the process live, so that probes
-        # and the log can be read: a golden mismatch, for example, needs a person.
+        # Why the service is not ready, as anybody may read it who can reach the port: without
+        # paths and messages, which are in the log. Unlike `refusal`, it lets the process live, so
+        # that probes and the log can be read: a golden mismatch, for example, needs a person.
         self._fault: str | None = None
         # Only one model at a time is loaded or unloaded, so that memory is needed for one at most.
         self._changing = asyncio.Lock()
@@ -150,11 +148,11 @@ class Service:
         async with self._changing:
             try:
                 return await self._loader.add(self._settings_for(source, name), current=current)
-            except Conflict:
+            except (Conflict, asyncio.CancelledError):
                 raise
-            except Exception as error:
-                self._note_failed_load(error)
-                reason = error if isinstance(error, _EXPLAINED) else type(error).__name__
+            except BaseException as error:
+                # A panic of a library in Rust is no Exception.
+                reason = self._note_failed_load(error)
                 raise CannotLoad(f"not loaded, nothing has changed: {reason}") from error
 
     async def unload(self, key: str) -> None:
@@ -181,21 +179,28 @@ class Service:
         try:
             for source in (self.settings.model, *self.settings.also_serve):
                 await self._loader.add_first(self._settings_for(source))
-        except _UNFIT as error:
-            self.refusal = self._fault = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, probes must be able to tell it
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic of a library in Rust, too
             # An engine that failed meanwhile is the cause of this error, and the better reason.
-            self._fault = self._fault or f"{type(error).__name__}: {error}"
-            self._note_failed_load(error)
+            self._fault = self._fault or (
+                f"the model is not served ({type(error).__name__}); this server's log says why"
+            )
+            reason = self._note_failed_load(error)
+            if isinstance(error, _UNFIT):
+                self.refusal = reason
         else:
             self._ready = self.refusal is None
             models = ", ".join(loaded.key for loaded in self.catalogue)
             _log.info("ready", extra=with_facts({"models": models}))
 
-    def _note_failed_load(self, error: Exception) -> None:
-        _log.error("a model is not loaded: %s", type(error).__name__, exc_info=error)
+    def _note_failed_load(self, error: BaseException) -> str:
+        """Log and count why a model is not loaded; return the reason."""
+        reason = explain_failure(error)
+        _log.error("a model is not loaded: %s", reason, exc_info=error)
         if isinstance(error, GoldenMismatch):
             self.metrics.note_golden_mismatch()
+        return reason
 
     def _settings_for(self, source: str, name: str | None = None) -> Settings:
         # A name and a template in the settings are for the first model alone.
@@ -233,7 +238,8 @@ class Service:
         # supervisor that restarts the process is faster.
         if not self._starting.done() or self.catalogue.is_current(loaded):
             self._ready = False
-            self._fault = self.refusal = f"{message} The process ends, to be started afresh."
+            self._fault = "an engine failed; the process ends, to be started afresh"
+            self.refusal = f"{message} The process ends, to be started afresh."
         elif loaded in self.catalogue:
             unloading = self._loader.unload(self.catalogue.remove(loaded.key))
             self._unloading.add(task := asyncio.create_task(unloading))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     HttpUrl,
@@ -14,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from reward_model.release.names import require_name
 
 # The upper limit of --max-candidates: parsing a larger request would hold up all others.
 MAX_CANDIDATES = 16_384
@@ -103,9 +106,8 @@ class Settings(BaseSettings):
         ),
     ] = None
     model_name: Annotated[
-        str | None,
+        Annotated[str, AfterValidator(require_name)] | None,
         Field(
-            min_length=1,
             description="Name of --model in requests and in /v1/models. A request that names a "
             "model that is not served is answered 404. If it is unset, the name is the "
             "release's own, or the hub id.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from reward_model.release.names import look_alike
 from service.errors import Conflict, UnknownModel
 from service.models.loaded_model import LoadedModel
 
@@ -54,13 +55,21 @@ class ModelCatalogue:
         """Add a model; the first of its name is current in any case.
 
         Raises:
-            Conflict: that very version is loaded already.
+            Conflict: that very version is loaded already, or a name that looks like its own is.
         """
         if loaded.key in self._loaded:
-            raise Conflict(f"{loaded.key} is loaded already: unload it first")
+            raise Conflict(
+                f"{loaded.key} is loaded already: unload it first, or give this one another name"
+            )
+        name = loaded.model.name
+        if other := next((other for other in self._current if look_alike(name, other)), None):
+            raise Conflict(
+                f"{name} differs from {other}, which is loaded, only in case or in how Unicode "
+                "writes it: give this one another name"
+            )
         self._loaded[loaded.key] = loaded
-        if current or loaded.model.name not in self._current:
-            self._current[loaded.model.name] = loaded
+        if current or name not in self._current:
+            self._current[name] = loaded
 
     def make_current(self, key: str) -> LoadedModel:
         """Make this version the one that its name means from now on.

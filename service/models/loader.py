@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from service.errors import CannotLoad
 from service.models.catalogue import ModelCatalogue
 from service.models.loaded_model import LoadedModel
 from service.models.shadow import Shadow
@@ -57,11 +58,21 @@ class Loader:
         await self._add(self._make(settings), current=False)
 
     async def add(self, settings: Settings, *, current: bool) -> LoadedModel:
-        """Load one more model beside the others. One that fails or takes too long is closed."""
+        """Load one more model beside the others. One that fails or takes too long is closed.
+
+        Raises:
+            CannotLoad: it took too long.
+        """
         loaded = self._make(settings)
+        limit = _LOADING_TIMEOUTS * self._batch_seconds
         try:
-            async with asyncio.timeout(_LOADING_TIMEOUTS * self._batch_seconds):
+            async with asyncio.timeout(limit):
                 await self._add(loaded, current=current)
+        except TimeoutError as error:
+            raise CannotLoad(
+                f"it was not loaded within {limit:g} seconds, {_LOADING_TIMEOUTS} times "
+                "--engine-timeout-seconds"
+            ) from error
         finally:
             if loaded not in self._catalogue:
                 await self._close(loaded, _CLOSE_GRACE)

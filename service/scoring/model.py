@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reward_model.release.hub import locate
 from reward_model.release.lora import open_checkpoint
-from reward_model.release.release import Release
+from reward_model.release.names import require_name
+from reward_model.release.release import Release, ReleaseError
 from reward_model.text.encoding import Encoder
 from service.engines.engine import Engine
 from service.engines.open import open_engine
@@ -40,16 +41,23 @@ def open_model(settings: Settings) -> Model:
         EngineUnavailable: the settings ask for a device or an engine that is not there.
     """
     release = open_checkpoint(locate(settings.model), chat_template=settings.chat_template)
+    # A downloaded checkpoint lies in a folder named by its commit, which is no name for a model.
+    is_local = Path(settings.model).expanduser().exists()
+    try:
+        name = require_name(settings.model_name or (release.name if is_local else settings.model))
+    except ValueError as error:
+        raise ReleaseError(
+            f"{settings.model}: its name {error}. Name it with --model-name, or with `name` at "
+            "the admin port, or rename its folder"
+        ) from error
     # Imported here, after the release was found fit, because torch and transformers take seconds.
     from reward_model.release.checkpoint import load_tokenizer
 
     tokenizer = load_tokenizer(release)
     engine = open_engine(release, tokenizer, settings)
     encoder = Encoder(tokenizer, max_tokens=engine.facts.max_tokens, pad_id=release.pad_id)
-    # A downloaded checkpoint lies in a folder named by its commit, which is no name for a model.
-    is_local = Path(settings.model).expanduser().exists()
     return Model(
-        name=settings.model_name or (release.name if is_local else settings.model),
+        name=name,
         release=release,
         encoder=encoder,
         # No token stands for more characters than the longest entry of the vocabulary has.

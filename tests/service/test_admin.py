@@ -43,6 +43,9 @@ async def test_load_swap_and_unload() -> None:
         ("/load", {"source": "missing"}, 422, "cannot_load"),
         ("/load", {"source": "1"}, 409, "conflict"),
         ("/load", {"sauce": "1"}, 422, "invalid_request"),
+        ("/load", {"source": "2", "name": "fake-rm@1"}, 422, "invalid_request"),
+        ("/load", {"source": "2", "name": "a+b"}, 422, "invalid_request"),
+        ("/load", {"source": "2", "name": "a\n"}, 422, "invalid_request"),
         ("/unload", {"model": "fake-rm@1"}, 409, "conflict"),
         ("/unload", {"model": "fake-rm"}, 404, "model_not_found"),
         ("/current", {"model": "fake-rm@2"}, 404, "model_not_found"),
@@ -59,14 +62,7 @@ async def test_what_cannot_be_done_is_told(
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Authorization": "Bearer"},
-        {"Authorization": "Bearer sesam"},
-        {"Authorization": "Basic sesame"},
-        {"Authorization": b"Bearer sesam\xe9"},
-    ],
+    "authorization", [b"", b"Bearer", b"Bearer sesam", b"Basic sesame", b"Bearer sesam\xe9"]
 )
 @pytest.mark.parametrize(
     ("method", "path", "content"),
@@ -84,10 +80,10 @@ async def test_what_cannot_be_done_is_told(
     ],
 )
 async def test_it_is_closed_without_the_key(
-    headers: dict[str, str | bytes], method: str, path: str, content: bytes
+    authorization: bytes, method: str, path: str, content: bytes
 ) -> None:
     async with administered() as admin:
-        url = f"http://admin{path}"
+        url, headers = f"http://admin{path}", [(b"authorization", authorization)]
         answer = await admin.request(method, url, content=content, headers=headers)
         after = await admin.get("/models", headers=KEY)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

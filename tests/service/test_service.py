@@ -8,6 +8,7 @@ import pytest
 from reward_model.packing import Sequence
 from reward_model.release.release import ReleaseError
 from service.engines.engine import EngineDead
+from service.errors import CannotLoad
 from service.scoring.model import Model
 from service.settings import Settings
 from tests.service.fakes import (
@@ -26,10 +27,41 @@ class ColdEngine(FakeEngine):
         raise RuntimeError("no memory left on the device")
 
 
-async def test_a_failing_warm_up_keeps_it_unready_with_the_reason() -> None:
+async def test_a_failing_warm_up_keeps_it_unready_with_the_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with running(ColdEngine()) as app:
-        assert app.service.unready == "RuntimeError: no memory left on the device"
+        assert app.service.unready == (
+            "the model is not served (RuntimeError); this server's log says why"
+        )
         assert app.service.refusal is None
+    assert "RuntimeError: no memory left on the device" in caplog.text
+
+
+class Panic(BaseException):
+    """What a panic in Rust is in Python: no Exception."""
+
+
+@pytest.mark.parametrize("failure", [Panic, SystemExit])
+async def test_a_panic_while_the_model_loads_is_a_failure_like_any_other(
+    failure: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Panicking(FakeEngine):
+        def warm_up(self) -> None:
+            raise failure("the regex is too large")
+
+    async with running(Panicking()) as app:
+        ready = await app.client.get("/readyz")
+        assert app.service.state == "failed"
+    assert ready.status_code == 503
+    assert failure.__name__ in ready.json()["reason"]
+    assert f"{failure.__name__}: the regex is too large" in caplog.text
+    opener = Releases({"2": Panicking()})
+    async with starting(opener, model="1") as app:
+        await app.service.started()
+        with pytest.raises(CannotLoad, match=f"{failure.__name__}: the regex is too large"):
+            await app.service.load("2", None, current=True)
+        assert (await app.score("prompt", "a")).status_code == 200
 
 
 async def test_an_unfit_release_is_refused() -> None:
@@ -40,7 +72,9 @@ async def test_an_unfit_release_is_refused() -> None:
         await app.service.started()
         ready = await app.client.get("/readyz")
     assert app.service.refusal == "x/config.json: has 2 labels"
-    assert ready.json()["reason"] == "x/config.json: has 2 labels"
+    assert ready.json()["reason"] == (
+        "the model is not served (ReleaseError); this server's log says why"
+    )
 
 
 async def test_warnings_of_a_release_are_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -117,7 +151,7 @@ async def test_a_dead_engine_ends_the_service() -> None:
         answer = await app.score("prompt", "a")
         ready = await app.client.get("/readyz")
     assert answer.json()["results"][0]["scores"][0]["error"]["code"] == "engine_error"
-    assert ready.json()["reason"] == app.service.refusal
+    assert ready.json()["reason"] == "an engine failed; the process ends, to be started afresh"
     assert app.service.refusal == (
         "The engine of fake-rm@1.2 died. Its process ended. The process ends, to be started afresh."
     )

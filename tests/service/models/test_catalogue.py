@@ -1,11 +1,14 @@
 """Several models and versions: who gets which, and that a change of them costs nobody an answer."""
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from service.errors import CannotLoad, Conflict, NotReady, UnknownModel
+from service.scoring.model import Model
+from service.settings import Settings
 from tests.service.fakes import Running, starting
 from tests.service.models.versions import Releases
 
@@ -88,6 +91,35 @@ async def test_a_load_that_fails_changes_nothing(caplog: pytest.LogCaptureFixtur
         assert await version(app) == "fake-rm@1"
         await app.service.load("1", "twin", current=True)
         assert await version(app, model="twin") == "twin@1"
+
+
+async def test_an_exact_version_is_never_another_model_s_name() -> None:
+    class Named(Releases):
+        """Opens `odd` under a name that no real opener accepts."""
+
+        def __call__(self, settings: Settings) -> Model:
+            odd = settings.model == "odd-2"
+            opened = super().__call__(settings)
+            return replace(opened, name="fake-rm@1") if odd else opened
+
+    async with starting(Named(), model="1", also_serve="odd-2") as app:
+        await app.service.started()
+        assert await version(app, model="fake-rm@1") == "fake-rm@1"
+        assert (await app.client.get("/v2/models/fake-rm/versions/1")).status_code == 200
+
+
+async def test_names_that_only_look_alike_are_not_served_side_by_side() -> None:
+    async with starting(Releases(), model="1") as app:
+        await app.service.started()
+        with pytest.raises(Conflict, match="give this one another name"):
+            await app.service.load("Fake-RM-1", None, current=False)
+        assert [one.key for one in app.service.catalogue] == ["fake-rm@1"]
+
+
+async def test_the_same_version_twice_at_the_start_is_a_refusal() -> None:
+    async with starting(Releases(), model="1", also_serve="fake-rm-1") as app:
+        await app.service.started()
+        assert "fake-rm@1 is loaded already" in str(app.service.refusal)
 
 
 async def test_what_is_needed_is_not_unloaded() -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from reward_model.release.release import ReleaseError
 from reward_model.text.chat import Message
 from service.scoring.model import open_model
 from service.settings import Settings
@@ -26,6 +27,14 @@ def test_a_checkpoint_becomes_a_model(tmp_path: Path) -> None:
 def test_its_name_can_be_set(tmp_path: Path) -> None:
     path = make_checkpoint(tmp_path / "tiny")
     assert open_model(Settings(model=str(path), model_name="mine")).name == "mine"
+
+
+@pytest.mark.parametrize("name", ["tiny@1", "tiny+other", "tiny,other", " tiny", "ti\nny"])
+def test_a_folder_s_name_that_requests_would_misread_is_refused(name: str, tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / name)
+    with pytest.raises(ReleaseError, match="--model-name"):
+        open_model(Settings(model=str(path)))
+    assert open_model(Settings(model=str(path), model_name="tiny")).name == "tiny"
 
 
 def test_bfloat16_on_request(tmp_path: Path) -> None:
