@@ -222,7 +222,10 @@ def _introduction(model: Path, options: argparse.Namespace) -> str:
 
 def _as_pairs(rows: list[PreferenceRow]) -> Dataset:
     def talk(row: PreferenceRow, answer: str) -> list[dict[str, str]]:
-        return [message._asdict() for message in conversation(row.prompt, answer)]
+        return [
+            {"role": message.role, "content": message.content}
+            for message in conversation(row.prompt, answer)
+        ]
 
     return Dataset.from_list(
         [

@@ -13,8 +13,13 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _members(message: Message) -> dict[str, str]:
+    # Turns that are only text look as they always did.
+    return {name: text for name, text in message._asdict().items() if text or name != "extra"}
+
+
 # Written as an object with `role` and `content`; pydantic would write a named tuple as a list.
-_JsonMessage = Annotated[Message, PlainSerializer(Message._asdict)]
+_JsonMessage = Annotated[Message, PlainSerializer(_members)]
 
 
 class Golden(_Record):

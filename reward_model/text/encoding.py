@@ -11,7 +11,17 @@ from functools import lru_cache
 from tokenizers import Encoding, Tokenizer
 
 from reward_model.packing import Sequence
-from reward_model.text.chat import ChatTokenizer, Conversation, Message, Unencodable, render
+from reward_model.text.chat import (
+    NO_INPUTS,
+    ChatTokenizer,
+    Conversation,
+    Message,
+    TemplateInputs,
+    Unencodable,
+    mapped,
+    render,
+    texts,
+)
 from reward_model.text.special_tokens import SpecialTokenEscaper, any_of, split, unused_characters
 
 # Longer conversations do not enter the cache of template specials: an entry grows with them.
@@ -82,7 +92,12 @@ class Encoder:
         self._special = any_of(self._special_ids)
         self._cached_specials_for_roles = lru_cache(maxsize=1024)(self._specials_for_roles)
 
-    def encode(self, conversation: Conversation, step_ends: tuple[int, ...] = ()) -> Sequence:
+    def encode(
+        self,
+        conversation: Conversation,
+        step_ends: tuple[int, ...] = (),
+        inputs: TemplateInputs = NO_INPUTS,
+    ) -> Sequence:
         """Encode a conversation: the ids of its rendering and the position of its score.
 
         Args:
@@ -93,16 +108,16 @@ class Encoder:
             TooLong: more than `max_tokens` ids.
             Unencodable: the template refuses the conversation, or renders nothing.
         """
-        text = render(self._tokenizer, conversation)
+        text = render(self._tokenizer, conversation, inputs)
         if not step_ends:
-            return self.checked(self._ids(conversation, text))
-        if self._only_template_specials(conversation, text):
+            return self.checked(self._ids(conversation, inputs, text))
+        if self._only_template_specials(conversation, inputs, text):
             tokenized = _TokenizedText([], [])
             tokenized.add(self._parsing.encode(text, add_special_tokens=False), 0)
         else:
-            tokenized = self._tokenize_escaped(conversation)
+            tokenized = self._tokenize_escaped(conversation, inputs)
         sequence = self.checked(tokenized.ids)
-        start = self._start_of_answer(conversation, text)
+        start = self._start_of_answer(conversation, inputs, text)
         ends = tokenized.ends
         # A character may take several tokens, which all end after it: the last of them is read.
         steps = (
@@ -132,9 +147,10 @@ class Encoder:
             position = next(kept, 0)
         return Sequence(tuple(ids), (position,))
 
-    def count(self, conversation: Conversation) -> int:
+    def count(self, conversation: Conversation, inputs: TemplateInputs = NO_INPUTS) -> int:
         """Count the tokens of a rendered conversation, which may be more than `max_tokens`."""
-        return len(self._ids(conversation, render(self._tokenizer, conversation)))
+        text = render(self._tokenizer, conversation, inputs)
+        return len(self._ids(conversation, inputs, text))
 
     def token_spans(self, content: str) -> list[tuple[int, int]]:
         """Return the first and the end character of each token of a text without a template."""
@@ -143,21 +159,24 @@ class Encoder:
         ).offsets
         return spans
 
-    def _ids(self, conversation: Conversation, text: str) -> list[int]:
-        if self._only_template_specials(conversation, text):
+    def _ids(self, conversation: Conversation, inputs: TemplateInputs, text: str) -> list[int]:
+        if self._only_template_specials(conversation, inputs, text):
             return list(self._parsing.encode(text, add_special_tokens=False).ids)
-        return self._tokenize_escaped(conversation).ids
+        return self._tokenize_escaped(conversation, inputs).ids
 
-    def _start_of_answer(self, conversation: Conversation, text: str) -> int:
+    def _start_of_answer(
+        self, conversation: Conversation, inputs: TemplateInputs, text: str
+    ) -> int:
         """The index in the rendered text at which the last message's content begins.
 
         Raises:
             Unencodable: the template changes the content more than by stripping it.
         """
-        role, content = conversation[-1]
+        content = conversation[-1].content
         # A character that occurs nowhere else shows where the template puts the content.
-        mark = next(iter(unused_characters(conversation)), "")
-        start = render(self._tokenizer, (*conversation[:-1], Message(role, mark))).find(mark)
+        mark = next(iter(unused_characters(texts(conversation, inputs))), "")
+        marked = (*conversation[:-1], conversation[-1]._replace(content=mark))
+        start = render(self._tokenizer, marked, inputs).find(mark)
         stripped = content.strip()
         if mark and text.startswith(content, start):
             return start
@@ -165,8 +184,13 @@ class Encoder:
             return start - content.index(stripped)
         raise Unencodable("the chat template changes the text, so its steps cannot be found in it")
 
-    def _only_template_specials(self, conversation: Conversation, text: str) -> bool:
+    def _only_template_specials(
+        self, conversation: Conversation, inputs: TemplateInputs, text: str
+    ) -> bool:
         """Tell whether the template alone wrote the special tokens in the rendered `text`."""
+        if inputs != NO_INPUTS or any(message.extra for message in conversation):
+            # The template may write special tokens for a call or a tool, so roles tell too little.
+            return False
         if any(self._special.search(message.content) for message in conversation):
             return False
         # Searching each content is not enough: a template may join two contents that spell a
@@ -181,18 +205,26 @@ class Encoder:
         text = render(self._tokenizer, tuple(Message(role, "x") for role in roles))
         return self._special.findall(text)
 
-    def _tokenize_escaped(self, conversation: Conversation) -> _TokenizedText:
+    def _tokenize_escaped(
+        self, conversation: Conversation, inputs: TemplateInputs
+    ) -> _TokenizedText:
         """Tokens of a conversation whose contents spell special tokens: these become plain text.
 
         The contents are escaped and the template is applied. The special tokens in the result are
         the template's own; the text between them is unescaped and encoded literally.
         """
-        escaper = SpecialTokenEscaper(conversation, self._special_ids)
-        escaped = tuple(
-            Message(role, escaper.escape(content, self._special)) for role, content in conversation
-        )
+        escaper = SpecialTokenEscaper(texts(conversation, inputs), self._special_ids)
+
+        contents = {message.content for message in conversation}
+
+        def escape(text: str) -> str:
+            # Templates compare names and kinds of tools with constants, so these stay as they are.
+            changes = text in contents or self._special.search(text)
+            return escaper.escape(text, self._special) if changes else text
+
+        rendered = render(self._tokenizer, *mapped(escape, conversation, inputs))
         tokenized, start = _TokenizedText([], []), 0
-        for text, special in split(self._special, render(self._tokenizer, escaped)):
+        for text, special in split(self._special, rendered):
             literal = escaper.unescape(text)
             tokenized.add(self._literal.encode(literal, add_special_tokens=False), start)
             start += len(literal) + len(special)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from reward_model.text.chat import Conversation, Unencodable
+from reward_model.text.chat import Unencodable
 
 # Unicode's private-use area in the basic plane: characters that mean nothing by themselves.
 _PRIVATE_USE = range(0xE000, 0xF900)
@@ -16,9 +16,9 @@ class SpecialTokenEscaper:
         Unencodable: the contents leave too few private-use characters.
     """
 
-    def __init__(self, conversation: Conversation, specials: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], specials: Iterable[str]) -> None:
         letters = sorted({special[0] for special in specials})
-        unused = unused_characters(conversation)
+        unused = unused_characters(texts)
         if len(unused) <= len(letters):
             raise Unencodable("the conversation uses up Unicode's private-use characters")
         self._edge = unused[-1]
@@ -38,9 +38,9 @@ class SpecialTokenEscaper:
         return text.translate(self._originals)
 
 
-def unused_characters(conversation: Conversation) -> list[str]:
-    """Return the private-use characters that no content contains."""
-    used = {letter for message in conversation for letter in message.content}
+def unused_characters(texts: Iterable[str]) -> list[str]:
+    """Return the private-use characters that no text contains."""
+    used = {letter for text in texts for letter in text}
     return [chr(code) for code in _PRIVATE_USE if chr(code) not in used]
 
 

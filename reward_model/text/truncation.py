@@ -1,10 +1,12 @@
 """Cuts a conversation that is too long: in the middle of its prompt, never in its answer."""
 
-from reward_model.text.chat import Conversation, Message
+from reward_model.text.chat import NO_INPUTS, Conversation, TemplateInputs
 from reward_model.text.encoding import Encoder, TooLong
 
 
-def truncated(encoder: Encoder, conversation: Conversation) -> tuple[Conversation, int]:
+def truncated(
+    encoder: Encoder, conversation: Conversation, inputs: TemplateInputs = NO_INPUTS
+) -> tuple[Conversation, int]:
     """Return a conversation that fits the model, and the number of tokens that were dropped.
 
     The middle of the longest message before the answer is dropped, and then of the next longest.
@@ -14,7 +16,7 @@ def truncated(encoder: Encoder, conversation: Conversation) -> tuple[Conversatio
         TooLong: the answer leaves no room for a prompt.
         Unencodable: the template refuses what is left.
     """
-    tokens = left = encoder.count(conversation)
+    tokens = left = encoder.count(conversation, inputs)
     # Joining what is left may give other tokens than were counted, so it takes several rounds.
     while left > encoder.max_tokens:
         index = max(
@@ -22,7 +24,7 @@ def truncated(encoder: Encoder, conversation: Conversation) -> tuple[Conversatio
         )
         if index == len(conversation) - 1 or not conversation[index].content:
             raise TooLong(tokens, encoder.max_tokens)
-        role, content = conversation[index]
+        content = conversation[index].content
         spans = encoder.token_spans(content)
         excess = left - encoder.max_tokens
         if len(spans) <= excess:
@@ -33,6 +35,7 @@ def truncated(encoder: Encoder, conversation: Conversation) -> tuple[Conversatio
             start, end = spans[first][0], spans[first + excess - 1][1]
             # At least one character goes in every round, or the loop might not end.
             content = content[:start] + content[max(end, start + 1) :]
-        conversation = (*conversation[:index], Message(role, content), *conversation[index + 1 :])
-        left = encoder.count(conversation)
+        cut = conversation[index]._replace(content=content)
+        conversation = (*conversation[:index], cut, *conversation[index + 1 :])
+        left = encoder.count(conversation, inputs)
     return conversation, tokens - left

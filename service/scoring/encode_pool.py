@@ -155,15 +155,15 @@ def encode_item(model: Model, item: Item, over_length: OverLength) -> Encoded | 
                 return Encoded(encoder.checked(list(ids)))
             case Rendered():
                 return Encoded(encoder.encode_rendered(item))
-            case Chat(conversation, step_ends):
+            case Chat(conversation, step_ends, inputs):
                 try:
-                    return Encoded(encoder.encode(conversation, step_ends or ()))
+                    return Encoded(encoder.encode(conversation, step_ends or (), inputs))
                 except TooLong:
                     # Truncation counts tokens of every message, so it is tried only if needed.
                     if not truncates:
                         raise
-                shorter, dropped = truncated(encoder, conversation)
-                return Encoded(encoder.encode(shorter, step_ends or ()), dropped)
+                shorter, dropped = truncated(encoder, conversation, inputs)
+                return Encoded(encoder.encode(shorter, step_ends or (), inputs), dropped)
     except TooLong as error:
         return ItemScore(error.tokens, error=ItemError("too_long", str(error)))
     except Unencodable as error:
@@ -180,9 +180,10 @@ def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | N
     """
     limit = model.encoder.max_tokens
     match item:
-        case Chat(conversation):
-            texts = [message.content for message in conversation]
-            empty = not texts[-1]
+        case Chat(conversation, _, inputs):
+            texts = [text for message in conversation for text in (message.content, message.extra)]
+            texts += [inputs.tools, inputs.kwargs]
+            empty = not conversation[-1].content
             if not empty and len(conversation) > limit:
                 return ItemError(
                     "too_long",

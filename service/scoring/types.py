@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from reward_model.text.chat import Conversation, Message
+from reward_model.text.chat import NO_INPUTS, Conversation, Message, TemplateInputs
 from reward_model.text.encoding import Rendered
 from service.errors import ItemError
 from service.scheduling.queue import Priority
@@ -19,10 +19,12 @@ class Chat:
     Attributes:
         step_ends: ascending character offsets in the answer. A score is read after each of them,
             besides the one at the end. None where no scores of steps are asked for.
+        inputs: what the chat template sees besides the turns.
     """
 
     conversation: Conversation
     step_ends: tuple[int, ...] | None = None
+    inputs: TemplateInputs = NO_INPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,13 @@ def chats(
     prompt: Conversation,
     answers: tuple[str, ...],
     step_ends: tuple[tuple[int, ...], ...] | None = None,
+    inputs: TemplateInputs = NO_INPUTS,
 ) -> tuple[Item, ...]:
     """Continue one conversation with each of the assistant's answers."""
     # None and () differ: an answer without a single step still gets an empty list of step scores.
     ends = step_ends or (None,) * len(answers)
     return tuple(
-        Chat((*prompt, Message("assistant", answer)), steps)
+        Chat((*prompt, Message("assistant", answer)), steps, inputs)
         for answer, steps in zip(answers, ends, strict=True)
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
+from pydantic import JsonValue
 from starlette.types import Message, Scope
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -16,7 +17,7 @@ from reward_model.packing import Sequence
 from reward_model.release.calibration import Calibration
 from reward_model.release.manifest import Golden
 from reward_model.release.release import Release
-from reward_model.text.chat import Conversation
+from reward_model.text.chat import NO_INPUTS, Conversation, TemplateInputs
 from reward_model.text.encoding import Encoder
 from service.app import create_app
 from service.engines.engine import BatchingHints, EngineDead, EngineFacts
@@ -103,9 +104,11 @@ class PlainTokenizer:
         self.backend_tokenizer = Tokenizer(models.BPE(vocabulary, []))
         self.backend_tokenizer.pre_tokenizer = split
 
-    def apply_chat_template(self, conversation: list[dict[str, str]], *, tokenize: bool) -> object:
+    def apply_chat_template(
+        self, conversation: list[dict[str, JsonValue]], *, tokenize: bool, **variables: JsonValue
+    ) -> object:
         assert not tokenize
-        return "".join(turn["content"] for turn in conversation)
+        return "".join(str(turn["content"]) for turn in conversation)
 
 
 class ScriptedEncoder(Encoder):
@@ -115,7 +118,12 @@ class ScriptedEncoder(Encoder):
         super().__init__(PlainTokenizer(), max_tokens=MAX_TOKENS, pad_id=None)
         self._script = script
 
-    def encode(self, conversation: Conversation, step_ends: tuple[int, ...] = ()) -> Sequence:
+    def encode(
+        self,
+        conversation: Conversation,
+        step_ends: tuple[int, ...] = (),
+        inputs: TemplateInputs = NO_INPUTS,
+    ) -> Sequence:
         return self._script(conversation)
 
 

@@ -74,7 +74,7 @@ def test_the_release_verifies_and_loads_in_plain_transformers(work: Path) -> Non
     assert model.dtype == torch.float32
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
     golden = release.golden[0]
-    turns = [turn._asdict() for turn in golden.messages]
+    turns = [{"role": turn.role, "content": turn.content} for turn in golden.messages]
     ids = tokenizer.apply_chat_template(turns, return_tensors="pt", return_dict=False)
     with torch.inference_mode():
         score = float(model.eval()(input_ids=ids).logits[0, 0])

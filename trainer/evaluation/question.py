@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from reward_model.text.steps import join_steps
-from trainer.pairs.row import PreferenceRow, Request
+from trainer.pairs.row import PreferenceRow, Request, turns
 
 # Joins the steps of an answer that is given in steps.
 STEP = "\n\n"
@@ -100,7 +100,7 @@ def step_ends(answer: Answer) -> tuple[int, ...]:
 def unaskable(prompt: Request) -> str:
     """The reason why no answer to this request can be scored; empty if it can be asked."""
     # The service would refuse the whole request; so it is never sent, and counted under a reason.
-    turns = [("user", prompt)] if isinstance(prompt, str) else prompt
-    if not turns or not all(content for _, content in turns):
+    asked = turns(prompt)
+    if not asked or not all(message.content for message in asked):
         return "empty request"
-    return "request ends on the assistant" if turns[-1][0] == "assistant" else ""
+    return "request ends on the assistant" if asked[-1].role == "assistant" else ""

@@ -25,7 +25,7 @@ def conversation(prompt: str, answer: str) -> Conversation:
 
 
 def template_ids(talk: Conversation) -> list[int]:
-    turns = [message._asdict() for message in talk]
+    turns = [{"role": message.role, "content": message.content} for message in talk]
     encoded = TOKENIZER.apply_chat_template(turns, tokenize=True, return_dict=False)
     return list(encoded)
 
@@ -43,7 +43,9 @@ def test_no_text_becomes_a_control_token(prompt: str, answer: str) -> None:
     ids = ENCODER.encode(talk).ids
     of_template = [i for i in template_ids(conversation("x", "x")) if i in SPECIAL_IDS]
     assert [i for i in ids if i in SPECIAL_IDS] == of_template
-    rendered = TOKENIZER.apply_chat_template([m._asdict() for m in talk], tokenize=False)
+    rendered = TOKENIZER.apply_chat_template(
+        [{"role": m.role, "content": m.content} for m in talk], tokenize=False
+    )
     assert TOKENIZER.decode(list(ids), clean_up_tokenization_spaces=False) == rendered
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_model.text.chat import Message, Unencodable
+from reward_model.text.chat import Unencodable
 from reward_model.text.special_tokens import (
     SpecialTokenEscaper,
     any_of,
@@ -19,16 +19,15 @@ hostile = st.lists(
 
 @given(hostile, hostile)
 def test_escaped_contents_spell_no_special_token_even_joined(one: str, other: str) -> None:
-    talk = (Message("user", one), Message("assistant", other))
-    escaper = SpecialTokenEscaper(talk, SPECIALS)
-    joined = "".join(escaper.escape(content, SPECIAL) for _, content in talk)
+    escaper = SpecialTokenEscaper((one, other), SPECIALS)
+    joined = "".join(escaper.escape(content, SPECIAL) for content in (one, other))
     assert not SPECIAL.search(joined)
     assert escaper.unescape(joined) == one + other
 
 
 @given(hostile)
 def test_white_space_at_either_edge_stays_there(content: str) -> None:
-    escaper = SpecialTokenEscaper((Message("user", content),), SPECIALS)
+    escaper = SpecialTokenEscaper((content,), SPECIALS)
     stripped = escaper.escape(content, SPECIAL).strip()
     assert escaper.unescape(stripped) == content.strip()
 
@@ -36,12 +35,11 @@ def test_white_space_at_either_edge_stays_there(content: str) -> None:
 def test_contents_that_use_up_the_private_characters_are_refused() -> None:
     everything = "".join(map(chr, range(0xE000, 0xF900)))
     with pytest.raises(Unencodable, match="private-use"):
-        SpecialTokenEscaper((Message("user", everything),), SPECIALS)
+        SpecialTokenEscaper((everything,), SPECIALS)
 
 
 def test_unused_characters_are_in_no_content() -> None:
-    talk = (Message("user", "\ue000a"), Message("assistant", "\ue002"))
-    unused = unused_characters(talk)
+    unused = unused_characters(("\ue000a", "\ue002"))
     assert unused[:2] == ["\ue001", "\ue003"]
 
 

@@ -30,9 +30,9 @@ def test_it_fits_afterwards_and_the_answer_is_whole(prompt: list[str], answer: s
     assert ENCODER.count(cut) == ENCODER.count(talk) - dropped <= 48
     assert cut[-1] == talk[-1]
     assert dropped > 0 or cut == talk
-    for (role, content), before in zip(cut, talk, strict=True):
-        assert role == before.role
-        assert len(content) <= len(before.content)
+    for after, before in zip(cut, talk, strict=True):
+        assert after.role == before.role
+        assert len(after.content) <= len(before.content)
 
 
 def test_a_prompt_keeps_its_beginning_and_its_end() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from reward_model.packing import Sequence, shared_prefix
-from reward_model.text.chat import Conversation
+from reward_model.text.chat import NO_INPUTS, Conversation, TemplateInputs
 from reward_model.text.encoding import Encoder
 from tests.checkpoints import make_tokenizer
 from tests.trainer.preferences.rows import TEMPLATE, row
@@ -28,9 +28,14 @@ class CountingEncoder(Encoder):
 
     encoded = 0
 
-    def encode(self, conversation: Conversation, step_ends: tuple[int, ...] = ()) -> Sequence:
+    def encode(
+        self,
+        conversation: Conversation,
+        step_ends: tuple[int, ...] = (),
+        inputs: TemplateInputs = NO_INPUTS,
+    ) -> Sequence:
         self.encoded += 1
-        return super().encode(conversation, step_ends)
+        return super().encode(conversation, step_ends, inputs)
 
 
 def expected_prompt(row: PreferenceRow, encoder: Encoder) -> int:

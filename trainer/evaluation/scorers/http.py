@@ -101,7 +101,7 @@ class HttpScorer:
             Input(
                 question.prompt
                 if isinstance(question.prompt, str)
-                else [turn._asdict() for turn in question.prompt],
+                else [{"role": turn.role, "content": turn.content} for turn in question.prompt],
                 question.answers,
             )
             for question in questions

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reward_model.packing import shared_prefix
-from reward_model.text.chat import PromptingTokenizer, render, render_request
+from reward_model.text.chat import ChatTokenizer, TemplateInputs, render
 from reward_model.text.encoding import Encoder, Rendered
 from trainer.pairs.encoded import EncodedRow
 from trainer.pairs.row import PreferenceRow, conversation
@@ -14,7 +14,7 @@ from trainer.preferences.doctor.findings import Finding
 _MAX_RENDERED = 200
 
 
-class Tokenizer(PromptingTokenizer, Protocol):
+class Tokenizer(ChatTokenizer, Protocol):
     """The part of a transformers tokenizer that the checks need."""
 
     @property
@@ -108,10 +108,11 @@ def template(
     every = max(1, len(rows) // _MAX_RENDERED)
     sample = list(zip(rows, encoded, strict=True))[::every]
     odd: dict[str, list[str]] = {check: [] for check in _TEMPLATE_CHECKS}
+    prompting = TemplateInputs(add_generation_prompt=True)
     for row, ids in sample:
         if not ids.chosen.fits:
             continue  # refused and over-long rows are counted by the checks of lengths
-        request = render_request(tokenizer, conversation(row.prompt, "")[:-1])
+        request = render(tokenizer, conversation(row.prompt, "")[:-1], prompting)
         whole = render(tokenizer, conversation(row.prompt, row.chosen))
         # Encoded as rendered text, special tokens that a user wrote are the same in both.
         before = encoder.encode_rendered(Rendered(request)).ids

@@ -106,7 +106,7 @@ def large_groups(train: list[PreferenceRow], evaluation: list[PreferenceRow]) ->
 
 def _compared(row: PreferenceRow) -> Iterator[tuple[str, str, str]]:
     """Prompt, chosen and rejected text of each pair, without trailing white space."""
-    prompt = "\n".join(f"{role}: {trimmed(text)}" for role, text in turns(row.prompt))
+    prompt = "\n".join(f"{turn.role}: {trimmed(turn.content)}" for turn in turns(row.prompt))
     chosen = trimmed(row.chosen)
     for rival in row.rejected:
         if trimmed(rival.text) != chosen:  # a pair of one text is found among the lengths
