@@ -52,24 +52,44 @@ class TokenBucket:
         # A level of exactly zero lets nobody in, so the wait is rounded up past it.
         return 0 if level > 0 else math.floor(-level * 60 / self.per_minute) + 1
 
+    def change_rate(self, per_minute: int) -> None:
+        """Let another number of tokens flow in per minute from now on; debts stay."""
+        level = self.level
+        # A bucket that is full stays full, so a higher quota is of use at once.
+        full = level >= self.per_minute
+        self.per_minute = per_minute
+        self._level = float(per_minute) if full else min(level, float(per_minute))
+
     def take(self, tokens: int) -> None:
         """Take tokens out; a negative number puts tokens back."""
         self._level = min(float(self.per_minute), self.level - tokens)
 
 
 class Charge:
-    """The tokens that a request is charged: an estimate until its real cost is settled."""
+    """What a request is charged: an estimate while it runs, in the end the work done for it.
+
+    Attributes:
+        spent: tokens of work that was done or is about to be done.
+    """
 
     def __init__(self, bucket: TokenBucket | None, estimate: int) -> None:
+        self.spent = 0
         self._bucket = bucket
-        self._tokens = 0
-        self.settle(estimate)
+        self._charged = 0
+        self._replace(estimate)
 
-    def settle(self, tokens: int) -> None:
-        """Replace what was charged so far by this many tokens."""
+    def spend(self, tokens: int) -> None:
+        """Count work for the request; a negative number takes back what was counted too much."""
+        self.spent += tokens
+
+    def settle(self, at_least: int = 0) -> None:
+        """Charge what was spent, or `at_least` if that is more, in place of the estimate."""
+        self._replace(max(at_least, self.spent))
+
+    def _replace(self, tokens: int) -> None:
         if self._bucket:
-            self._bucket.take(tokens - self._tokens)
-        self._tokens = tokens
+            self._bucket.take(tokens - self._charged)
+        self._charged = tokens
 
 
 class Account:
@@ -90,9 +110,11 @@ class Account:
     def set_limits(self, limits: AccountLimits) -> None:
         """Apply new limits from now on; requests in flight stay counted."""
         per_minute = limits.tokens_per_minute
-        # An unchanged quota keeps its bucket: reading the key file again must not refill it.
-        if per_minute != self._limits.tokens_per_minute:
-            self._bucket = TokenBucket(per_minute, self._clock) if per_minute else None
+        # The bucket stays, also while there is no limit: no change of the file forgives a debt.
+        if per_minute is not None:
+            if self._bucket is None:
+                self._bucket = TokenBucket(per_minute, self._clock)
+            self._bucket.change_rate(per_minute)
         self._limits = limits
 
     @contextmanager
@@ -117,26 +139,31 @@ class Account:
 
     @contextmanager
     def charged(self, estimate: int) -> Iterator[Charge]:
-        """Charge the estimate for the time of the block, which settles the real cost.
+        """Charge the estimate for the time of the block, which counts what it spends.
 
         Raises:
             QuotaExceeded: the tokens of this minute are used up.
         """
-        if self._bucket and (wait := self._bucket.wait):
+        bucket = self._bucket if self._limits.tokens_per_minute else None
+        if bucket and (wait := bucket.wait):
             raise QuotaExceeded(
-                f"this key's {self._bucket.per_minute} tokens a minute are used up: "
+                f"this key's {bucket.per_minute} tokens a minute are used up: "
                 f"there will be some in {wait} seconds",
                 retry_after=min(MAX_RETRY_AFTER, wait),
             )
-        charge = Charge(self._bucket, estimate)
+        charge = Charge(bucket, estimate)
         try:
             yield charge
         except (Unavailable, InvalidRequest):
-            # The request was refused before any work was done for it.
-            charge.settle(0)
+            # The request was refused. Work was done only if one of several models took it.
+            charge.settle()
             raise
-        # Any other failure keeps the estimate. That includes a client that disconnects: otherwise
-        # disconnecting before the answer would evade the quota.
+        except BaseException:
+            # A client that disconnects and a deadline that passes cost the estimate as well, or
+            # leaving before the answer would evade the quota.
+            charge.settle(at_least=estimate)
+            raise
+        charge.settle()
 
 
 UNLIMITED = Account("", AccountLimits(), time.monotonic)

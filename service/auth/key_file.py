@@ -67,13 +67,16 @@ def _parse_line(number: int, words: list[str], earlier: dict[int, Key]) -> Key:
         raise KeyFileError(f"line {number}: a name is up to 64 letters, digits and ._-")
     if not digest:
         raise KeyFileError(f"line {number}: after the name comes sha256: and 64 hex digits")
-    limits = AccountLimits()
+    limits, named = AccountLimits(), set[str]()
     for word in words[2:]:
         if not (limit := _LIMIT.fullmatch(word)):
             raise KeyFileError(
                 f"line {number}: after the hash come concurrency=N and tokens_per_minute=N at "
                 "most, with N above 0"
             )
+        if limit[1] in named:
+            raise KeyFileError(f"line {number}: {limit[1]} is set twice")
+        named.add(limit[1])
         limits = replace(limits, **{limit[1]: int(limit[2])})
     key = Key(name, bytes.fromhex(digest[1]), limits)
     for line, other in earlier.items():

@@ -69,13 +69,13 @@ class Keyring:
             _log.info("read %d API keys", len(self._keys))
 
     def _use(self, keys: tuple[Key, ...]) -> None:
-        accounts: dict[str, Account] = {}
         for key in keys:
-            # A holder that was there before keeps its account, with what is in use and charged.
+            # A holder that was there before keeps its account, with what is in use and charged,
+            # also if its line was out of the file for a while.
             account = self._accounts.get(key.name) or Account(key.name, key.limits, self._clock)
             account.set_limits(key.limits)
-            accounts[key.name] = account
-        self._keys, self._accounts = keys, accounts
+            self._accounts[key.name] = account
+        self._keys = keys
 
 
 def _file_state(path: Path) -> tuple[int, ...] | None:

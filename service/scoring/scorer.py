@@ -12,10 +12,11 @@ from service.scheduling.admission import Admission, Reservation
 from service.scheduling.batcher import Batcher
 from service.scheduling.queue import Job, JobResult
 from service.scheduling.throughput import ThroughputEstimator
-from service.scoring.encode_pool import Encoded, EncodePool
+from service.scoring.encode_pool import Encoded, EncodePool, encoding_cost
 from service.scoring.model import Model
 from service.scoring.result_cache import ResultCache
 from service.scoring.types import (
+    CHARACTERS_PER_TOKEN,
     Chat,
     Item,
     ItemScore,
@@ -24,9 +25,6 @@ from service.scoring.types import (
     Timings,
     TokenIds,
 )
-
-_CHARACTERS_PER_TOKEN = 3
-"""Low for prose and for code, so that the estimate before encoding is rather too high."""
 
 _NOT_NORMALIZED = (
     "the normalized score is not a finite number: the standard deviation of this model's "
@@ -72,12 +70,17 @@ class Scorer:
         self._clock = clock
 
     async def score(
-        self, request: ScoringRequest, estimated_tokens: int | None = None
+        self,
+        request: ScoringRequest,
+        estimated_tokens: int | None = None,
+        spend: Callable[[int], None] = lambda _: None,
     ) -> ScoringResult:
         """Score every item; one that cannot be scored carries its own error.
 
         Args:
             estimated_tokens: what `estimate` gave for this request; None estimates it here.
+            spend: told the tokens of work as it is done, and of computing as soon as it is queued;
+                negative where that was too much.
 
         Raises:
             QueueFull, Draining: the request was refused before any work was done.
@@ -100,36 +103,30 @@ class Scorer:
                     request.priority, len(items), tokens, self._throughput, request.timeout
                 ) as reservation:
                     admitted = self._clock()
-                    await self._encode(request, items)
+                    await self._encode(request, items, spend)
                     submitted = self._clock()
-                    jobs = await self._submit(request, items, reservation, started)
+                    jobs = await self._submit(request, items, reservation, started, spend)
                     # A cancelled gather cancels the answers, and the queue drops their jobs.
                     await asyncio.gather(*(job.answer for job in jobs))
         except TimeoutError:
             raise DeadlineExceeded("timeout_ms passed before every candidate was scored") from None
         inputs = tuple(tuple(self._score_of(item) for item in group) for group in groups)
-        ended = self._clock()
-        # Without jobs (every score was known, or nothing could be encoded) no time is spent there.
-        first = min((job.started_at for job in jobs), default=submitted)
-        last = max((job.finished_at for job in jobs), default=submitted)
+        computed_tokens = sum(job.computed_tokens for job in jobs)
+        spend(computed_tokens - sum(job.reserved_tokens for job in jobs))
         return ScoringResult(
             model=self._model.name,
             version=self._model.release.version,
             inputs=inputs,
-            computed_tokens=sum(job.computed_tokens for job in jobs),
+            computed_tokens=computed_tokens,
             saved_tokens=sum(len(job.sequence.ids) - job.computed_tokens for job in jobs),
-            timings=Timings(
-                started=started,
-                admit=admitted - started,
-                encode=submitted - admitted,
-                queue=first - submitted,
-                infer=last - first,
-                total=ended - started,
-            ),
+            timings=self._timings(started, admitted, submitted, jobs),
         )
 
     async def tokenize(
-        self, item: Item, estimated_tokens: int | None = None
+        self,
+        item: Item,
+        estimated_tokens: int | None = None,
+        spend: Callable[[int], None] = lambda _: None,
     ) -> tuple[int, ...] | ItemError:
         """Return the token ids that would be scored, or the error that `score` would give.
 
@@ -142,7 +139,10 @@ class Scorer:
         with self._admission.admit("interactive", 1, estimated_tokens, self._throughput):
             (encoded,) = await self._encode_pool.encode(self._model, [item])
         if isinstance(encoded, Encoded):
+            # Nothing is computed, so the tokens themselves are what the request costs.
+            spend(len(encoded.sequence.ids))
             return encoded.sequence.ids
+        spend(encoding_cost(encoded))
         assert encoded.error is not None
         return encoded.error
 
@@ -152,7 +152,7 @@ class Scorer:
 
         def tokens(text: str) -> int:
             # A text that is too long is refused and costs the engine nothing.
-            return min(max_tokens, 1 + len(text) // _CHARACTERS_PER_TOKEN)
+            return min(max_tokens, 1 + len(text) // CHARACTERS_PER_TOKEN)
 
         total = 0
         for group in request.inputs:
@@ -174,10 +174,12 @@ class Scorer:
                         total += tokens(item.text)
         return total
 
-    async def _encode(self, request: ScoringRequest, items: list[_Item]) -> None:
+    async def _encode(
+        self, request: ScoringRequest, items: list[_Item], spend: Callable[[int], None]
+    ) -> None:
         """Encode every item, and look up the scores that are known from earlier requests."""
         encoded = await self._encode_pool.encode(
-            self._model, [item.item for item in items], request.over_length, request.priority
+            self._model, [item.item for item in items], request.over_length, request.priority, spend
         )
         for item, entry in zip(items, encoded, strict=True):
             if isinstance(entry, ItemScore):
@@ -193,13 +195,22 @@ class Scorer:
         items: list[_Item],
         reservation: Reservation,
         started: float,
+        spend: Callable[[int], None],
     ) -> list[Job]:
         """Queue a job for every item that has no score yet."""
         waiting = [item for item in items if item.score is None]
         sequences = [item.encoded.sequence for item in waiting if item.encoded]
         plan = await self._encode_pool.plan(self._model, sequences, request.priority)
         # From here on the reservation is exact: cached items and shared prefixes cost nothing.
-        reservation.resize(len(plan), sum(tokens for _, tokens in plan))
+        planned = sum(tokens for _, tokens in plan)
+        reservation.resize(len(plan), planned)
+        # What is computed costs its new tokens, and encoding it nothing beside.
+        encoding = sum(
+            encoding_cost(item.encoded) - item.encoded.dropped_tokens
+            for item in waiting
+            if item.encoded
+        )
+        spend(planned - encoding)
         deadline = math.inf if request.timeout is None else started + request.timeout
         now, loop = self._clock(), asyncio.get_running_loop()
         jobs = []
@@ -212,6 +223,21 @@ class Scorer:
             jobs.append(job)
         self._batcher.submit(jobs)
         return jobs
+
+    def _timings(
+        self, started: float, admitted: float, submitted: float, jobs: list[Job]
+    ) -> Timings:
+        # Without jobs (every score was known, or nothing could be encoded) no time is spent there.
+        first = min((job.started_at for job in jobs), default=submitted)
+        last = max((job.finished_at for job in jobs), default=submitted)
+        return Timings(
+            started=started,
+            admit=admitted - started,
+            encode=submitted - admitted,
+            queue=first - submitted,
+            infer=last - first,
+            total=self._clock() - started,
+        )
 
     def _score_of(self, item: _Item) -> ItemScore:
         if item.score:

@@ -37,6 +37,21 @@ class TokenIds:
 Item = Chat | Rendered | TokenIds
 """One thing to score."""
 
+CHARACTERS_PER_TOKEN = 3
+"""Low for prose and for code, so that an estimate from characters is rather too high."""
+
+
+def tokens_at_least(item: Item) -> int:
+    """Estimate the tokens of an item from its characters, however many the model takes."""
+    match item:
+        case TokenIds(ids):
+            return len(ids)
+        case Chat(conversation):
+            characters = sum(len(message.content) for message in conversation)
+        case _:
+            characters = len(item.text)
+    return 1 + characters // CHARACTERS_PER_TOKEN
+
 
 def chats(
     prompt: Conversation,
@@ -90,6 +105,7 @@ class ItemScore:
         cached: whether the score was computed for an earlier request.
         steps: raw scores at the step ends that were asked for.
         dropped_tokens: tokens that were cut out of the prompt to make the item fit.
+        encoded_tokens: tokens that were encoded to find the error; 0 where nothing was encoded.
     """
 
     tokens: int
@@ -99,6 +115,7 @@ class ItemScore:
     cached: bool = False
     steps: tuple[float, ...] = ()
     dropped_tokens: int = 0
+    encoded_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

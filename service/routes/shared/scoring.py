@@ -105,8 +105,10 @@ async def tokenize(request: Request, model: LoadedModel, item: Item) -> tuple[in
     account: Account = request.state.account
     with model.used() as scorer:
         estimate = scorer.estimate(ScoringRequest(((item,),)))
-        with account.charged(estimate):
-            (tokens,) = await while_connected(request, scorer.tokenize(item, estimate))
+        with account.charged(estimate) as charge:
+            (tokens,) = await while_connected(
+                request, scorer.tokenize(item, estimate, charge.spend)
+            )
     if isinstance(tokens, ItemError):
         _refuse_item(0, tokens)
     return tokens
@@ -178,10 +180,8 @@ async def _score_with(
         estimates = [scorer.estimate(asked) for scorer in scorers]
         charge = stack.enter_context(account.charged(sum(estimates)))
         pairs = zip(scorers, estimates, strict=True)
-        work = [scorer.score(asked, estimate) for scorer, estimate in pairs]
-        results = await while_connected(request, *work)
-        charge.settle(sum(result.computed_tokens for result in results))
-    return results
+        work = [scorer.score(asked, estimate, charge.spend) for scorer, estimate in pairs]
+        return await while_connected(request, *work)
 
 
 def raw_scores(result: ScoringResult) -> list[float]:

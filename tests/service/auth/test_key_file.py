@@ -42,6 +42,11 @@ def test_one_holder_may_have_two_keys_while_clients_change_over(tmp_path: Path) 
         ("SECRET\u00e9 sha256:" + "0" * 64, "line 2: a name is"),
         (line("b", "SECRET", "concurrency=0"), "line 2: after the hash come"),
         (line("b", "SECRET", "SECRET=1"), "line 2: after the hash come"),
+        (line("b", "two", "concurrency=9", "concurrency=9"), "line 2: concurrency is set twice"),
+        (
+            line("b", "two", "tokens_per_minute=9", "concurrency=1", "tokens_per_minute=8"),
+            "line 2: tokens_per_minute is set twice",
+        ),
         (line("b", "one"), "line 2: the same key is on line 1"),
         (line("a", "two", "concurrency=1"), "line 2: the same name has other limits on line 1"),
     ],

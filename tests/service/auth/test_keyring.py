@@ -117,6 +117,22 @@ def test_holders_keep_their_accounts(tmp_path: Path) -> None:
             pass
 
 
+def test_a_line_that_is_gone_for_a_while_forgives_no_debt(tmp_path: Path) -> None:
+    mine, other = line("a", "one", "tokens_per_minute=60"), line("b", "two")
+    file = File(tmp_path, mine + other)
+    account = file.ring.account(["one"])
+    assert account
+    with account.charged(0) as charge:
+        charge.spend(10_000)
+    file.becomes(other)
+    assert file.holder("one") is None
+    file.becomes(mine + other)
+    again = file.ring.account(["one"])
+    assert again
+    with pytest.raises(QuotaExceeded), again.charged(1):
+        pass
+
+
 def test_it_does_not_begin_without_a_file(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError):
         Keyring(tmp_path / "nothing")

@@ -1,12 +1,15 @@
 """Who may come in: the real app, with a key file that changes and a clock that is told the time."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Message, Scope
 
 from service.app import create_app
 from service.logs import JsonLines
@@ -14,6 +17,7 @@ from service.settings import Settings
 from tests.service.auth.test_account import Clock
 from tests.service.auth.test_key_file import line
 from tests.service.fakes import FakeEngine, GatedEngine, Running, model, running
+from tests.service.models.versions import Releases
 
 KEY = "rmk-secret-of-team-a"
 BODY = {"inputs": [{"prompt": "prompt", "candidates": ["a"]}]}
@@ -161,6 +165,95 @@ async def test_so_many_tokens_a_minute(tmp_path: Path) -> None:
     assert (models.status_code, later.status_code) == (200, 200)
     assert f'reward_key_tokens_total{{key="team-a"}} {COST * 11}.0' in metrics
     assert 'reward_key_requests_total{key="team-a"} 13.0' in metrics
+
+
+def native(*candidates: str, prompt: str = "p", **more: object) -> dict[str, object]:
+    return {"inputs": [{"prompt": prompt, "candidates": candidates}], **more}
+
+
+def cost(refused: httpx.Response) -> int:
+    """Tell what was taken of a bucket of one token, from how long it takes until it is refilled."""
+    (seconds,) = re.findall(r"in (\d+) seconds", refused.json()["error"]["message"])
+    return 1 + int(seconds) // 60
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "tokens"),
+    [
+        # An answer that is too long is found out by encoding it, beside one that is scored.
+        ("/v1/score", native("a", "b" * 200), 2 + 201),
+        # A prompt is encoded whole before it is cut.
+        ("/v1/score", native("a", prompt="p" * 300, over_length="truncate_prompt"), 301),
+        # Also where that is in vain, because the answer alone is too long.
+        ("/v1/score", native("a" * 70, prompt="p" * 300, over_length="truncate_prompt"), 370),
+        # Nothing is encoded of what is empty or longer than any text that fits.
+        ("/v1/score", native("a", "", "b" * 10_000), 2),
+        ("/v1/score", native("a\nb", steps={"delimiter": "\n"}), 4),
+        ("/get_reward", {"query": ["a", "b" * 200]}, 1 + 200),
+        ("/tokenize", {"prompt": "b" * 60}, 60),
+        ("/tokenize", {"prompt": "b" * 600}, 600),
+    ],
+)
+async def test_what_is_encoded_is_charged_whatever_becomes_of_it(
+    tmp_path: Path, path: str, body: dict[str, object], tokens: int
+) -> None:
+    async with guarded(tmp_path, "tokens_per_minute=1") as (app, _, _):
+        await app.client.post(path, json=body, headers={"X-API-Key": KEY})
+        assert cost(await ask(app)) == tokens
+
+
+async def test_a_cached_score_costs_a_tenth_of_its_tokens(tmp_path: Path) -> None:
+    prompt = "p" * 49
+    async with guarded(tmp_path, "tokens_per_minute=1", result_cache_bytes=1000) as (app, _, clock):
+        body = native("a", prompt=prompt)
+        for expected in (50, 6):
+            await app.client.post("/v1/score", json=body, headers={"X-API-Key": KEY})
+            refused = await ask(app)
+            assert cost(refused) == expected
+            clock.now += 60 * 60
+
+
+async def test_a_client_that_leaves_is_charged_what_was_planned_for_it(tmp_path: Path) -> None:
+    """More than was estimated, since these texts have a token for each of their characters."""
+    engine, gone = GatedEngine(), asyncio.Event()
+    body = json.dumps(native("a" * 60, "b" * 60)).encode()
+    events = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if events:
+            return events.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None: ...
+
+    headers = [(b"content-type", b"application/json"), (b"x-api-key", KEY.encode())]
+    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": headers}
+    scope["query_string"] = b""
+    async with guarded(tmp_path, "tokens_per_minute=1", engine=engine) as (app, _, _):
+        leaving = asyncio.create_task(app.app(scope, receive, send))
+        await engine.begins()
+        gone.set()
+        await leaving
+        engine.go_on.release()
+        assert cost(await ask(app)) == 1 + 60 + 60
+
+
+async def test_each_model_of_a_sum_is_charged(tmp_path: Path) -> None:
+    keys, clock = tmp_path / "keys", Clock()
+    keys.write_text(line("team-a", KEY, "tokens_per_minute=1"))
+    settings = {"model": "1", "also_serve": "other-2", "result_cache_bytes": 0}
+    named = Settings.model_validate({"api_keys_file": keys, **settings})
+    app = create_app(named, Releases(), clock=clock)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test", timeout=10) as client,
+    ):
+        await app.state.service.started()
+        running = Running(app, client)
+        await ask(running, models={"fake-rm": 1.0, "other": 1.0})
+        assert cost(await ask(running)) == 2 * COST
 
 
 async def test_who_only_wants_the_tokens_is_charged_for_the_work_too(tmp_path: Path) -> None:

@@ -25,12 +25,18 @@ from tests.service.fakes import (
 )
 
 
+class Panic(BaseException):
+    """Like `pyo3_runtime.PanicException`, which is no Exception."""
+
+
 def picky(conversation: Conversation) -> Sequence:
     match conversation[-1].content:
         case "refused":
             raise Unencodable("the template says no")
         case "odd":
             raise StopIteration
+        case "panic":
+            raise Panic
         case _:
             return encode(conversation)
 
@@ -90,6 +96,23 @@ async def test_one_bad_text_leaves_its_neighbors_alone(
     assert odd.error.code == "unencodable"
     assert last == first
     assert "StopIteration" in caplog.text
+
+
+async def test_a_panic_of_the_tokenizer_costs_its_own_text_alone(pool: EncodePool) -> None:
+    served = replace(model(), encoder=ScriptedEncoder(picky))
+    first, panic, last = await pool.encode(served, chat_items("fine", "panic", "fine"))
+    assert isinstance(panic, ItemScore)
+    assert panic.error is not None
+    assert panic.error.code == "unencodable"
+    assert isinstance(first, Encoded)
+    assert first == last
+
+
+async def test_the_cost_of_encoding_is_told_whatever_it_leads_to(pool: EncodePool) -> None:
+    served, spent = replace(model(), encoder=ScriptedEncoder(picky)), list[int]()
+    for answer in ("fine", "x" * MAX_TOKENS, "refused", "panic", "", "x" * MAX_CHARACTERS):
+        await pool.encode(served, chat_items(answer), spend=spent.append)
+    assert spent == [1, MAX_TOKENS + 1, 1 + 8 // 3, 1 + 6 // 3, 0, 0]
 
 
 async def test_an_item_that_cannot_fit_is_refused_without_encoding_it(pool: EncodePool) -> None:
