@@ -28,6 +28,13 @@ def running() -> Iterator[Running]:
         yield container
 
 
+def test_nothing_of_the_build_stays_in_its_environment() -> None:
+    config = inspect(SERVICE)["Config"]
+    assert isinstance(config, dict)
+    names = {variable.partition("=")[0] for variable in config["Env"]}
+    assert not {name for name in names if name.startswith("PIP_") or "SSL" in name}
+
+
 def test_it_is_small_enough(record_property: Callable[[str, object], None]) -> None:
     size = inspect(SERVICE)["Size"]
     assert isinstance(size, int)

@@ -1,8 +1,6 @@
 """Every folder renders, and every object is one that Kubernetes or its operator takes."""
 
 import json
-import re
-import shutil
 from pathlib import Path
 
 import kubernetes_validate
@@ -16,7 +14,6 @@ from tests.k8s.rendering import (
     K8S,
     ROOT,
     Object,
-    at,
     pod_templates,
     render,
     rendered,
@@ -108,23 +105,3 @@ def images(value: object) -> list[str]:
         here = [value["image"]] if isinstance(value.get("image"), str) else []
         return here + [image for one in value.values() for image in images(one)]
     return []
-
-
-def test_the_documented_overlay_is_in_one_namespace(tmp_path: Path) -> None:
-    """Components on top of a finished overlay get no namespace from it."""
-    (documented,) = re.findall(
-        r"```yaml\n# my-cluster/kustomization.yaml\n(.+?)```",
-        (ROOT / "docs" / "deploy.md").read_text(),
-        re.DOTALL,
-    )
-    shutil.copytree(K8S, tmp_path / "k8s")
-    (tmp_path / "my-cluster").mkdir()
-    (tmp_path / "my-cluster" / "kustomization.yaml").write_text(documented)
-    objects = render(tmp_path / "my-cluster")
-    assert {"ServiceMonitor", "ScaledObject"} <= {str(one["kind"]) for one in objects}
-    strays = [
-        one["kind"]
-        for one in objects
-        if one["kind"] != "Namespace" and at(one, "metadata", "namespace") != "reward-model"
-    ]
-    assert strays == []
