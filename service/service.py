@@ -203,10 +203,10 @@ class Service:
         return reason
 
     def _settings_for(self, source: str, name: str | None = None) -> Settings:
-        # A name and a template in the settings are for the first model alone.
+        # A name, a template and a length in the settings are for the first model alone.
         if source == self.settings.model and name is None:
             return self.settings
-        change = {"model": source, "model_name": name, "chat_template": None}
+        change = {"model": source, "model_name": name, "chat_template": None, "max_tokens": None}
         return self.settings.model_copy(update=change)
 
     def _make_model(self, settings: Settings) -> LoadedModel:

@@ -121,6 +121,16 @@ class Settings(BaseSettings):
             "hold for its own template only."
         ),
     ] = None
+    max_tokens: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Maximum number of tokens of a conversation with its answer. If it is "
+            "unset, the checkpoint's config and tokenizer say it. For a bare checkpoint it "
+            "replaces what they say, up to the number of positions that the model has; for "
+            "a release it can only be lower. It holds for --model alone.",
+        ),
+    ] = None
     # Only this machine by default, because without a key file any client that connects may score.
     host: Annotated[
         str,

@@ -11,8 +11,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from reward_model.release.config import read_config
 from reward_model.release.lora_merge import merge
 from reward_model.release.release import Release, ReleaseError
+from reward_model.release.weight_names import (
+    common_prefix,
+    dropped_weights,
+    require_shapes,
+    require_whole,
+)
 from reward_model.text.chat import Message, Unencodable, render
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -21,35 +28,54 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32") -> PreTrainedModel:
+    """Load the model as `load_weights` does, without its warnings."""
+    return load_weights(release, device=device, dtype=dtype)[0]
+
+
+def load_weights(
+    release: Release, *, device: str = "cpu", dtype: str = "float32"
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load the sequence-classification model, its backbone in `dtype` and its head in float32.
 
-    Only safetensors are read.
+    Only safetensors of the folder are read.
+
+    Returns:
+        The model, and warnings of weights that it has no place for.
 
     Raises:
-        ReleaseError: transformers cannot load the checkpoint, or weights are missing from it.
+        ReleaseError: transformers cannot load the checkpoint, or its weights do not fit the config.
     """
+    config = read_config(release.path)
+    if getattr(config, "quantization_config", None):
+        raise ReleaseError(
+            f"{release.path / 'config.json'}: its weights are quantized, which this engine does "
+            "not compute with; choose --engine vllm, or serve the weights that were quantized"
+        )
+    if release.adapter:
+        # The base of an adapter may be a language model, which has no labels yet.
+        config.num_labels = 1
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             release.path,
+            config=config,
             dtype=torch.float32,
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
-            # The base of an adapter may be a language model, which has no labels yet.
-            **({"num_labels": 1} if release.adapter else {}),
+            # Reported and refused below, in a sentence.
+            ignore_mismatched_sizes=True,
         )
     except Exception as error:  # whatever a damaged file makes the loaders raise
         reason = f"{type(error).__name__}: {error}"
         raise ReleaseError(f"{release.path}: transformers cannot load it: {reason}") from error
     assert isinstance(model, PreTrainedModel)
-    missing = sorted(report["missing_keys"])
-    if release.adapter:
-        model = merge(model, release.adapter, set(missing))
-    elif missing:
-        raise ReleaseError(
-            f"{release.path}: the weights hold no {', '.join(missing)}, which would be random; "
-            "serve a checkpoint that was trained with its score head"
-        )
+    missing, unexpected = set(report["missing_keys"]), set(report["unexpected_keys"])
+    require_shapes(release.path, report["mismatched_keys"])
+    if release.adapter and not common_prefix(missing, unexpected):
+        model = merge(model, release.adapter, missing)
+    else:
+        require_whole(release.path, missing, unexpected)
+    dropped = dropped_weights(unexpected)
     # Parameters only: buffers stay in float32, as transformers keeps them. Rotary frequencies
     # rounded to bfloat16 are a radian off after a thousand tokens.
     heads = _heads(model)
@@ -65,7 +91,7 @@ def load_model(release: Release, *, device: str = "cpu", dtype: str = "float32")
     for head in heads:
         head.register_forward_pre_hook(inputs_to_float32)
     nn.Module.to(model, device=device)
-    return model
+    return model, (dropped,) if dropped else ()
 
 
 def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
@@ -93,6 +119,8 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     if not tokenizer.is_fast:
         raise ReleaseError(f"{path}: needs tokenizer.json, the fast tokenizer's file")
+    if release.sets_max_tokens:
+        tokenizer.model_max_length = release.max_tokens
     if release.chat_template is not None:
         tokenizer.chat_template = release.chat_template
     if not tokenizer.chat_template:

@@ -4,14 +4,18 @@ An adapter is served as the plain checkpoint that merging it gives; `lora_merge`
 """
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, ValidationError
+from safetensors import SafetensorError, safe_open
 
+from reward_model.release.files import ADAPTER_CONFIG, read_bytes, require_regular_files
 from reward_model.release.hub import fetch
 from reward_model.release.release import (
+    MANIFEST,
     Release,
     ReleaseError,
     open_bare,
@@ -19,27 +23,67 @@ from reward_model.release.release import (
     read_template,
 )
 
-_CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+
+_MAX_RANK = 65_536
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether a name of modules is letters, digits, underscores and dots alone.
+
+    PEFT uses names as regular expressions. An expression can take for ever, and nothing interrupts
+    it; a plain name cannot.
+    """
+    return re.fullmatch(r"\^?[A-Za-z0-9_.-]{1,512}", name) is not None
+
+
+def _require_plain(name: str) -> str:
+    if not is_plain(name):
+        raise ValueError("is a pattern, and only plain names of modules are taken")
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_require_plain)]
+_Names = _Name | list[_Name] | None
+_Rank = Annotated[int, Field(ge=1, le=_MAX_RANK)]
 
 
 class AdapterConfig(BaseModel):
-    """The entries of `adapter_config.json` that are needed here; PEFT reads the others."""
+    """The entries of `adapter_config.json` that are needed or checked here; PEFT reads them all."""
 
     peft_type: Literal["LORA"]
     base_model_name_or_path: Annotated[str, Field(min_length=1)]
     revision: str | None = None
+    r: _Rank = 8
+    target_modules: _Names = None
+    exclude_modules: _Names = None
+    layers_pattern: _Names = None
+    target_parameters: _Names = None
+    modules_to_save: _Names = None
+    layers_to_transform: list[StrictInt] | StrictInt | None = None
+    rank_pattern: dict[_Name, _Rank] | None = None
+    alpha_pattern: dict[_Name, Annotated[float, Field(allow_inf_nan=False)]] | None = None
+    trainable_token_indices: dict[_Name, list[StrictInt]] | list[StrictInt] | None = None
+    # These import a module by its name, or make a forward that no merged weights can give.
+    megatron_config: None = None
+    arrow_config: None = None
+    use_bdlora: None = None
+    alora_invocation_tokens: None = None
 
 
-def open_checkpoint(path: Path, *, chat_template: Path | None = None) -> Release:
+def open_checkpoint(
+    path: Path, *, chat_template: Path | None = None, max_tokens: int | None = None
+) -> Release:
     """Like `open_release`; also opens an adapter directory, with the facts of its base.
 
     Raises:
         ReleaseError: as `open_release`, for the adapter or for its base.
     """
-    if not (path / _CONFIG).exists():
-        return open_release(path, chat_template=chat_template)
-    config = read_config(path / _CONFIG)
+    # A release that also holds an adapter must not become that adapter, which nothing verifies.
+    if not (path / ADAPTER_CONFIG).exists() or (path / MANIFEST).exists():
+        return open_release(path, chat_template=chat_template, max_tokens=max_tokens)
+    require_regular_files(path)
+    config = read_config(path / ADAPTER_CONFIG)
     if not (path / WEIGHTS).is_file():
         raise ReleaseError(
             f"{path / WEIGHTS}: missing; pickled weights are never loaded, so save the adapter "
@@ -52,15 +96,22 @@ def open_checkpoint(path: Path, *, chat_template: Path | None = None) -> Release
         try:
             base = fetch(name, config.revision)
         except ReleaseError as error:
-            raise ReleaseError(f"{path / _CONFIG}: its base is not available: {error}") from error
-    if (base / _CONFIG).exists():
+            raise ReleaseError(
+                f"{path / ADAPTER_CONFIG}: its base is not available: {error}"
+            ) from error
+    if (base / ADAPTER_CONFIG).exists():
         raise ReleaseError(f"{base}: the base is an adapter too; merge it into its own base first")
+    opened = open_bare(base, max_tokens=max_tokens)
     return replace(
-        open_bare(base),
+        opened,
+        embeddings=_rows(path / WEIGHTS) or opened.embeddings,
         name=path.resolve().name,
         adapter=path,
         chat_template=read_template(chat_template),
-        warnings=("LoRA adapter, merged: no golden scores, no calibration, no file hashes",),
+        warnings=(
+            "LoRA adapter, merged: no golden scores, no calibration, no file hashes",
+            *opened.warnings[1:],
+        ),
     )
 
 
@@ -71,12 +122,47 @@ def read_config(file: Path) -> AdapterConfig:
         ReleaseError: it is not JSON, not of a LoRA adapter, or does not name a base.
     """
     try:
-        return AdapterConfig.model_validate(json.loads(file.read_bytes()))
+        return AdapterConfig.model_validate(json.loads(read_bytes(file)))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise ReleaseError(
-            f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}; only LoRA adapters that "
-            "name their base are served, so merge another kind into its base and serve that"
-        ) from error
-    except (OSError, ValueError) as error:
+        faults = error.errors(include_input=False, include_url=False)
+        # An entry that may be a name or a list has an error for either; that of the names counts.
+        first = next((fault for fault in faults if "plain names" in fault["msg"]), faults[0])
+        field = str(first["loc"][0]) if first["loc"] else "the whole file"
+        remedy = (
+            "only LoRA adapters that name their base are served, so merge another kind into its "
+            "base and serve that"
+        )
+        if "plain names" in first["msg"]:
+            remedy = f"list the modules by their names{_modules_of_weights(file, field)}"
+        raise ReleaseError(f"{file}: {field}: {first['msg']}; {remedy}") from error
+    except ValueError as error:
         raise ReleaseError(f"{file}: cannot be read as JSON; copy the adapter again") from error
+
+
+def _modules_of_weights(config: Path, field: str) -> str:
+    """What to write into `target_modules`, by the names in the file of weights beside it."""
+    if field != "target_modules" or not (config.parent / WEIGHTS).is_file():
+        return ""
+    try:
+        with safe_open(config.parent / WEIGHTS, framework="numpy") as weights:
+            names = list(weights.keys())
+    except SafetensorError:
+        return ""
+    modules = sorted(
+        {name.partition(".lora_")[0].split(".")[-1] for name in names if "lora_" in name}
+    )
+    return f': "target_modules": {json.dumps(modules)}'
+
+
+def _rows(weights: Path) -> int | None:
+    """The rows of the embedding that an adapter holds as a whole; None if it holds none."""
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no dictionary
+                if name.endswith(("embed_tokens.weight", "word_embeddings.weight", "wte.weight")):
+                    rows: int = file.get_slice(name).get_shape()[0]
+                    return rows
+    except SafetensorError:
+        # Merging says that the file cannot be read.
+        return None
+    return None

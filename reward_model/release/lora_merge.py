@@ -7,8 +7,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from reward_model.release.lora import WEIGHTS
+from reward_model.release.lora import WEIGHTS, is_plain
 from reward_model.release.release import ReleaseError
+from reward_model.release.weight_names import some
 
 _PREFIX = "base_model.model."
 
@@ -33,16 +34,43 @@ def merge(base: PreTrainedModel, adapter: Path, missing: set[str]) -> PreTrained
     # Weights that the adapter replaces as a whole, usually those of the score head.
     replaced = {name.removeprefix(_PREFIX) for name in weights if "lora_" not in name}
     if absent := missing - replaced:
-        modules = ", ".join(f'"{module}"' for module in modules_of(absent))
+        modules = ", ".join(f'"{module}"' for module in modules_of(absent)[:3])
         raise ReleaseError(
-            f"{adapter}: neither it nor its base holds {', '.join(sorted(absent))}, which would "
-            f"be random; train the adapter with modules_to_save=[{modules}]"
+            f"{adapter}: neither it nor its base holds {some(absent)}, which would be random; "
+            f"train the adapter with modules_to_save=[{modules}]"
         )
+    # PEFT takes names of modules as regular expressions, these too.
+    if odd := [module for module in modules_of(replaced) if not is_plain(module)]:
+        raise ReleaseError(f"{adapter / WEIGHTS}: holds weights of {odd[0]!r}, which is no module")
+    fit_vocabulary(base, adapter, weights)
     try:
         return _merge_weights(base, adapter, weights, modules_of(replaced))
     except Exception as error:  # whatever weights of other shapes or places make PEFT raise
         reason = f"{type(error).__name__}: {error}"
         raise ReleaseError(f"{adapter}: does not fit its base: {reason}") from error
+
+
+def fit_vocabulary(base: PreTrainedModel, adapter: Path, weights: dict[str, Tensor]) -> None:
+    """Resize the base's embedding to the rows that the adapter was saved with.
+
+    Raises:
+        ReleaseError: the adapter was trained on a larger vocabulary, and does not hold its rows.
+    """
+    embedding = base.get_input_embeddings()
+    (name,) = (name for name, module in base.named_modules() if module is embedding)
+    rows = embedding.weight.shape[0]
+    for saved, weight in weights.items():
+        module, _, kind = saved.removeprefix(_PREFIX).removeprefix(f"{name}.").rpartition(".")
+        if not saved.startswith(f"{_PREFIX}{name}."):
+            continue
+        if kind == "lora_embedding_A" and weight.shape[1] != rows:
+            raise ReleaseError(
+                f"{adapter}: was trained on a vocabulary of {weight.shape[1]} tokens, its base has "
+                f"{rows}, and it does not hold the rows of the new tokens; merge it first, with "
+                "merge_and_unload where it was trained, and serve the result"
+            )
+        if kind == "weight" and not module and weight.shape[0] != rows:
+            base.resize_token_embeddings(weight.shape[0], mean_resizing=False)
 
 
 def _merge_weights(

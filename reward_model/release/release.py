@@ -6,16 +6,26 @@ its facts are derived, nothing is verified, and a warning says so.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from reward_model.release.calibration import Calibration
+from reward_model.release.files import (
+    ADAPTER_CONFIG,
+    is_note,
+    read_bytes,
+    require_only,
+    require_pickle_free,
+    require_regular_files,
+    shards_of,
+    weight_files,
+)
+from reward_model.release.files import ReleaseError as ReleaseError
 from reward_model.release.manifest import EncodingFacts, Golden, Manifest, seal_of
 
 MANIFEST = "release.json"
@@ -24,15 +34,8 @@ GOLDEN = "golden.jsonl"
 # A directory has this suffix until its publishing is finished.
 _PARTIAL = ".partial"
 
-# Files that may run code when they are loaded: never served, listed in the manifest or not.
-_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
-
-# Files that a loader might read although the manifest does not list them.
-_LOADABLE = frozenset({".safetensors", ".json", ".jinja", ".jsonl", ".model", ".txt", ".py"})
-
-
-class ReleaseError(Exception):
-    """A directory that must not be served; the message names the file and the remedy."""
+# The longest text of a checkpoint whose config does not say: that of BERT and its time.
+_USUAL_MAX_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Release:
         pad_id: the score is read at the last token that differs from it; None reads the last token.
         chat_template: replaces the tokenizer's own; None keeps that.
         adapter: directory of a LoRA adapter to merge into the weights at `path`.
+        labels, bidirectional, segments, embeddings: as in `ConfigFacts` of `config.py`.
+        sets_max_tokens: whether the operator chose `max_tokens`; then it also replaces the limit of
+            the tokenizer, which is often wrong.
         encoding, calibration: None for a bare checkpoint.
         golden: empty for a bare checkpoint.
     """
@@ -56,6 +62,11 @@ class Release:
     pad_id: int | None
     chat_template: str | None = None
     adapter: Path | None = None
+    labels: int = 1
+    bidirectional: bool = False
+    segments: int = 0
+    embeddings: int | None = None
+    sets_max_tokens: bool = False
     encoding: EncodingFacts | None = None
     calibration: Calibration | None = None
     golden: tuple[Golden, ...] = ()
@@ -63,39 +74,65 @@ class Release:
     warnings: tuple[str, ...] = ()
 
 
-def open_release(path: Path, *, chat_template: Path | None = None) -> Release:
+def open_release(
+    path: Path, *, chat_template: Path | None = None, max_tokens: int | None = None
+) -> Release:
     """Read and verify a release directory, or derive the facts of a bare checkpoint.
+
+    Args:
+        chat_template: replaces that of a bare checkpoint.
+        max_tokens: replaces the longest text of a bare checkpoint; a release's can be lowered.
 
     Raises:
         ReleaseError: something in it is missing, changed, unsafe or contradictory.
     """
     if not path.is_dir():
         raise ReleaseError(f"{path}: no such directory; name a release or a checkpoint directory")
+    if not (path / MANIFEST).exists():
+        bare = open_bare(path, max_tokens=max_tokens)
+        _require_one_label(bare)
+        return replace(bare, chat_template=read_template(chat_template))
+    if chat_template is not None:
+        raise ReleaseError(
+            f"{path}: a release is scored with its own chat template; drop --chat-template"
+        )
+    manifest = verify(path)
+    assert manifest is not None, "the manifest was there a moment ago"
+    longest = manifest.encoding.max_tokens
+    if max_tokens is not None and max_tokens > longest:
+        raise ReleaseError(f"{path}: takes {longest} tokens at most; lower or drop --max-tokens")
+    # The manifest may have copied a tokenizer's limit, which is often none at all.
+    checkpoint = _derive(path, max_tokens=None)
+    _require_one_label(checkpoint)
+    return replace(
+        checkpoint,
+        name=manifest.name,
+        version=manifest.version,
+        dtype=manifest.dtype,
+        max_tokens=min(longest, checkpoint.max_tokens, max_tokens or longest),
+        pad_id=None,
+        encoding=manifest.encoding,
+        calibration=manifest.calibration,
+        golden=read_golden(path / GOLDEN),
+        golden_tolerance=manifest.golden_tolerance,
+        warnings=(),
+    )
+
+
+def verify(path: Path) -> Manifest | None:
+    """Verify the files of a checkpoint before any is loaded; return the manifest of a release.
+
+    Raises:
+        ReleaseError: as `open_release`.
+    """
     if path.resolve().name.endswith(_PARTIAL):
         raise ReleaseError(f"{path}: publishing was cut short here; publish again")
+    require_regular_files(path)
     if (path / MANIFEST).exists():
-        if chat_template is not None:
-            raise ReleaseError(
-                f"{path}: a release is scored with its own chat template; drop --chat-template"
-            )
-        manifest = read_manifest(path)
-        _require_one_label(path, _read_config(path))
-        return Release(
-            path=path,
-            name=manifest.name,
-            version=manifest.version,
-            dtype=manifest.dtype,
-            max_tokens=manifest.encoding.max_tokens,
-            pad_id=None,
-            encoding=manifest.encoding,
-            calibration=manifest.calibration,
-            golden=read_golden(path / GOLDEN),
-            golden_tolerance=manifest.golden_tolerance,
-        )
+        return read_manifest(path)
     if (path / GOLDEN).exists():
         raise ReleaseError(f"{path / MANIFEST}: missing, publishing was cut short; publish again")
-    _require_one_label(path, _read_config(path))
-    return replace(open_bare(path), chat_template=read_template(chat_template))
+    return None
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -105,7 +142,7 @@ def read_manifest(path: Path) -> Manifest:
         ReleaseError: as `open_release`.
     """
     try:
-        manifest = Manifest.model_validate_json(_read(path / MANIFEST))
+        manifest = Manifest.model_validate_json(read_bytes(path / MANIFEST))
     except ValidationError as error:
         # Without the input, which may be long or secret.
         first = error.errors(include_input=False, include_url=False)[0]
@@ -121,11 +158,9 @@ def read_manifest(path: Path) -> Manifest:
     for entry in path.rglob("*"):
         if entry.is_symlink() and not entry.is_file():
             raise ReleaseError(f"{entry}: links to a folder or to nothing; remove it")
-    # Other files that the manifest does not list are harmless notes.
     for name in file_names(path):
-        if Path(name).suffix in _PICKLES:
-            raise ReleaseError(f"{path / name}: pickled files are never served; remove it")
-        if name not in manifest.files and Path(name).suffix in _LOADABLE:
+        require_pickle_free(path / name)
+        if name not in manifest.files and not is_note(name):
             raise ReleaseError(f"{path / name}: not in {MANIFEST}; remove it or publish again")
     for name, expected in sorted(manifest.files.items()):
         file = path / name
@@ -133,6 +168,10 @@ def read_manifest(path: Path) -> Manifest:
             raise ReleaseError(f"{file}: missing; copy the whole release again")
         if sha256(file) != expected:
             raise ReleaseError(f"{file}: its sha256 is not the one in {MANIFEST}; copy it again")
+    # Weights that no loader here takes may be taken by another one.
+    require_only(weight_files(path), path)
+    for index in path.rglob("*.index.json"):
+        shards_of(index)
     return manifest
 
 
@@ -173,40 +212,47 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def open_bare(path: Path) -> Release:
+def open_bare(path: Path, *, max_tokens: int | None = None) -> Release:
     """Derive the facts of a checkpoint, which may still lack a score head.
 
     Raises:
-        ReleaseError: it has no config or no safetensors.
+        ReleaseError: it has no config or no safetensors, or it is a release that was changed.
     """
-    config = _read_config(path)
-    if not list(path.glob("*.safetensors")):
+    verify(path)
+    return _derive(path, max_tokens=max_tokens)
+
+
+def _derive(path: Path, *, max_tokens: int | None) -> Release:
+    # Imported late: transformers takes seconds, and a folder that is not fit needs none of it.
+    from reward_model.release.config import facts_of, read_config
+
+    facts = facts_of(read_config(path))
+    weight_files(path)
+    if (path / ADAPTER_CONFIG).exists():
         raise ReleaseError(
-            f"{path}: holds no *.safetensors; pickled weights are never loaded, so save the "
-            "checkpoint again with save_pretrained of a current transformers"
+            f"{path / ADAPTER_CONFIG}: transformers would load this adapter on top of the weights; "
+            "keep the adapter in a directory of its own and name that"
         )
-    # Multimodal checkpoints keep the language model's entries apart.
-    nested = config.get("text_config")
-    text_config = nested if isinstance(nested, dict) else config
-    # transformers 4 called the entry `torch_dtype`.
-    stored = config.get("dtype") or config.get("torch_dtype")
-    dtype = stored if stored in ("float16", "bfloat16") else "float32"
+    warnings = ["bare checkpoint: no golden scores to replay, no calibration, no file hashes"]
+    if not (max_tokens or facts.max_tokens):
+        warnings.append(
+            f"the config does not say how long a text may be: {_USUAL_MAX_TOKENS} tokens are "
+            "assumed; set --max-tokens"
+        )
     return Release(
         path=path,
         name=path.resolve().name,
         version="unversioned",
-        dtype=dtype,
-        max_tokens=_integer(text_config, "max_position_embeddings", "n_positions") or 512,
-        pad_id=_integer(text_config, "pad_token_id"),
-        warnings=("bare checkpoint: no golden scores to replay, no calibration, no file hashes",),
+        dtype=facts.dtype,
+        max_tokens=max_tokens or facts.max_tokens or _USUAL_MAX_TOKENS,
+        pad_id=facts.pad_id,
+        labels=facts.labels,
+        bidirectional=facts.bidirectional,
+        segments=facts.segments,
+        embeddings=facts.embeddings,
+        sets_max_tokens=max_tokens is not None,
+        warnings=tuple(warnings),
     )
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ReleaseError(f"{file}: cannot be read ({type(error).__name__})") from error
 
 
 def read_golden(file: Path) -> tuple[Golden, ...]:
@@ -216,7 +262,7 @@ def read_golden(file: Path) -> tuple[Golden, ...]:
         ReleaseError: the file cannot be read, or holds none.
     """
     try:
-        rows = [Golden.model_validate_json(line) for line in _read(file).splitlines()]
+        rows = [Golden.model_validate_json(line) for line in read_bytes(file).splitlines()]
     except ValidationError as error:
         raise ReleaseError(f"{file}: cannot be read as golden scores; publish again") from error
     if not rows:
@@ -233,35 +279,14 @@ def read_template(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        return _read(file).decode()
+        return read_bytes(file).decode()
     except UnicodeDecodeError as error:
         raise ReleaseError(f"{file}: is not UTF-8; save it as such") from error
 
 
-def _read_config(path: Path) -> dict[str, JsonValue]:
-    file = path / "config.json"
-    try:
-        config = json.loads(file.read_bytes())
-    except OSError as error:
-        raise ReleaseError(f"{file}: missing; this is no Hugging Face checkpoint") from error
-    except ValueError as error:
-        raise ReleaseError(f"{file}: is not JSON; copy the checkpoint again") from error
-    if not isinstance(config, dict):
-        raise ReleaseError(f"{file}: is not a JSON object; copy the checkpoint again")
-    return config
-
-
-def _require_one_label(path: Path, config: dict[str, JsonValue]) -> None:
-    # transformers writes the label map only when there are not two labels, its default.
-    names = config.get("id2label")
-    labels = config.get("num_labels") or (len(names) if isinstance(names, dict) else 2)
-    if labels != 1:
+def _require_one_label(checkpoint: Release) -> None:
+    if checkpoint.labels != 1:
         raise ReleaseError(
-            f"{path / 'config.json'}: has {labels} labels, a reward model has one; "
-            "train or save it with num_labels=1"
+            f"{checkpoint.path / 'config.json'}: has {checkpoint.labels} labels, a reward model "
+            "has one; train or save it with num_labels=1"
         )
-
-
-def _integer(config: dict[str, JsonValue], *names: str) -> int | None:
-    """The first of these entries that is a number."""
-    return next((value for name in names if isinstance(value := config.get(name), int)), None)

@@ -39,6 +39,7 @@ class EngineFacts:
             where attention is causal.
         fallback_reason: why it scores in a slower way than its architecture allows, or cannot say
             what it shares; None when neither holds.
+        warnings: what somebody who serves this checkpoint should know of its weights.
     """
 
     dtype: str
@@ -46,6 +47,7 @@ class EngineFacts:
     shares_prefixes: bool
     reads_steps: bool
     fallback_reason: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from transformers.utils import logging as transformers_logging
 from reward_model.attention.tree import BUCKET
 from reward_model.network import RewardNetwork
 from reward_model.packing import Sequence
-from reward_model.release.checkpoint import load_model
+from reward_model.release.checkpoint import load_weights
 from reward_model.release.release import Release
 from service.engines.engine import (
     BatchingHints,
@@ -40,9 +40,13 @@ _MEMORY_WORDS = (
 
 
 class TorchEngine:
-    """Implements `service.engines.engine.Engine` with a `RewardNetwork`."""
+    """Implements `service.engines.engine.Engine` with a `RewardNetwork`.
 
-    def __init__(self, network: RewardNetwork) -> None:
+    Args:
+        warnings: what was odd about its weights.
+    """
+
+    def __init__(self, network: RewardNetwork, warnings: tuple[str, ...] = ()) -> None:
         self.network = network
         self._on_gpu = network.model.device.type == "cuda"
         # Batches overlap only in their preparation; the model computes one at a time.
@@ -54,6 +58,7 @@ class TorchEngine:
             shares_prefixes=network.shares_prefixes,
             reads_steps=network.reads_steps,
             fallback_reason=network.fallback_reason,
+            warnings=warnings,
         )
         self.batching = BatchingHints(
             # While a GPU computes, the cores are free to prepare the next batch; a CPU needs them.
@@ -151,5 +156,5 @@ def load_torch_engine(
     if dtype == "auto":
         # Few CPUs compute in bfloat16 faster than in float32.
         dtype = "float32" if on_cpu else release.dtype
-    model = load_model(release, device="cpu" if on_cpu else "cuda", dtype=dtype)
-    return TorchEngine(RewardNetwork(model, tokenizer, release.max_tokens))
+    model, warnings = load_weights(release, device="cpu" if on_cpu else "cuda", dtype=dtype)
+    return TorchEngine(RewardNetwork(model, tokenizer, release.max_tokens), warnings)

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from reward_model.packing import Sequence
 from reward_model.positions import rope_depends_on_length
+from reward_model.release.files import require_only, weight_files
 from reward_model.release.release import Release, ReleaseError
 from service.engines.engine import BatchingHints, EngineDead, EngineFacts, EngineUnavailable
 from service.settings import Settings
@@ -251,7 +252,10 @@ def require_score_head(release: Release) -> None:
             f"vLLM would score the base of {release.adapter} alone. Save the adapter merged "
             "(merge_and_unload), or choose --engine torch."
         )
-    for file in release.path.glob("*.safetensors"):
+    files = weight_files(release.path)
+    # vLLM reads every file that no index leaves out, transformers only those that it names.
+    require_only(files, release.path)
+    for file in files:
         with safe_open(file, framework="numpy") as weights:
             if "score.weight" in weights.keys():  # noqa: SIM118 - it is no dictionary
                 return

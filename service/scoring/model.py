@@ -40,7 +40,11 @@ def open_model(settings: Settings) -> Model:
         ReleaseError: the checkpoint must not be served; the message names the file and the remedy.
         EngineUnavailable: the settings ask for a device or an engine that is not there.
     """
-    release = open_checkpoint(locate(settings.model), chat_template=settings.chat_template)
+    release = open_checkpoint(
+        locate(settings.model),
+        chat_template=settings.chat_template,
+        max_tokens=settings.max_tokens,
+    )
     # A downloaded checkpoint lies in a folder named by its commit, which is no name for a model.
     is_local = Path(settings.model).expanduser().exists()
     try:

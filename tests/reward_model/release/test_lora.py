@@ -81,3 +81,75 @@ def test_a_base_that_the_hub_does_not_give(tmp_path: Path, monkeypatch: pytest.M
     change(adapter, base_model_name_or_path="nobody/nothing")
     with pytest.raises(ReleaseError, match=r"nobody/nothing: .*the hub does not give it"):
         open_checkpoint(adapter)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"target_modules": "(([a-z_]+)+[.0-9]*)+X"},
+        {"target_modules": r".*\.(q_proj|v_proj)"},
+        {"target_modules": ["q_proj", "(a+)+b"]},
+        {"exclude_modules": "(a|a)+b"},
+        {"exclude_modules": ["x", "(a|a)+b"]},
+        {"rank_pattern": {"(a+)+b": 4}},
+        {"alpha_pattern": {"(a+)+b": 4}},
+        {"layers_pattern": "(a+)+b", "layers_to_transform": [0]},
+        {"layers_pattern": ["(a+)+b"], "layers_to_transform": [0]},
+        {"modules_to_save": ["(a+)+b"]},
+        {"target_parameters": ["(a+)+b"]},
+        {"trainable_token_indices": {"(a+)+b": [1]}},
+    ],
+)
+def test_patterns_in_an_adapters_config_are_refused_unevaluated(
+    tmp_path: Path, entries: dict[str, object]
+) -> None:
+    adapter = make_adapter(tmp_path, make_base(tmp_path), saved=["score"])
+    change(adapter, **entries)
+    name = next(iter(entries))
+    with pytest.raises(ReleaseError, match=rf"{name}: .*plain names of modules are taken; list"):
+        open_checkpoint(adapter)
+
+
+def test_the_refusal_of_a_pattern_lists_the_modules_of_the_weights(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path, make_base(tmp_path), saved=["score"])
+    before = scores(adapter)
+    change(adapter, target_modules=r".*\.(q_proj|v_proj)")
+    with pytest.raises(ReleaseError, match=r'"target_modules": \["q_proj", "v_proj"\]'):
+        open_checkpoint(adapter)
+    change(adapter, target_modules=["q_proj", "v_proj"])
+    assert scores(adapter) == before
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"megatron_config": {"a": 1}, "megatron_core": "this"},
+        {"r": 10**9},
+        {"rank_pattern": {"q_proj": 10**9}},
+        {"alpha_pattern": {"q_proj": float("nan")}},
+        {"layers_to_transform": ["0"]},
+        {"alora_invocation_tokens": [1]},
+    ],
+)
+def test_other_entries_that_cannot_be_merged_are_refused(
+    tmp_path: Path, entries: dict[str, object]
+) -> None:
+    adapter = make_adapter(tmp_path, make_base(tmp_path), saved=["score"])
+    change(adapter, **entries)
+    with pytest.raises(ReleaseError, match=next(iter(entries))):
+        open_checkpoint(adapter)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"rank_pattern": {"model.layers.0.self_attn.q_proj": 4}},
+        {"rank_pattern": {"^model.layers.0.self_attn.q_proj": 4}, "alpha_pattern": {"v_proj": 16}},
+        {"exclude_modules": ["o_proj"], "layers_to_transform": [0, 1], "layers_pattern": "layers"},
+    ],
+)
+def test_plain_names_are_taken(tmp_path: Path, entries: dict[str, object]) -> None:
+    adapter = make_adapter(tmp_path, make_base(tmp_path), saved=["score"])
+    before = scores(adapter)
+    change(adapter, **entries)
+    assert scores(adapter) == before

@@ -108,3 +108,48 @@ def test_weights_that_do_not_fit_say_why(
 
 def test_modules_are_named_once_and_sorted() -> None:
     assert modules_of({"score.weight", "a.b.bias", "a.b.weight"}) == ["a.b", "score"]
+
+
+def grow(base: Path, adapter: Path, rows: int) -> None:
+    """Give the adapter an embedding of its own, as PEFT saves it for a resized vocabulary."""
+    file = adapter / "adapter_model.safetensors"
+    rows_of_base = load_file(base / "model.safetensors")["model.embed_tokens.weight"]
+    grown = torch.cat([rows_of_base, torch.ones(rows - len(rows_of_base), rows_of_base.shape[1])])
+    name = "base_model.model.model.embed_tokens.weight"
+    save_file(load_file(file) | {name: grown}, file)
+
+
+def test_a_grown_vocabulary_is_resized_to_the_rows_of_the_adapter(tmp_path: Path) -> None:
+    base = make_base(tmp_path)
+    adapter = make_adapter(tmp_path, base, saved=["score"])
+    before = scores(adapter)
+    rows = load_model(open_checkpoint(adapter)).get_input_embeddings().weight.shape[0]
+    grow(base, adapter, rows + 3)
+    model = load_model(open_checkpoint(adapter))
+    assert model.get_input_embeddings().weight.shape[0] == rows + 3
+    assert model.config.vocab_size == rows + 3
+    assert scores(adapter) == pytest.approx(before, abs=1e-5)
+    assert open_checkpoint(adapter).embeddings == rows + 3
+
+
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning")
+def test_a_grown_vocabulary_without_its_rows_is_to_be_merged_first(tmp_path: Path) -> None:
+    adapter = make_adapter(
+        tmp_path, make_base(tmp_path), saved=["score"], target_modules=["q_proj", "embed_tokens"]
+    )
+    file = adapter / "adapter_model.safetensors"
+    weights = load_file(file)
+    (name,) = (name for name in weights if name.endswith("lora_embedding_A"))
+    weights = {n: w for n, w in weights.items() if "base_layer" not in n}
+    weights[name] = torch.cat([weights[name], torch.ones(4, 2)], dim=1).contiguous()
+    save_file(weights, file)
+    with pytest.raises(ReleaseError, match="does not hold the rows of the new tokens; merge it"):
+        load_model(open_checkpoint(adapter))
+
+
+def test_names_of_weights_are_no_patterns(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path, make_base(tmp_path), saved=["score"])
+    file = adapter / "adapter_model.safetensors"
+    save_file(load_file(file) | {"base_model.model.(a|a)+b.weight": torch.ones(1)}, file)
+    with pytest.raises(ReleaseError, match="which is no module"):
+        load_model(open_checkpoint(adapter))
