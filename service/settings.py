@@ -125,10 +125,11 @@ class Settings(BaseSettings):
         int | None,
         Field(
             ge=1,
-            description="Maximum number of tokens of a conversation with its answer. If it is "
-            "unset, the checkpoint's config and tokenizer say it. For a bare checkpoint it "
-            "replaces what they say, up to the number of positions that the model has; for "
-            "a release it can only be lower. It holds for --model alone.",
+            description="Maximum number of tokens of a conversation with its answer, for --model. "
+            "A longer one is an error of its candidate, or answered 422 where a dialect has "
+            "none. If it is unset, the checkpoint's config and tokenizer say it. A bare "
+            "checkpoint takes what is set here in place of that, up to the positions that "
+            "it has; for a release it can only be lower.",
         ),
     ] = None
     # Only this machine by default, because without a key file any client that connects may score.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from peft import PeftConfig, PeftModel, set_peft_model_state_dict
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from reward_model.release.lora import WEIGHTS, is_plain
@@ -58,7 +58,8 @@ def fit_vocabulary(base: PreTrainedModel, adapter: Path, weights: dict[str, Tens
     """
     embedding = base.get_input_embeddings()
     (name,) = (name for name, module in base.named_modules() if module is embedding)
-    rows = embedding.weight.shape[0]
+    assert isinstance(embedding, nn.Embedding)
+    rows = embedding.num_embeddings
     for saved, weight in weights.items():
         module, _, kind = saved.removeprefix(_PREFIX).removeprefix(f"{name}.").rpartition(".")
         if not saved.startswith(f"{_PREFIX}{name}."):

@@ -19,21 +19,21 @@ from tests.releases import make_release
 NAN = float("nan")
 
 
-def rewrite(path: Path, drop: tuple[str, ...] = (), **entries: object) -> None:
+def drop(path: Path, *names: str) -> None:
     file = path / "config.json"
-    config: dict[str, Any] = json.loads(file.read_text()) | entries
-    file.write_text(json.dumps({key: config[key] for key in config if key not in drop}))
+    config: dict[str, Any] = json.loads(file.read_text())
+    file.write_text(json.dumps({key: config[key] for key in config if key not in names}))
 
 
-def with_entries(path: Path, architecture: str = "qwen2", **entries: object) -> Release:
-    make_checkpoint(path, architecture)
-    rewrite(path, **entries)
+def with_entries(path: Path, entries: dict[str, object]) -> Release:
+    file = make_checkpoint(path) / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | entries))
     return open_release(path)
 
 
 def test_what_a_config_leaves_out_is_what_its_class_says(tmp_path: Path) -> None:
     path = make_checkpoint(tmp_path, "gemma3_text", head_dim=8)
-    rewrite(path, drop=("max_position_embeddings", "pad_token_id"))
+    drop(path, "max_position_embeddings", "pad_token_id")
     opened = open_release(path)
     assert (opened.max_tokens, opened.pad_id) == (131072, 0)
 
@@ -42,7 +42,7 @@ def test_the_pad_of_the_class_counts_as_transformers_counts_it(tmp_path: Path) -
     """Gemma's class says 0, which a template here writes at the end of every turn."""
     template = "{% for m in messages %}{{ m.content }}<|pad|>{% endfor %}"
     path = make_checkpoint(tmp_path, "gemma3_text", head_dim=8, template=template)
-    rewrite(path, drop=("pad_token_id",))
+    drop(path, "pad_token_id")
     opened = open_release(path)
     network = RewardNetwork.load(opened, device="cpu")
     encoder = Encoder(network.tokenizer, max_tokens=512, pad_id=opened.pad_id)
@@ -76,7 +76,9 @@ def test_the_language_model_of_a_nested_config_is_asked(tmp_path: Path) -> None:
 def test_yarn_stretches_the_original_length(
     tmp_path: Path, rope: dict[str, object], longest: int
 ) -> None:
-    opened = with_entries(tmp_path, rope_parameters=None, rope_scaling=rope, rope_theta=10000.0)
+    opened = with_entries(
+        tmp_path, {"rope_parameters": None, "rope_scaling": rope, "rope_theta": 10000.0}
+    )
     assert opened.max_tokens == longest
 
 
@@ -102,7 +104,7 @@ def test_configs_that_no_model_can_have_are_refused(
     tmp_path: Path, entries: dict[str, object], name: str
 ) -> None:
     with pytest.raises(ReleaseError, match=rf"(?s)config\.json: .*{name}"):
-        with_entries(tmp_path, **entries)
+        with_entries(tmp_path, entries)
 
 
 @pytest.mark.parametrize(
@@ -119,19 +121,19 @@ def test_configs_that_no_model_can_have_are_refused(
     ],
 )
 def test_no_entry_of_a_config_fetches_code(tmp_path: Path, entries: dict[str, object]) -> None:
-    opened = with_entries(tmp_path, **entries)
+    opened = with_entries(tmp_path, entries)
     assert load_model(opened).config._attn_implementation == "sdpa"
 
 
 def test_quantized_weights_are_for_another_engine(tmp_path: Path) -> None:
-    opened = with_entries(tmp_path, quantization_config={"quant_method": "fp8"})
+    opened = with_entries(tmp_path, {"quantization_config": {"quant_method": "fp8"}})
     with pytest.raises(ReleaseError, match=r"quantized.*--engine vllm"):
         load_model(opened)
 
 
 def test_a_config_without_a_longest_text_says_so(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, "bloom", hidden_size=32, n_head=4, n_layer=2)
-    rewrite(tmp_path, drop=("max_position_embeddings",))
+    drop(tmp_path, "max_position_embeddings")
     opened = open_release(tmp_path)
     assert opened.max_tokens == 512
     assert "--max-tokens" in opened.warnings[-1]
