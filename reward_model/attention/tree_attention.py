@@ -58,6 +58,11 @@ def attend_tree(
     query: Tensor, key: Tensor, value: Tensor, tree: Tree, params: AttentionParams
 ) -> Tensor:
     """Query [1, H, T, D], key and value [1, Hkv, T, D] -> [1, H, T, D]."""
+    if not query.dtype == key.dtype == value.dtype:
+        # Under autocast a product is in bfloat16, and rotary embeddings make float32 of query and
+        # key. No kernel takes both; a CPU keeps float32, in which it is as fast.
+        dtype = torch.float32 if query.device.type == "cpu" else value.dtype
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     if query.device.type == "cuda":
         return attend_flex(query, key, value, tree, params)
     if torch.is_grad_enabled():

@@ -6,6 +6,7 @@ from trainer.pipeline.recipe import Recipe
 
 # Each name is a module of this folder with a function `recipe()`.
 RECIPES = {
+    "finetune": "a base model and a preference file -> a release, by LoRA",
     "cpu_tiny": "all stages in minutes on two CPU cores, from the packages installed here",
     "tiny_code_rm": "the embedded default release: cpu_tiny with more packages and steps",
     "codepmp_cpu": "the paper's method on two CPU cores: vLLM writes both sides of the pairs",

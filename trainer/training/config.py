@@ -52,8 +52,8 @@ class TrainConfig:
         prompts_per_step: prompts in one optimizer step, over all processes; each prompt comes with
             its chosen answer and all its rejected answers.
         learning_rate: peak of the schedule.
-        end_token: token that ends a text, for a start whose tokenizer pads with its EOS token. It
-            must be in the vocabulary, as <|im_end|> is in Qwen2's.
+        end_token: token that ends a text, where the tokenizer's EOS token is another one. It must
+            be in the vocabulary, as <|im_end|> is in Qwen2's.
         max_steps: optimizer steps; None derives them from `num_train_epochs`.
         num_train_epochs: passes over the rows, used when `max_steps` is None. With one process no
             row comes twice in a pass; several processes fill the last step with rows from its

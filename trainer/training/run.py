@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reward_model.text.encoding import Encoder
@@ -101,6 +101,7 @@ def train(
             export(config, folder, start, state, draft.path)
             draft.facts |= {"doctor": findings.facts()} if findings else {}
             draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
+            draft.facts["pad_token"] = {**asdict(start.pad), "added_rows": start.added_rows}
             draft.facts["log"] = trainer.state.log_history
     # The stage is whole now. Deleting earlier would lose the run if it were killed here.
     if main:
@@ -155,6 +156,9 @@ def load(config: TrainConfig, folder: Path) -> tuple[Start, JointModel, Encoder]
         load_in_4bit=bool(config.lora and config.lora.load_in_4bit),
         end_token=config.end_token,
     )
+    if processes.is_main():
+        for note in start.notes:
+            print(f"{config.start}: {note}", flush=True)
     if config.lora:
         add_adapters(start.model, config.lora)
     if config.gradient_checkpointing:

@@ -76,6 +76,18 @@ def test_bfloat16_stays_bfloat16() -> None:
     torch.testing.assert_close(output.float(), expected.transpose(1, 2), atol=2e-2, rtol=2e-2)
 
 
+@pytest.mark.usefixtures("kernels")
+@torch.inference_mode()
+def test_a_value_in_bfloat16_joins_float32_as_under_autocast() -> None:
+    """Rotary embeddings make float32 of query and key, and leave the value as autocast made it."""
+    packed = pack([Sequence((1, 2, 3), (2,)), Sequence((1, 2, 4), (2,))])
+    query, key, value = random_qkv(len(packed.ids))
+    tree = Tree.of(packed, CPU)
+    output, _ = packed_tree_attention(Module(), query, key, value.bfloat16(), None, tree=tree)
+    expected = dense_attention(packed, query, key, value.bfloat16().float(), PLAIN)
+    torch.testing.assert_close(output, expected.transpose(1, 2), atol=1e-5, rtol=1e-5)
+
+
 def test_gradients_are_those_of_the_dense_definition() -> None:
     packed = pack([Sequence((1, 2, 3, 4), (3,)), Sequence((1, 2, 5), (2,)), Sequence((1,), (0,))])
     inputs = random_qkv(len(packed.ids))

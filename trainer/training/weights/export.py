@@ -25,7 +25,9 @@ def export(
         state: all weights of the trained `JointModel`.
     """
     if config.lora:
-        whole = load_start(folder, seed=config.seed, with_lm=False).model
+        whole = load_start(
+            folder, seed=config.seed, with_lm=False, end_token=config.end_token
+        ).model
         network = merged(whole, config.lora, state, _NETWORK)
         weights = network.state_dict()
     else:

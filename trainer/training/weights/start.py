@@ -24,6 +24,7 @@ from reward_model.network import unpackable
 from reward_model.release.hub import locate
 from reward_model.release.release import ReleaseError
 from trainer.pipeline.stage import MANIFEST, StageError
+from trainer.training.weights.pad_token import PadToken, needed_rows, settle_pad
 
 # File beside a stage's checkpoint whose output embedding is apart from the input's.
 OUTPUT = "lm_head.safetensors"
@@ -37,11 +38,26 @@ class Start:
 
     Attributes:
         output: output embedding [vocabulary, hidden], None when it is the input's or there is none.
+        added_rows: rows by which the embedding was grown, so that all ids of texts and pad fit.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     output: nn.Parameter | None
+    pad: PadToken
+    added_rows: int
+
+    @property
+    def notes(self) -> list[str]:
+        """What was changed of the checkpoint so that it can be trained and served, for the log."""
+        notes = [] if self.pad.origin == "own" else [self.pad.note]
+        if self.added_rows:
+            rows = self.model.config.vocab_size
+            notes.append(
+                f"the embedding had {rows - self.added_rows} rows and the tokenizer has larger "
+                f"ids: there are {rows} rows now, each new one the mean of the others"
+            )
+        return notes
 
 
 def find(start: str, inputs: Path) -> Path:
@@ -78,26 +94,67 @@ def load_start(
     Raises:
         StageError: the checkpoint could be trained, and served wrongly or not at all.
     """
+    tokenizer = load_tokenizer(folder, end_token)
+    pad = settle_pad(tokenizer)
+    model = load_network(folder, seed, load_in_4bit=load_in_4bit)
+    added_rows = grow_embedding(model, needed_rows(tokenizer))
+    model.config.pad_token_id = pad.id
+    model.config.eos_token_id = tokenizer.eos_token_id
+    output = None
+    if with_lm and not model.config.tie_word_embeddings:
+        output = nn.Parameter(with_mean_rows(read_output(folder).float(), model.config.vocab_size))
+    return Start(model, tokenizer, output, pad, added_rows)
+
+
+def load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerBase:
+    """The checkpoint's fast tokenizer, with one chat template.
+
+    Raises:
+        StageError: it has no template that a release can have, or no fast form.
+    """
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if not tokenizer.is_fast:
+        raise StageError(
+            f"{folder}: its tokenizer has no fast form, which needs tokenizer.json: save it again "
+            "with a current transformers"
+        )
     if end_token is not None:
         if end_token not in tokenizer.get_vocab():
             raise StageError(f"{folder}: end_token {end_token} is not in its vocabulary")
         tokenizer.eos_token = end_token
-    if tokenizer.pad_token in (None, tokenizer.eos_token):
-        raise StageError(
-            f"{folder}: its tokenizer pads with {tokenizer.pad_token!r}, which loaders take for "
-            "the end of a text: give it a pad token of its own, or set end_token"
-        )
+    template = tokenizer.chat_template
+    # transformers keeps several templates by name. A release has one: the same for every text.
+    if isinstance(template, dict):
+        if "default" not in template:
+            raise StageError(
+                f"{folder}: its tokenizer has the chat templates {', '.join(sorted(template))} and "
+                "none named default: save it with the one to train with as its chat_template"
+            )
+        tokenizer.chat_template = template["default"]
     if not tokenizer.chat_template:
         raise StageError(f"{folder}: its tokenizer has no chat template: save it with one")
-    model = load_network(folder, seed, load_in_4bit=load_in_4bit)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    model.config.eos_token_id = tokenizer.eos_token_id
-    output = None
-    if with_lm and not model.config.tie_word_embeddings:
-        output = nn.Parameter(read_output(folder).float())
-    return Start(model, tokenizer, output)
+    return tokenizer
+
+
+def grow_embedding(model: PreTrainedModel, needed: int) -> int:
+    """Give the input embedding at least this many rows; returns how many were added."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if needed <= rows:
+        return 0
+    model.resize_token_embeddings(needed, mean_resizing=False)
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    with torch.no_grad():
+        weight.copy_(with_mean_rows(weight[:rows], needed))
+    return needed - rows
+
+
+def with_mean_rows(weight: Tensor, rows: int) -> Tensor:
+    """A matrix with at least this many rows; a new row is the mean of the others."""
+    # A random row would be another one in each process, and is far from all that layers have seen.
+    missing = max(0, rows - len(weight))
+    return torch.cat([weight, weight.mean(dim=0, keepdim=True).expand(missing, -1)])
 
 
 def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
@@ -109,6 +166,9 @@ def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedMo
         dtype=torch.float32,
         use_safetensors=True,
         output_loading_info=True,
+        # An embedding never trains the row of its pad, and a pad beyond its rows is refused. The
+        # checkpoint's own may be the token that ends a text, so it is set when it is settled.
+        pad_token_id=None,
         **(four_bit_options() if load_in_4bit else {}),
     )
     assert isinstance(model, PreTrainedModel)

@@ -83,14 +83,32 @@ def test_a_fresh_head_depends_on_the_seed_alone(tmp_path: Path) -> None:
 
 def test_an_end_token_parts_the_end_of_a_text_from_its_pad(tmp_path: Path) -> None:
     make_base(tmp_path / "base", pad_is_eos=True)
-    with pytest.raises(StageError, match="set end_token"):
-        load_start(tmp_path / "base", seed=1, with_lm=False)
     with pytest.raises(StageError, match="not in its vocabulary"):
         load_start(tmp_path / "base", seed=1, with_lm=False, end_token="<|nothing|>")
     start = load_start(tmp_path / "base", seed=1, with_lm=False, end_token="<|end|>")
     assert start.tokenizer.eos_token == "<|end|>"
     assert start.model.config.eos_token_id == start.tokenizer.eos_token_id
     assert start.model.config.pad_token_id == start.tokenizer.pad_token_id
+    assert (start.tokenizer.pad_token, start.pad.origin) == ("<|eos|>", "own")
+
+
+def test_one_of_several_chat_templates_is_the_default(tmp_path: Path) -> None:
+    """transformers keeps templates by name, and a release has one."""
+    make_base(tmp_path / "base")
+    tokenizer = make_tokenizer()
+    assert isinstance(tokenizer.chat_template, str)
+    named = {"default": tokenizer.chat_template, "tool_use": "{{ messages }}"}
+    tokenizer.chat_template = named
+    tokenizer.save_pretrained(tmp_path / "base")
+    assert (tmp_path / "base" / "additional_chat_templates").is_dir()
+    start = load_start(tmp_path / "base", seed=1, with_lm=False)
+    assert start.tokenizer.chat_template == named["default"]
+    make_base(tmp_path / "unnamed")
+    (tmp_path / "unnamed" / "chat_template.jinja").unlink()
+    tokenizer.chat_template = {"rag": "{{ messages }}", "tool_use": "{{ messages }}"}
+    tokenizer.save_pretrained(tmp_path / "unnamed")
+    with pytest.raises(StageError, match="rag, tool_use and none named default"):
+        load_start(tmp_path / "unnamed", seed=1, with_lm=False)
 
 
 def test_a_start_that_is_nowhere_is_named(work: Path) -> None:
