@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -136,10 +137,12 @@ class LoadedModel:
             report=partial(self._report, self),
             died=partial(self._died, self),
         )
-        self._scorer = Scorer(
-            model, self._admission, self.throughput, self._encode_pool, self._batcher, self._cache
-        )
-        await replay(model.release, self._scorer)
+        parts = self.throughput, self._encode_pool, self._batcher, self._cache
+        # The replay has an engine of its own, so it takes no room from the requests that wait for
+        # other models, and needs none of theirs.
+        unbounded = Admission(max_items=sys.maxsize, max_tokens=sys.maxsize)
+        await replay(model.release, Scorer(model, unbounded, *parts))
+        self._scorer = Scorer(model, self._admission, *parts)
 
     @contextmanager
     def used(self) -> Iterator[Scorer]:

@@ -132,6 +132,8 @@ class Batcher:
             while batch := self._next_batch():
                 self._run(batch)
         except BaseException as fault:  # noqa: BLE001 - whatever ends the thread must be noticed
+            if self._loop.is_closed():
+                return  # An engine that hung came back after the service had ended.
             _log.exception("a batch thread ended: %s", type(fault).__name__)
             # Without it jobs would wait for ever, so it is as if the engine had died.
             reason = f"The thread that runs its batches ended: {type(fault).__name__}."

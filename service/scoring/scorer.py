@@ -161,15 +161,17 @@ class Scorer:
                 match item:
                     case TokenIds(ids):
                         total += min(max_tokens, len(ids))
-                    case Chat(conversation):
+                    case Chat(conversation, _, inputs):
                         # The answers of a group share their prompt, which is then computed once.
                         if (
                             conversation[:-1] != prompt
                             or not self._model.engine.facts.shares_prefixes
                         ):
                             prompt = conversation[:-1]
-                            total += sum(tokens(message.content) for message in prompt)
-                        total += tokens(conversation[-1].content)
+                            total += sum(tokens(turn.content + turn.extra) for turn in prompt)
+                            # What is not there is no text, and costs not even one token.
+                            total += sum(map(tokens, filter(None, (inputs.tools, inputs.kwargs))))
+                        total += tokens(conversation[-1].content + conversation[-1].extra)
                     case _:
                         total += tokens(item.text)
         return total

@@ -46,8 +46,9 @@ def tokens_at_least(item: Item) -> int:
     match item:
         case TokenIds(ids):
             return len(ids)
-        case Chat(conversation):
-            characters = sum(len(message.content) for message in conversation)
+        case Chat(conversation, _, inputs):
+            characters = sum(len(each.content) + len(each.extra) for each in conversation)
+            characters += len(inputs.tools) + len(inputs.kwargs)
         case _:
             characters = len(item.text)
     return 1 + characters // CHARACTERS_PER_TOKEN

@@ -1,10 +1,17 @@
 """Golden scores are replayed before a model serves, and what they must be is said."""
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from reward_model.release.manifest import Golden
 from reward_model.text.chat import Message
-from tests.service.fakes import FakeEngine, running
+from service.scheduling.queue import PRIORITIES, Priority
+from service.scoring.model import Model
+from service.settings import Settings
+from tests.service.fakes import FakeEngine, GatedEngine, model, running, starting
 
 
 def golden(prompt: str, answer: str, score: float) -> Golden:
@@ -44,3 +51,49 @@ async def test_a_golden_text_that_no_longer_fits_keeps_it_unready(
     async with running(FakeEngine(), golden("ab", "c" * 99, 101.0)) as app:
         assert app.service.state == "failed"
     assert "line 1: expected 101.000000, got the error too_long" in caplog.text
+
+
+GOLDEN = [golden("ab", "c" * (n % 9), 2.0 + n % 9) for n in range(1, 9)] * 200
+"""More than a replay scores at a time, and more than the queues below have room for."""
+
+
+def two_models(first: FakeEngine, second: FakeEngine) -> Callable[[Settings], Model]:
+    """Opens a model by each name; the release of `second` has golden scores."""
+
+    def opener(settings: Settings) -> Model:
+        if settings.model == "first":
+            return model(first)
+        return replace(model(second, *GOLDEN), name="second")
+
+    return opener
+
+
+async def test_a_replay_takes_no_room_from_live_requests() -> None:
+    proving = GatedEngine()
+    opener = two_models(FakeEngine(), proving)
+    async with starting(opener, model="first", max_queue_items=4, max_queue_tokens=99) as app:
+        await app.service.started()
+        loading = asyncio.create_task(app.service.load("second", None, current=True))
+        await proving.begins()
+        answers = [await app.score("prompt", "a") for _ in range(3)]
+        metrics = (await app.client.get("/metrics")).text
+        proving.go_on.release(10_000)
+        await loading
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert 'reward_queue_items{priority="bulk"} 0.0' in metrics
+    assert max(map(len, proving.batches)) <= 256, "not all of it at once"
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+async def test_a_full_queue_keeps_no_good_model_out(priority: Priority) -> None:
+    serving = GatedEngine()
+    opener = two_models(serving, FakeEngine())
+    async with starting(opener, model="first", max_queue_items=2) as app:
+        await app.service.started()
+        asking = asyncio.create_task(app.score("prompt", "a", "b", "c", priority=priority))
+        await serving.begins()
+        assert (await app.score("prompt", "a", priority=priority)).status_code == 503
+        loaded = await app.service.load("second", None, current=True)
+        assert loaded in app.service.catalogue
+        serving.go_on.release()
+        assert (await asking).status_code == 200
