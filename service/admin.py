@@ -149,6 +149,7 @@ def create_admin_app(service: Service, key: str) -> FastAPI:
     app.add_middleware(
         RequestMiddleware,
         max_body_bytes=_MAX_BODY_BYTES,
+        max_bodies_bytes=16 * _MAX_BODY_BYTES,
         body_advice="the limit of the admin interface",
         metrics=service.metrics,
         gate=AdminGate(key),

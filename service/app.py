@@ -93,6 +93,7 @@ def create_app(
     app.add_middleware(
         RequestMiddleware,
         max_body_bytes=settings.max_body_bytes,
+        max_bodies_bytes=settings.max_bodies_bytes,
         metrics=service.metrics,
         gate=Gate(settings.trusted_hosts, keyring, probe_paths(routers)),
         respond=partial(error_response, app),

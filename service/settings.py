@@ -304,6 +304,16 @@ class Settings(BaseSettings):
             description="Maximum size in bytes of a request body. A larger one is answered 413.",
         ),
     ] = 16 * 1024 * 1024
+    # Uploads that stall hold what they have sent, and many of them would fill the memory.
+    max_bodies_bytes: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Maximum size in bytes of all request bodies together while they are read "
+            "and parsed. While it is reached, requests are answered 503 with Retry-After. One body "
+            "of --max-body-bytes always has room.",
+        ),
+    ] = 256 * 1024 * 1024
     # 16 MiB hold 87,000 scores.
     result_cache_bytes: Annotated[
         int,

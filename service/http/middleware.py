@@ -10,22 +10,19 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
-    ClientGone,
     Draining,
     EncodedBody,
     InternalError,
     ServiceError,
 )
 from service.http.gate import Gate
+from service.http.request_body import BodyBudget, RequestBody
 from service.routes.shared.routing import is_probe
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_record import NO_DIALECT, RequestRecord
@@ -36,17 +33,6 @@ Trace = Callable[[RequestRecord, str | None], str]
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
-# Seconds in which a body must arrive: one that stalls would hold its connection for ever.
-_BODY_SECONDS = 60
-
-# A body over a limit is read on for a while and discarded, because a client that is cut off while
-# it sends sees a broken connection instead of the answer that says why.
-# Bytes that are read of a body that is too large, as a multiple of its limit:
-_DISCARD_FACTOR = 8
-# Bytes and seconds for a request that the gate refused:
-_DISCARD_BYTES = 1024 * 1024
-_DISCARD_SECONDS = 2
-
 
 class RequestMiddleware:
     """ASGI middleware around the routes; it answers errors that no route has answered.
@@ -54,6 +40,7 @@ class RequestMiddleware:
     Args:
         max_body_bytes: limit on one request; larger ones are answered without their route.
         body_advice: says what sets that limit, and what a client can do.
+        max_bodies_bytes: limit on all bodies together while they are read and parsed.
         gate: decides who is let in, before a body is read.
         respond: makes the response to an error, given the path that was asked for.
         dialects: the dialect's name for each route's template.
@@ -65,6 +52,7 @@ class RequestMiddleware:
         app: ASGIApp,
         *,
         max_body_bytes: int,
+        max_bodies_bytes: int,
         metrics: Metrics,
         gate: Gate,
         respond: Callable[[ServiceError, str], Response],
@@ -75,6 +63,8 @@ class RequestMiddleware:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._body_advice = body_advice
+        # One body of the largest size always has room.
+        self._budget = BodyBudget(max(max_bodies_bytes, max_body_bytes))
         self._metrics = metrics
         self._gate = gate
         self._respond = respond
@@ -111,7 +101,9 @@ class RequestMiddleware:
     async def _handle(
         self, scope: Scope, receive: Receive, send: Send, record: RequestRecord
     ) -> None:
-        body = RequestBody(scope, receive)
+        body = RequestBody(scope, receive, self._budget)
+        # Whoever parses the body lets it go, long before the answer.
+        scope["state"]["release_body"] = body.release
         response_started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -158,74 +150,5 @@ class RequestMiddleware:
             facts = {"request_id": record.request_id}
             _log.error("fault", extra={"facts": facts}, exc_info=fault)
             await send_error(InternalError(f"internal error; request id {record.request_id}"))
-
-
-class RequestBody:
-    """The body of one request: read within its limits, then replayed to the routes.
-
-    Attributes:
-        content: what was read.
-        begun: whether reading it has begun.
-        complete: whether all of it arrived. Only then can the connection be used again.
-    """
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        length = Headers(scope=scope).get("content-length", "0")
-        # 18 digits are more than any limit, and keep a longer number from costing time.
-        self._announced = int(length[:18]) if length.isdecimal() else 0
-        self._receive = receive
-        self._replayed = False
-        self.content = b""
-        self.begun = self.complete = False
-
-    async def read(self, limit: int, advice: str) -> None:
-        """Read the whole body into `content`.
-
-        Raises:
-            BodyTooLarge: it has more than `limit` bytes.
-            BodyTooSlow, ClientGone: it did not arrive.
-        """
-        try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                size = await self._read_chunks(limit, _DISCARD_FACTOR * limit)
-        except TimeoutError:
-            raise BodyTooSlow(f"the body was not whole after {_BODY_SECONDS} seconds") from None
-        if size > limit:
-            raise BodyTooLarge(f"the body is larger than {limit} bytes, {advice}")
-
-    async def discard(self) -> None:
-        """Read on for a moment and keep nothing."""
-        with suppress(TimeoutError, ClientGone):
-            async with asyncio.timeout(_DISCARD_SECONDS):
-                await self._read_chunks(0, _DISCARD_BYTES)
-
-    async def _read_chunks(self, limit: int, max_discarded: int) -> int:
-        """Read up to `limit` bytes into `content`, and discard all of a longer body.
-
-        Of a longer body no more than `max_discarded` bytes are read, and none if it announces
-        more than that. Returns its size, as far as that is known.
-        """
-        chunks: list[bytes] = []
-        size = 0
-        while not self.complete and max(size, self._announced) <= max_discarded:
-            self.begun = True
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone("the client left before its request was whole")
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            self.complete = not message.get("more_body", False)
-            if max(size, self._announced) > limit:
-                chunks.clear()
-        self.content = b"".join(chunks)
-        return max(size, self._announced)
-
-    async def replay(self) -> Message:
-        """Act as ASGI's `receive` for the routes: give the body first, then the server's events.
-
-        After the body the only event is the client's disconnect.
-        """
-        if self._replayed:
-            return await self._receive()
-        self._replayed = True
-        return {"type": "http.request", "body": self.content, "more_body": False}
+        finally:
+            body.release()

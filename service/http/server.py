@@ -1,4 +1,4 @@
-"""uvicorn as this service needs it: it limits the time of request heads, and drains on SIGTERM.
+"""uvicorn as this service needs it: it listens, watches its service, and drains on SIGTERM.
 
 While it drains, the server goes on answering until every request that was admitted is finished.
 """
@@ -13,19 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service.http.connection import Connection
 from service.service import Service
 from service.settings import Settings
-
-# Seconds for a request's line and headers. uvicorn's own limit ends with the first byte.
-HEAD_SECONDS = 60
-
-# Bytes of a request's line and headers while they are not whole; more are answered with 400.
-_MAX_HEAD_BYTES = 16 * 1024
 
 # Seconds. Longer than the pools of usual clients keep a connection, so that the client closes it
 # and never sends a request on a connection that the server is about to close.
@@ -42,46 +35,11 @@ _KERNEL_BACKLOG = 2048
 _LAST_ANSWERS_SECONDS = 1
 
 
-class Connection(H11Protocol):
-    """One connection; it is closed when the head of a request does not arrive whole in time.
-
-    The time runs from the first byte of a head, and for the first request from the connection.
-    """
-
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._start_timer()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # h11 leaves IDLE when a head is whole; what is then slow is the body, which has a limit
-        # of its own.
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_timer()
-        elif self._timer is None:
-            self._start_timer()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _stop_timer(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-
-
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Connection,
         ws="none",
-        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from service.errors import MalformedBody
-from service.routes.shared.json_body import read_json
+from service.routes.shared.json_body import JsonRequest, read_json
 from service.settings import MAX_CANDIDATES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -39,16 +39,15 @@ class TensorRoute(APIRoute):
         return read_tensors
 
 
-class _TensorRequest(Request):
-    async def json(self) -> object:
-        body = await self.body()
+class _TensorRequest(JsonRequest):
+    async def parse(self, content: bytes) -> object:
         length = self.headers.get(HEADER_LENGTH)
         if length is None:
-            return await read_json(body)
-        if not length.isdecimal() or int(length[:18]) > len(body):
+            return await read_json(content)
+        if not length.isdecimal() or int(length[:18]) > len(content):
             raise MalformedBody(f"{HEADER_LENGTH} must be the number of bytes of JSON in the body")
         end = int(length[:18])
-        return with_binary(await read_json(body[:end]), body[end:])
+        return with_binary(await read_json(content[:end]), content[end:])
 
 
 def with_binary(request: object, tail: bytes) -> object:

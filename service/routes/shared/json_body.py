@@ -4,9 +4,11 @@ Parsing holds the interpreter, so what it may cost is decided first, by a scan a
 """
 
 import json
+from collections.abc import Callable
 from json import JSONDecodeError
 
 from anyio import CapacityLimiter, to_thread
+from fastapi import Request
 
 from service.errors import MalformedBody
 
@@ -27,6 +29,31 @@ _one_at_a_time = CapacityLimiter(1)
 # Outside of strings: objects count as lists, and `e` stands for any part of a float, true or false.
 _SHAPE = bytes.maketrans(b"{}E.", b"[]ee")
 _SHAPELESS = bytes(set(range(256)) - set(b'"[]{}eE.'))
+
+
+class JsonRequest(Request):
+    """A request whose body is parsed strictly, and let go as soon as it is parsed."""
+
+    _content: bytes
+
+    async def body(self) -> bytes:
+        # FastAPI keeps what this returns until the answer is sent, and looks only whether it is
+        # empty.
+        if not hasattr(self, "_content"):
+            self._content = await super().body()
+            self._body = self._content[:1]
+        return self._body
+
+    async def json(self) -> object:
+        content, self._content = self._content, b""
+        try:
+            return await self.parse(content)
+        finally:
+            release: Callable[[], None] = self.state.release_body
+            release()
+
+    async def parse(self, content: bytes) -> object:
+        return await read_json(content)
 
 
 async def read_json(body: bytes) -> object:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from service.routes.shared.json_body import read_json
+from service.routes.shared.json_body import JsonRequest
 from service.service import Service
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
@@ -51,17 +51,12 @@ def probe_paths(routers: Iterable[APIRouter]) -> list[re.Pattern[str]]:
 
 
 class JsonRoute(APIRoute):
-    """A route whose body is parsed by `read_json`."""
+    """A route whose body is parsed as `JsonRequest` does."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            return await handle(_StrictRequest(request.scope, request.receive))
+            return await handle(JsonRequest(request.scope, request.receive))
 
         return handle_strictly
-
-
-class _StrictRequest(Request):
-    async def json(self) -> object:
-        return await read_json(await self.body())

@@ -343,7 +343,7 @@ async def test_no_body_is_read_for_who_may_not_come_in(tmp_path: Path) -> None:
         growing = await app.client.post("/v1/score", content=endless())
         announced = await app.client.post("/v1/score", content=b"x" * 2_000_000)
         small = await app.client.post("/v1/score", json=BODY)
-    assert sent == 11, "a megabyte is dropped, so that usual clients see the answer"
+    assert sent == 0, "chunks can cost far more than their bytes"
     assert [answer.status_code for answer in (growing, announced, small)] == [401] * 3
     assert growing.headers["connection"] == announced.headers["connection"] == "close"
     assert "connection" not in small.headers

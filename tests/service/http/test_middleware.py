@@ -76,7 +76,7 @@ async def test_a_body_that_grows_too_large_is_dropped_and_then_stopped() -> None
 
 
 async def test_a_body_that_stalls_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.http.middleware._BODY_SECONDS", 0.01)
+    monkeypatch.setattr("service.http.request_body._BODY_SECONDS", 0.01)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"{"
@@ -90,7 +90,7 @@ async def test_a_body_that_stalls_is_not_awaited_for_ever(monkeypatch: pytest.Mo
 async def test_a_body_that_trickles_is_given_up_and_holds_nothing_else_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.http.middleware._BODY_SECONDS", 0.2)
+    monkeypatch.setattr("service.http.request_body._BODY_SECONDS", 0.2)
     begun = asyncio.Event()
 
     async def trickling() -> AsyncIterator[bytes]:

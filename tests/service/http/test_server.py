@@ -3,41 +3,12 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 
-from service.app import create_app
-from service.http.server import Server, listen
-from service.settings import Settings
-from tests.service.fakes import model
-
-HEAD = b"POST /v1/score HTTP/1.1\r\nHost: h\r\n"
-PATIENCE = 30
-"""Seconds; only a broken server needs them."""
-
-
-@asynccontextmanager
-async def serving(**settings: object) -> AsyncIterator[int]:
-    """The port of a server in this process."""
-    named = Settings.model_validate({"port": 0, "drain_seconds": 0, **settings})
-    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    server = Server(create_app(named, lambda _: model()), named, port.set_result)
-    running = asyncio.create_task(server.serve(sockets=[listen(named.host, named.port)]))
-    try:
-        yield await asyncio.wait_for(port, PATIENCE)
-    finally:
-        server.should_exit = True
-        await running
-
-
-async def read_to_end(reader: asyncio.StreamReader) -> bytes:
-    """What the server sends until it closes, which resets a connection that still brings bytes."""
-    sent = b""
-    with suppress(ConnectionResetError):
-        while chunk := await asyncio.wait_for(reader.read(4096), PATIENCE):
-            sent += chunk
-    return sent
+from service.http.server import listen
+from tests.service.http.sockets import HEAD, read_to_end, serving
 
 
 async def trickle(writer: asyncio.StreamWriter) -> None:
@@ -63,7 +34,7 @@ async def trickling(port: int, start: bytes) -> AsyncIterator[asyncio.StreamRead
 async def test_a_head_that_does_not_come_ends_its_connection(
     monkeypatch: pytest.MonkeyPatch, start: bytes
 ) -> None:
-    monkeypatch.setattr("service.http.server.HEAD_SECONDS", 0.05)
+    monkeypatch.setattr("service.http.connection.HEAD_SECONDS", 0.05)
     async with serving() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(start)
@@ -73,7 +44,7 @@ async def test_a_head_that_does_not_come_ends_its_connection(
 
 async def test_a_head_that_trickles_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also on a connection that had an answer before."""
-    monkeypatch.setattr("service.http.server.HEAD_SECONDS", 0.05)
+    monkeypatch.setattr("service.http.connection.HEAD_SECONDS", 0.05)
     async with serving() as port:
         answered = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
         async with trickling(port, answered + HEAD + b"X-Slow: ") as reader:
@@ -82,15 +53,15 @@ async def test_a_head_that_trickles_ends_its_connection(monkeypatch: pytest.Monk
 
 
 async def test_a_whole_head_takes_the_time_limit_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.http.server.HEAD_SECONDS", 0.05)
-    monkeypatch.setattr("service.http.middleware._BODY_SECONDS", 0.3)
+    monkeypatch.setattr("service.http.connection.HEAD_SECONDS", 0.05)
+    monkeypatch.setattr("service.http.request_body._BODY_SECONDS", 0.3)
     async with serving() as port, trickling(port, HEAD + b"Content-Length: 9999\r\n\r\n") as reader:
         sent = await read_to_end(reader)
     assert sent.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_body_that_trickles_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.http.middleware._BODY_SECONDS", 0.05)
+    monkeypatch.setattr("service.http.request_body._BODY_SECONDS", 0.05)
     async with serving() as port, trickling(port, HEAD + b"Content-Length: 9999\r\n\r\n") as reader:
         sent = await read_to_end(reader)
     assert sent.startswith(b"HTTP/1.1 408 ")
