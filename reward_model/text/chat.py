@@ -57,6 +57,13 @@ _RESERVED = {
 }
 
 
+_ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
+"""Words that a template's reason may repeat."""
+
+_QUOTED = 4
+"""Characters from which a text that stands in a reason is taken for a quotation."""
+
+
 class Unencodable(ValueError):
     """The checkpoint's template refuses this conversation; the message is for the user."""
 
@@ -91,7 +98,12 @@ def render(
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False, **variables)
     except TemplateError as error:
-        raise Unencodable(f"the chat template refuses this conversation: {error}") from error
+        reason = f": {error}"
+        # A template may quote what it refuses, and no message repeats a user's text.
+        told = [*(turn.role for turn in conversation), *texts(conversation, inputs)]
+        if any(len(one) >= _QUOTED and one not in _ROLES and one in reason for one in told):
+            reason = ""
+        raise Unencodable(f"the chat template refuses this conversation{reason}") from error
     assert isinstance(text, str)
     return text
 

@@ -3,32 +3,30 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
-from service.routes.shared.body_types import Text, Tolerant
+from service.routes.shared.body_types import Texts, Tolerant
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
+from service.routes.shared.refused import Refused
 from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.scoring.types import ScoringRequest
-from service.settings import MAX_CANDIDATES
 from service.telemetry.request_record import record_of
 
 router = APIRouter(route_class=JsonRoute, tags=["LLaMA-Factory"])
 
 
-def _refuse_truncation(_length: int) -> int:
-    raise ValueError("must be left out: this server cuts no text, it refuses what is too long")
-
-
 class EvaluationRequest(Tolerant):
     # `model` is not among the fields, so any is accepted: the trainer always sends "model".
-    messages: Annotated[
-        list[Text], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)
-    ] = Field(description="Conversations as the template rendered them: special tokens are tokens.")
+    messages: Texts = Field(
+        description="Conversations as the template rendered them: special tokens are tokens."
+    )
     # The trainer sends null. A number would ask for truncation, which must not be ignored silently.
-    max_length: Annotated[int, AfterValidator(_refuse_truncation)] | None = None
+    max_length: Annotated[
+        object, Refused("this server cuts no text, it refuses what is too long")
+    ] = None
 
 
 class EvaluationResponse(BaseModel):

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import OPENAI_ERRORS, openai_error
 from service.routes.shared.routing import JsonRoute, ServiceOf
+from service.routes.vllm.responses import VllmList, to_list
 from service.routes.vllm.routes import score_items
-from service.routes.vllm.shapes import ItemsRequest, VllmList, to_list
+from service.routes.vllm.shapes import ItemsRequest
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 

@@ -9,7 +9,7 @@ from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import InvalidRequest
 from service.routes.shared import scoring
-from service.routes.shared.body_types import ChatTurns, Text, Tolerant, conversation, is_list
+from service.routes.shared.body_types import ChatTurns, Tolerant, conversation, is_list
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.routing import JsonRoute, ServiceOf
@@ -18,7 +18,7 @@ from service.scoring.types import ScoringRequest, chats
 router = APIRouter(route_class=JsonRoute, tags=["slime"])
 
 Prompt = Annotated[
-    Annotated[Text, Tag("<text>")] | Annotated[ChatTurns, Tag("<list>")], Discriminator(is_list)
+    Annotated[str, Tag("<text>")] | Annotated[ChatTurns, Tag("<list>")], Discriminator(is_list)
 ]
 
 

@@ -38,6 +38,9 @@ _PAUSE_FACTOR = 7.0
 """After a bulk chunk that took t seconds, its slot pauses for 7 t while interactive requests are in
 flight: a duty cycle of 1/8."""
 
+_SAYINGS = frozenset({"tool_calls", "reasoning_content"})
+"""Keys of a turn that say something where its content is empty."""
+
 _MAX_TRUNCATION = 16
 """A conversation may be this many times as long as the model takes and still be truncated. All of
 it is encoded first, so the limit bounds that work."""
@@ -209,7 +212,9 @@ def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | N
         case Chat(conversation, _, inputs):
             texts = [text for message in conversation for text in (message.content, message.extra)]
             texts += [inputs.tools, inputs.kwargs]
-            empty = not conversation[-1].content
+            answer = conversation[-1]
+            # An answer may be a call of a tool alone.
+            empty = not answer.content and _SAYINGS.isdisjoint(answer.turn())
             if not empty and len(conversation) > limit:
                 return ItemError(
                     "too_long",

@@ -11,7 +11,8 @@ from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import OPENAI_ERRORS, OpenaiError, Responses, openai_error
 from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.routes.vllm import routes as vllm
-from service.routes.vllm.shapes import PairScore, PairsRequest, VllmList
+from service.routes.vllm.responses import PairScore, VllmList
+from service.routes.vllm.shapes import PairsRequest
 from service.scoring.ensemble import WeightedResult
 from service.telemetry.request_record import record_of
 
@@ -45,7 +46,9 @@ DIALECT = Dialect(router, openai_error)
 # mounted before the one that each has there for itself.
 _either = APIRouter(route_class=JsonRoute)
 
-_PAIRS = frozenset({"queries", "documents", "text_1", "text_2"})
+_PAIRS = frozenset(
+    {"queries", "documents", "text_1", "text_2", "data_1", "data_2", "label_token_ids"}
+)
 
 
 def _dialect_of(body: object) -> str:

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 from pydantic.config import JsonDict
 
 from reward_model.text.chat import Message
 from reward_model.text.steps import join_steps
 from service.errors import ItemErrorCode
-from service.routes.shared.body_types import Name, Text, is_list
+from service.routes.shared.body_types import Content, Name, is_list, message
+from service.routes.shared.template_options import TemplateKwargs, Tools, template_inputs
 from service.scheduling.queue import Priority
 from service.scoring.ensemble import WeightedResult
 from service.scoring.types import Chat, Item, OverLength, ScoringRequest, ScoringResult, chats, rank
@@ -16,7 +17,7 @@ from service.settings import MAX_CANDIDATES
 
 Candidate = Annotated[
     Annotated[str, Tag("<text>")]
-    | Annotated[list[Text], Field(min_length=1, fail_fast=True), Tag("<list>")],
+    | Annotated[list[str], Field(min_length=1, fail_fast=True), Tag("<list>")],
     Discriminator(is_list),
 ]
 
@@ -67,15 +68,26 @@ class _Strict(BaseModel):
 
 
 class StrictTurn(_Strict):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: Text
+    """A turn. Everything in it is the chat template's to read."""
+
+    role: str = Field(description="Any that the chat template knows.")
+    content: Content = Field("", description="A text, a list of text parts, or null.")
+    name: str | None = None
+    tool_calls: Annotated[list[dict[str, JsonValue]], Field(fail_fast=True)] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    def to_message(self) -> Message:
+        return message(self.role, self.content, self.model_dump(exclude={"role", "content"}))
 
 
 class Steps(_Strict):
     """Asks for a score at the end of each step of a candidate."""
 
-    delimiter: Text = Field(
+    delimiter: str = Field(
         "\n",
+        min_length=1,
         description="Ends a step of a candidate that is one text, and joins the steps of one that "
         "is a list. White space alone is no step.",
     )
@@ -84,12 +96,20 @@ class Steps(_Strict):
 class ScoreInput(_Strict):
     """A conversation and candidates for its next turn, the assistant's."""
 
-    prompt: Text | None = Field(None, description="Short for one user message.")
+    prompt: str | None = Field(None, description="Short for one user message.")
     messages: Annotated[list[StrictTurn], Field(fail_fast=True)] | None = Field(
         None,
         min_length=1,
         description="The conversation so far, instead of `prompt`; its last turn is not the "
         "assistant's, because the candidates are.",
+    )
+    tools: Tools | None = Field(
+        None, description="Tools that the chat template shows, as transformers takes them."
+    )
+    template_kwargs: TemplateKwargs | None = Field(
+        None,
+        description="Further variables of the chat template, such as `enable_thinking` or "
+        "`documents`.",
     )
     candidates: list[Candidate] = Field(
         min_length=1,
@@ -109,16 +129,18 @@ class ScoreInput(_Strict):
     def to_items(self, steps: Steps | None) -> tuple[Item, ...]:
         prompt = [Message("user", self.prompt or "")]
         if self.messages:
-            prompt = [Message(turn.role, turn.content) for turn in self.messages]
+            prompt = [turn.to_message() for turn in self.messages]
+        inputs = template_inputs(self.tools, self.template_kwargs)
         if steps is None:
             # A request that asks for no steps was refused if a candidate is a list of steps.
             texts = [candidate for candidate in self.candidates if isinstance(candidate, str)]
-            return chats(tuple(prompt), tuple(texts))
+            return chats(tuple(prompt), tuple(texts), inputs=inputs)
         stepwise = [join_steps(candidate, steps.delimiter) for candidate in self.candidates]
         return chats(
             tuple(prompt),
             tuple(text for text, _ in stepwise),
             tuple(ends for _, ends in stepwise),
+            inputs,
         )
 
 

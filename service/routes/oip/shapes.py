@@ -10,6 +10,7 @@ from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import ServiceError
 from service.routes.shared.body_types import Name, Tolerant
+from service.routes.shared.refused import Refused
 from service.scoring.types import ScoringRequest, chats
 from service.settings import MAX_CANDIDATES
 
@@ -29,12 +30,20 @@ def _data_kind(value: object) -> str:
     return "<rows>" if nested else "<flat>"
 
 
+_NO_SHARED_MEMORY = "tensors are sent in the body, shared memory is not supported"
+
+
+class InputParameters(Tolerant):
+    shared_memory_region: Annotated[object, Refused(_NO_SHARED_MEMORY)] = None
+
+
 class TextTensor(Tolerant):
     name: InputName
     shape: list[Annotated[int, Field(ge=1)]] = Field(
         min_length=1, max_length=2, description="`[n]` or `[n, 1]`."
     )
     datatype: Literal["BYTES"]
+    parameters: InputParameters | None = None
     data: Annotated[
         Annotated[Flat, Tag("<flat>")] | Annotated[Rows, Tag("<rows>")], Discriminator(_data_kind)
     ]
@@ -54,6 +63,10 @@ class TextTensor(Tolerant):
 
 class OutputParameters(Tolerant):
     binary_data: bool | None = None
+    classification: Annotated[
+        object, Refused("rewards are numbers, and there are no classes to count", (0,))
+    ] = None
+    shared_memory_region: Annotated[object, Refused(_NO_SHARED_MEMORY)] = None
 
 
 class OutputAsked(Tolerant):
@@ -63,6 +76,7 @@ class OutputAsked(Tolerant):
 
 class InferParameters(Tolerant):
     binary_data_output: bool | None = None
+    timeout: int | None = Field(None, ge=0, description="Microseconds; 0 is no limit.")
 
 
 class InferRequest(Tolerant):
@@ -102,15 +116,19 @@ class InferRequest(Tolerant):
 
     def to_scoring_request(self) -> ScoringRequest:
         texts = {tensor.name: tensor.texts for tensor in self.inputs}
+        asked = self.parameters.timeout if self.parameters else None
+        timeout = asked / 1e6 if asked else None
         if "sentences" in texts:
-            return ScoringRequest(tuple((Rendered(text),) for text in texts["sentences"]))
+            items = tuple((Rendered(text),) for text in texts["sentences"])
+            return ScoringRequest(items, timeout=timeout)
         # Neighbors with one prompt make one group, whose prompt is then computed once.
         pairs = zip(texts["prompt"], texts["response"], strict=True)
         return ScoringRequest(
             tuple(
                 chats((Message("user", prompt),), tuple(response for _, response in group))
                 for prompt, group in groupby(pairs, key=lambda pair: pair[0])
-            )
+            ),
+            timeout=timeout,
         )
 
 

@@ -76,7 +76,7 @@ def unpack_texts(packed: bytes) -> list[str]:
     """Return the elements of a BYTES tensor.
 
     Raises:
-        MalformedBody: they are not UTF-8, or not as long as they say.
+        MalformedBody: they are not as long as they say.
     """
     texts: list[str] = []
     end = 0
@@ -86,10 +86,8 @@ def unpack_texts(packed: bytes) -> list[str]:
         # Empty elements take four bytes each, so the number of elements needs a limit of its own.
         if end > len(packed) or len(texts) == MAX_CANDIDATES:
             raise MalformedBody("a BYTES tensor must be elements, each after its length, and few")
-        try:
-            texts.append(packed[start:end].decode())
-        except UnicodeDecodeError:
-            raise MalformedBody("a BYTES tensor must hold text in UTF-8") from None
+        # Bytes that are no UTF-8 become half surrogate pairs, which are that element's own error.
+        texts.append(packed[start:end].decode(errors="surrogateescape"))
     return texts
 
 

@@ -50,6 +50,7 @@ async def rerank(
     asked = body.to_scoring_request()
     result = await scoring.score(request, service, asked, param="documents", model=body.model)
     scoring.raw_scores(result)  # the response has no place for the error of one document
+    body.require_uncut(result)
     return RerankResponse(
         id=f"rerank-{record_of(request).request_id}",
         model=result.model,

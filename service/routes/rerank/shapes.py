@@ -6,9 +6,11 @@ from pydantic import AliasChoices, BaseModel, Discriminator, Field, Tag
 
 from reward_model.text.chat import Message
 from service.errors import ServiceError
-from service.routes.shared.body_types import Name, Text, Tolerant
+from service.routes.shared.body_types import Name, Tolerant
+from service.routes.shared.refused import Refused
 from service.routes.shared.relevance import relevance
-from service.scoring.types import OverLength, ScoringRequest, ScoringResult, chats, rank
+from service.routes.shared.template_options import PairOptions
+from service.scoring.types import ScoringRequest, ScoringResult, chats, rank
 from service.settings import MAX_CANDIDATES
 
 
@@ -22,8 +24,13 @@ TextOrDocument = Annotated[
 ]
 
 
-class RerankRequest(Tolerant):
-    query: Text = Field(description="What the user says.")
+# Jina's and Cohere's servers cut documents, or tell more about them than a score.
+_UNCUT = "no text is cut, one that is too long is refused"
+_SCORES_ONLY = "the answer holds scores, and nothing else about a document"
+
+
+class RerankRequest(PairOptions):
+    query: str = Field(description="What the user says.")
     documents: Annotated[list[TextOrDocument], Field(fail_fast=True)] = Field(
         min_length=1,
         max_length=MAX_CANDIDATES,
@@ -47,9 +54,18 @@ class RerankRequest(Tolerant):
     )
     use_activation: bool | None = Field(
         None,
-        validation_alias=AliasChoices("use_activation", "activation"),
+        validation_alias=AliasChoices("use_activation", "activation", "softmax"),
         description="vLLM's name for the same: false for raw logits.",
     )
+    truncate_prompt_tokens: Annotated[object, Refused(_UNCUT)] = None
+    truncation: Annotated[object, Refused(_UNCUT, (False,))] = None
+    max_doc_length: Annotated[object, Refused(_UNCUT)] = None
+    max_query_length: Annotated[object, Refused(_UNCUT)] = None
+    max_chunks_per_doc: Annotated[object, Refused("a document is scored whole, not in chunks")] = (
+        None
+    )
+    relevant_spans: Annotated[object, Refused(_SCORES_ONLY)] = None
+    return_embeddings: Annotated[object, Refused(_SCORES_ONLY, (False,))] = None
 
     # A score between 0 and 1 is the default, because users of rerankers expect one.
     @property
@@ -61,14 +77,9 @@ class RerankRequest(Tolerant):
         return tuple(one if isinstance(one, str) else one.text for one in self.documents)
 
     def to_scoring_request(self) -> ScoringRequest:
-        return answers_to(self.query, self.texts)
-
-
-def answers_to(
-    query: str, texts: tuple[str, ...], over_length: OverLength = "error"
-) -> ScoringRequest:
-    """Ask for the score of each text as the assistant's answer to the user's query."""
-    return ScoringRequest((chats((Message("user", query),), texts),), over_length=over_length)
+        """Ask for the score of each document as the assistant's answer to the user's query."""
+        items = chats((Message("user", self.query),), self.texts, inputs=self.inputs)
+        return ScoringRequest((items,), self.scoring_priority)
 
 
 class RerankResult(BaseModel):

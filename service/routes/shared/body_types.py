@@ -1,18 +1,10 @@
 """Types that the bodies of several dialects share."""
 
+import json
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from reward_model.text.chat import Conversation, Message
 from service.settings import MAX_CANDIDATES
@@ -20,29 +12,14 @@ from service.settings import MAX_CANDIDATES
 # Tags of unions, here and in the dialects, are written in angle brackets. They stand in the path
 # of a validation error, and the brackets tell them from the names of fields.
 
-
-def _keep_surrogates(value: object, validate: ValidatorFunctionWrapHandler) -> object:
-    """Accept half a surrogate pair, which pydantic refuses in a text of a minimum length.
-
-    Only the item that holds it is at fault, and the encoder says so in the item's own error.
-    """
-    try:
-        return validate(value)
-    except ValidationError as refused:
-        if any(fault["type"] != "string_unicode" for fault in refused.errors(include_input=False)):
-            raise
-        return value
-
-
-Text = Annotated[str, Field(min_length=1), WrapValidator(_keep_surrogates)]
-
 # With a maximum length, pydantic refuses half a surrogate pair, which no name and no answer that
 # repeats it could hold.
 Name = Annotated[str, Field(max_length=1000)]
 """A name or an id: anything that is no text to score."""
 
+# Without a minimum length: an empty text is an item's own error, or a turn like any other.
 Texts = Annotated[
-    list[Text], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True), Tag("<list>")
+    list[str], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True), Tag("<list>")
 ]
 
 
@@ -51,7 +28,7 @@ def is_list(value: object) -> str:
     return "<list>" if isinstance(value, list) else "<text>"
 
 
-TextOrTexts = Annotated[Annotated[Text, Tag("<text>")] | Texts, Discriminator(is_list)]
+TextOrTexts = Annotated[Annotated[str, Tag("<text>")] | Texts, Discriminator(is_list)]
 
 
 class Tolerant(BaseModel):
@@ -60,14 +37,82 @@ class Tolerant(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
+class TextPart(Tolerant):
+    type: str = "text"
+    text: str | None = None
+
+
+# Where vLLM finds the text of a part, by the part's type.
+_TEXT_OF_PART = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+    "thinking": "thinking",
+}
+
+
+def _join_parts(content: object) -> object:
+    """Return a content that is given in parts as one text, with the parts on lines of their own.
+
+    vLLM does the same for templates that expect a text. Parts without a text are left out.
+    """
+    if not isinstance(content, list):
+        return content
+    texts = []
+    for index, part in enumerate(content):
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        key = _TEXT_OF_PART.get(part.get("type", "text")) if isinstance(part, dict) else None
+        text = part.get(key) if key else None
+        if not key or not isinstance(text, str | None):
+            raise ValueError(f"has a part {index} that is no text, and this model reads text alone")
+        if text is not None:
+            texts.append(text)
+    return "\n".join(texts)
+
+
+Content = Annotated[
+    str | None,
+    BeforeValidator(_join_parts, json_schema_input_type=str | list[TextPart | str] | None),
+]
+"""A turn's text: as it is, in parts, or null for a turn without one, such as a tool call."""
+
+
 class ChatTurn(Tolerant):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: Text
+    """A turn. Its further keys, such as `tool_calls`, are the chat template's to read."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
+
+    role: str = Field(description="Any that the chat template knows.")
+    content: Content = ""
+
+    def to_message(self) -> Message:
+        extra = dict(self.__pydantic_extra__)
+        # Reasoning has two names. vLLM shows the template both, whichever one was sent.
+        if reasoning := extra.get("reasoning"):
+            extra.setdefault("reasoning_content", reasoning)
+        return message(self.role, self.content, extra)
 
 
 ChatTurns = Annotated[list[ChatTurn], Field(min_length=1, fail_fast=True)]
 
 
+def message(role: str, content: str | None, extra: dict[str, JsonValue]) -> Message:
+    """Return a turn as the encoder takes it; keys that are null count as left out."""
+    seen: dict[str, JsonValue] = {key: value for key, value in extra.items() if value is not None}
+    if content is None:
+        seen["content"] = None
+    return Message(role, content or "", to_json(seen))
+
+
+def to_json(value: JsonValue) -> str:
+    """Return a value as the encoder takes it: as JSON text, and empty where there is nothing."""
+    return json.dumps(value, ensure_ascii=False) if value else ""
+
+
 def conversation(turns: Iterable[ChatTurn]) -> Conversation:
     """Return the turns as the encoder takes them."""
-    return tuple(Message(turn.role, turn.content) for turn in turns)
+    return tuple(turn.to_message() for turn in turns)

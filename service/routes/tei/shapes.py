@@ -1,15 +1,16 @@
 """Bodies of Hugging Face's text-embeddings-inference (TEI)."""
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
 
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import QueueFull, ServiceError, Unavailable
-from service.routes.rerank.shapes import RerankRequest, answers_to
-from service.routes.shared.body_types import Text, Tolerant
+from service.routes.rerank.shapes import RerankRequest
+from service.routes.shared.body_types import Tolerant
+from service.routes.shared.refused import Refused
 from service.routes.shared.relevance import relevance
 from service.scoring.types import Item, OverLength, ScoringRequest, ScoringResult, chats, rank
 from service.settings import MAX_CANDIDATES
@@ -24,6 +25,22 @@ class _TeiOptions(Tolerant):
         description="Cut what is too long: the query, or a pair's first text, in its middle. What "
         "is scored is never cut.",
     )
+    truncation_direction: str | None = Field(
+        None, description="With `truncate` it is refused: the cut is made in the middle."
+    )
+    prompt_name: Annotated[
+        object, Refused("a release has a chat template and no named prompts")
+    ] = None
+
+    @model_validator(mode="after")
+    def _require_no_direction(self) -> Self:
+        # TEI reads the direction only where it truncates.
+        if self.truncate and self.truncation_direction is not None:
+            raise ValueError(
+                "has a truncation_direction, and `truncate` removes tokens from the middle of the "
+                "query: leave the direction out"
+            )
+        return self
 
     @property
     def over_length(self) -> OverLength:
@@ -31,14 +48,15 @@ class _TeiOptions(Tolerant):
 
 
 class TeiRerankRequest(_TeiOptions):
-    query: Text = Field(description="What the user says.")
+    query: str = Field(description="What the user says.")
     texts: Annotated[list[str], Field(fail_fast=True)] = Field(
         min_length=1, max_length=MAX_CANDIDATES, description="What the assistant may answer."
     )
     return_text: bool | None = None
 
     def to_scoring_request(self) -> ScoringRequest:
-        return answers_to(self.query, tuple(self.texts), self.over_length)
+        items = chats((Message("user", self.query),), tuple(self.texts))
+        return ScoringRequest((items,), over_length=self.over_length)
 
 
 # Clients of TEI, Cohere, Jina and vLLM share the path `/rerank`; only TEI's send `texts`.
@@ -69,7 +87,7 @@ def _inputs_kind(value: object) -> str:
 
 
 Inputs = Annotated[
-    Annotated[Text, Tag("<text>")]
+    Annotated[str, Tag("<text>")]
     | Annotated[TextOrPair, Tag("<pair>")]
     | Annotated[list[TextOrPair], Field(max_length=MAX_CANDIDATES, fail_fast=True), Tag("<batch>")],
     Discriminator(_inputs_kind),

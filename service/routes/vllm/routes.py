@@ -5,28 +5,29 @@ rendered; messages and pairs are rendered by the chat template, so their special
 """
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import Discriminator, Tag
 
 from service.errors import NotReady
 from service.routes.shared import scoring
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.routing import JsonRoute, ServiceOf, probe
-from service.routes.vllm.shapes import (
+from service.routes.vllm.responses import (
     VLLM_ERRORS,
     Classification,
-    ItemsRequest,
     PairScore,
-    PairsRequest,
     PooledOutput,
     ServerLoad,
     SoftwareVersion,
-    TokenizeRequest,
     TokenizeResponse,
     VllmList,
     to_list,
     vllm_error,
 )
+from service.routes.vllm.sglang import SglangRequest, SglangScore, classify_texts
+from service.routes.vllm.shapes import ItemsRequest, PairsRequest, TokenizeRequest
 from service.scoring.types import ScoringResult
 from service.service import Service
 
@@ -39,11 +40,30 @@ async def score_items(body: ItemsRequest, request: Request, service: Service) ->
     return await scoring.score(request, service, asked, param="input", model=body.model)
 
 
+def _classify_kind(body: object) -> str:
+    """Tell SGLang's bodies from vLLM's, which have the same path."""
+    keys = set(body) if isinstance(body, dict) else set()
+    return (
+        "<text>" if keys & {"text", "input_ids"} and not keys & {"input", "messages"} else "<input>"
+    )
+
+
+AnyClassifyRequest = Annotated[
+    Annotated[SglangRequest, Tag("<text>")] | Annotated[ItemsRequest, Tag("<input>")],
+    Discriminator(_classify_kind),
+]
+
+
 @router.post("/classify", responses=VLLM_ERRORS, summary="Scores as vLLM's classes")
 async def classify(
-    body: ItemsRequest, request: Request, service: ServiceOf
-) -> VllmList[Classification]:
-    """`data[i].probs` holds one number, the raw logit unless `use_activation` is true."""
+    body: Annotated[AnyClassifyRequest, Body()], request: Request, service: ServiceOf
+) -> VllmList[Classification] | SglangScore | list[SglangScore]:
+    """`data[i].probs` holds one number, the raw logit unless `use_activation` is true.
+
+    SGLang's bodies have `text`; the answer to them is a list with an `embedding` of one number.
+    """
+    if isinstance(body, SglangRequest):
+        return await classify_texts(body, request, service)
     result = await score_items(body, request, service)
     scores = enumerate(body.activated(result))
     rows = [Classification(index=index, probs=[score]) for index, score in scores]
@@ -70,6 +90,7 @@ async def score_pairs(
     """A query is the user's message, a document the assistant's answer. `/v1/score` is the same."""
     asked = body.to_scoring_request()
     result = await scoring.score(request, service, asked, param="documents", model=body.model)
+    body.require_uncut(result)
     scores = enumerate(body.activated(result))
     rows = [PairScore(index=index, score=score) for index, score in scores]
     return to_list("score", request, result, rows)

@@ -1,38 +1,37 @@
-"""Bodies of vLLM's pooling server: texts, token ids, a conversation, or pairs; lists of scores."""
+"""Bodies of vLLM's pooling server: texts, token ids, a conversation, or pairs."""
 
-import time
 from base64 import b64encode
-from collections.abc import Mapping
-from http import HTTPStatus
 from struct import pack
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from fastapi import Request
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     Discriminator,
     Field,
     Tag,
     model_validator,
 )
 
-from reward_model.text.chat import Message
+from reward_model.text.chat import NO_INPUTS, Message, TemplateInputs
 from reward_model.text.encoding import Rendered
-from service.errors import ServiceError
 from service.routes.shared.body_types import (
     ChatTurns,
     Name,
     TextOrTexts,
     Texts,
-    Tolerant,
     conversation,
 )
-from service.routes.shared.error_shapes import documented
+from service.routes.shared.refused import Refused
 from service.routes.shared.relevance import sigmoid
 from service.routes.shared.scoring import raw_scores
-from service.scheduling.queue import Priority
+from service.routes.shared.template_options import (
+    PairOptions,
+    PoolingOptions,
+    TemplateDocuments,
+    TemplateOptions,
+    template_inputs,
+)
 from service.scoring.types import (
     Chat,
     Item,
@@ -43,15 +42,12 @@ from service.scoring.types import (
     chats,
 )
 from service.settings import MAX_CANDIDATES
-from service.telemetry.request_record import record_of
-
-Row = TypeVar("Row")
 
 # vLLM's value of `truncate_prompt_tokens` for the model's maximum.
 _MODEL_MAXIMUM = -1
 
-_IdList = Annotated[list[int], Field(min_length=1, fail_fast=True)]
-_IdLists = Annotated[list[_IdList], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)]
+IdList = Annotated[list[int], Field(min_length=1, fail_fast=True)]
+IdLists = Annotated[list[IdList], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)]
 
 
 def _input_kind(value: object) -> str:
@@ -66,8 +62,8 @@ def _input_kind(value: object) -> str:
 TextsOrIds = Annotated[
     Annotated[str, Tag("<text>")]
     | Texts
-    | Annotated[_IdList, Tag("<ids>")]
-    | Annotated[_IdLists, Tag("<id lists>")],
+    | Annotated[IdList, Tag("<ids>")]
+    | Annotated[IdLists, Tag("<id lists>")],
     Discriminator(_input_kind),
 ]
 """One item or several, as texts or as token ids."""
@@ -79,9 +75,8 @@ def _check_kept_tokens(tokens: int) -> int:
     return tokens
 
 
-class _VllmOptions(Tolerant):
+class _VllmOptions(PoolingOptions):
     model: Name | None = Field(None, description="If given, it must be the one that is served.")
-    priority: int = Field(0, description="Above 0, it runs when no interactive work waits.")
     # vLLM applies a sigmoid to one label unless told otherwise. Here the default is the raw logit,
     # because a squashed reward loses the differences that RL needs.
     use_activation: bool | None = Field(
@@ -89,26 +84,23 @@ class _VllmOptions(Tolerant):
     )
     # verl sent this name in January 2026. An alias would not do: a body may have both.
     activation: bool | None = Field(None, description="Older name of `use_activation`.")
+    softmax: bool | None = Field(None, description="Oldest name of `use_activation`.")
+    normalize: Annotated[object, Refused("send `use_activation`", (False,))] = None
     truncate_prompt_tokens: Annotated[int, AfterValidator(_check_kept_tokens)] | None = Field(
         None,
         description="Keep so many tokens from the end of each item of `input`; -1: as many as the "
         "model takes. By default nothing is cut, and what is too long is refused.",
     )
-    # Accepted only as what is done anyway; cutting at the right would cut the answer.
-    truncation_side: Literal["left"] | None = None
-
-    @property
-    def scoring_priority(self) -> Priority:
-        return "bulk" if self.priority > 0 else "interactive"
 
     def activated(self, result: ScoringResult) -> list[float]:
         """Return the scores, after the activation if it is asked for. Raises as `raw_scores`."""
         scores = raw_scores(result)
-        wanted = self.activation if self.use_activation is None else self.use_activation
+        names = (self.use_activation, self.activation, self.softmax)
+        wanted = next((given for given in names if given is not None), False)
         return [sigmoid(score) for score in scores] if wanted else scores
 
 
-class ItemsRequest(_VllmOptions):
+class ItemsRequest(TemplateOptions, _VllmOptions):
     """The body of `/classify`, `/pooling` and `/v1/embeddings`."""
 
     input: TextsOrIds | None = Field(
@@ -122,13 +114,30 @@ class ItemsRequest(_VllmOptions):
         description="Put before and after each text of `input` what the tokenizer would; by "
         "default true. A chat template writes its own: true is refused with `messages`.",
     )
+    documents: TemplateDocuments | None = Field(
+        None, description="With `messages`: documents that the chat template shows."
+    )
     encoding_format: Literal["float", "base64"] | None = None
+    embed_dtype: Annotated[object, Refused("scores are float32", ("float32",))] = None
+    endianness: Annotated[
+        object, Refused("base64 is that of a little-endian number", ("native", "little"))
+    ] = None
+    dimensions: Annotated[object, Refused("a score has one dimension", (1,))] = None
+    task: Annotated[
+        object, Refused("this server only scores whole texts", ("classify", "score"))
+    ] = None
 
     @model_validator(mode="after")
     def _require_one_input(self) -> Self:
         if (self.input is None) == (self.messages is None):
             raise ValueError("needs either input or messages, and not both")
-        if self.messages:
+        if self.messages is None:
+            if self.inputs != NO_INPUTS:
+                raise ValueError(
+                    "has input, which is rendered already: leave out tools, documents, "
+                    "chat_template_kwargs and add_generation_prompt, or send messages"
+                )
+        else:
             if self.messages[-1].role != "assistant":
                 raise ValueError("must end messages on the assistant, whose answer is scored")
             if self.add_special_tokens or self.truncate_prompt_tokens is not None:
@@ -138,6 +147,15 @@ class ItemsRequest(_VllmOptions):
                 )
         return self
 
+    @property
+    def inputs(self) -> TemplateInputs:
+        return template_inputs(
+            self.tools,
+            self.chat_template_kwargs,
+            documents=self.documents,
+            add_generation_prompt=self.add_generation_prompt,
+        )
+
     def to_scoring_request(self, max_tokens: int) -> ScoringRequest:
         kept = self.truncate_prompt_tokens
         # A text that shall be cut may be longer than one that would be refused unread.
@@ -146,7 +164,7 @@ class ItemsRequest(_VllmOptions):
             kept = max_tokens
         items: list[Item] = []
         if self.messages:
-            items.append(Chat(conversation(self.messages)))
+            items.append(Chat(conversation(self.messages), inputs=self.inputs))
         else:
             for entry in _as_list(self.input):
                 if isinstance(entry, str):
@@ -175,16 +193,16 @@ def _as_list(
     return [ids] if ids else [entry for entry in entries or () if not isinstance(entry, int)]
 
 
-class PairsRequest(_VllmOptions):
+class PairsRequest(PairOptions, _VllmOptions):
     """The body of `/score`: each document is scored as the assistant's answer to its query."""
 
     queries: TextOrTexts = Field(
-        validation_alias=AliasChoices("queries", "text_1"),
-        description="One for all documents, or one for each. `text_1` is the same.",
+        validation_alias=AliasChoices("queries", "text_1", "data_1"),
+        description="One for all documents, or one for each. Also `text_1` or `data_1`.",
     )
     documents: TextOrTexts = Field(
-        validation_alias=AliasChoices("documents", "text_2"),
-        description="`text_2` is the same.",
+        validation_alias=AliasChoices("documents", "text_2", "items", "data_2"),
+        description="Also `text_2`, `items` or `data_2`.",
     )
 
     @property
@@ -213,23 +231,24 @@ class PairsRequest(_VllmOptions):
         # vLLM joins query and document without the chat template, which would be no conversation
         # for a model that was trained on chats.
         prompts = [(Message("user", query),) for query in self.query_list]
-        documents = tuple(self.document_list)
+        documents, inputs = tuple(self.document_list), self.inputs
         if len(prompts) == 1:
             # In one group the documents share their query, which is then computed once.
-            groups = [chats(prompts[0], documents)]
+            groups = [chats(prompts[0], documents, inputs=inputs)]
         else:
             pairs = zip(prompts, documents, strict=True)
-            groups = [chats(prompt, (document,)) for prompt, document in pairs]
+            groups = [chats(prompt, (document,), inputs=inputs) for prompt, document in pairs]
         return ScoringRequest(tuple(groups), self.scoring_priority)
 
 
-class TokenizeRequest(Tolerant):
+class TokenizeRequest(TemplateOptions):
     """The text to tokenize as it would be scored: a conversation has no generation prompt."""
 
     model: Name | None = None
     prompt: str | None = None
     messages: ChatTurns | None = None
     add_special_tokens: bool | None = None
+    return_token_strs: Annotated[object, Refused("the ids are all there is", (False,))] = None
 
     @model_validator(mode="after")
     def _require_one_input(self) -> Self:
@@ -244,93 +263,10 @@ class TokenizeRequest(Tolerant):
 
     def to_item(self) -> Item:
         if self.messages:
-            return Chat(conversation(self.messages))
+            inputs = template_inputs(
+                self.tools,
+                self.chat_template_kwargs,
+                add_generation_prompt=self.add_generation_prompt,
+            )
+            return Chat(conversation(self.messages), inputs=inputs)
         return Rendered(self.prompt or "", self.add_special_tokens is not False)
-
-
-class TokenizeResponse(BaseModel):
-    count: int
-    max_model_len: int
-    tokens: list[int]
-    # vLLM's field for the tokens as text, which it fills only on demand.
-    token_strs: None = None
-
-
-class ServerLoad(BaseModel):
-    server_load: int
-
-
-class SoftwareVersion(BaseModel):
-    version: str
-
-
-class VllmUsage(BaseModel):
-    prompt_tokens: int
-    total_tokens: int
-    completion_tokens: int = 0
-
-
-class VllmList(BaseModel, Generic[Row]):
-    """The list from which clients of vLLM and of OpenAI read their rows."""
-
-    id: str
-    object: Literal["list"] = "list"
-    created: int
-    model: str
-    data: list[Row]
-    usage: VllmUsage
-
-
-class Classification(BaseModel):
-    # A reward model is a classifier with one class. verl reads `data[-1].probs[-1]`.
-    index: int
-    label: str = "LABEL_0"
-    probs: list[float]
-    num_classes: int = 1
-
-
-class PooledOutput(BaseModel):
-    index: int
-    object: Literal["pooling"] = "pooling"
-    data: list[float] | str
-
-
-class PairScore(BaseModel):
-    index: int
-    object: Literal["score"] = "score"
-    score: float
-
-
-def to_list(kind: str, request: Request, result: ScoringResult, rows: list[Row]) -> VllmList[Row]:
-    """Make the response; its id begins with `kind`."""
-    return VllmList(
-        id=f"{kind}-{record_of(request).request_id}",
-        created=int(time.time()),
-        model=result.model,
-        data=rows,
-        usage=VllmUsage(prompt_tokens=result.tokens, total_tokens=result.tokens),
-    )
-
-
-class VllmErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: int
-
-
-class VllmError(BaseModel):
-    error: VllmErrorDetail
-
-
-VLLM_ERRORS = documented(VllmError)
-# vLLM's names of error types by HTTP status; the others follow from the class of the status.
-_ERROR_TYPES: Mapping[int, str] = {404: "NotFoundError", 503: "ServiceUnavailableError"}
-
-
-def vllm_error(error: ServiceError, status: int) -> object:
-    """Shape an error as vLLM does; `code` is the HTTP status."""
-    server_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    kind = _ERROR_TYPES.get(status, "InternalServerError" if server_fault else "BadRequestError")
-    detail = VllmErrorDetail(message=error.message, type=kind, param=error.param, code=status)
-    return VllmError(error=detail).model_dump()

@@ -1,8 +1,12 @@
 """What `POST /v1/score` refuses, how it says so, and that it goes on unharmed."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.service.fakes import running
+from service.scoring.model import open_model
+from tests.checkpoints import make_checkpoint
+from tests.service.fakes import running, starting
 
 SECRET = "my secret text"
 TURN = {"role": "user", "content": SECRET}
@@ -23,7 +27,6 @@ GOOD = {"prompt": SECRET, "candidates": [SECRET]}
         ({"inputs": [{"prompt": SECRET, "candidates": SECRET}]}, "inputs[0].candidates"),
         ({"inputs": [{"prompt": SECRET, "candidates": ["a", 1]}]}, "inputs[0].candidates[1]"),
         ({"inputs": [{"prompt": SECRET, "candidates": [None]}]}, "inputs[0].candidates[0]"),
-        ({"inputs": [{"prompt": "", "candidates": [SECRET]}]}, "inputs[0].prompt"),
         ({"inputs": [{"prompt": 7, "candidates": [SECRET]}]}, "inputs[0].prompt"),
         ({"inputs": [{"candidates": [SECRET]}]}, "inputs[0]"),
         ({"inputs": [GOOD | {"messages": [TURN]}]}, "inputs[0]"),
@@ -33,13 +36,23 @@ GOOD = {"prompt": SECRET, "candidates": [SECRET]}
             "inputs[0]",
         ),
         (
-            {"inputs": [{"messages": [TURN | {"role": SECRET}], "candidates": ["a"]}]},
+            {"inputs": [{"messages": [TURN | {"role": 1}], "candidates": ["a"]}]},
             "inputs[0].messages[0].role",
         ),
         (
-            {"inputs": [{"messages": [TURN | {"content": ""}], "candidates": ["a"]}]},
+            {"inputs": [{"messages": [TURN | {"content": [1]}], "candidates": ["a"]}]},
             "inputs[0].messages[0].content",
         ),
+        (
+            {"inputs": [{"messages": [TURN | {"tool_calls": SECRET}], "candidates": ["a"]}]},
+            "inputs[0].messages[0].tool_calls",
+        ),
+        (
+            {"inputs": [{"messages": [TURN | {"tool_cals": []}], "candidates": ["a"]}]},
+            "inputs[0].messages[0].tool_cals",
+        ),
+        ({"inputs": [GOOD | {"tools": [SECRET]}]}, "inputs[0].tools[0]"),
+        ({"inputs": [GOOD | {"template_kwargs": [SECRET]}]}, "inputs[0].template_kwargs"),
         ({"inputs": [GOOD], "steps": {"separator": SECRET}}, "steps.separator"),
         ({"inputs": [GOOD]} | {f"{SECRET}{n}": n for n in range(50)}, None),
         ({"inputs": [GOOD | {f"{SECRET}{n}": n for n in range(50)}]}, "inputs[0]"),
@@ -100,6 +113,44 @@ async def test_an_empty_candidate_costs_its_neighbours_nothing() -> None:
     assert [bool(item["error"]) for item in result["scores"]] == [False, True, False]
     assert result["scores"][1]["error"]["code"] == "empty"
     assert sorted(result["ranking"]) == [0, 2]
+
+
+ODD = [
+    {"prompt": "", "candidates": ["a"]},
+    {"messages": [TURN, {"role": "tool", "content": ""}], "candidates": ["a"]},
+    {"messages": [{"role": "system", "content": ""}, TURN], "candidates": ["a"]},
+    {"messages": [{"role": "developer", "content": "x"}, TURN], "candidates": ["a"]},
+    {"messages": [TURN | {"content": [{"type": "text"}]}], "candidates": ["a"]},
+]
+
+
+async def test_empty_turns_and_any_role_are_the_template_s_to_refuse() -> None:
+    async with running() as app:
+        answer = await app.client.post("/v1/score", json={"inputs": [GOOD, *ODD]})
+    results = answer.json()["results"]
+    assert [result["scores"][0]["error"] for result in results] == [None] * (1 + len(ODD))
+
+
+async def test_what_the_template_refuses_costs_no_other_conversation(tmp_path: Path) -> None:
+    template = (
+        "{% for m in messages %}{% if m.role not in ['user', 'assistant'] %}"
+        "{{ raise_exception('unknown role: ' + m.role) }}{% endif %}{{ m.content }}{% endfor %}"
+    )
+    path = make_checkpoint(tmp_path / "rm", template=template)
+    odd = {"messages": [{"role": "my secret role", "content": ""}, TURN], "candidates": ["a"]}
+    async with starting(open_model, model=str(path)) as app:
+        await app.service.started()
+        answer = await app.client.post("/v1/score", json={"inputs": [GOOD, odd, GOOD]})
+        reserved = await app.client.post(
+            "/v1/score", json={"inputs": [GOOD | {"template_kwargs": {"messages": []}}, GOOD]}
+        )
+    first, refused, last = (result["scores"][0] for result in answer.json()["results"])
+    assert refused["error"]["code"] == "unencodable"
+    assert "my secret role" not in answer.text
+    assert first["score"] == last["score"] is not None
+    codes = [one["scores"][0]["error"] for one in reserved.json()["results"]]
+    assert codes[0]["code"] == "unencodable"
+    assert codes[1] is None
 
 
 async def test_ten_thousand_candidates_are_refused_with_the_limit() -> None:

@@ -7,7 +7,15 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from tests.service.fakes import MAX_TOKENS, FakeEngine, Running, model, running, starting
+from tests.service.fakes import (
+    MAX_TOKENS,
+    FakeEngine,
+    GatedEngine,
+    Running,
+    model,
+    running,
+    starting,
+)
 
 SECRET = "my secret text"
 INFER = "/v2/models/fake-rm/infer"
@@ -134,7 +142,6 @@ async def test_an_output_says_itself_how_it_is_wanted(wanted: bool, binary_answe
     [
         (b"\x01\0\0\0", None, "each after its length"),
         (b"\x01\0", None, "each after its length"),
-        (b"\x01\0\0\0\xff", None, "UTF-8"),
         (b"\x01\0\0\0aX", None, "binary_data_size"),
         (b"\x01\0\0\0a", "999999", "number of bytes"),
         (b"\x01\0\0\0a", "-1", "number of bytes"),
@@ -155,9 +162,39 @@ async def test_binary_data_that_is_not_what_was_announced(
     assert unharmed.status_code == 200
 
 
+async def test_bytes_that_are_no_utf8_are_their_own_element_s_error() -> None:
+    sentences, _ = binary("sentences", "a", "b")
+    sentences |= {"parameters": {"binary_data_size": 10}}
+    async with running() as app:
+        answer = await post_binary(app, {"inputs": [sentences]}, b"\x01\0\0\0a" + b"\x01\0\0\0\xff")
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("item 1 (unencodable)")
+
+
+async def test_a_time_limit_in_microseconds() -> None:
+    engine = GatedEngine()
+    async with running(engine) as app:
+        late = await app.client.post(
+            INFER, json={"inputs": PAIR, "parameters": {"timeout": 1, "priority": 1}}
+        )
+        engine.go_on.release(2)
+        unlimited = await app.client.post(
+            INFER, json={"inputs": PAIR, "parameters": {"timeout": 0}}
+        )
+    assert (late.status_code, unlimited.status_code) == (504, 200)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
+        (
+            {"inputs": PAIR, "outputs": [{"name": "rewards", "parameters": {"classification": 2}}]},
+            "outputs[0].parameters.classification must be left out",
+        ),
+        (
+            {"inputs": [tensor("sentences", "a", parameters={"shared_memory_region": SECRET})]},
+            "inputs[0].parameters.shared_memory_region must be left out",
+        ),
         ([], "the body must be a JSON object"),
         ({}, "inputs"),
         ({"inputs": []}, "inputs"),

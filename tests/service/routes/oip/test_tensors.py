@@ -25,7 +25,7 @@ def test_texts_survive_packing() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [b"\x01", b"\x05\x00\x00\x00four", b"\x01\x00\x00\x00\xff", packed("") * (MAX_CANDIDATES + 1)],
+    [b"\x01", b"\x05\x00\x00\x00four", packed("") * (MAX_CANDIDATES + 1)],
 )
 def test_bytes_that_are_no_texts_are_refused(wrong: bytes) -> None:
     with pytest.raises(MalformedBody):

@@ -73,7 +73,9 @@ async def test_the_order_is_that_of_raw_scores_where_sigmoids_are_equal() -> Non
 async def test_what_reads_like_a_conversation_is_the_native_route_s() -> None:
     """The query is the user's, a document the assistant's, and other fields are let pass."""
     engine = FakeEngine()
-    more = {"max_tokens_per_doc": 4096, "priority": 0, "truncate_prompt_tokens": None, "top_n": 0}
+    more: dict[str, object] = {"max_tokens_per_doc": 4096, "priority": 0, "top_n": 0}
+    more |= {"truncate_prompt_tokens": None}
+    more |= {"truncation": False, "return_embeddings": False, "user": "u", "unheard_of": [1]}
     async with running(engine, result_cache_bytes=0) as app:
         await app.client.post("/v2/rerank", json=BODY | more)
         await app.score("prompt", "a", "ccc", "bb", "d")
@@ -87,7 +89,6 @@ async def test_what_reads_like_a_conversation_is_the_native_route_s() -> None:
     [
         ([], "the body must be a JSON object"),
         ({"documents": [SECRET]}, "query"),
-        ({"query": "", "documents": [SECRET]}, "query"),
         ({"query": SECRET}, "documents"),
         ({"query": SECRET, "documents": []}, "documents"),
         ({"query": SECRET, "documents": SECRET}, "documents"),
@@ -117,6 +118,43 @@ async def test_a_wrong_request_is_told_what_and_never_what_was_in_it(
     assert path == "/rerank" or error.keys() == {"message"}
     assert SECRET not in answer.text + caplog.text
     assert unharmed.status_code == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("truncate_prompt_tokens", 5),
+        ("truncation", True),
+        ("truncation_side", "right"),
+        ("max_tokens_per_doc", 8),
+        ("max_tokens_per_query", 8),
+        ("max_chunks_per_doc", 10),
+        ("max_doc_length", 1024),
+        ("relevant_spans", {"max": 1}),
+        ("return_embeddings", True),
+        ("mm_processor_kwargs", {"fps": 1}),
+        ("padding", "max_length"),
+        ("instruct", SECRET),
+        ("cache_salt", SECRET),
+        ("label_token_ids", [1, 2]),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_and_not_ignored(
+    path: str, field: str, value: object
+) -> None:
+    async with running() as app:
+        answer = await app.client.post(path, json=BODY | {field: value})
+    assert answer.status_code == 422
+    assert field in answer.json()["message"]
+    assert SECRET not in answer.text
+
+
+async def test_an_empty_query_is_a_turn() -> None:
+    async with running() as app:
+        answers = [await app.client.post(path, json=BODY | {"query": ""}) for path in PATHS]
+        bulk = await app.client.post("/v2/rerank", json=BODY | {"priority": 2})
+    assert [answer.status_code for answer in (*answers, bulk)] == [200] * 4
 
 
 async def test_other_errors_have_the_same_shape() -> None:

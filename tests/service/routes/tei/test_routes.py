@@ -68,6 +68,14 @@ async def test_the_query_is_cut_where_that_is_asked_for_and_a_text_never() -> No
     assert cut.json() == [{"index": 0, "score": float(MAX_TOKENS)}]
 
 
+async def test_an_empty_query_and_an_unused_direction_are_no_fault() -> None:
+    body = BODY | {"query": "", "truncation_direction": "Right"}
+    async with running() as app:
+        answer = await app.client.post("/rerank", json=body)
+        pair = await app.client.post("/predict", json={"inputs": ["", "abc"]})
+    assert (answer.status_code, pair.status_code) == (200, 200)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
@@ -78,7 +86,13 @@ async def test_the_query_is_cut_where_that_is_asked_for_and_a_text_never() -> No
         ("/rerank", {"query": SECRET, "texts": ["a", ""]}, "item 1 (empty)"),
         ("/predict", [], "the body must be a JSON object"),
         ("/predict", {}, "inputs"),
-        ("/predict", {"inputs": ""}, "inputs"),
+        ("/predict", {"inputs": ""}, "item 0 (empty)"),
+        ("/predict", {"inputs": SECRET, "prompt_name": SECRET}, "prompt_name must be left out"),
+        (
+            "/predict",
+            {"inputs": SECRET, "truncate": True, "truncation_direction": "Left"},
+            "the body has a truncation_direction",
+        ),
         ("/predict", {"inputs": []}, "inputs"),
         ("/predict", {"inputs": 7}, "inputs"),
         ("/predict", {"inputs": [SECRET] * 3}, "inputs is a text or a pair"),

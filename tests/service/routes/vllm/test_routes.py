@@ -110,6 +110,10 @@ async def test_the_whole_answer_of_pooling() -> None:
         ({"queries": ["q", "qqq"], "documents": ["d", "dd"]}, [2.0, 5.0]),
         ({"text_1": ["q", "qqq"], "text_2": ["d", "dd"]}, [2.0, 5.0]),
         ({"text_1": "q", "text_2": "d", "encoding_format": "float", "user": "u"}, [2.0]),
+        ({"queries": "q", "items": ["d", "dd"]}, [2.0, 3.0]),
+        ({"data_1": "q", "data_2": ["d", "dd"]}, [2.0, 3.0]),
+        ({"queries": "", "documents": ["d"]}, [1.0]),
+        ({"queries": "q", "documents": "d", "max_tokens_per_doc": 2, "instruction": "i"}, [2.0]),
     ],
 )
 async def test_pairs(path: str, body: dict[str, object], scores: list[float]) -> None:
@@ -224,8 +228,22 @@ JSON = {"Content-Type": "application/json"}
         ("/classify", {"messages": TURNS[:1]}, None),
         ("/classify", {"messages": TURNS, "add_special_tokens": True}, None),
         ("/classify", {"messages": TURNS, "truncate_prompt_tokens": 3}, None),
-        ("/classify", {"messages": [{"role": SECRET, "content": "x"}]}, "messages[0].role"),
-        ("/classify", {"messages": [{"role": "user", "content": [SECRET]}]}, "messages[0].content"),
+        ("/classify", {"messages": [{"role": 1, "content": "x"}]}, "messages[0].role"),
+        ("/classify", {"messages": [{"role": "user", "content": [1]}]}, "messages[0].content"),
+        ("/classify", {"messages": TURNS, "tools": [SECRET]}, "tools[0]"),
+        ("/classify", {"messages": TURNS, "tools": {}}, "tools"),
+        ("/classify", {"messages": TURNS, "chat_template_kwargs": []}, "chat_template_kwargs"),
+        ("/classify", {"messages": TURNS, "documents": [SECRET]}, "documents[0]"),
+        ("/classify", {"input": SECRET, "tools": [{}]}, None),
+        ("/classify", {"input": SECRET, "chat_template_kwargs": {"a": 1}}, None),
+        ("/classify", {"text": [SECRET, 1]}, "text[1]"),
+        ("/classify", {"text": SECRET, "input_ids": [1]}, None),
+        ("/classify", {"text": SECRET, "image_data": SECRET}, "image_data"),
+        (
+            "/v1/score",
+            {"query": SECRET, "items": [SECRET], "label_token_ids": [1]},
+            "label_token_ids",
+        ),
         ("/classify", {"input": SECRET, "truncate_prompt_tokens": 0}, "truncate_prompt_tokens"),
         ("/classify", {"input": SECRET, "truncate_prompt_tokens": -2}, "truncate_prompt_tokens"),
         ("/classify", {"input": SECRET, "truncation_side": "right"}, "truncation_side"),
@@ -239,7 +257,6 @@ JSON = {"Content-Type": "application/json"}
         ("/score", {"text_1": SECRET, "text_2": [1]}, "text_2[0]"),
         ("/score", {"queries": [SECRET] * 2, "documents": [SECRET] * 3}, None),
         ("/score", {"queries": SECRET, "documents": SECRET, "truncate_prompt_tokens": 3}, None),
-        ("/v1/score", {"queries": SECRET, "documents": [""]}, "documents[0]"),
         ("/v1/score", {"text_1": SECRET}, "documents"),
         ("/v1/score", {"inputs": [], "queries": SECRET}, "queries"),
         ("/tokenize", {}, None),
@@ -257,6 +274,54 @@ async def test_a_wrong_request_is_told_which_field_and_never_what_was_in_it(
     assert error["param"] == param
     assert error["message"].startswith(param or "the body")
     assert SECRET not in answer.text
+
+
+REFUSED = {
+    "chat_template": "{{ messages }}",
+    "continue_final_message": True,
+    "truncation_side": "right",
+    "padding": "max_length",
+    "mm_processor_kwargs": {"fps": 1},
+    "media_io_kwargs": {"video": {}},
+    "cache_salt": SECRET,
+    "lora_path": SECRET,
+    "normalize": True,
+    "dimensions": 2,
+    "embed_dtype": "float16",
+    "endianness": "big",
+    "task": "embed",
+}
+HARMLESS = {
+    "continue_final_message": False,
+    "truncation_side": "left",
+    "padding": "do_not_pad",
+    "mm_processor_kwargs": {},
+    "normalize": False,
+    "dimensions": 1,
+    "embed_dtype": "float32",
+    "endianness": "little",
+    "task": "classify",
+}
+
+
+@pytest.mark.parametrize("path", ["/classify", "/pooling", "/v1/embeddings"])
+@pytest.mark.parametrize(("field", "value"), REFUSED.items(), ids=REFUSED)
+async def test_what_vllm_reads_and_cannot_be_done_here_is_refused(
+    path: str, field: str, value: object
+) -> None:
+    async with running() as app:
+        answer = await app.client.post(path, json={"messages": TURNS, field: value})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == field
+    assert answer.json()["error"]["message"].startswith(f"{field} must be left out: ")
+
+
+async def test_what_asks_for_nothing_is_no_fault() -> None:
+    none = dict.fromkeys((*REFUSED, "tools", "documents", "priority"), None)
+    async with running() as app:
+        for fields in (HARMLESS, none):
+            answer = await app.client.post("/classify", json={"messages": TURNS, **fields})
+            assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize(("item", "code"), [("", "empty"), ([256], "unencodable")])

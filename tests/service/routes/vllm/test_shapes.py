@@ -5,7 +5,8 @@ import pytest
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import InvalidRequest
-from service.routes.vllm.shapes import ItemsRequest, PairsRequest, TokenizeRequest, vllm_error
+from service.routes.vllm.responses import vllm_error
+from service.routes.vllm.shapes import ItemsRequest, PairsRequest, TokenizeRequest
 from service.scoring.types import Chat, Item, ItemScore, ScoringResult, Timings, TokenIds
 
 ANSWER = {"role": "assistant", "content": "a"}
