@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from reward_model.text.chat import NO_INPUTS, Conversation, TemplateInputs
 from reward_model.text.steps import join_steps
-from trainer.pairs.row import PreferenceRow, Request, turns
+from trainer.pairs.row import PreferenceRow, Request, conversation, turns
 
 # Joins the steps of an answer that is given in steps.
 STEP = "\n\n"
@@ -23,6 +24,9 @@ class Question:
         correct: whether each answer is right, in their order.
         kinds: how each answer was made, or by whom; empty if unknown.
         source: the data set that the question is from.
+        answer_turns: messages of each answer, in their order: empty for one that is a text of the
+            assistant's alone, and with calls of tools or reasoning for others.
+        inputs: what the chat template is given beside messages.
     """
 
     id: str
@@ -32,10 +36,13 @@ class Question:
     correct: tuple[bool, ...]
     kinds: tuple[str, ...] = ()
     source: str = ""
+    answer_turns: tuple[Conversation, ...] = ()
+    inputs: TemplateInputs = NO_INPUTS
 
     def __post_init__(self) -> None:
         assert len(self.answers) == len(self.correct)
         assert len(self.kinds) in {0, len(self.answers)}
+        assert len(self.answer_turns) in {0, len(self.answers)}
         # Scores at the ends of steps are asked for or not, for a whole request.
         assert len({isinstance(answer, tuple) for answer in self.answers}) <= 1
 
@@ -50,6 +57,9 @@ class Question:
             answers=tuple(self.answers[index] for index in kept),
             correct=tuple(self.correct[index] for index in kept),
             kinds=tuple(self.kinds[index] for index in kept) if self.kinds else (),
+            answer_turns=tuple(self.answer_turns[index] for index in kept)
+            if self.answer_turns
+            else (),
         )
 
     @property
@@ -73,6 +83,7 @@ class Reading:
 
 def question_of(row: PreferenceRow) -> Question:
     """A row of pairs as a question: its chosen answer comes first, the only right one."""
+    answer_turns = (row.chosen_turns, *(rival.turns for rival in row.rejected))
     return Question(
         id=row.id,
         group=row.group,
@@ -81,7 +92,15 @@ def question_of(row: PreferenceRow) -> Question:
         correct=(True, *(False for _ in row.rejected)),
         kinds=("chosen", *(rival.kind for rival in row.rejected)),
         source=row.source,
+        answer_turns=answer_turns if any(answer_turns) else (),
+        inputs=row.inputs,
     )
+
+
+def conversation_of(question: Question, index: int) -> Conversation:
+    """The request with the answer at `index`, as the model reads them."""
+    answer_turns = question.answer_turns[index] if question.answer_turns else ()
+    return conversation(question.prompt, text_of(question.answers[index]), answer_turns)
 
 
 def text_of(answer: Answer) -> str:
@@ -101,6 +120,7 @@ def unaskable(prompt: Request) -> str:
     """The reason why no answer to this request can be scored; empty if it can be asked."""
     # The service would refuse the whole request; so it is never sent, and counted under a reason.
     asked = turns(prompt)
-    if not asked or not all(message.content for message in asked):
+    # The result of a tool may be empty, and a turn may be a call alone.
+    if not any(message.content or message.extra for message in asked):
         return "empty request"
     return "request ends on the assistant" if asked[-1].role == "assistant" else ""

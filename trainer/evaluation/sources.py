@@ -64,6 +64,8 @@ def read_questions(
                     correct=tuple(answer.rating == 1 for answer in rated.answers),
                     kinds=tuple(answer.model for answer in rated.answers),
                     source=source,
+                    answer_turns=tuple(answer.turns for answer in rated.answers),
+                    inputs=rated.inputs,
                 )
             )
         except Unusable as reason:

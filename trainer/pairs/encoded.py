@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from reward_model.packing import shared_prefix
-from reward_model.text.chat import Conversation, Message, Unencodable
+from reward_model.text.chat import Conversation, TemplateInputs, Unencodable
 from reward_model.text.encoding import Encoder, TooLong
 from trainer.pairs.row import PreferenceRow, conversation
 
@@ -63,10 +63,12 @@ def encode_rows(
     encoded = []
     for row in tqdm(rows, desc=desc, unit=" rows", disable=None if desc else True):
         try:
-            chosen, prompt_tokens = _encode_chosen(conversation(row.prompt, row.chosen), encoder)
+            chosen, prompt_tokens = _encode_chosen(row, encoder)
             rejected = tuple(
                 EncodedRejected(
-                    rival.kind, rival.margin, _encode(conversation(row.prompt, rival.text), encoder)
+                    rival.kind,
+                    rival.margin,
+                    _encode(conversation(row.prompt, rival.text, rival.turns), row.inputs, encoder),
                 )
                 for rival in row.rejected
             )
@@ -80,28 +82,32 @@ def encode_rows(
     return encoded
 
 
-def _encode(talk: Conversation, encoder: Encoder) -> EncodedText:
+def _encode(talk: Conversation, inputs: TemplateInputs, encoder: Encoder) -> EncodedText:
     try:
-        ids = encoder.encode(talk).ids
+        ids = encoder.encode(talk, inputs=inputs).ids
     except TooLong as error:
         return EncodedText(error.tokens, array("i"))
     return EncodedText(len(ids), array("i", ids))
 
 
-def _encode_chosen(talk: Conversation, encoder: Encoder) -> tuple[EncodedText, int]:
+def _encode_chosen(row: PreferenceRow, encoder: Encoder) -> tuple[EncodedText, int]:
     """The chosen answer and the number of tokens before it, from one encoding if possible."""
-    first = talk[-1].content[:1]
+    talk = conversation(row.prompt, row.chosen, row.chosen_turns)
+    # Calls and reasoning may be rendered before the text of the last message, or instead of it.
+    first = "" if row.chosen_turns else row.chosen[:1]
     # The encoder can report the token that ends at a character of the answer. For the first
     # character that is the first token of the answer, unless the character takes several tokens
     # (it is not ASCII) or the template may strip it (it is white space).
     if first.strip() and first.isascii():
         try:
-            sequence = encoder.encode(talk, step_ends=(1,))
+            sequence = encoder.encode(talk, (1,), row.inputs)
             return EncodedText(len(sequence.ids), array("i", sequence.ids)), sequence.read_at[0]
         except TooLong as error:
             return EncodedText(error.tokens, array("i")), 0
         except Unencodable:
             pass  # the template rewrites answers (some drop the reasoning), or refuses the row
-    chosen = _encode(talk, encoder)
-    empty = encoder.encode((*talk[:-1], Message("assistant", ""))).ids if chosen.fits else ()
+    chosen = _encode(talk, row.inputs, encoder)
+    empty: tuple[int, ...] = ()
+    if chosen.fits:
+        empty = encoder.encode(conversation(row.prompt, ""), inputs=row.inputs).ids
     return chosen, shared_prefix(empty, tuple(chosen.ids))

@@ -5,8 +5,9 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
+from reward_model.text.chat import NO_INPUTS
 from trainer.pairs.group import trimmed
 from trainer.pairs.row import PreferenceRow, Rejected
 from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
@@ -61,13 +62,28 @@ def rows_of(
             continue
         rejected = tuple(
             # Without ratings the numbers only say which answer is better, not by how much.
-            Rejected(rival.kind, rival.text, chosen.rating - rival.rating if rated.rated else 0.0)
+            Rejected(
+                rival.kind,
+                rival.text,
+                chosen.rating - rival.rating if rated.rated else 0.0,
+                rival.turns,
+            )
             for rival in taken
         )
-        content = json.dumps([rated.prompt, chosen.text, [rival.text for rival in rejected]])
-        identity = hashlib.sha256(content.encode()).hexdigest()[:16]
+        compared = [rated.prompt, chosen.text, [rival.text for rival in rejected]]
+        if rated.inputs != NO_INPUTS:
+            compared.append(astuple(rated.inputs))
         rows.append(
-            PreferenceRow(identity, rated.group, rated.prompt, chosen.text, rejected, source)
+            PreferenceRow(
+                id=hashlib.sha256(json.dumps(compared).encode()).hexdigest()[:16],
+                group=rated.group,
+                prompt=rated.prompt,
+                chosen=chosen.text,
+                rejected=rejected,
+                source=source,
+                chosen_turns=chosen.turns,
+                inputs=rated.inputs,
+            )
         )
     return rows
 

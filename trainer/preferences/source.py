@@ -8,6 +8,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
+from reward_model.text.chat import TemplateInputs
 from trainer.pairs.row import PreferenceRow, Request
 from trainer.pipeline.stage import StageError
 from trainer.preferences.formats.format import Format, RatedAnswers
@@ -116,21 +117,22 @@ def convert(
         StageError: it cannot be read, has other columns, or yields nothing at all.
     """
     requests: list[tuple[RatedAnswers, list[str]]] = []
-    merged: dict[Request, int] = {}  # request -> its index, where rows of one belong together
+    # What the template is given before an answer -> its index, where rows of one belong together.
+    merged: dict[tuple[Request, TemplateInputs], int] = {}
     for place, record in tqdm(read_records(source, work), desc=source.name, unit=" rows"):
         try:
             rated = rate(source, record)
         except Unusable as reason:
             report.leave_out(reason, [place])
             continue
-        index = merged.get(rated.prompt)
+        index = merged.get((rated.prompt, rated.inputs))
         if index is not None:
             known, places = requests[index]
             answers = (*known.answers, *rated.answers)
             requests[index] = replace(known, answers=answers), [*places, place]
             continue
         if source.format.merges:
-            merged[rated.prompt] = len(requests)
+            merged[rated.prompt, rated.inputs] = len(requests)
         requests.append((rated, [place]))
 
     # Pairs are made once all rows are read, because a later row may hold the better answer.

@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pyarrow.parquet import ParquetFile
 
 from trainer.pipeline.stage import StageError
-from trainer.tables.record import Record, Unusable
+from trainer.tables.record import Record, Unusable, without_nulls
 
 NumberedRow = tuple[int, Record | Unusable]
 """Number of a row or line, from 1, and its columns, or the reason why it has none."""
@@ -88,7 +88,7 @@ def read_file(
                 with ParquetFile(stream) as table:
                     columns = choose(table.schema_arrow.names) if choose else None
                     batches = table.iter_batches(BATCH_ROWS, columns=columns)
-                    rows = (row for batch in batches for row in batch.to_pylist())
+                    rows = (without_nulls(row) for batch in batches for row in batch.to_pylist())
                     yield from enumerate(rows, start=1)
                 return
             yield from read_json(stream)
@@ -118,7 +118,7 @@ def read_json(stream: IO[bytes]) -> Iterator[NumberedRow]:
             stream.seek(0)
         else:
             for number, row in enumerate(rows, start=1):
-                yield number, row if isinstance(row, dict) else Unusable("not an object")
+                yield number, row if isinstance(row, dict) else no_object(row)
             return
     for number, line in enumerate(stream, start=1):
         if not line.strip():
@@ -128,4 +128,11 @@ def read_json(stream: IO[bytes]) -> Iterator[NumberedRow]:
         except (ValueError, RecursionError):
             yield number, Unusable("not JSON")
         else:
-            yield number, row if isinstance(row, dict) else Unusable("not an object")
+            yield number, row if isinstance(row, dict) else no_object(row)
+
+
+def no_object(value: object) -> Unusable:
+    """The reason against a row that is JSON and no object."""
+    if isinstance(value, str):
+        return Unusable("not an object but text: where it is JSON that was written twice, parse it")
+    return Unusable("not an object")

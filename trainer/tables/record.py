@@ -37,6 +37,8 @@ def number_of(record: Record, column: str) -> float | None:
 def list_of(record: Record, column: str) -> list[object]:
     """The list in a column; Unusable if it holds anything else."""
     value = record.get(column)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        raise Unusable(f"{column} is a list that was written as text: parse it first")
     if not isinstance(value, list):
         raise Unusable(f"{column} is not a list")
     return value
@@ -46,4 +48,21 @@ def record_of(value: object, what: str) -> Record:
     """A value as a record; Unusable if it is not one. `what` names it in the reason."""
     if not isinstance(value, dict):
         raise Unusable(f"{what} is not an object")
+    return value
+
+
+def without_nulls(record: Record) -> Record:
+    """The row without the members of nested objects that are null.
+
+    A table gives all objects of a column the members of all of them, and null to those that had
+    none. A chat template would take a null for a value.
+    """
+    return {column: _without_nulls(value) for column, value in record.items()}
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
     return value

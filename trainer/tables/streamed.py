@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from trainer.pipeline.stage import StageError
-from trainer.tables.record import Record
+from trainer.tables.record import Record, without_nulls
 
 
 def streamed(
@@ -36,6 +36,6 @@ def streamed(
             revision=revision,
             streaming=True,
         )
-        yield from rows if max_rows is None else rows.take(max_rows)
+        yield from map(without_nulls, rows if max_rows is None else rows.take(max_rows))
     except (OSError, ValueError) as error:
         raise StageError(f"the data set {name} cannot be read: {error}") from error

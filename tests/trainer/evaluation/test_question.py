@@ -1,8 +1,15 @@
 import pytest
 
-from reward_model.text.chat import Message
-from trainer.evaluation.question import Question, question_of, step_ends, text_of, unaskable
-from trainer.pairs.row import PreferenceRow, Rejected, Request
+from reward_model.text.chat import Message, TemplateInputs
+from trainer.evaluation.question import (
+    Question,
+    conversation_of,
+    question_of,
+    step_ends,
+    text_of,
+    unaskable,
+)
+from trainer.pairs.row import PreferenceRow, Rejected, Request, answer_text
 
 THREE = Question("1", "g", "p", ("a", "b", "c"), (True, False, False), ("x", "y", "z"), "set")
 
@@ -43,9 +50,32 @@ def test_steps_are_joined_and_end_before_white_space() -> None:
         ((Message("system", "Be brief."), Message("user", "Add.")), ""),
         ("", "empty request"),
         ((), "empty request"),
-        ((Message("user", "Add."), Message("user", "")), "empty request"),
+        ((Message("user", ""),), "empty request"),
+        ((Message("user", "Add."), Message("tool", "")), ""),
+        ((Message("user", "", '{"content": null}'),), ""),
         ((Message("user", "Add."), Message("assistant", "Ok.")), "request ends on the assistant"),
     ],
 )
 def test_requests_that_no_scorer_takes_are_known_before(prompt: Request, reason: str) -> None:
     assert unaskable(prompt) == reason
+
+
+CALL = Message("assistant", "", '{"tool_calls": [{"function": {"name": "add"}}]}')
+
+
+def test_a_row_with_calls_and_tools_is_asked_as_it_is_trained_on() -> None:
+    inputs = TemplateInputs(tools='[{"name": "add"}]')
+    row = PreferenceRow(
+        "7",
+        "g",
+        "Add.",
+        answer_text((CALL,)),
+        (Rejected("rejected", "5"),),
+        chosen_turns=(CALL,),
+        inputs=inputs,
+    )
+    question = question_of(row)
+    assert question.inputs == inputs
+    assert conversation_of(question, 0) == (Message("user", "Add."), CALL)
+    assert conversation_of(question, 1) == (Message("user", "Add."), Message("assistant", "5"))
+    assert question.only([1]).answer_turns == ((),)

@@ -71,6 +71,19 @@ def test_a_file_that_is_not_json_is_left_to_the_caller(tmp_path: Path, content: 
     assert (number, str(reason)) == (1, "not JSON")
 
 
+def test_json_that_was_written_twice_is_to_be_parsed(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(json.dumps({"n": 1})) + "\n")
+    [(_, reason)] = read_file(file)
+    assert "JSON that was written twice, parse it" in str(reason)
+
+
+def test_objects_of_parquet_have_no_members_that_their_row_lacks(tmp_path: Path) -> None:
+    rows = [{"turns": [{"role": "user"}, {"role": "tool", "id": "1"}]}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    assert list(read_file(tmp_path / "rows.parquet")) == [(1, rows[0])]
+
+
 def test_json_lines_may_begin_with_an_array(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text('[1]\n{"n": 1}\n')

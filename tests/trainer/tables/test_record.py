@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.tables.record import Unusable, list_of, number_of, record_of, text_of
+from trainer.tables.record import Unusable, list_of, number_of, record_of, text_of, without_nulls
 
 ROW: dict[str, object] = {"text": "a", "list": [1], "object": {"x": 1}, "flag": True, "none": None}
 
@@ -38,3 +38,13 @@ def test_a_number_may_be_written_as_text_and_must_be_finite(
     value: object, number: float | None
 ) -> None:
     assert number_of({"score": value}, "score") == number
+
+
+def test_a_list_that_was_written_as_text_is_to_be_parsed() -> None:
+    with pytest.raises(Unusable, match=r"^list is a list that was written as text: parse it first"):
+        list_of({"list": "[1, 2]"}, "list")
+
+
+def test_nulls_of_nested_objects_go_and_those_of_columns_and_lists_stay() -> None:
+    row: dict[str, object] = {"none": None, "list": [None, {"a": 1, "b": None, "c": {"d": None}}]}
+    assert without_nulls(row) == {"none": None, "list": [None, {"a": 1, "c": {}}]}

@@ -18,6 +18,13 @@ def test_rows_come_in_order_and_no_more_than_asked_for(tmp_path: Path) -> None:
     assert [row["text"] for row in few] == ["a", "b"]
 
 
+def test_objects_have_no_members_that_their_row_lacks(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"turns": [{"role": "user"}, {"role": "tool", "id": "1"}]}')
+    (row,) = streamed("json", data_files=[str(file)])
+    assert row == {"turns": [{"role": "user"}, {"role": "tool", "id": "1"}]}
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("gone.jsonl", None), ("cut.jsonl", '{"text": "a"}\n{"text": "secret'), ("cut.parquet", "x")],

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
 import httpx
 
@@ -20,6 +21,7 @@ from codepmp_client import (
     Unavailable,
     VersionChanged,
 )
+from reward_model.text.chat import NO_INPUTS
 from trainer.evaluation.question import STEP, Question, Reading, text_of, unaskable
 from trainer.pipeline.stage import StageError
 
@@ -81,13 +83,13 @@ class HttpScorer:
         self._client.close()
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
-        askable = [question for question in questions if not unaskable(question.prompt)]
+        askable = [question for question in questions if not _unsendable(question)]
         # The client's own threads serve the parts of one call; these keep several calls in flight.
         executor = ThreadPoolExecutor(self._config.connections)
         try:
             results = itertools.chain.from_iterable(executor.map(self._ask, _requests(askable)))
             for question in questions:
-                if reason := unaskable(question.prompt):
+                if reason := _unsendable(question):
                     yield [Reading(error=reason) for _ in question.answers]
                 else:
                     yield [_reading(score) for score in next(results).scores]
@@ -101,7 +103,8 @@ class HttpScorer:
             Input(
                 question.prompt
                 if isinstance(question.prompt, str)
-                else [{"role": turn.role, "content": turn.content} for turn in question.prompt],
+                # The client's type knows role and content; it sends what else a turn has as it is.
+                else cast("list[dict[str, str]]", [turn.turn() for turn in question.prompt]),
                 question.answers,
             )
             for question in questions
@@ -132,6 +135,15 @@ class HttpScorer:
                     "this stage again"
                 )
         return results
+
+
+def _unsendable(question: Question) -> str:
+    """The reason why a question cannot be sent; empty if it can be."""
+    # A service takes candidates as texts, and the client sends no tools. In this process they are
+    # scored, so the report of a service must say that they are missing.
+    if any(question.answer_turns) or question.inputs != NO_INPUTS:
+        return "tools or calls are scored in the trainer's process alone"
+    return unaskable(question.prompt)
 
 
 def _reading(score: Score) -> Reading:

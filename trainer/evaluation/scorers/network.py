@@ -6,12 +6,17 @@ from pathlib import Path
 
 from reward_model import packing
 from reward_model.network import RewardNetwork
-from reward_model.release.encoder import make_encoder
 from reward_model.release.release import open_release
 from reward_model.text.chat import Unencodable
-from reward_model.text.encoding import TooLong
-from trainer.evaluation.question import Answer, Question, Reading, step_ends, text_of, unaskable
-from trainer.pairs.row import Request, conversation
+from reward_model.text.encoding import Encoder, TooLong
+from trainer.evaluation.question import (
+    Question,
+    Reading,
+    conversation_of,
+    step_ends,
+    text_of,
+    unaskable,
+)
 
 # Tokens of one forward, shared ones counted each time; it fits a small machine's memory.
 MAX_TOKENS = 16_384
@@ -31,7 +36,9 @@ class NetworkScorer:
         release = open_release(checkpoint)
         self.name = release.name
         self._network = RewardNetwork.load(release, device=device, dtype=dtype)
-        self._encoder, _ = make_encoder(release, self._network.tokenizer, self._network.max_tokens)
+        self._encoder = Encoder(
+            self._network.tokenizer, max_tokens=self._network.max_tokens, pad_id=release.pad_id
+        )
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
         """Gather questions until their tokens fill a forward: neighbors share prompts."""
@@ -41,20 +48,21 @@ class NetworkScorer:
             if reason := unaskable(question.prompt):
                 pending.append([Reading(error=reason) for _ in question.answers])
             else:
-                pending.append([self._encode(question.prompt, each) for each in question.answers])
+                pending.append([self._encode(question, n) for n in range(len(question.answers))])
             tokens += sum(len(s.ids) for s in pending[-1] if isinstance(s, packing.Sequence))
             if tokens >= MAX_TOKENS:
                 yield from self._compute(pending)
                 pending, tokens = [], 0
         yield from self._compute(pending)
 
-    def _encode(self, prompt: Request, answer: Answer) -> Encoded:
+    def _encode(self, question: Question, index: int) -> Encoded:
         # These codes are those that the service gives to such candidates.
-        text = text_of(answer)
-        if not text:
+        answer = question.answers[index]
+        if not text_of(answer):
             return Reading(error="empty")
+        talk = conversation_of(question, index)
         try:
-            return self._encoder.encode(conversation(prompt, text), step_ends(answer))
+            return self._encoder.encode(talk, step_ends(answer), question.inputs)
         except TooLong:
             return Reading(error="too_long")
         except Unencodable:

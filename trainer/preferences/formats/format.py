@@ -5,9 +5,10 @@ To add a format, write its file in this folder and add its class to the union in
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
-from trainer.pairs.row import Request
+from reward_model.text.chat import NO_INPUTS, Conversation, Message, TemplateInputs
+from trainer.pairs.row import Request, answer_text
 from trainer.tables.record import Record
 
 
@@ -19,12 +20,23 @@ class RatedAnswer:
         rating: higher is better; only ratings of the same request are compared.
         kind: kind of rejected answer that it is, if it is rejected.
         model: the model that wrote it; empty when unknown.
+        turns: its messages, where it is more than one text of the assistant's.
     """
 
     text: str
     rating: float
     kind: str = "rejected"
     model: str = ""
+    turns: Conversation = ()
+
+    @classmethod
+    def of(
+        cls, turns: Conversation, rating: float, kind: str = "rejected", model: str = ""
+    ) -> Self:
+        """An answer of these messages."""
+        text = answer_text(turns)
+        plain = turns == (Message("assistant", text),)
+        return cls(text, rating, kind, model, () if plain else turns)
 
 
 @dataclass(frozen=True)
@@ -34,12 +46,14 @@ class RatedAnswers:
     Attributes:
         group: unit of hold-out.
         rated: whether a difference of ratings is a margin, by how much an answer is better.
+        inputs: what the template is given beside messages.
     """
 
     prompt: Request
     answers: tuple[RatedAnswer, ...]
     group: str
     rated: bool = False
+    inputs: TemplateInputs = NO_INPUTS
 
 
 class Format(Protocol):

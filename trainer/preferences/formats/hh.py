@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from reward_model.text.chat import Conversation, Message
 from trainer.pairs.group import group_of
 from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
-from trainer.preferences.formats.messages import parted
+from trainer.preferences.formats.messages import inputs_of, parted, with_system
 from trainer.tables.record import Record, Unusable, text_of
 
 _SPEAKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
@@ -30,10 +30,9 @@ class Hh:
 
     def rate(self, record: Record) -> RatedAnswers:
         chosen, rejected = _turns(record, self.chosen), _turns(record, self.rejected)
-        prompt, better, worse = parted(chosen, rejected)
-        return RatedAnswers(
-            prompt, (RatedAnswer(better, 1.0), RatedAnswer(worse, 0.0)), group_of(prompt)
-        )
+        prompt, better, worse = parted(with_system(record, chosen), with_system(record, rejected))
+        answers = (RatedAnswer.of(better, 1.0), RatedAnswer.of(worse, 0.0))
+        return RatedAnswers(prompt, answers, group_of(prompt), inputs=inputs_of(record))
 
 
 def _turns(record: Record, column: str) -> Conversation:

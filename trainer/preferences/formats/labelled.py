@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from trainer.pairs.group import group_of
 from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
-from trainer.tables.record import Record, Unusable, list_of, record_of, text_of
+from trainer.preferences.formats.messages import inputs_of, prompt_of, request_of, turns_of
+from trainer.tables.record import Record, Unusable, list_of, record_of
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,7 @@ class Labelled:
         return self.prompt, self.candidates
 
     def rate(self, record: Record) -> RatedAnswers:
-        prompt = text_of(record, self.prompt)
-        if not prompt.strip():
-            raise Unusable("the prompt is empty")
+        prompt = request_of(prompt_of(record, self.prompt))
         answers = []
         for each in list_of(record, self.candidates):
             candidate = record_of(each, "a candidate")
@@ -43,6 +42,7 @@ class Labelled:
             if not isinstance(correct, bool | int) or correct not in (0, 1):
                 raise Unusable("a candidate is neither correct nor wrong")
             family = re.match(self.family, str(candidate.get(self.model) or ""))
-            text = text_of(candidate, self.text)
-            answers.append(RatedAnswer(text, float(correct), "wrong", family[0] if family else ""))
-        return RatedAnswers(prompt, tuple(answers), group_of(prompt))
+            turns = turns_of(candidate.get(self.text), self.text, "assistant")
+            model = family[0] if family else ""
+            answers.append(RatedAnswer.of(turns, float(correct), "wrong", model))
+        return RatedAnswers(prompt, tuple(answers), group_of(prompt), inputs=inputs_of(record))

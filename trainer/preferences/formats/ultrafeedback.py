@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 
 from trainer.pairs.group import group_of
 from trainer.preferences.formats.format import RatedAnswer, RatedAnswers
-from trainer.preferences.formats.messages import request_of, turns_of
-from trainer.tables.record import Record, Unusable, list_of, number_of, record_of, text_of
+from trainer.preferences.formats.messages import inputs_of, prompt_of, request_of, turns_of
+from trainer.tables.record import Record, Unusable, list_of, number_of, record_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class UltraFeedback:
         return self.prompt, self.completions, *filter(None, [self.ratings])
 
     def rate(self, record: Record) -> RatedAnswers:
-        request = request_of(turns_of(record.get(self.prompt), self.prompt))
+        request = request_of(prompt_of(record, self.prompt))
         completions = list_of(record, self.completions)
         if self.ratings:
             ratings = list_of(record, self.ratings)
@@ -53,7 +53,7 @@ class UltraFeedback:
             if rating is None:
                 raise Unusable("a completion has no rating")
             model = str(completion.get(self.model) or "")
-            answers.append(
-                RatedAnswer(text_of(completion, self.text), rating, "lower rated", model)
-            )
-        return RatedAnswers(request, tuple(answers), group_of(request), rated=True)
+            turns = turns_of(completion.get(self.text), self.text, "assistant")
+            answers.append(RatedAnswer.of(turns, rating, "lower rated", model))
+        group = group_of(request)
+        return RatedAnswers(request, tuple(answers), group, rated=True, inputs=inputs_of(record))

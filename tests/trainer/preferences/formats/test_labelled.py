@@ -33,7 +33,7 @@ def test_a_family_is_a_part_of_the_models_name() -> None:
     [
         ({"candidates": [{"text": "4", "correct": None}]}, "neither correct nor wrong"),
         ({"candidates": [{"text": "4", "correct": 0.5}]}, "neither correct nor wrong"),
-        ({"candidates": [{"correct": True}]}, "text is not text"),
+        ({"candidates": [{"correct": True}]}, "text is neither text nor messages"),
         ({"candidates": None}, "candidates is not a list"),
         ({"prompt": ""}, "the prompt is empty"),
     ],

@@ -28,7 +28,7 @@ def test_a_prompt_may_be_text_or_messages() -> None:
 
 def test_two_conversations_part_at_their_last_answers() -> None:
     other = Message("assistant", "3")
-    assert parted((QUESTION, ANSWER), (QUESTION, other)) == ("Two?", "2", "3")
+    assert parted((QUESTION, ANSWER), (QUESTION, other)) == ("Two?", (ANSWER,), (other,))
     with pytest.raises(Unusable, match="differ before"):
         parted((QUESTION, ANSWER), (Message("user", "Three?"), other))
     with pytest.raises(Unusable, match="not the assistant's"):
