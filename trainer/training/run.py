@@ -137,6 +137,7 @@ def examine(
         tokenizer=start.tokenizer,
         head_trainable=all(weight.requires_grad for weight in model.head.parameters()),
         pad_id=start.model.config.pad_token_id,
+        templates=start.templates,
     )
     findings = doctor.examine(
         data.rows, encoded, data.held_out, encoder, facts, evaluates=bool(config.eval_steps)

@@ -1,17 +1,17 @@
 """Checks of model and tokenizer, whose faults keep a loss from falling or change scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from reward_model.packing import shared_prefix
-from reward_model.text.chat import ChatTokenizer, TemplateInputs, render
+from reward_model.text.chat import ChatTokenizer, render
 from reward_model.text.encoding import Encoder, Rendered
 from trainer.pairs.encoded import EncodedRow
-from trainer.pairs.row import PreferenceRow, conversation
+from trainer.pairs.row import PreferenceRow, conversation, turns
 from trainer.preferences.doctor.findings import Finding
 
 # Rows on which the template is tried; a sample will do, because it is the same for all rows.
-_MAX_RENDERED = 200
+MAX_RENDERED = 200
 
 
 class Tokenizer(ChatTokenizer, Protocol):
@@ -34,11 +34,13 @@ class ModelFacts:
     Attributes:
         head_trainable: whether all of the score head's weights are among those that are trained.
         pad_id: `pad_token_id` of the model's config, by which others find the token they read.
+        templates: names of the tokenizer's chat templates, if it had several.
     """
 
     tokenizer: Tokenizer
     head_trainable: bool
     pad_id: int | None = None
+    templates: tuple[str, ...] = ()
 
 
 def score_head(facts: ModelFacts) -> Finding:
@@ -105,15 +107,16 @@ def template(
     rows: list[PreferenceRow], encoded: list[EncodedRow], encoder: Encoder, tokenizer: Tokenizer
 ) -> list[Finding]:
     """Whether answers follow their prompts, as text and as ids, and are rendered unchanged."""
-    every = max(1, len(rows) // _MAX_RENDERED)
+    every = max(1, len(rows) // MAX_RENDERED)
     sample = list(zip(rows, encoded, strict=True))[::every]
     odd: dict[str, list[str]] = {check: [] for check in _TEMPLATE_CHECKS}
-    prompting = TemplateInputs(add_generation_prompt=True)
     for row, ids in sample:
         if not ids.chosen.fits:
             continue  # refused and over-long rows are counted by the checks of lengths
-        request = render(tokenizer, conversation(row.prompt, "")[:-1], prompting)
-        whole = render(tokenizer, conversation(row.prompt, row.chosen))
+        prompting = replace(row.inputs, add_generation_prompt=True)
+        talk = conversation(row.prompt, row.chosen, row.chosen_turns)
+        request = render(tokenizer, turns(row.prompt), prompting)
+        whole = render(tokenizer, talk, row.inputs)
         # Encoded as rendered text, special tokens that a user wrote are the same in both.
         before = encoder.encode_rendered(Rendered(request)).ids
         after = encoder.encode_rendered(Rendered(whole)).ids
@@ -121,7 +124,8 @@ def template(
             odd["generation prompt"].append(row.id)
         elif shared_prefix(before, after) < len(before):
             odd["prompt's tokens"].append(row.id)
-        if row.chosen.strip() not in whole:
+        # An answer of several turns is not compared as one text.
+        if any(message.content.strip() not in whole for message in talk[len(turns(row.prompt)) :]):
             odd["answers rendered"].append(row.id)
     findings = []
     for check, found in odd.items():

@@ -4,7 +4,12 @@ from reward_model.text.encoding import Encoder
 from trainer.pairs.encoded import EncodedRow
 from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.stage import StageError
-from trainer.preferences.doctor import check_lengths, check_model, check_pairs
+from trainer.preferences.doctor import (
+    check_conversations,
+    check_lengths,
+    check_model,
+    check_pairs,
+)
 from trainer.preferences.doctor.check_model import ModelFacts
 from trainer.preferences.doctor.findings import Findings
 
@@ -34,7 +39,10 @@ def examine(
         check_model.score_head(facts),
         check_model.pad_token(facts),
         check_model.bos_token(encoded, facts),
+        check_conversations.chat_templates(facts),
         *check_model.template(rows, encoded, encoder, facts.tokenizer),
+        check_conversations.left_out(rows, facts.tokenizer),
+        check_conversations.control_tokens(rows, facts.tokenizer),
         check_lengths.refused_rows(encoded),
         check_lengths.over_length(encoded, limit),
         check_lengths.identical_texts(encoded),

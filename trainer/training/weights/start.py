@@ -38,6 +38,8 @@ class Start:
 
     Attributes:
         output: output embedding [vocabulary, hidden], None when it is the input's or there is none.
+        templates: names of the tokenizer's chat templates, if it had several: only the one named
+            default is used.
         added_rows: rows by which the embedding was grown, so that all ids of texts and pad fit.
     """
 
@@ -46,6 +48,7 @@ class Start:
     output: nn.Parameter | None
     pad: PadToken
     added_rows: int
+    templates: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -94,7 +97,7 @@ def load_start(
     Raises:
         StageError: the checkpoint could be trained, and served wrongly or not at all.
     """
-    tokenizer = load_tokenizer(folder, end_token)
+    tokenizer, templates = load_tokenizer(folder, end_token)
     pad = settle_pad(tokenizer)
     model = load_network(folder, seed, load_in_4bit=load_in_4bit)
     added_rows = grow_embedding(model, needed_rows(tokenizer))
@@ -103,11 +106,13 @@ def load_start(
     output = None
     if with_lm and not model.config.tie_word_embeddings:
         output = nn.Parameter(with_mean_rows(read_output(folder).float(), model.config.vocab_size))
-    return Start(model, tokenizer, output, pad, added_rows)
+    return Start(model, tokenizer, output, pad, added_rows, templates)
 
 
-def load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerBase:
-    """The checkpoint's fast tokenizer, with one chat template.
+def load_tokenizer(
+    folder: Path, end_token: str | None
+) -> tuple[PreTrainedTokenizerBase, tuple[str, ...]]:
+    """The checkpoint's fast tokenizer with one chat template, and the names of several.
 
     Raises:
         StageError: it has no template that a release can have, or no fast form.
@@ -134,7 +139,7 @@ def load_tokenizer(folder: Path, end_token: str | None) -> PreTrainedTokenizerBa
         tokenizer.chat_template = template["default"]
     if not tokenizer.chat_template:
         raise StageError(f"{folder}: its tokenizer has no chat template: save it with one")
-    return tokenizer
+    return tokenizer, tuple(sorted(template)) if isinstance(template, dict) else ()
 
 
 def grow_embedding(model: PreTrainedModel, needed: int) -> int:

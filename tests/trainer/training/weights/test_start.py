@@ -103,6 +103,7 @@ def test_one_of_several_chat_templates_is_the_default(tmp_path: Path) -> None:
     assert (tmp_path / "base" / "additional_chat_templates").is_dir()
     start = load_start(tmp_path / "base", seed=1, with_lm=False)
     assert start.tokenizer.chat_template == named["default"]
+    assert start.templates == ("default", "tool_use")
     make_base(tmp_path / "unnamed")
     (tmp_path / "unnamed" / "chat_template.jinja").unlink()
     tokenizer.chat_template = {"rag": "{{ messages }}", "tool_use": "{{ messages }}"}
