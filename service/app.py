@@ -98,6 +98,7 @@ def create_app(
         gate=Gate(settings.trusted_hosts, keyring, probe_paths(routers)),
         respond=partial(error_response, app),
         dialects=names_by_route(named),
+        leaving=lambda: service.leaving,
         trace=traces.add if traces else None,
     )
     return app

@@ -40,11 +40,13 @@ class Service:
         catalogue: the models that are loaded and proven.
         admission: bounds the work in flight, over all models.
         shadow: scores a sample of the traffic once a model is assigned to it.
+        leaving: whether the process is about to end; it scores until `begin_drain`.
         refusal: why the process should end with exit code 1; None while it should go on.
     """
 
     def __init__(self, settings: Settings, opener: ModelOpener) -> None:
         self.settings = settings
+        self.leaving = False
         self.refusal: str | None = None
         self.catalogue = ModelCatalogue()
         self.metrics = Metrics(self.catalogue)
@@ -82,7 +84,7 @@ class Service:
 
     @property
     def state(self) -> State:
-        if self._draining:
+        if self.leaving:
             return "draining"
         if self._ready:
             return "ready"
@@ -90,8 +92,8 @@ class Service:
 
     @property
     def unready(self) -> str | None:
-        """Why no request would be scored now; None when one would be."""
-        if self._draining:
+        """Why no request should be sent here now; None when one would be scored."""
+        if self.leaving:
             return "this server is shutting down"
         if not self._ready:
             return self._fault or "the model is being loaded and its golden scores replayed"
@@ -160,9 +162,13 @@ class Service:
         async with self._changing:
             await self._loader.unload(self.catalogue.remove(key))
 
+    def leave(self) -> None:
+        """Be unready, so that clients are sent elsewhere, and go on scoring for those who come."""
+        self.leaving = True
+
     def begin_drain(self) -> None:
         """Refuse new scoring requests from now on; those admitted are finished."""
-        self._draining = True
+        self.leaving = self._draining = True
         self.admission.stop()
 
     async def close(self) -> None:

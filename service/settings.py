@@ -222,6 +222,7 @@ class Settings(BaseSettings):
         float | None,
         Field(
             gt=0,
+            le=1_048_576,
             allow_inf_nan=False,
             description="Size in GiB of vLLM's KV cache, on each GPU or in the machine's memory. "
             "Texts for which it has no room wait; if it has no room for one text of "
@@ -263,6 +264,7 @@ class Settings(BaseSettings):
         float,
         Field(
             ge=0,
+            le=3_600_000,
             allow_inf_nan=False,
             description="Maximum time in milliseconds that the first text of a batch waits for "
             "more texts while the engine is idle. After that the batch runs, however "
@@ -329,6 +331,7 @@ class Settings(BaseSettings):
         float,
         Field(
             ge=0,
+            le=86_400_000,
             allow_inf_nan=False,
             description="Maximum time in milliseconds that waiting bulk work is passed over in "
             "favor of interactive work. After that it leads one batch.",
@@ -338,6 +341,7 @@ class Settings(BaseSettings):
         float,
         Field(
             gt=0,
+            le=86_400,
             allow_inf_nan=False,
             description="Maximum time in seconds that a batch may take before its engine counts as "
             "hung. Then everything that the engine holds is answered with an error, "
@@ -349,12 +353,27 @@ class Settings(BaseSettings):
         float,
         Field(
             ge=0,
+            le=86_400,
             allow_inf_nan=False,
             description="Maximum time in seconds after SIGTERM to finish admitted requests, while "
-            "new ones are answered 503. Requests that are not finished by then are "
-            "answered 503 as well, and the process exits with 1 instead of 0.",
+            "new ones are answered 503, once --drain-grace-seconds are over. Requests that are "
+            "not finished by then are answered 503 as well, and the process exits with 1 instead "
+            "of 0.",
         ),
     ] = 30
+    # Longer than usual clients are silent between two requests of a busy connection.
+    drain_grace_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=86_400,
+            allow_inf_nan=False,
+            description="Maximum time in seconds after SIGTERM to go on as before, except that "
+            "/readyz is 503 and every answer closes its connection, so that clients who keep "
+            "connections open move elsewhere and none of them is refused. It ends sooner when no "
+            "connection is open, is a part of --drain-seconds, and is skipped after SIGINT.",
+        ),
+    ] = 5
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import (
     Draining,
-    EncodedBody,
     InternalError,
     ServiceError,
 )
@@ -44,6 +43,7 @@ class RequestMiddleware:
         gate: decides who is let in, before a body is read.
         respond: makes the response to an error, given the path that was asked for.
         dialects: the dialect's name for each route's template.
+        leaving: whether the server will soon end, so that every answer closes its connection.
         trace: keeps a finished request's spans, given its `traceparent`; returns the trace's id.
     """
 
@@ -57,6 +57,7 @@ class RequestMiddleware:
         gate: Gate,
         respond: Callable[[ServiceError, str], Response],
         dialects: Mapping[str, str],
+        leaving: Callable[[], bool] = lambda: False,
         body_advice: str = "this server's limit (--max-body-bytes): split the request",
         trace: Trace | None = None,
     ) -> None:
@@ -69,6 +70,7 @@ class RequestMiddleware:
         self._gate = gate
         self._respond = respond
         self._dialects = dialects
+        self._leaving = leaving
         self._trace = trace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,8 +117,9 @@ class RequestMiddleware:
                 headers["X-Request-Id"] = record.request_id
                 if record.result and not record.error:
                     headers["Server-Timing"] = record.server_timing()
-                if not body.complete:
-                    # A client that sends without end would otherwise keep the connection open.
+                if not body.complete or self._leaving():
+                    # A client that sends without end would otherwise keep the connection open, and
+                    # one that stays would be refused as soon as the server drains.
                     headers["Connection"] = "close"
             await send(message)
 
@@ -130,8 +133,6 @@ class RequestMiddleware:
             account = self._gate.admit(scope)
             record.key = account.name
             scope["state"]["account"] = account
-            if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
-                raise EncodedBody("send the body as it is, without Content-Encoding")
             with account.in_flight():
                 await body.read(self._max_body_bytes, self._body_advice)
                 record.body_bytes = len(body.content)
@@ -140,13 +141,16 @@ class RequestMiddleware:
             if not body.begun:
                 await body.discard()
             await send_error(error)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             # Only the end of the server cancels a request: the time to drain has passed.
             await send_error(
                 Draining("this server shut down before it could answer", retry_after=1)
             )
             raise
-        except Exception as fault:  # noqa: BLE001 - no error may leave a request without an answer
+        except GeneratorExit:
+            raise  # The event loop is gone, so nothing can be sent any more.
+        except BaseException as fault:  # noqa: BLE001 - none may leave a request without an answer
+            # Also what is no Exception, such as a panic of a library in Rust.
             facts = {"request_id": record.request_id}
             _log.error("fault", extra={"facts": facts}, exc_info=fault)
             await send_error(InternalError(f"internal error; request id {record.request_id}"))

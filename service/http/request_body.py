@@ -6,7 +6,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, QueueFull
+from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, EncodedBody, QueueFull
 
 # Seconds in which a body must arrive: one that stalls would hold its connection for ever.
 _BODY_SECONDS = 60
@@ -60,6 +60,7 @@ class RequestBody:
         # 18 digits are more than any limit, and keep a longer number from costing time.
         self._announced = int(length[:18]) if length.isdecimal() else 0
         self._chunked = "transfer-encoding" in headers
+        self._encoded = headers.get("content-encoding", "identity").lower() != "identity"
         # Reading would invite a body that the client holds back until it hears more.
         self._waits = headers.get("expect", "").lower() == "100-continue"
         self._receive = receive
@@ -76,7 +77,10 @@ class RequestBody:
             BodyTooLarge: it has more than `limit` bytes.
             QueueFull: there is no room for it beside the bodies of other requests.
             BodyTooSlow, ClientGone: it did not arrive.
+            EncodedBody: it is compressed, or otherwise not as it is.
         """
+        if self._encoded:
+            raise EncodedBody("send the body as it is, without Content-Encoding")
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 size = await self._read_chunks(limit, _DISCARD_FACTOR * limit)

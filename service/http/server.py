@@ -10,11 +10,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from service.http.connection import Connection
 from service.service import Service
@@ -36,8 +37,14 @@ _LAST_ANSWERS_SECONDS = 1
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
+    async def app_until_cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+        # uvicorn cancels the requests that the drain did not finish. They are answered by then, so
+        # there is no fault that it should log.
+        with suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
     return uvicorn.Config(
-        app,
+        app_until_cancelled,
         http=Connection,
         ws="none",
         log_config=None,
@@ -118,6 +125,8 @@ class Server(uvicorn.Server):
         self._service: Service = app.state.service
         self._announce: Callable[[int], None] | None = announce
         self._drain_seconds = settings.drain_seconds
+        self._grace_seconds = min(settings.drain_grace_seconds, settings.drain_seconds)
+        self._grace_ends: float | None = None
         self._drain_ends: float | None = None
         self._idle_since: float | None = None
         self._last_requests: set[asyncio.Task[None]] = set()
@@ -146,22 +155,32 @@ class Server(uvicorn.Server):
         signal.signal(signal.SIGHUP, before)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """Drain at the first signal and end at the second.
+        """Leave at the first signal and end at the second.
 
         uvicorn would raise the signal again after its end; here an exit code of 0 says that every
         admitted request was answered.
         """
+        now = time.monotonic()
         if self._drain_ends is None:
-            self._service.begin_drain()
-            self._last_requests = set(self.server_state.tasks)
-            self._drain_ends = time.monotonic() + self._drain_seconds
+            self._drain_ends = now + self._drain_seconds
+            self._service.leave()
+            # An orchestrator sends SIGTERM. Whoever interrupts at a terminal does not want to wait.
+            if sig == signal.SIGTERM and self._grace_seconds:
+                self._grace_ends = now + self._grace_seconds
+            else:
+                self._begin_drain()
         else:
-            self._end(1)
+            self._cut_short("by a second signal")
             self.force_exit = sig == signal.SIGINT
 
     async def on_tick(self, counter: int) -> bool:
         if self._service.refusal:
             self._end(1)
+        elif self._grace_ends is not None:
+            # Every answer closes its connection. When none is left, nobody is refused any more.
+            if not self.server_state.connections or time.monotonic() >= self._grace_ends:
+                self._grace_ends = None
+                self._begin_drain()
         elif self._drain_ends is not None:
             self._end_when_drained(self._drain_ends)
         elif self._announce and self._service.unready is None:
@@ -169,6 +188,10 @@ class Server(uvicorn.Server):
             self._announce(bound.getsockname()[1])
             self._announce = None
         return await super().on_tick(counter)
+
+    def _begin_drain(self) -> None:
+        self._service.begin_drain()
+        self._last_requests = set(self.server_state.tasks)
 
     def _end_when_drained(self, deadline: float) -> None:
         now = time.monotonic()
@@ -179,7 +202,19 @@ class Server(uvicorn.Server):
         if settled or all(request.done() for request in self._last_requests):
             self._end(0)
         elif now >= deadline:
-            self._end(0 if self._service.admission.idle else 1)
+            if self._service.admission.idle:
+                self._end(0)
+            else:
+                self._cut_short(f"after {self._drain_seconds:g} seconds (--drain-seconds)")
+
+    def _cut_short(self, reason: str) -> None:
+        """End with requests that were admitted and are not finished; the last line says so."""
+        admission = self._service.admission
+        self._service.refusal = self._service.refusal or (
+            f"The drain was cut short {reason}: {admission.requests} admitted requests were not "
+            "finished. Their clients were answered 503."
+        )
+        self._end(1)
 
     def _end(self, exit_code: int) -> None:
         if not self.should_exit:

@@ -8,6 +8,7 @@ import yaml
 from benchmarks.autoscaling import scaling
 from benchmarks.autoscaling.__main__ import BUSY, WORK_SECONDS
 from service.app import create_app
+from service.scheduling.queue import PRIORITIES
 from service.settings import DEFAULT_MODEL, Settings
 from tests.k8s.rendering import (
     FOLDERS,
@@ -32,6 +33,8 @@ from tests.k8s.rendering import (
 
 LEAVING = 5
 """Seconds that the process takes after its drain: last answers, an engine's last batch, exit."""
+TOKENS_PER_SECOND = 8_500
+"""What two slow cores compute of the release in the image."""
 OTHERS = {
     "DO_NOT_TRACK",
     "HF_HUB_OFFLINE",
@@ -126,6 +129,12 @@ def test_there_is_time_to_drain(folder: str) -> None:
     before = integer_at(server_of(folder), "lifecycle", "preStop", "sleep", "seconds")
     grace = integer_at(pod_of(folder), "spec", "terminationGracePeriodSeconds")
     assert grace > before + settings.drain_seconds + LEAVING
+
+
+def test_two_cores_can_drain_what_they_admit() -> None:
+    settings = Settings.model_validate(reward_settings("overlays/cpu"))
+    full = len(PRIORITIES) * settings.max_queue_tokens
+    assert full <= TOKENS_PER_SECOND * settings.drain_seconds
 
 
 @pytest.mark.parametrize("folder", SERVING)

@@ -100,7 +100,8 @@ async def until_draining(client: httpx.AsyncClient) -> None:
 
 
 async def test_sigterm_finishes_what_was_admitted_and_refuses_the_rest(tmp_path: Path) -> None:
-    async with gated(tmp_path, "--drain-seconds", "55") as service:
+    flags = ("--drain-seconds", "55", "--drain-grace-seconds", "0")
+    async with gated(tmp_path, *flags) as service:
         await service.ready()
         async with (
             service.client() as busy,
@@ -129,8 +130,41 @@ async def test_sigterm_finishes_what_was_admitted_and_refuses_the_rest(tmp_path:
     assert "Traceback" not in service.log.read_text()
 
 
+async def test_connections_that_are_kept_open_move_elsewhere_and_none_is_refused(
+    tmp_path: Path,
+) -> None:
+    flags = ("--drain-seconds", "55", "--drain-grace-seconds", "50")
+    async with gated(tmp_path, *flags) as service:
+        await service.ready()
+        async with service.client() as busy, service.client() as kept_alive:
+            running = asyncio.create_task(score(busy, "running"))
+            assert await service.line() == "batch\n"
+            assert (await kept_alive.get("/readyz")).headers.get("connection") is None
+            service.terminate()
+            await until_draining(kept_alive)
+            late = asyncio.create_task(score(kept_alive, "late"))
+            service.go_on()
+            assert await service.line() == "batch\n"
+            service.go_on()
+            answers = [await running, await late]
+            # Nothing holds a connection any more, so the rest of the time is not waited for.
+            assert await service.exit_code() == 0
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.headers["connection"] for answer in answers] == ["close", "close"]
+
+
+async def test_sigint_waits_for_no_idle_connection(tmp_path: Path) -> None:
+    flags = ("--drain-seconds", "55", "--drain-grace-seconds", "50")
+    async with gated(tmp_path, *flags) as service:
+        await service.ready()
+        async with service.client() as client:
+            assert (await client.get("/healthz")).status_code == 200
+            service.process.send_signal(signal.SIGINT)
+            assert await service.exit_code() == 0
+
+
 async def test_requests_that_never_cease_do_not_hold_up_the_end(tmp_path: Path) -> None:
-    async with gated(tmp_path) as service:
+    async with gated(tmp_path, "--drain-grace-seconds", "0") as service:
         await service.ready()
         async with service.client() as busy, service.client() as insistent:
             running = asyncio.create_task(score(busy, "running"))
@@ -150,7 +184,7 @@ async def test_requests_that_never_cease_do_not_hold_up_the_end(tmp_path: Path) 
 
 
 async def test_an_upload_that_stalls_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    async with gated(tmp_path) as service:
+    async with gated(tmp_path, "--drain-grace-seconds", "0.2") as service:
         await service.ready()
         host, port = service.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
@@ -185,6 +219,27 @@ async def test_what_the_drain_cannot_finish_is_told_so_and_the_process_exits_wit
         assert await service.exit_code() == 1
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "draining"
+    log = [json.loads(line)["message"] for line in service.log.read_text().splitlines()]
+    assert log[-1] == (
+        "The drain was cut short after 0.1 seconds (--drain-seconds): 1 admitted requests were not "
+        "finished. Their clients were answered 503."
+    )
+    assert not any("ASGI" in line for line in log), "an answered request is no fault"
+
+
+async def test_a_second_signal_cuts_the_drain_short_and_says_so(tmp_path: Path) -> None:
+    async with gated(tmp_path, "--drain-seconds", "55") as service:
+        await service.ready()
+        async with service.client() as client, service.client() as other:
+            stuck = asyncio.create_task(score(client, "stuck"))
+            assert await service.line() == "batch\n"
+            service.terminate()
+            await until_draining(other)
+            service.terminate()
+            assert (await stuck).status_code == 503
+        assert await service.exit_code() == 1
+    last_line = json.loads(service.log.read_text().splitlines()[-1])["message"]
+    assert last_line.startswith("The drain was cut short by a second signal: 1 admitted")
 
 
 async def test_an_engine_that_hangs_answers_what_it_holds_and_ends_the_process_with_1(

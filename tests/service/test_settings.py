@@ -109,3 +109,13 @@ def test_empty_lists_are_the_same_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("REWARD_ALSO_SERVE", "")
     monkeypatch.setenv("REWARD_TRUSTED_HOSTS", "")
     assert (Settings().also_serve, Settings().trusted_hosts) == ((), ())
+
+
+FLOATS = [name for name, field in Settings.model_fields.items() if "float" in str(field.annotation)]
+
+
+@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.parametrize("value", ["1e300", "inf", "nan", "-1"])
+def test_a_number_of_absurd_size_is_refused_with_its_limit(name: str, value: str) -> None:
+    with pytest.raises(ValidationError, match="Input should be"):
+        Settings.model_validate({name: value})

@@ -133,7 +133,7 @@ async def while_connected(request: Request, *work: Coroutine[object, object, T])
             tasks = [group.create_task(part) for part in work]
             results = [await task for task in tasks]
             watching.cancel()
-    except ExceptionGroup as failed:
+    except BaseExceptionGroup as failed:
         # The first failure is the cause; what follows from it is of no use to the client.
         raise failed.exceptions[0] from None
     return results

@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from reward_model.packing import Sequence
 from service.logs import JsonLines
 from service.routes.shared.routing import ServiceOf
 from tests.service.fakes import FakeEngine, GatedEngine, raw_score, running
@@ -206,6 +207,45 @@ async def test_one_line_per_request_tells_everything_but_the_text(
     assert stray["outcome"] == "not_found"
     ours = [JsonLines().format(r) for r in caplog.records if not r.name.startswith("httpx")]
     assert "secret" not in "".join(ours)
+
+
+class Panic(BaseException):
+    """Like `pyo3_runtime.PanicException`, which is no Exception."""
+
+
+@pytest.mark.parametrize("fault", [Panic, BaseExceptionGroup("", [Panic()]), ZeroDivisionError])
+async def test_every_fault_is_answered_and_recorded_as_one(
+    fault: type[BaseException] | BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise fault
+
+    caplog.set_level("INFO")
+    async with running() as app:
+        app.app.add_api_route("/fails", fail)
+        answer = await app.client.get("/fails", headers={"X-Request-Id": "mine"})
+        metrics = (await app.client.get("/metrics")).text
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == "mine"
+    assert answer.json()["error"]["code"] == "internal_error"
+    (line,) = [record for record in caplog.records if record.getMessage() == "request"]
+    facts = line.__dict__["facts"]
+    assert (facts["status"], facts["outcome"]) == (500, "internal_error")
+    assert 'reward_errors_total{code="internal_error"} 1.0' in metrics
+
+
+async def test_an_engine_s_panic_costs_its_text_alone() -> None:
+    class Panicking(FakeEngine):
+        def score(self, batch: list[Sequence]) -> list[list[float]]:
+            if any(bytes(sequence.ids).endswith(b"!") for sequence in batch):
+                raise Panic
+            return super().score(batch)
+
+    async with running(Panicking()) as app:
+        answer = await app.score("prompt", "a", "b!", "c")
+        after = await app.score("prompt", "d")
+    assert answer.json()["results"][0]["ranking"] == [0, 2]
+    assert after.status_code == 200
 
 
 async def test_a_request_that_the_server_ends_is_told_so() -> None:
