@@ -1,6 +1,7 @@
 """Preference data -> preference rows: read in the field's formats, mixed, held out by problem."""
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from reward_model.release.release import sha256
 from trainer.pairs.row import SPLITS, PreferenceRow, write_pairs
 from trainer.pairs.split import HoldOut
 from trainer.pipeline.stage import StageError, writing_stage
+from trainer.preferences.doctor.check_pairs import large_groups
+from trainer.preferences.openings import divided_openings, in_groups
 from trainer.preferences.source import PreferenceSource, ReadingReport, convert
 from trainer.tables.files import find_files
 
@@ -41,6 +44,8 @@ def run(config: PreferencesConfig, inputs: Path, output: Path) -> None:
         reports[source.name].made["left out: duplicate"] += len(rows) - len(distinct)
         seen |= distinct.keys()
         found[source.name] = list(distinct.values())
+    groups = divided_openings(row for rows in found.values() for row in rows)
+    found = {name: in_groups(rows, groups) for name, rows in found.items()}
     splits = divide(found, config, reports)
     # Shares are of training rows, so the mixture is made after the hold-out.
     splits["train"] = mix(splits["train"], config.sources, reports)
@@ -55,6 +60,9 @@ def run(config: PreferencesConfig, inputs: Path, output: Path) -> None:
             counts[f"{split}: pairs"] = sum(len(row.rejected) for row in rows)
             counts[f"{split}: groups"] = len({row.group for row in rows})
         draft.facts["counts"] = dict(sorted(counts.items()))
+        draft.facts["warnings"] = warnings = warnings_about(splits, config)
+        for warning in warnings:
+            print(f"preferences: {warning}", file=sys.stderr, flush=True)
         draft.facts["sources"] = {name: report.facts() for name, report in reports.items()}
         # Each file that was read, by its path as the config has it; folders and patterns have more
         # than one.
@@ -122,6 +130,32 @@ def mix(
     for name, rows in mixed.items():
         reports[name].made["left out: train over limit or share"] += len(found[name]) - len(rows)
     return mixed
+
+
+def warnings_about(splits: dict[str, BySource], config: PreferencesConfig) -> list[str]:
+    """What is odd about the splits: one that should hold rows is empty, or one group has most."""
+    rows = {
+        name: [row for found in each.values() for row in found] for name, each in splits.items()
+    }
+    number, groups = (
+        sum(map(len, rows.values())),
+        {row.group for each in rows.values() for row in each},
+    )
+    held_out = {"evaluation": config.evaluation_share, "calibration": config.calibration_share}
+    found = []
+    for split, kept in rows.items():
+        expected = any(
+            source.split == split or (source.split == "" and held_out.get(split, 1.0) > 0)
+            for source in config.sources
+        )
+        if expected and not kept:
+            found.append(
+                f"the {split} split is empty, because {number} rows make {len(groups)} groups, and "
+                "a group is held out whole or not at all: name a column that makes more groups as "
+                "the source's `group`, or change the shares"
+            )
+    large = large_groups(rows["train"], rows["evaluation"])
+    return [*found, *([large.message] if large.severity == "warning" else [])]
 
 
 def shuffled(rows: Iterable[PreferenceRow], seed: int) -> list[PreferenceRow]:

@@ -170,3 +170,36 @@ def test_a_mixture_that_means_nothing_is_refused(tmp_path: Path) -> None:
             run(PreferencesConfig(sources), tmp_path, tmp_path / "preferences")
     held_out = replace(two, split="evaluation")
     run(PreferencesConfig((replace(one, share=0.5), held_out)), tmp_path, tmp_path / "p")
+
+
+def agent(number: int) -> Record:
+    turns = ["You are an agent. Begin.", "What is the task?", f"Mend issue {number}."]
+    roles = ["user", "assistant", "user"]
+    prompt = [{"role": role, "content": text} for role, text in zip(roles, turns, strict=True)]
+    return {"prompt": prompt, "chosen": f"right {number}", "rejected": f"wrong {number}"}
+
+
+def test_agents_with_one_opening_are_held_out_by_task(tmp_path: Path) -> None:
+    agents = source(tmp_path, "agents", [agent(n) for n in range(60)])
+    by_split = gathered(tmp_path, PreferencesConfig((agents,), evaluation_share=0.2))
+    assert all(by_split.values())
+    assert read_manifest(tmp_path / "preferences")["counts"]["evaluation: groups"] > 1
+    assert read_manifest(tmp_path / "preferences")["warnings"] == []
+
+
+def test_a_split_that_comes_out_empty_is_said_loudly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = source(tmp_path, "one", [pair("p", n) for n in range(30)])
+    run(PreferencesConfig((one,)), tmp_path, tmp_path / "preferences")
+    printed = capsys.readouterr().err
+    for split in ("evaluation", "calibration"):
+        message = f"the {split} split is empty, because 30 rows make 1 groups"
+        assert message in printed
+    assert "30 of 30 training rows are one group" in printed
+    assert len(read_manifest(tmp_path / "preferences")["warnings"]) == 3
+
+
+def test_splits_that_nobody_asked_for_are_empty_without_a_word(tmp_path: Path) -> None:
+    gathered(tmp_path, replace(TRAIN_ONLY, sources=(source(tmp_path, "one", MANY),)))
+    assert read_manifest(tmp_path / "preferences")["warnings"] == []
