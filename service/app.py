@@ -13,6 +13,7 @@ from service.auth.keyring import Keyring
 from service.http.error_responses import add_error_handlers, error_response
 from service.http.gate import Gate
 from service.http.middleware import RequestMiddleware
+from service.models.trial import Trial, try_in_process
 from service.routes import llamafactory, openai, openrlhf, ops, slime
 from service.routes.native import routes as native
 from service.routes.oip import routes as oip
@@ -53,12 +54,14 @@ def create_app(
     settings: Settings,
     opener: ModelOpener = open_model,
     *,
+    trial: Trial | None = try_in_process,
     clock: Callable[[], float] = time.monotonic,
 ) -> FastAPI:
     """Create the app; its `Service` is `app.state.service`, and loads its model at the start.
 
     Args:
         opener: reads and loads the model that the settings name; runs on the engine's thread.
+        trial: tries a model that the admin interface loads, before `opener` sees it.
         clock: gives seconds, for API keys and their quotas.
 
     Raises:
@@ -66,7 +69,7 @@ def create_app(
         KeyFileError: the file of API keys that the settings name cannot be used.
     """
     traces = _open_traces(settings)
-    service = Service(settings, opener)
+    service = Service(settings, opener, trial)
     app = FastAPIOffline(
         title="codepmp reward-model server",
         version="1",

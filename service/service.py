@@ -14,6 +14,7 @@ from service.models.golden import GoldenMismatch
 from service.models.loaded_model import LoadedModel
 from service.models.loader import Loader
 from service.models.shadow import Shadow
+from service.models.trial import Trial
 from service.models.watchdog import watch_for_hangs
 from service.scheduling.admission import Admission
 from service.scheduling.batcher import BatchReport
@@ -36,6 +37,10 @@ class Service:
 
     It is created before the event loop exists; everything else is called on that loop.
 
+    Args:
+        opener: reads and loads the model that the settings name; runs on the engine's thread.
+        trial: tries every model that is loaded later, before `opener` sees it.
+
     Attributes:
         catalogue: the models that are loaded and proven.
         admission: bounds the work in flight, over all models.
@@ -44,7 +49,7 @@ class Service:
         refusal: why the process should end with exit code 1; None while it should go on.
     """
 
-    def __init__(self, settings: Settings, opener: ModelOpener) -> None:
+    def __init__(self, settings: Settings, opener: ModelOpener, trial: Trial | None = None) -> None:
         self.settings = settings
         self.leaving = False
         self.refusal: str | None = None
@@ -55,6 +60,7 @@ class Service:
             max_items=settings.max_queue_items, max_tokens=settings.max_queue_tokens
         )
         self._opener = opener
+        self._trial = trial
         self._encode_pool = EncodePool(
             settings.encode_threads, lambda: self.admission.items("interactive") > 0
         )
@@ -70,8 +76,8 @@ class Service:
         # paths and messages, which are in the log. Unlike `refusal`, it lets the process live, so
         # that probes and the log can be read: a golden mismatch, for example, needs a person.
         self._fault: str | None = None
-        # Only one model at a time is loaded or unloaded, so that memory is needed for one at most.
-        self._changing = asyncio.Lock()
+        # Only one model at a time is loaded, so that memory is needed for one at most.
+        self._loading = asyncio.Lock()
         self._starting: asyncio.Task[None]
         self._watching: asyncio.Task[None]
         self._unloading: set[asyncio.Task[None]] = set()
@@ -140,16 +146,19 @@ class Service:
         Raises:
             NotReady: the first models are not loaded yet.
             CannotLoad: the model cannot be served; nothing has changed.
-            Conflict: that very version is loaded, or another is being loaded or unloaded.
+            Conflict: that very version is loaded, or another one is being loaded.
         """
         if not self._ready:
             raise NotReady(str(self.unready), retry_after=_RETRY_WHILE_STARTING)
         # The other load may take minutes, so this request is refused instead of waiting for it.
-        if self._changing.locked():
-            raise Conflict("another model is being loaded or unloaded: try again when it is done")
-        async with self._changing:
+        if self._loading.locked():
+            raise Conflict("another model is being loaded: try again when it is done")
+        async with self._loading:
             try:
-                return await self._loader.add(self._settings_for(source, name), current=current)
+                settings = self._settings_for(source, name)
+                if self._trial:
+                    await self._trial(settings)
+                return await self._loader.add(settings, current=current)
             except (Conflict, asyncio.CancelledError):
                 raise
             except BaseException as error:
@@ -159,8 +168,8 @@ class Service:
 
     async def unload(self, key: str) -> None:
         """Unload a version when its requests are answered. Raises as `ModelCatalogue.remove`."""
-        async with self._changing:
-            await self._loader.unload(self.catalogue.remove(key))
+        # It does not wait for a load, which may take minutes and not end at all.
+        await self._loader.unload(self.catalogue.remove(key))
 
     def leave(self) -> None:
         """Be unready, so that clients are sent elsewhere, and go on scoring for those who come."""

@@ -105,6 +105,16 @@ class Settings(BaseSettings):
             "with 2."
         ),
     ] = None
+    trial_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Maximum time in seconds of each step in which the admin interface tries a "
+            "model in a process of its own before it is loaded (docs/models.md). A model "
+            "that takes longer is not loaded.",
+        ),
+    ] = 60
     model_name: Annotated[
         Annotated[str, AfterValidator(require_name)] | None,
         Field(

@@ -48,6 +48,11 @@ def free_bytes(device: torch.device) -> int | None:
         free, _ = torch.cuda.mem_get_info(device)
         # What torch's allocator has cached is free for the next batch, too.
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return free_bytes_on_cpu()
+
+
+def free_bytes_on_cpu() -> int | None:
+    """Return what the machine, or the container, has left; None where the system does not say."""
     known = [read_kilobytes(_PROC / "meminfo", "MemAvailable")]
     # /proc/meminfo is the whole machine's, and does not know a container's limit.
     for limit, usage in _CGROUP_FILES:

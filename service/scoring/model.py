@@ -45,15 +45,7 @@ def open_model(settings: Settings) -> Model:
         chat_template=settings.chat_template,
         max_tokens=settings.max_tokens,
     )
-    # A downloaded checkpoint lies in a folder named by its commit, which is no name for a model.
-    is_local = Path(settings.model).expanduser().exists()
-    try:
-        name = require_name(settings.model_name or (release.name if is_local else settings.model))
-    except ValueError as error:
-        raise ReleaseError(
-            f"{settings.model}: its name {error}. Name it with --model-name, or with `name` at "
-            "the admin port, or rename its folder"
-        ) from error
+    name = served_name(settings, release)
     # Imported here, after the release was found fit, because torch and transformers take seconds.
     from reward_model.release.checkpoint import load_tokenizer
 
@@ -68,3 +60,20 @@ def open_model(settings: Settings) -> Model:
         max_characters=engine.facts.max_tokens * max(map(len, tokenizer.get_vocab())),
         engine=engine,
     )
+
+
+def served_name(settings: Settings, release: Release) -> str:
+    """Return the name under which the settings let the release be served.
+
+    Raises:
+        ReleaseError: requests would misread the name.
+    """
+    # A downloaded checkpoint lies in a folder named by its commit, which is no name for a model.
+    is_local = Path(settings.model).expanduser().exists()
+    try:
+        return require_name(settings.model_name or (release.name if is_local else settings.model))
+    except ValueError as error:
+        raise ReleaseError(
+            f"{settings.model}: its name {error}. Name it with --model-name, or with `name` at "
+            "the admin port, or rename its folder"
+        ) from error

@@ -208,7 +208,7 @@ async def starting(
     opener: Callable[[Settings], Model], **settings: object
 ) -> AsyncIterator[Running]:
     """An app whose model may still be loading."""
-    app = create_app(Settings.model_validate(settings), opener)
+    app = create_app(Settings.model_validate(settings), opener, trial=None)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

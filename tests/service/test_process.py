@@ -400,6 +400,55 @@ async def test_models_come_and_go_through_the_admin_port(tmp_path: Path) -> None
     assert gone.status_code == 404
 
 
+async def test_a_model_that_hangs_while_it_is_tried_holds_up_nothing_else(tmp_path: Path) -> None:
+    """Scores, probes and unloading go on beside it, and a signal ends the process and the trial."""
+    hangs = make_checkpoint(
+        tmp_path / "hangs", template="{% set a = 9 ** messages | length %}{{ a ** (9 ** 9) }}"
+    )
+    loop = "{% for i in range(99999) %}"
+    endless = make_checkpoint(tmp_path / "endless", template=3 * loop + 3 * "{% endfor %}")
+    other = make_checkpoint(tmp_path / "other")
+    (key := tmp_path / "key").write_text("sesame\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    models = ("--model", str(make_checkpoint(tmp_path / "a")), "--also-serve", str(other))
+    flags = ("--admin-port", str(port), "--admin-key-file", str(key), "--trial-seconds", "3")
+    async with started(tmp_path, "service", *models, *flags) as service:
+        await service.ready()
+        async with (
+            service.client() as client,
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}/v1/admin",
+                headers={"Authorization": "Bearer sesame"},
+                timeout=PATIENCE,
+                trust_env=False,
+            ) as admin,
+        ):
+            loading = asyncio.create_task(admin.post("/load", json={"source": str(hangs)}))
+            answers = 0
+            while not loading.done():
+                assert (await client.get("/healthz")).status_code == 200
+                assert (await score(client, f"answer {answers}")).status_code == 200
+                answers += 1
+                await asyncio.wait({loading}, timeout=0.2)  # leaves the trial some of the CPU
+                if answers == 1:
+                    gone = await admin.post("/unload", json={"model": "other@unversioned"})
+            refused = await loading
+            again = asyncio.create_task(admin.post("/load", json={"source": str(endless)}))
+            children = f"/proc/{service.process.pid}/task/{service.process.pid}/children"
+            while not Path(children).read_text():  # noqa: ASYNC240
+                assert (await client.get("/healthz")).status_code == 200
+            busy = await admin.post("/load", json={"source": str(other)})
+            service.terminate()
+            exit_code = await service.exit_code()
+            again.cancel()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "cannot_load")
+    assert (gone.status_code, busy.status_code) == (200, 409)
+    assert answers > 1
+    assert exit_code == 0
+
+
 @pytest.mark.parametrize("key", [None, "", "\n"])
 def test_an_admin_port_without_a_key_is_refused(tmp_path: Path, key: str | None) -> None:
     file = tmp_path / "key"

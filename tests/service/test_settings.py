@@ -75,7 +75,7 @@ def test_a_trusted_host_is_a_name_alone(host: str) -> None:
         Settings.model_validate({"trusted_hosts": host})
 
 
-@pytest.mark.parametrize("name", ["", "a@1", "a+b", "a,b", " a", "a\n", "a/versions/1"])
+@pytest.mark.parametrize("name", ["a@1", "a+b", "a,b", " a", "a\n", "a/versions/1"])
 def test_a_model_s_name_can_mean_no_other_model(name: str) -> None:
     with pytest.raises(ValidationError, match="must "):
         Settings(model_name=name)

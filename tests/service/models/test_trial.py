@@ -1,0 +1,68 @@
+"""Models are tried in a process of their own, and whatever happens there is a reason."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from service.errors import CannotLoad
+from service.models.trial import try_in_process
+from service.settings import Settings
+from tests.checkpoints import TEMPLATE, make_checkpoint
+
+_LOOP = "{% for i in range(99999) %}"
+_HANGS = 3 * _LOOP + 3 * "{% endfor %}" + TEMPLATE
+_TAKES_MEMORY = "{% set a = 'a' * 1000000 %}{% set b = a * 9000 %}{{ b | length }}" + TEMPLATE
+
+
+def children() -> list[int]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+async def reason(path: Path, seconds: float = 60) -> str | None:
+    try:
+        await try_in_process(Settings(model=str(path), trial_seconds=seconds))
+    except CannotLoad as error:
+        return error.message
+    return None
+
+
+async def test_a_model_that_hangs_or_takes_all_memory_is_refused_and_leaves_no_process(
+    tmp_path: Path,
+) -> None:
+    before = set(children())
+    good, hangs, large = await asyncio.gather(
+        reason(make_checkpoint(tmp_path / "good")),
+        reason(make_checkpoint(tmp_path / "hangs", template=_HANGS), seconds=2),
+        reason(make_checkpoint(tmp_path / "large", template=_TAKES_MEMORY)),
+    )
+    assert good is None
+    assert hangs == (
+        "in the process in which it was tried, loading its tokenizer and its chat template was "
+        "not done within 2 seconds (--trial-seconds)"
+    )
+    assert large
+    assert set(children()) <= before
+
+
+async def test_a_process_that_the_system_kills_is_a_reason(tmp_path: Path) -> None:
+    before = set(children())
+    trying = asyncio.create_task(reason(tmp_path))
+    while not (started := set(children()) - before):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    os.kill(started.pop(), signal.SIGKILL)
+    assert str(await trying).startswith("the process in which it was tried was killed")
+
+
+async def test_a_trial_that_is_cancelled_ends_its_process(tmp_path: Path) -> None:
+    before = set(children())
+    trying = asyncio.create_task(reason(tmp_path))
+    while not set(children()) - before:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+    assert set(children()) <= before
