@@ -91,6 +91,7 @@ def packed(work: Work, model: Path, options: argparse.Namespace, folder: Path) -
         learning_rate=_RATE,
         bf16=options.dtype == "bfloat16",
         report_to="none",
+        save_steps=0,
         eval_steps=0,
     )
     start = load_start(model, seed=1, with_lm=False)

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from reward_model.release.release import MANIFEST as RELEASE_MANIFEST
-from trainer.pipeline.stage import MANIFEST, Dataclass, config_hash, manifest_hash
+from trainer.pipeline.stage import (
+    MANIFEST,
+    Dataclass,
+    config_hash,
+    manifest_hash,
+    without_bookkeeping,
+)
 
 
 def folder_of(stage: str, work: Path) -> Path:
@@ -29,14 +35,15 @@ def reason_to_run(stage: str, config: Dataclass, work: Path) -> str | None:
     if record is None:
         return "it has not finished yet"
     if record["config_sha256"] != config_hash(config):
-        before = record["config"]
         now = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples become lists, as there
+        before, now = (without_bookkeeping(config, each) for each in (record["config"], now))
         changes = [
             f"{name} {json.dumps(before.get(name))} -> {json.dumps(now.get(name))}"
             for name in sorted(before.keys() | now.keys())
             if before.get(name) != now.get(name)
         ]
-        return f"its config has changed: {', '.join(changes)}"
+        if changes:
+            return f"its config has changed: {', '.join(changes)}"
     for name, expected in record["inputs"].items():
         if not (work / name / MANIFEST).is_file():
             return f"its input {name} no longer exists"

@@ -85,6 +85,26 @@ def config_hash(config: Dataclass) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def bookkeeping(default: Any) -> Any:
+    """A field of a config that changes nothing of a stage's output, and so makes none outdated."""
+    return field(default=default, metadata={"bookkeeping": True})
+
+
+def without_bookkeeping(config: Dataclass, recorded: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a recorded config of this type that the stage's output depends on."""
+    fields = {each.name: each for each in dataclasses.fields(config)}
+    kept = {}
+    for name, value in recorded.items():
+        inner = getattr(config, name, None)
+        if name in fields and fields[name].metadata.get("bookkeeping"):
+            continue
+        if dataclasses.is_dataclass(inner) and isinstance(value, dict):
+            kept[name] = without_bookkeeping(inner, value)
+        else:
+            kept[name] = value
+    return kept
+
+
 def write_rows(file: Path, rows: Iterable[Dataclass]) -> None:
     with file.open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)

@@ -45,7 +45,7 @@ class TrainingRun(BaseModel):
     max_length: int | None = None
     gradient_checkpointing: bool = False
     lora: LoraSpec | None = None
-    save_steps: int = 0
+    save_steps: float = 0
     save_total_limit: int = 2
 
 

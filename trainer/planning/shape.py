@@ -61,6 +61,7 @@ class Shape:
 
 # Shapes from the model cards, so that these recipes can be planned without a download.
 KNOWN = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": Shape(30, 576, 9, 3, 64, 1536, 49_152, tied=True),
     "Qwen/Qwen2-1.5B": Shape(28, 1536, 12, 2, 128, 8960, 151_936, tied=True, qkv_bias=True),
     "Qwen/Qwen2-7B": Shape(28, 3584, 28, 4, 128, 18_944, 152_064, tied=False, qkv_bias=True),
 }

@@ -1,8 +1,10 @@
 """The hyper-parameters that all training runs share, by the names that Hugging Face uses."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trainer.pipeline.stage import bookkeeping
 from trainer.training.objective.losses import LossWeights
 
 
@@ -44,7 +46,8 @@ class TrainConfig:
     """One training run over preference rows.
 
     A field that `transformers.TrainingArguments` has as well means the same here, except that 0
-    switches `save_steps` and `eval_steps` off.
+    switches `save_steps` and `eval_steps` off. As there, a number below 1 is a share of all steps.
+    Fields that are `bookkeeping` change no weight.
 
     Attributes:
         start: stage whose checkpoint the run starts from, or a directory or hub id of a causal
@@ -74,15 +77,18 @@ class TrainConfig:
             on a CPU stay in float32.
         gradient_checkpointing: recompute activations in the backward pass to save memory.
         lora: train adapters and the score head instead of all weights.
-        save_steps: steps between checkpoints from which an interrupted run resumes; 0 for none.
+        save_steps: steps between checkpoints from which an interrupted run resumes, or their share
+            of all steps; 0 for none.
         save_total_limit: how many of the newest checkpoints are kept.
         branch_points: also keep the checkpoints at warm-up * 1.1892^k steps of the stable phase,
             from which other runs may branch and decay.
         branch_from: continue another run, which must have the same config but for its schedule,
             from one of its branch points, and decay from there to `max_steps`.
-        eval_steps: steps between evaluations on held-out pairs, which also follow the last step;
-            0 for none.
-        max_eval_samples: held-out rows in each of these evaluations, drawn at random.
+        eval_steps: steps between evaluations on held-out pairs, which also follow the last step,
+            or their share of all steps; 0 for none.
+        max_eval_samples: held-out rows in each of these evaluations, drawn at random. If
+            `eval_steps` is a share, they are no more than a twentieth of the rows that are trained
+            on, but at least 32, so that a short run does not evaluate for longer than it trains.
         logging_steps: steps between lines of the log.
         report_to: TensorBoard files in `logs/` beside the stage, Weights & Biases, or neither. The
             manifest has the log in any case.
@@ -107,12 +113,18 @@ class TrainConfig:
     bf16: bool = True
     gradient_checkpointing: bool = False
     lora: LoraAdapters | None = None
-    save_steps: int = 0
-    save_total_limit: int = 2
+    save_steps: int | float = bookkeeping(0.1)
+    save_total_limit: int = bookkeeping(2)
     branch_points: bool = False
     branch_from: Branch | None = None
-    eval_steps: int = 0
-    max_eval_samples: int = 500
-    logging_steps: int = 20
-    report_to: Literal["tensorboard", "wandb", "none"] = "tensorboard"
+    eval_steps: int | float = bookkeeping(0.2)
+    max_eval_samples: int = bookkeeping(500)
+    logging_steps: int = bookkeeping(10)
+    report_to: Literal["tensorboard", "wandb", "none"] = bookkeeping("tensorboard")
     seed: int = 1
+
+
+BOOKKEEPING = frozenset(
+    each.name for each in dataclasses.fields(TrainConfig) if each.metadata.get("bookkeeping")
+)
+"""Fields in which a resumed run may differ from the one that was interrupted."""

@@ -43,7 +43,6 @@ class FinetuneConfig(TrainConfig):
     lr_scheduler_type: Literal["warmup_stable_decay", "cosine"] = "cosine"
     optimizer: Literal["muon", "adamw"] = "adamw"
     weight_decay: float = 0.0
-    eval_steps: int = 50
 
 
 def run(config: FinetuneConfig, inputs: Path, output: Path) -> None:

@@ -39,6 +39,7 @@ def warm_up(
         weights=LossWeights(rank=0.0, lm=1.0),
         with_rejected=False,
         lm_on_prompt=True,
+        eval_steps=0,  # held-out pairs are ranked, and this run learns no ranking
     )
 
 

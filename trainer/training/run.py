@@ -3,9 +3,13 @@
 import random
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
+from transformers.trainer_callback import ProgressCallback
+
+from reward_model.release.config import facts_of
 from reward_model.text.encoding import Encoder
 from trainer.pairs.encoded import EncodedRow, encode_rows
 from trainer.pairs.row import PreferenceRow
@@ -18,15 +22,18 @@ from trainer.training.config import TrainConfig
 from trainer.training.loop import checkpoints, processes
 from trainer.training.loop.arguments import arguments, log_writers
 from trainer.training.loop.checkpoints import CheckpointKeeper, Identity
+from trainer.training.loop.finished import FinishedRun, WriteAfterLastStep
 from trainer.training.loop.held_out import HeldOut
-from trainer.training.loop.schedule import schedule_of
+from trainer.training.loop.progress import Progress
+from trainer.training.loop.schedule import Schedule, schedule_of
 from trainer.training.loop.trainer import PackedTrainer
 from trainer.training.objective.batches import Collator
 from trainer.training.objective.fitting import fitting
 from trainer.training.objective.joint import JointModel
 from trainer.training.weights.export import export
 from trainer.training.weights.lora import add_adapters
-from trainer.training.weights.start import Start, find, load_start
+from trainer.training.weights.rehearsal import rehearse
+from trainer.training.weights.start import Start, find, load_start, longest
 
 
 @dataclass(frozen=True)
@@ -72,41 +79,70 @@ def train(
         # A language-model loss learns from a chosen answer by itself; a ranking loss does not.
         counts: Counter[str] = Counter()
         rows = fitting(encoded, counts, pairs_only=not config.weights.lm)
-        held_out = draw_held_out(config, data.held_out, encoder, counts)
-
         schedule = schedule_of(config, len(rows))
+        held_out = draw_held_out(config, schedule, data.held_out, encoder, counts)
         identity = Identity.of(config, {read.name: manifest_hash(read) for read in reads})
-        # A branch that was interrupted resumes its own checkpoint, not the one it branched from.
-        checkpoint = checkpoints.to_resume(output, identity)
-        if checkpoint is None and (branch := config.branch_from):
-            checkpoint = checkpoints.to_branch(branch, inputs, identity)
-        trainer = PackedTrainer(
-            config=config,
-            model=model,
-            args=arguments(config, schedule, checkpoints.folder_of(output), model.network),
-            train_dataset=rows,
-            eval_dataset=held_out.rows if held_out else None,
-            data_collator=Collator(data.lm_on_prompt),
-            held_out=held_out,
-            callbacks=[
-                CheckpointKeeper(config, schedule, identity),
-                *log_writers(config, output, checkpoints.step_of(checkpoint)),
-            ],
-        )
-        trainer.train(str(checkpoint) if checkpoint else None)
-        assert trainer.model is not None
-        # All processes take part in gathering the weights; only the main one gets them.
-        state = processes.whole_state(trainer.model)
+        finished = FinishedRun(output, identity, only_adapters=config.lora is not None)
+        if finished.exists():
+            # Otherwise the main process could be through before another one has looked.
+            processes.join()
+            processes.wait()
+            if main:
+                print(f"{output.name}: its last step is done, only the export is not", flush=True)
+        else:
+            if main:
+                rehearse(config, folder, start, model, output)
+            trainer = trainer_of(config, data, rows, held_out, model, schedule, output)
+            # A branch that was interrupted resumes its own checkpoint, not the one it branched
+            # from.
+            checkpoint = checkpoints.to_resume(output, identity)
+            if checkpoint is None and (branch := config.branch_from):
+                checkpoint = checkpoints.to_branch(branch, inputs, identity)
+            trainer.add_callback(CheckpointKeeper(config, schedule, identity))
+            trainer.add_callback(WriteAfterLastStep(trainer, finished))
+            for writer in log_writers(config, output, checkpoints.step_of(checkpoint)):
+                trainer.add_callback(writer)
+            trainer.train(str(checkpoint) if checkpoint else None)
+            if main:
+                finished.write_log(trainer.state.log_history)
+            del trainer  # with the states of its optimizer, before weights are read and merged
         if draft:
+            state, log = finished.read()
             export(config, folder, start, state, draft.path)
             draft.facts |= {"doctor": findings.facts()} if findings else {}
             draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
             draft.facts["pad_token"] = {**asdict(start.pad), "added_rows": start.added_rows}
-            draft.facts["log"] = trainer.state.log_history
+            draft.facts["log"] = log
     # The stage is whole now. Deleting earlier would lose the run if it were killed here.
     if main:
+        finished.delete()
         checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
     processes.wait()
+
+
+def trainer_of(
+    config: TrainConfig,
+    data: TrainingData,
+    rows: list[EncodedRow],
+    held_out: HeldOut | None,
+    model: JointModel,
+    schedule: Schedule,
+    output: Path,
+) -> PackedTrainer:
+    """The loop over `rows`, in this process's part of the run."""
+    evaluated = config if held_out else replace(config, eval_steps=0)
+    trainer = PackedTrainer(
+        config=config,
+        model=model,
+        args=arguments(evaluated, schedule, checkpoints.folder_of(output), model.network),
+        train_dataset=rows,
+        eval_dataset=held_out.rows if held_out else None,
+        data_collator=Collator(data.lm_on_prompt),
+        held_out=held_out,
+    )
+    if trainer.pop_callback(ProgressCallback):  # there is none where progress bars are disabled
+        trainer.add_callback(Progress())
+    return trainer
 
 
 def diagnose(config: TrainConfig, data: TrainingData, inputs: Path) -> None:
@@ -161,28 +197,46 @@ def load(config: TrainConfig, folder: Path) -> tuple[Start, JointModel, Encoder]
         for note in start.notes:
             print(f"{config.start}: {note}", flush=True)
     if config.lora:
-        add_adapters(start.model, config.lora)
+        # Their random weights are the same in every process and in every run of this config.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            add_adapters(start.model, config.lora)
     if config.gradient_checkpointing:
         start.model.activation_checkpointing_enable({"use_reentrant": False})
-    # `max_length` may shorten what the model takes, never exceed it.
-    limit = start.tokenizer.model_max_length
-    encoder = Encoder(
-        start.tokenizer, max_tokens=min(config.max_length or limit, limit), pad_id=None
-    )
+    limit = longest(start.tokenizer, facts_of(start.model.config).max_tokens, config.max_length)
+    encoder = Encoder(start.tokenizer, max_tokens=limit, pad_id=None)
     return start, JointModel(start.model, config.weights, start.output), encoder
 
 
 def draw_held_out(
-    config: TrainConfig, rows: list[PreferenceRow], encoder: Encoder, counts: Counter[str]
+    config: TrainConfig,
+    schedule: Schedule,
+    rows: list[PreferenceRow],
+    encoder: Encoder,
+    counts: Counter[str],
 ) -> HeldOut | None:
-    """Held-out rows for the evaluations, drawn at random; None when there are no evaluations."""
+    """Held-out rows for the evaluations, drawn at random; None when there are no evaluations.
+
+    Raises:
+        StageError: evaluations are asked for at certain steps, and no row can be ranked.
+    """
     if not config.eval_steps:
         return None
-    if not rows:
-        raise StageError("eval_steps is set and nothing is held out: set it to 0, or hold out")
-    drawn = random.Random(config.seed).sample(rows, min(config.max_eval_samples, len(rows)))
+    is_share = config.eval_steps < 1
+    wanted = config.max_eval_samples
+    if is_share:
+        wanted = min(wanted, max(32, schedule.total * config.prompts_per_step // 20))
+    drawn = random.Random(config.seed).sample(rows, min(wanted, len(rows)))
     unranked: Counter[str] = Counter()
     kept = fitting(encode_rows(drawn, encoder, "held-out rows"), unranked, pairs_only=True)
     counts.update({f"held out: {reason}": count for reason, count in unranked.items()})
+    if not kept:
+        absent = "nothing is held out" if not rows else "no held-out row fits into the model"
+        # A share is the default, which must not refuse stages that hold nothing out.
+        if not is_share:
+            raise StageError(f"eval_steps is set and {absent}: set it to 0, or hold out")
+        if processes.is_main():
+            print(f"{absent}, so no accuracy is measured on the way", flush=True)
+        return None
     # Without a backward pass 16 rows need less memory than one training step.
     return HeldOut(kept, min(16, config.prompts_per_step), config.bf16)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trainer.pipeline.freshness import folder_of, reason_to_run
-from trainer.pipeline.stage import writing_stage
+from trainer.pipeline.stage import bookkeeping, writing_stage
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,28 @@ def test_a_stage_that_has_not_finished_runs(work: Path) -> None:
 def test_changed_fields_are_named_with_both_values(work: Path) -> None:
     reason = reason_to_run("pairs", Config(2, ("a", "b")), work)
     assert reason == 'its config has changed: names ["a"] -> ["a", "b"], seed 1 -> 2'
+
+
+@dataclass(frozen=True)
+class Nested:
+    inner: Config = Config()
+    seed: int = 1
+    save_steps: int = bookkeeping(0)
+
+
+@dataclass(frozen=True)
+class Outer:
+    training: Nested = Nested()
+
+
+def test_bookkeeping_makes_no_output_outdated(tmp_path: Path) -> None:
+    """How often a run saved is not in its weights, also in a config within another one."""
+    with writing_stage(Outer(), tmp_path / "trained"):
+        pass
+    assert reason_to_run("trained", Outer(Nested(save_steps=5)), tmp_path) is None
+    reason = reason_to_run("trained", Outer(Nested(seed=2, save_steps=5)), tmp_path)
+    assert reason is not None
+    assert "save_steps" not in reason
 
 
 def test_an_input_that_changed_or_is_gone_is_named(work: Path) -> None:

@@ -15,6 +15,8 @@ DEVICES = Devices(GPUS["h200"], 8, 0.4)
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_can_be_planned_before_anything_ran(name: str) -> None:
     recipe = open_recipe(name)
+    if name == "finetune":  # an epoch of what a user brings has no length before it is there
+        recipe = recipe.changed("finetune", max_steps=100)
     planned = plan(recipe, list(recipe.stages), DEVICES, None)
     assert [each.stage for each in planned] == list(recipe.stages)
     assert sum(each.flops for each in planned) > 0

@@ -14,19 +14,16 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.pipeline.stage import Dataclass, StageError
-from trainer.training.config import Branch, TrainConfig
+from trainer.training.config import BOOKKEEPING, Branch, TrainConfig
 from trainer.training.loop import processes
 from trainer.training.loop.schedule import Schedule
 
 _MARK = "complete.json"
 # Fields in which a branch may differ from its run: they change nothing before the branch point.
-_MAY_DIFFER = frozenset(
-    {
-        *("max_steps", "num_train_epochs", "warmup_ratio", "decay_ratio"),
-        *("branch_from", "branch_points", "save_steps", "save_total_limit"),
-        *("eval_steps", "max_eval_samples", "logging_steps", "report_to"),
-    }
-)
+_MAY_DIFFER = BOOKKEEPING | {
+    *("max_steps", "num_train_epochs", "warmup_ratio", "decay_ratio"),
+    *("branch_from", "branch_points"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,27 @@ def to_resume(output: Path, identity: Identity) -> Path | None:
     Raises:
         StageError: it is of a run that differs.
     """
-    folder = folder_of(output)
-    newest = next(reversed(complete(folder)), None)
-    if newest and (differ := identity.differences(Identity.read(newest))):
-        raise StageError(
-            f"{folder} holds checkpoints of a run with other {', '.join(differ)}: delete it to "
-            "start afresh, or go back to what that run was given"
-        )
+    newest = next(reversed(complete(folder_of(output))), None)
+    if newest:
+        require_same_run(newest, identity)
     return newest
+
+
+def require_same_run(checkpoint: Path, identity: Identity) -> bool:
+    """Whether there is a whole checkpoint, which must be of this run.
+
+    Raises:
+        StageError: it is of a run that differs.
+    """
+    if not (checkpoint / _MARK).is_file():
+        return False
+    differ = [n for n in identity.differences(Identity.read(checkpoint)) if n not in BOOKKEEPING]
+    if differ:
+        raise StageError(
+            f"{checkpoint.parent} holds checkpoints of a run with other {', '.join(differ)}: "
+            "delete it to start afresh, or go back to what that run was given"
+        )
+    return True
 
 
 def to_branch(branch: Branch, inputs: Path, identity: Identity) -> Path:

@@ -1,4 +1,6 @@
-"""The training log: terms of the loss and accuracy, gathered pair by pair before any mean."""
+"""The training log: terms of the loss, accuracy and speed, gathered from all processes."""
+
+from time import perf_counter
 
 from accelerate.utils import gather_object
 
@@ -12,12 +14,21 @@ class Meter:
     def __init__(self) -> None:
         self._losses: list[JointLoss] = []
         self._steps = 0
+        self._tokens = 0
+        self._began = 0.0
 
     def begin_step(self) -> None:
+        if not self._steps:
+            self._began = perf_counter()
         self._steps += 1
 
-    def add(self, loss: JointLoss) -> None:
-        """Add a micro-batch; its terms are parts of its step's."""
+    def exclude(self, seconds: float) -> None:
+        """Leave out time in which nothing was trained."""
+        self._began += seconds
+
+    def add(self, loss: JointLoss, tokens: int) -> None:
+        """Add a micro-batch of this many tokens; its terms are parts of its step's."""
+        self._tokens += tokens
         terms = {name: value.detach().float() for name, value in loss.terms.items()}
         self._losses.append(JointLoss(terms, loss.differences.detach().float()))
 
@@ -29,7 +40,9 @@ class Meter:
         terms = [[float(loss.terms[name]) for name in TERMS] for loss in self._losses]
         gaps = [gap for loss in self._losses for gap in loss.differences.tolist()]
         terms, gaps = gather_object(terms), gather_object(gaps)
+        tokens = sum(gather_object([self._tokens]))
         sums = zip(TERMS, zip(*terms, strict=True), strict=True)
         found = {f"loss_{name}": sum(values) / self._steps for name, values in sums}
-        self._losses, self._steps = [], 0
+        found["tokens_per_second"] = round(tokens / (perf_counter() - self._began), 1)
+        self._losses, self._steps, self._tokens = [], 0, 0
         return found | ({"accuracy": accuracy(gaps)} if gaps else {})

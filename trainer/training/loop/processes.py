@@ -9,7 +9,7 @@ import atexit
 import os
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -22,6 +22,12 @@ def count() -> int:
 def is_main() -> bool:
     """Whether this process writes what all of them made."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def join() -> None:
+    """Let the processes know each other, which a `Trainer` does otherwise."""
+    if count() > 1:
+        PartialState(cpu=device() == "cpu")
 
 
 def wait() -> None:

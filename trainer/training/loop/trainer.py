@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ class PackedTrainer(Trainer):
         device = self.args.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self._config.bf16):
             terms: JointLoss = model(batch, num_items_in_batch)
-        self._meter.add(terms)
+        self._meter.add(terms, len(batch.packed.ids))
         # Gradients are averaged over the processes, and these parts are to be added.
         world: int = self.args.world_size
         return terms.total(self._config.weights) * world
@@ -83,7 +84,9 @@ class PackedTrainer(Trainer):
         """Accuracy on held-out pairs, over all and by source."""
         assert self._held_out
         assert self.model_wrapped is not None
+        began = perf_counter()
         found = self._held_out.measure(self.model_wrapped, self.accelerator)
+        self._meter.exclude(perf_counter() - began)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(

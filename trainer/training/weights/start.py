@@ -162,6 +162,17 @@ def with_mean_rows(weight: Tensor, rows: int) -> Tensor:
     return torch.cat([weight, weight.mean(dim=0, keepdim=True).expand(missing, -1)])
 
 
+def longest(tokenizer: PreTrainedTokenizerBase, *limits: int | None) -> int:
+    """The least of these limits and the tokenizer's own, which often is no limit at all.
+
+    Args:
+        limits: of the config, and of the training; None where there is none.
+    """
+    given = [limit for limit in (tokenizer.model_max_length, *limits) if limit]
+    # JSON's readers and the API's clients take numbers of 64 bits.
+    return min(*given, 2**31 - 1)
+
+
 def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
     """The checkpoint as a sequence classifier with one label, with a fresh head if it has none."""
     model, report = AutoModelForSequenceClassification.from_pretrained(

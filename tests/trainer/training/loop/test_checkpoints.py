@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from tests.trainer.training.stages import (
@@ -22,7 +23,7 @@ from tests.trainer.training.stages import (
 )
 from trainer.pipeline.stage import StageError, read_manifest
 from trainer.training import pretrain
-from trainer.training.config import TrainConfig
+from trainer.training.config import LoraAdapters, TrainConfig
 from trainer.training.loop import checkpoints
 from trainer.training.loop.checkpoints import Identity, folder_of
 from trainer.training.loop.schedule import Schedule
@@ -39,8 +40,8 @@ CONFIG = PretrainConfig(
 )
 
 
-def killed(config: PretrainConfig, work: Path, name: str, after: int) -> None:
-    """Run a stage in a process of its own, and kill it once it has saved after that step."""
+def killed(config: PretrainConfig, work: Path, name: str, checkpoint: str) -> None:
+    """Run a stage in a process of its own, and kill it once that checkpoint is whole."""
     process = subprocess.Popen(
         [sys.executable, *command(config, work, name)],
         cwd=ROOT,
@@ -48,7 +49,7 @@ def killed(config: PretrainConfig, work: Path, name: str, after: int) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    mark = folder_of(work / name) / f"checkpoint-{after}" / "complete.json"
+    mark = folder_of(work / name) / checkpoint / "complete.json"
     deadline = time.monotonic() + 600
     while not mark.exists():
         assert process.poll() is None, "it ended before it could be killed"
@@ -62,7 +63,7 @@ def killed(config: PretrainConfig, work: Path, name: str, after: int) -> None:
 def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, optimizer: str) -> None:
     config = replace(CONFIG, optimizer=optimizer)  # type: ignore[arg-type]  # one of the two
     work = make_work(tmp_path)
-    killed(config, work, "killed", after=random.randrange(2, 20, 2))
+    killed(config, work, "killed", f"checkpoint-{random.randrange(2, 20, 2)}")
     assert not (work / "killed").exists()
     assert folder_of(work / "killed").is_dir()
     pretrain.run(config, work, work / "killed")
@@ -77,6 +78,33 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, optimizer: str)
     assert steps[0] == steps[1]
     assert not folder_of(work / "killed").exists()
     assert list((work / "logs" / "killed").iterdir())
+
+
+@pytest.mark.parametrize("lora", [None, LoraAdapters(r=4)])
+def test_a_run_that_was_killed_after_its_last_step_does_not_train_again(
+    tmp_path: Path, lora: LoraAdapters | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its weights are on disk before they are evaluated, merged or exported."""
+    config = replace(CONFIG, max_steps=4, optimizer="adamw", lora=lora)
+    work = make_work(tmp_path)
+    pretrain.run(config, work, work / "undisturbed")
+    killed(config, work, "killed", "finished")
+    assert not (work / "killed").exists()
+    steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    hook = register_optimizer_step_post_hook(count)
+    pretrain.run(replace(config, logging_steps=3), work, work / "killed")
+    hook.remove()
+    assert steps == 0
+    assert "only the export is not" in capsys.readouterr().out
+    left, right = weights(work / "killed"), weights(work / "undisturbed")
+    assert all(left[name].equal(right[name]) for name in left)
+    assert read_manifest(work / "killed")["steps"] == 4
+    assert not folder_of(work / "killed").exists()
 
 
 def interrupted(work: Path, config: TrainConfig, step: int) -> Path:
@@ -106,6 +134,8 @@ def test_another_runs_checkpoint_is_refused_by_what_differs(tmp_path: Path) -> N
     other = replace(CONFIG, learning_rate=0.5, seed=7)
     with pytest.raises(StageError, match="other learning_rate, seed: delete it"):
         checkpoints.to_resume(tmp_path / "stage", identity(other))
+    saved_oftener = replace(CONFIG, save_steps=1, logging_steps=3, report_to="none")
+    assert checkpoints.to_resume(tmp_path / "stage", identity(saved_oftener)) is not None
     with pytest.raises(StageError, match="other its inputs"):
         checkpoints.to_resume(tmp_path / "stage", identity(CONFIG, "changed"))
 
@@ -141,7 +171,7 @@ def test_the_complete_stage_leaves_its_branch_points(tmp_path: Path) -> None:
 
 def test_pairs_that_changed_since_the_kill_are_refused(tmp_path: Path) -> None:
     work = make_work(tmp_path)
-    killed(CONFIG, work, "stage", after=2)
+    killed(CONFIG, work, "stage", "checkpoint-2")
     make_pairs(work / "pairs", rows(8))
     with pytest.raises(StageError, match="its inputs"):
         pretrain.run(CONFIG, work, work / "stage")

@@ -50,6 +50,8 @@ def test_the_weights_are_the_same(work: Path) -> None:
 def test_what_is_logged_is_gathered_before_it_is_averaged(work: Path) -> None:
     alone, together = (read_manifest(work / name)["log"] for name in ("alone", "together"))
     for left, right in zip(alone[:-1], together[:-1], strict=True):
+        assert left.pop("tokens_per_second", 1.0) > 0
+        right.pop("tokens_per_second", None)
         assert left == pytest.approx(right, rel=1e-3, abs=1e-5)
     assert sum("eval_accuracy" in line for line in together) == 2
 
@@ -67,8 +69,6 @@ def test_two_processes_resume_what_two_began(work: Path) -> None:
     target = folder_of(work / left) / "checkpoint-2"
     target.parent.mkdir()
     identity.rename(target)
-    mark = target / "complete.json"
-    mark.write_text(mark.read_text().replace('"save_steps": 0', '"save_steps": 2'))
     run_together(whole, work, left)
     resumed, together = weights(work / left), weights(work / "together")
     assert all(resumed[name].equal(together[name]) for name in together)

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from tests.trainer.training.stages import make_work, weights
-from trainer.pipeline.stage import read_manifest
+from tests.trainer.training.stages import make_pairs, make_work, rows, weights
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.training import pretrain
 from trainer.training.pretrain import PretrainConfig
 
@@ -47,8 +47,9 @@ def test_micro_batches_add_up_to_the_large_batch(work: Path) -> None:
     assert gap(whole, work / "base") > 1e-3
     assert gap(whole, parts) < 1e-5
     for left, right in zip(*(read_manifest(stage)["log"][:-1] for stage in (whole, parts))):  # noqa: B905
-        assert {n: v for n, v in left.items() if n != "grad_norm"} == pytest.approx(
-            {n: v for n, v in right.items() if n != "grad_norm"}, rel=1e-4
+        measured = {"grad_norm", "tokens_per_second"}
+        assert {n: v for n, v in left.items() if n not in measured} == pytest.approx(
+            {n: v for n, v in right.items() if n not in measured}, rel=1e-4
         )
 
 
@@ -60,7 +61,7 @@ def test_recomputing_activations_changes_nothing(work: Path) -> None:
 
     with register_module_forward_pre_hook(count):
         for name, recompute in (("kept", False), ("again", True)):
-            run(replace(CONFIG, gradient_checkpointing=recompute), work, name)
+            run(replace(CONFIG, gradient_checkpointing=recompute, eval_steps=0), work, name)
     assert calls["again"] > 1.5 * calls["kept"], "they were computed again"
     assert gap(work / "kept", work / "again") < 1e-6
 
@@ -72,3 +73,28 @@ def test_the_log_has_a_line_for_every_interval_with_every_term(work: Path) -> No
     for line in lines:
         assert line["loss"] == pytest.approx(line["loss_rank"] + line["loss_lm"], abs=1e-3)
         assert 0 <= line["accuracy"] <= 1
+        assert line["tokens_per_second"] > 0
+
+
+def test_checkpoints_and_evaluations_are_on_by_default(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten checkpoints and five evaluations, however long a run is."""
+    config = replace(CONFIG, max_steps=20)
+    assert config.save_steps == 0.1
+    log = read_manifest(run(config, work, "trained"))["log"]
+    assert [line["step"] for line in log if "eval_accuracy" in line] == [4, 8, 12, 16, 20]
+    bar = capsys.readouterr().err
+    assert "held-out accuracy=" in bar
+    assert "tokens/s=" in bar
+
+
+def test_a_run_without_held_out_rows_is_not_evaluated_by_default(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pairs(work / "pairs", rows(20))
+    log = read_manifest(run(CONFIG, work, "trained"))["log"]
+    assert not any("eval_accuracy" in line for line in log)
+    assert "nothing is held out, so no accuracy is measured" in capsys.readouterr().out
+    with pytest.raises(StageError, match="set it to 0, or hold out"):
+        run(replace(CONFIG, eval_steps=2), work, "evaluated")

@@ -1,0 +1,38 @@
+"""The progress bar of a run: steps and time left, loss, held-out accuracy, tokens per second."""
+
+from typing import Any
+
+from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
+
+# Figures of the log by the names that the bar has room for.
+_SHOWN = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "eval_accuracy": "held-out accuracy",
+    "tokens_per_second": "tokens/s",
+}
+
+
+class Progress(ProgressCallback):
+    """transformers' bar with the newest figures of the log behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._figures: dict[str, str] = {}
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **rest: Any,
+    ) -> None:
+        super().on_log(args, state, control, logs, **rest)
+        if self.training_bar is None:
+            return
+        for name, shown in _SHOWN.items():
+            if name in (logs or {}):
+                self._figures[shown] = f"{float((logs or {})[name]):.4g}"
+        self.training_bar.set_postfix(self._figures)
