@@ -32,6 +32,11 @@ class Sequence:
         assert self.ids, "a sequence has at least one token"
         assert all(0 <= position < len(self.ids) for position in self.read_at)
 
+    @property
+    def tokens_apart(self) -> int:
+        """Tokens that are computed where nothing is shared: each earlier read is a text as well."""
+        return len(self.ids) + sum(position + 1 for position in self.read_at[:-1])
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -64,10 +69,11 @@ class Packed:
 def new_tokens(batch: list[Sequence], *, shares_prefixes: bool = True) -> list[int]:
     """Count the tokens that each sequence adds to the batch's prefix tree: the batch's cost.
 
-    An engine that does not share prefixes computes all tokens of every sequence.
+    An engine that does not share prefixes computes all tokens of every sequence, and once more
+    those up to each further position that is read.
     """
     if not shares_prefixes:
-        return [len(sequence.ids) for sequence in batch]
+        return [sequence.tokens_apart for sequence in batch]
     counts = [0] * len(batch)
     previous: tuple[int, ...] = ()
     for index in _preorder(batch):

@@ -46,6 +46,9 @@ _FULL_SPEED_TOKENS = 8192
 # Without a limit, vLLM takes nearly all of a machine's memory for its KV cache on a CPU.
 _CPU_KV_CACHE_GIB = 4.0
 
+# Seconds between two looks at whether the thread that is waited for still lives.
+_CHECK_SECONDS = 5.0
+
 # vLLM's processes have this long to end by themselves; after that they are killed.
 _SHUTDOWN_SECONDS = 10
 
@@ -170,7 +173,16 @@ class VllmEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _wait(self, work: Coroutine[object, object, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        while True:
+            try:
+                return future.result(_CHECK_SECONDS)
+            except TimeoutError:
+                if future.done():
+                    raise
+                # Whatever ended the loop's thread, nobody would ever answer.
+                if not self._thread.is_alive():
+                    raise EngineDead("The thread that talks to vLLM ended.") from None
 
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

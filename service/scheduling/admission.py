@@ -194,4 +194,5 @@ class Admission:
 
 
 def _whole_seconds(seconds: float) -> int:
-    return min(MAX_RETRY_AFTER, max(1, math.ceil(seconds)))
+    # Bounded first, because infinity has no whole number.
+    return max(1, math.ceil(min(MAX_RETRY_AFTER, seconds)))

@@ -64,8 +64,8 @@ class ArrivalGrouping:
     ) -> list[int]:
         del may_split  # Nothing is shared, so nothing is lost by splitting.
         if leads:
-            room = max(room, len(window[0].ids))
-        ends = accumulate(len(sequence.ids) for sequence in window)
+            room = max(room, window[0].tokens_apart)
+        ends = accumulate(sequence.tokens_apart for sequence in window)
         return [index for index, end in enumerate(ends) if end <= room]
 
 

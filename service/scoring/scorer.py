@@ -118,7 +118,8 @@ class Scorer:
             version=self._model.release.version,
             inputs=inputs,
             computed_tokens=computed_tokens,
-            saved_tokens=sum(len(job.sequence.ids) - job.computed_tokens for job in jobs),
+            # Scores of steps may take more tokens than the text has.
+            saved_tokens=sum(max(0, job.tokens - job.computed_tokens) for job in jobs),
             timings=self._timings(started, admitted, submitted, jobs),
         )
 

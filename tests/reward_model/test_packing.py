@@ -65,8 +65,15 @@ def test_shared_prefix_is_the_longest(left: tuple[int, ...], right: tuple[int, .
 
 @given(batches)
 def test_without_sharing_every_token_of_every_sequence_counts(batch: list[Sequence]) -> None:
-    lengths = [len(sequence.ids) for sequence in batch]
-    assert new_tokens(batch, shares_prefixes=False) == lengths
+    alone = [Sequence(sequence.ids, sequence.read_at[-1:]) for sequence in batch]
+    assert new_tokens(alone, shares_prefixes=False) == [len(sequence.ids) for sequence in batch]
+
+
+@given(batches)
+def test_without_sharing_every_position_that_is_read_is_a_text(batch: list[Sequence]) -> None:
+    """All positions of these are read, so each counts all prefixes of its text."""
+    sums = [sum(range(1, len(sequence.ids) + 1)) for sequence in batch]
+    assert new_tokens(batch, shares_prefixes=False) == sums
 
 
 def test_a_repeated_text_costs_nothing() -> None:

@@ -1,3 +1,4 @@
+import math
 from contextlib import suppress
 
 import pytest
@@ -157,3 +158,10 @@ def test_seconds_of_work_are_those_of_the_model_that_takes_longest() -> None:
         slow.note_batch(admitted_tokens=50, busy_seconds=2.0)
         assert room.seconds_of_work == 2
     assert room.seconds_of_work == 0
+
+
+def test_work_of_endless_seconds_has_a_retry_after() -> None:
+    room, measured = admission(max_tokens=10**9), after_a_batch(1, 1e305)
+    with room.admit("interactive", 1, 10**6, measured):
+        assert room.seconds_of_work == math.inf
+        assert room.emptied_after == room.retry_after("bulk", measured) == 60

@@ -34,6 +34,12 @@ def test_without_shared_prefixes_sequences_go_in_the_order_of_arrival() -> None:
     assert choose(window, 3, leads=False, may_split=False) == []
 
 
+def test_without_shared_prefixes_every_step_that_is_scored_costs_its_text() -> None:
+    window = [Sequence(tuple(range(5)), (1, 3, 4)), *sequences("abc")]
+    assert ArrivalGrouping().choose(window, 13, leads=True, may_split=False) == [0]
+    assert ArrivalGrouping().choose(window, 14, leads=True, may_split=False) == [0, 1]
+
+
 def test_relatives_are_preferred_to_what_came_earlier() -> None:
     assert leading("promptA", "other", "third", "promptB", "promptC", enough=9) == [0, 3, 4]
 

@@ -114,6 +114,15 @@ class BrokenEngine(FakeEngine):
         raise RuntimeError("out of something")
 
 
+async def test_steps_cost_what_is_computed_where_nothing_is_shared() -> None:
+    steps = chats((Message("user", "p"),), ("abcd",), ((2,),))
+    spent: list[int] = []
+    async with scoring(PlainEngine()) as running:
+        scored = await running.scorer.score(ScoringRequest((steps,)), spend=spent.append)
+    assert (scored.computed_tokens, scored.saved_tokens) == (3 + 5, 0)
+    assert sum(spent) == 3 + 5
+
+
 async def test_errors_are_not_cached() -> None:
     async with scoring(BrokenEngine(), cache_bytes=10_000) as running:
         items = [*(await running.scorer.score(request("p", "a"))).items()]
