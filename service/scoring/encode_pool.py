@@ -182,7 +182,8 @@ def encode_item(model: Model, item: Item, over_length: OverLength) -> Encoded | 
                 return Encoded(encoder.checked(list(ids)))
             case Rendered():
                 return Encoded(encoder.encode_rendered(item))
-            case Chat(conversation, step_ends, inputs):
+            case Chat(step_ends=step_ends, inputs=inputs):
+                conversation = item.conversation
                 try:
                     return Encoded(encoder.encode(conversation, step_ends or (), inputs))
                 except TooLong:
@@ -209,18 +210,19 @@ def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | N
     """
     limit = model.encoder.max_tokens
     match item:
-        case Chat(conversation, _, inputs):
-            texts = [text for message in conversation for text in (message.content, message.extra)]
-            texts += [inputs.tools, inputs.kwargs]
-            answer = conversation[-1]
+        case Chat(prompt, answer, _, inputs):
             # An answer may be a call of a tool alone.
             empty = not answer.content and _SAYINGS.isdisjoint(answer.turn())
-            if not empty and len(conversation) > limit:
+            texts = [inputs.tools, inputs.kwargs]
+            # Looked at before the turns, of which there may be many for each of many candidates.
+            if not empty and len(prompt) >= limit:
                 return ItemError(
                     "too_long",
-                    f"the conversation has {len(conversation)} turns and this model takes {limit} "
+                    f"the conversation has {len(prompt) + 1} turns and this model takes {limit} "
                     "tokens",
                 )
+            if not empty:
+                texts += [text for turn in (*prompt, answer) for text in (turn.content, turn.extra)]
         case TokenIds(ids):
             # The number of ids is checked exactly when they are encoded, which costs nothing.
             empty, texts = not ids, []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from reward_model.text.chat import Conversation
 from service.errors import DeadlineExceeded, InvalidRequest, ItemError
 from service.scheduling.admission import Admission, Reservation
 from service.scheduling.batcher import Batcher
@@ -150,6 +151,7 @@ class Scorer:
     def estimate(self, request: ScoringRequest) -> int:
         """Estimate the request's new tokens from its numbers of characters, without encoding."""
         max_tokens = self._model.engine.facts.max_tokens
+        shares_prefixes = self._model.engine.facts.shares_prefixes
 
         def tokens(text: str) -> int:
             # A text that is too long is refused and costs the engine nothing.
@@ -157,22 +159,25 @@ class Scorer:
 
         total = 0
         for group in request.inputs:
-            prompt = None
+            prompt: Conversation | None = None
+            prompt_tokens = 0
             for item in group:
                 match item:
                     case TokenIds(ids):
                         total += min(max_tokens, len(ids))
-                    case Chat(conversation, _, inputs):
-                        # The answers of a group share their prompt, which is then computed once.
-                        if (
-                            conversation[:-1] != prompt
-                            or not self._model.engine.facts.shares_prefixes
-                        ):
-                            prompt = conversation[:-1]
-                            total += sum(tokens(turn.content + turn.extra) for turn in prompt)
+                    case Chat(turns, answer, _, inputs):
+                        # Compared by identity first, because a prompt may have thousands of turns.
+                        repeats = turns is prompt or turns == prompt
+                        if not repeats:
+                            prompt = turns
+                            prompt_tokens = sum(tokens(turn.content + turn.extra) for turn in turns)
                             # What is not there is no text, and costs not even one token.
-                            total += sum(map(tokens, filter(None, (inputs.tools, inputs.kwargs))))
-                        total += tokens(conversation[-1].content + conversation[-1].extra)
+                            shown = filter(None, (inputs.tools, inputs.kwargs))
+                            prompt_tokens += sum(map(tokens, shown))
+                        # The answers of a group share their prompt, which is then computed once.
+                        if not (repeats and shares_prefixes):
+                            total += prompt_tokens
+                        total += tokens(answer.content + answer.extra)
                     case _:
                         total += tokens(item.text)
         return total

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from reward_model.text.chat import NO_INPUTS, Conversation, Message, TemplateInputs
 from reward_model.text.encoding import Rendered
@@ -14,17 +14,30 @@ OverLength = Literal["error", "truncate_prompt"]
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A whole conversation; its last message is the answer that is scored.
+    """A conversation and the answer to it that is scored.
 
     Attributes:
+        prompt: the turns before the answer. The candidates of a group share one tuple: there may be
+            a thousand of them, and a conversation of a thousand turns.
+        answer: the last turn.
         step_ends: ascending character offsets in the answer. A score is read after each of them,
             besides the one at the end. None where no scores of steps are asked for.
         inputs: what the chat template sees besides the turns.
     """
 
-    conversation: Conversation
+    prompt: Conversation
+    answer: Message
     step_ends: tuple[int, ...] | None = None
     inputs: TemplateInputs = NO_INPUTS
+
+    @classmethod
+    def of(cls, conversation: Conversation, inputs: TemplateInputs = NO_INPUTS) -> Self:
+        """Score the last turn of a conversation."""
+        return cls(conversation[:-1], conversation[-1], inputs=inputs)
+
+    @property
+    def conversation(self) -> Conversation:
+        return (*self.prompt, self.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +59,8 @@ def tokens_at_least(item: Item) -> int:
     match item:
         case TokenIds(ids):
             return len(ids)
-        case Chat(conversation, _, inputs):
-            characters = sum(len(each.content) + len(each.extra) for each in conversation)
+        case Chat(inputs=inputs):
+            characters = sum(len(each.content) + len(each.extra) for each in item.conversation)
             characters += len(inputs.tools) + len(inputs.kwargs)
         case _:
             characters = len(item.text)
@@ -64,7 +77,7 @@ def chats(
     # None and () differ: an answer without a single step still gets an empty list of step scores.
     ends = step_ends or (None,) * len(answers)
     return tuple(
-        Chat((*prompt, Message("assistant", answer)), steps, inputs)
+        Chat(prompt, Message("assistant", answer), steps, inputs)
         for answer, steps in zip(answers, ends, strict=True)
     )
 

@@ -31,6 +31,13 @@ _MAX_MODELS = 16
 # More fields than any object of this dialect has, and few enough to report each unknown one.
 _MAX_FIELDS = 32
 
+# Characters. It is written between all steps of a candidate that is a list, so a long one would
+# make gigabytes of a small body.
+_MAX_DELIMITER = 100
+
+# Steps of all candidates of a request together. A text of megabytes may be nothing but delimiters.
+_MAX_STEPS = 500_000
+
 _DAY_MS = 24 * 60 * 60 * 1000
 
 _PROMPT = "Write a function `add(a, b)` that returns the sum of two numbers."
@@ -88,6 +95,7 @@ class Steps(_Strict):
     delimiter: str = Field(
         "\n",
         min_length=1,
+        max_length=_MAX_DELIMITER,
         description="Ends a step of a candidate that is one text, and joins the steps of one that "
         "is a list. White space alone is no step.",
     )
@@ -189,7 +197,16 @@ class ScoreRequest(_Strict):
         candidates = (one for entry in self.inputs for one in entry.candidates)
         if self.steps is None and any(isinstance(one, list) for one in candidates):
             raise ValueError("has candidates that are lists of steps, and does not ask for steps")
+        if self.steps and self._count_steps(self.steps.delimiter) > _MAX_STEPS:
+            raise ValueError(f"has more than {_MAX_STEPS} steps: split the request")
         return self
+
+    def _count_steps(self, delimiter: str) -> int:
+        return sum(
+            one.count(delimiter) + 1 if isinstance(one, str) else len(one)
+            for entry in self.inputs
+            for one in entry.candidates
+        )
 
     def to_scoring_request(self) -> ScoringRequest:
         return ScoringRequest(

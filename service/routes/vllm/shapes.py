@@ -164,7 +164,7 @@ class ItemsRequest(TemplateOptions, _VllmOptions):
             kept = max_tokens
         items: list[Item] = []
         if self.messages:
-            items.append(Chat(conversation(self.messages), inputs=self.inputs))
+            items.append(Chat.of(conversation(self.messages), self.inputs))
         else:
             for entry in _as_list(self.input):
                 if isinstance(entry, str):
@@ -268,5 +268,5 @@ class TokenizeRequest(TemplateOptions):
                 self.chat_template_kwargs,
                 add_generation_prompt=self.add_generation_prompt,
             )
-            return Chat(conversation(self.messages), inputs=inputs)
+            return Chat.of(conversation(self.messages), inputs)
         return Rendered(self.prompt or "", self.add_special_tokens is not False)

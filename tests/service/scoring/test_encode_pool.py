@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 def chat_items(*answers: str) -> list[Item]:
-    return [Chat((Message("user", "p"), Message("assistant", answer))) for answer in answers]
+    return [Chat.of((Message("user", "p"), Message("assistant", answer))) for answer in answers]
 
 
 async def test_order_is_kept_over_many_chunks(pool: EncodePool) -> None:
@@ -144,8 +144,8 @@ async def test_texts_and_tokens_are_taken_as_they_are(pool: EncodePool) -> None:
 
 async def test_a_long_prompt_is_cut_where_that_is_asked_for(pool: EncodePool) -> None:
     answer = "a" * 20
-    long = Chat((Message("user", "b" * MAX_TOKENS + "e"), Message("assistant", answer)))
-    hopeless = Chat((Message("user", "b"), Message("assistant", "a" * (MAX_TOKENS + 1))))
+    long = Chat.of((Message("user", "b" * MAX_TOKENS + "e"), Message("assistant", answer)))
+    hopeless = Chat.of((Message("user", "b"), Message("assistant", "a" * (MAX_TOKENS + 1))))
     cut, too_long = await pool.encode(model(), [long, hopeless], "truncate_prompt")
     assert isinstance(cut, Encoded)
     assert cut.dropped_tokens == 21

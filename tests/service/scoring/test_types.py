@@ -24,7 +24,7 @@ def result(*groups: tuple[ItemScore, ...]) -> ScoringResult:
 def test_every_answer_continues_the_same_conversation() -> None:
     items = chats(PROMPT, ("a + b", "a - b"))
     assert items == tuple(
-        Chat((*PROMPT, Message("assistant", answer))) for answer in ("a + b", "a - b")
+        Chat.of((*PROMPT, Message("assistant", answer))) for answer in ("a + b", "a - b")
     )
 
 
@@ -49,3 +49,16 @@ def test_a_result_sums_up_its_items() -> None:
 def test_ties_rank_by_index_and_errors_do_not_rank() -> None:
     items = tuple(ItemScore(1, raw) for raw in (1.0, 3.0, None, 3.0, -0.5))
     assert rank(items) == [1, 3, 0, 4]
+
+
+def test_the_answers_of_a_group_share_their_prompt_and_copy_none_of_it() -> None:
+    prompt = (Message("user", "x"),) * 1000
+    items = chats(prompt, ("a", "b"))
+    assert all(isinstance(item, Chat) and item.prompt is prompt for item in items)
+    assert [len(item.conversation) for item in items if isinstance(item, Chat)] == [1001, 1001]
+
+
+def test_the_last_turn_of_a_conversation_is_its_answer() -> None:
+    conversation = (*PROMPT, Message("assistant", "a"))
+    assert Chat.of(conversation) == Chat(PROMPT, Message("assistant", "a"))
+    assert Chat.of(conversation).conversation == conversation

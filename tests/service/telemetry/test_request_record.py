@@ -1,10 +1,13 @@
 """The record of a request, as its log line and its Server-Timing header show it."""
 
+from reward_model.text.chat import Message
 from service.errors import ItemError
 from service.scoring.types import Chat, ItemScore, ScoringRequest, ScoringResult, Timings
 from service.telemetry.request_record import RequestRecord
 
-ASKED = ScoringRequest(((Chat(()), Chat(())),), priority="bulk")
+ASKED = ScoringRequest(
+    ((Chat((), Message("assistant", "")), Chat((), Message("assistant", ""))),), priority="bulk"
+)
 SCORES = (ItemScore(3, raw=1.0), ItemScore(9, error=ItemError("too_long", "too long")))
 TIMINGS = Timings(started=5.0, admit=0.001, encode=0.002, queue=0.003, infer=0.0042, total=0.01)
 RESULT = ScoringResult("rm", "1", (SCORES,), 3, 0, TIMINGS)

@@ -54,6 +54,9 @@ GOOD = {"prompt": SECRET, "candidates": [SECRET]}
         ({"inputs": [GOOD | {"tools": [SECRET]}]}, "inputs[0].tools[0]"),
         ({"inputs": [GOOD | {"template_kwargs": [SECRET]}]}, "inputs[0].template_kwargs"),
         ({"inputs": [GOOD], "steps": {"separator": SECRET}}, "steps.separator"),
+        ({"inputs": [GOOD], "steps": {"delimiter": SECRET * 10}}, "steps.delimiter"),
+        ({"inputs": [GOOD | {"candidates": ["\n" * 600_000]}], "steps": {}}, None),
+        ({"inputs": [GOOD | {"candidates": ["\n" * 60_000] * 10}], "steps": {}}, None),
         ({"inputs": [GOOD]} | {f"{SECRET}{n}": n for n in range(50)}, None),
         ({"inputs": [GOOD | {f"{SECRET}{n}": n for n in range(50)}]}, "inputs[0]"),
         ({"inputs": [GOOD], "activation": True}, "activation"),
@@ -241,3 +244,12 @@ async def test_half_a_surrogate_pair_elsewhere_is_told_with_its_field(
         answer = await app.client.post("/v1/score", content=body.encode(), headers=headers)
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, param)
     assert "half a surrogate pair" in answer.json()["error"]["message"]
+
+
+async def test_a_conversation_of_many_turns_costs_each_of_its_many_candidates_nothing() -> None:
+    entry = {"messages": [{"role": "user", "content": "x"}] * 50_000, "candidates": ["a"] * 1024}
+    async with running(max_candidates=1025) as app:
+        answer = await app.client.post("/v1/score", json={"inputs": [entry, GOOD]})
+    far_too_long, good = answer.json()["results"]
+    assert {score["error"]["code"] for score in far_too_long["scores"]} == {"too_long"}
+    assert good["best"] == 0

@@ -24,8 +24,8 @@ def test_each_candidate_continues_the_conversation() -> None:
     prompt = Message("user", "p")
     assert request.inputs == (
         (
-            Chat((prompt, Message("assistant", "a"))),
-            Chat((prompt, Message("assistant", "b"))),
+            Chat.of((prompt, Message("assistant", "a"))),
+            Chat.of((prompt, Message("assistant", "b"))),
         ),
     )
     assert (request.priority, request.timeout, request.wants_steps) == ("bulk", None, False)

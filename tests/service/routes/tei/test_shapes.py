@@ -11,7 +11,7 @@ from service.scoring.types import Chat, Item, ItemScore, ScoringResult, Timings
 
 NO_TIME = Timings(0, 0, 0, 0, 0, 0)
 ALONE = Rendered("a", add_special_tokens=True)
-PAIR = Chat((Message("user", "q"), Message("assistant", "a")))
+PAIR = Chat.of((Message("user", "q"), Message("assistant", "a")))
 
 
 def result(*scores: float) -> ScoringResult:

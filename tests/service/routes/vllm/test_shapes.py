@@ -37,7 +37,7 @@ def test_what_is_cut_is_cut_from_the_beginning(keep: int, ids: tuple[int, ...]) 
 
 def test_messages_are_one_conversation() -> None:
     request = ItemsRequest.model_validate({"messages": [ANSWER]}).to_scoring_request(100)
-    assert request.inputs == ((Chat((Message("assistant", "a"),)),),)
+    assert request.inputs == ((Chat.of((Message("assistant", "a"),)),),)
 
 
 def test_one_query_is_shared_by_its_documents() -> None:
