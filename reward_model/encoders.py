@@ -6,10 +6,11 @@ transformers' AttentionInterface; texts of equal length in one batch; each text 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -32,8 +33,7 @@ _BY_LENGTH = frozenset({"deberta", "deberta-v2"})
 # Tokens in a batch of equal lengths: disentangled attention keeps [length, length] products.
 _MAX_GROUP_TOKENS = 4096
 
-TokenIds = tuple[int, ...]
-Forward = Callable[[PreTrainedModel, list[TokenIds]], list[float]]
+Forward = Callable[[PreTrainedModel, list[Sequence]], list[float]]
 """From whole texts to one raw score each, in the same order."""
 
 
@@ -90,50 +90,66 @@ class EncoderForward:
         """
         if any(len(sequence.read_at) > 1 for sequence in batch):
             raise ValueError("an encoder has one score for a whole text, none for its steps")
-        scores = self._forward(self._model, [sequence.ids for sequence in batch])
+        scores = self._forward(self._model, batch)
         return [[score] for score in scores]
 
 
-def score_flat(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
+def score_flat(model: PreTrainedModel, batch: list[Sequence]) -> list[float]:
     """Score all texts in one row."""
     # Shortest first, so that texts of equal length are neighbours and attend in one call.
-    order = sorted(range(len(batch)), key=lambda index: len(batch[index]))
+    order = sorted(range(len(batch)), key=lambda index: len(batch[index].ids))
     texts = [batch[index] for index in order]
-    ids = [token for text in texts for token in text]
-    positions = [position for text in texts for position in positions_of(model, text)]
-    layout = FlatLayout.of([len(text) for text in texts])
+    ids = [token for text in texts for token in text.ids]
+    positions = [position for text in texts for position in positions_of(model, text.ids)]
+    layout = FlatLayout.of([len(text.ids) for text in texts])
+    types = [kind for text in texts for kind in text.token_types or (0,) * len(text.ids)]
     with pooled_texts(model, layout):
         logits = model(
             input_ids=torch.tensor([ids], device=model.device),
             position_ids=torch.tensor([positions], device=model.device),
             layout=layout,
+            **type_input(model, [types]),
         ).logits
     return _in_batch_order(order, logits[:, 0].tolist())
 
 
-def score_by_length(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
+def score_by_length(model: PreTrainedModel, batch: list[Sequence]) -> list[float]:
     """Score texts of equal length together, which needs no padding."""
     by_length: dict[int, list[int]] = {}
-    for index, ids in enumerate(batch):
-        by_length.setdefault(len(ids), []).append(index)
+    for index, text in enumerate(batch):
+        by_length.setdefault(len(text.ids), []).append(index)
     order: list[int] = []
     scores: list[float] = []
     for length, indices in by_length.items():
         size = max(1, _MAX_GROUP_TOKENS // length)
         for start in range(0, len(indices), size):
             group = indices[start : start + size]
-            rows = torch.tensor([batch[index] for index in group], device=model.device)
+            rows = torch.tensor([batch[index].ids for index in group], device=model.device)
+            types = [batch[index].token_types or (0,) * length for index in group]
             order += group
-            scores += model(input_ids=rows).logits[:, 0].tolist()
+            scores += model(input_ids=rows, **type_input(model, types)).logits[:, 0].tolist()
     return _in_batch_order(order, scores)
 
 
-def score_alone(model: PreTrainedModel, batch: list[TokenIds]) -> list[float]:
+def score_alone(model: PreTrainedModel, batch: list[Sequence]) -> list[float]:
     """Score one text at a time by the plain forward, the reference of the other two."""
-    return [
-        float(model(input_ids=torch.tensor([ids], device=model.device)).logits[0, 0])
-        for ids in batch
-    ]
+    scores = []
+    for text in batch:
+        ids = torch.tensor([text.ids], device=model.device)
+        types = type_input(model, [text.token_types])
+        scores.append(float(model(input_ids=ids, **types).logits[0, 0]))
+    return scores
+
+
+def type_input(model: PreTrainedModel, rows: Iterable[Iterable[int]]) -> dict[str, Tensor]:
+    """The forward's argument for token types, where any differs from 0, the model's default.
+
+    Models that know one segment, or none, are never fed with any.
+    """
+    rows = [tuple(row) for row in rows]
+    if not any(map(any, rows)):
+        return {}
+    return {"token_type_ids": torch.tensor(rows, device=model.device)}
 
 
 @contextmanager
@@ -160,7 +176,7 @@ def pooled_texts(model: PreTrainedModel, layout: FlatLayout) -> Iterator[None]:
         hook.remove()
 
 
-def _probe(model: PreTrainedModel, max_tokens: int) -> list[TokenIds]:
+def _probe(model: PreTrainedModel, max_tokens: int) -> list[Sequence]:
     """Random texts: of equal and other lengths, past a sliding window, one with a pad inside."""
     generator = torch.Generator().manual_seed(0)
     window = getattr(model.config, "sliding_window", None) or 0
@@ -171,7 +187,16 @@ def _probe(model: PreTrainedModel, max_tokens: int) -> list[TokenIds]:
     ]
     if model.config.pad_token_id is not None:
         texts[2][len(texts[2]) // 2] = model.config.pad_token_id
-    return [tuple(text) for text in texts]
+    # The second half of each text is a second segment, where the model knows one.
+    second = int((getattr(model.config, "type_vocab_size", None) or 0) > 1)
+    return [
+        Sequence(
+            tuple(text),
+            (len(text) - 1,),
+            tuple(second * (position >= len(text) // 2) for position in range(len(text))),
+        )
+        for text in texts
+    ]
 
 
 def _in_batch_order(order: list[int], scores: list[float]) -> list[float]:

@@ -17,7 +17,7 @@ from reward_model.attention.tree import Tree
 from reward_model.attention.tree_attention import IMPLEMENTATION
 from reward_model.cpu.llama_layers import fuse_layers
 from reward_model.cpu.onednn_linear import padded_rows, replace_linears
-from reward_model.encoders import EncoderForward, is_encoder
+from reward_model.encoders import EncoderForward, is_encoder, score_alone
 from reward_model.packing import Packed, Sequence, pack, padded, text_of
 from reward_model.positions import max_positions, rope_depends_on_length
 from reward_model.release.checkpoint import backbone_dtype, load_model, load_tokenizer
@@ -152,9 +152,11 @@ class RewardNetwork:
         scores: Scores = []
         for sequence in batch:
             # transformers reads the last token, so each position to read ends a text of its own.
-            texts = [sequence.ids[: position + 1] for position in sequence.read_at]
-            rows = [torch.tensor([ids], device=self.model.device) for ids in texts]
-            scores.append([float(self.model(input_ids=row).logits[0, 0]) for row in rows])
+            ends = [position + 1 for position in sequence.read_at]
+            texts = [
+                Sequence(sequence.ids[:end], (end - 1,), sequence.token_types[:end]) for end in ends
+            ]
+            scores.append(score_alone(self.model, texts))
         return scores
 
     @torch.inference_mode()

@@ -23,13 +23,19 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A text to score: its token ids, and the token positions at which its scores are read."""
+    """A text to score: its token ids, and the token positions at which its scores are read.
+
+    `token_types` are the segments of the tokens, for models that are fed with them; empty where all
+    are 0. Only whole texts have any, so they play no part in sharing prefixes.
+    """
 
     ids: tuple[int, ...]
     read_at: tuple[int, ...]
+    token_types: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.ids, "a sequence has at least one token"
+        assert len(self.token_types) in (0, len(self.ids)), "each token has a type, or none has"
         assert all(0 <= position < len(self.ids) for position in self.read_at)
 
     @property

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -62,6 +70,30 @@ def make_tokenizer(
     )
     tokenizer.chat_template = template
     return tokenizer
+
+
+def make_pair_tokenizer(*, token_types: bool = True) -> PreTrainedTokenizerFast:
+    """WordPiece over letters and a few words, which writes pairs as BERT's tokenizer does."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    words = ["what", "is", "a", "the", "function", "that", "returns", "if", "not", "print"]
+    tokens = dict.fromkeys(special + letters + [f"##{letter}" for letter in letters] + words)
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * token_types
+    roles = ("unk_token", "cls_token", "sep_token", "pad_token", "mask_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_input_names=names,
+        **{role: f"[{role[:-6].upper()}]" for role in roles},
+    )
 
 
 def make_checkpoint(

@@ -19,6 +19,7 @@ from reward_model.release.weight_names import (
     dropped_weights,
     require_shapes,
     require_whole,
+    some,
 )
 from reward_model.text.chat import Message, Unencodable, render
 
@@ -97,7 +98,8 @@ def load_weights(
 def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
     """Load the checkpoint's fast tokenizer, with the release's chat template if it names one.
 
-    An adapter's own tokenizer takes precedence over that of its base.
+    An adapter's own tokenizer takes precedence over that of its base. An encoder needs no chat
+    template where its tokenizer joins a prompt and its answer to a pair.
 
     Raises:
         ReleaseError: there is none, it is not a fast one, or it has no chat template that works.
@@ -123,16 +125,25 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
         tokenizer.model_max_length = release.max_tokens
     if release.chat_template is not None:
         tokenizer.chat_template = release.chat_template
-    if not tokenizer.chat_template:
+    template: object = tokenizer.chat_template
+    if not template:
+        if release.bidirectional and tokenizer.backend_tokenizer.num_special_tokens_to_add(True):
+            return tokenizer
         raise ReleaseError(
             f"{path}: the tokenizer has no chat template; name a template file with --chat-template"
+        )
+    if isinstance(template, dict) and "default" not in template:
+        raise ReleaseError(
+            f"{path}: none of the tokenizer's chat templates ({some(template)}) is the default; "
+            "name the file of one with --chat-template"
         )
     require_facts(release, tokenizer)
     try:
         render(tokenizer, (Message("user", "x"), Message("assistant", "x")))
-    except Unencodable as error:
+    except Exception as error:  # whatever a template makes Jinja and Python raise
+        reason = str(error) if isinstance(error, Unencodable) else type(error).__name__
         raise ReleaseError(
-            f"{release.path}: its chat template renders no conversation at all: {error}"
+            f"{release.path}: its chat template renders no conversation at all: {reason}"
         ) from error
     return tokenizer
 

@@ -75,9 +75,18 @@ class Encoder:
         pad_id: the score is read at the last token that differs from this id, as transformers reads
             it; None reads the last token. A release keeps its pad token out of every text, so both
             are the same there.
+        embeddings: rows of the model's embedding, where they may be fewer than the tokens; a text
+            with a token beyond them cannot be encoded.
     """
 
-    def __init__(self, tokenizer: ChatTokenizer, *, max_tokens: int, pad_id: int | None) -> None:
+    def __init__(
+        self,
+        tokenizer: ChatTokenizer,
+        *,
+        max_tokens: int,
+        pad_id: int | None,
+        embeddings: int | None = None,
+    ) -> None:
         self.max_tokens = max_tokens
         self._tokenizer = tokenizer
         self._pad_id = pad_id
@@ -88,7 +97,8 @@ class Encoder:
         self._literal.encode_special_tokens = True
         added = backend.get_added_tokens_decoder()
         self._special_ids = {token.content: id_ for id_, token in added.items() if token.special}
-        self._vocabulary = 1 + max(backend.get_vocab().values())
+        tokens = 1 + max(backend.get_vocab().values())
+        self._vocabulary = min(tokens, embeddings or tokens)
         self._special = any_of(self._special_ids)
         self._cached_specials_for_roles = lru_cache(maxsize=1024)(self._specials_for_roles)
 

@@ -1,7 +1,7 @@
 """A model to serve: a release, its encoder, and the engine that computes its scores."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reward_model.release.hub import locate
@@ -48,13 +48,16 @@ def open_model(settings: Settings) -> Model:
     name = served_name(settings, release)
     # Imported here, after the release was found fit, because torch and transformers take seconds.
     from reward_model.release.checkpoint import load_tokenizer
+    from reward_model.release.encoder import check_vocabulary, make_encoder
 
     tokenizer = load_tokenizer(release)
+    # Before the engine opens, which may take minutes.
+    check_vocabulary(release, tokenizer)
     engine = open_engine(release, tokenizer, settings)
-    encoder = Encoder(tokenizer, max_tokens=engine.facts.max_tokens, pad_id=release.pad_id)
+    encoder, warnings = make_encoder(release, tokenizer, engine.facts.max_tokens)
     return Model(
         name=name,
-        release=release,
+        release=replace(release, warnings=(*release.warnings, *engine.facts.warnings, *warnings)),
         encoder=encoder,
         # No token stands for more characters than the longest entry of the vocabulary has.
         max_characters=engine.facts.max_tokens * max(map(len, tokenizer.get_vocab())),

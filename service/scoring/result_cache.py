@@ -4,6 +4,7 @@ A score depends on nothing but the release and the ids, so a repeated candidate 
 gets exactly the score that it got before. Each loaded release has a cache of its own.
 """
 
+import struct
 from array import array
 from collections import OrderedDict
 from hashlib import blake2b
@@ -52,7 +53,8 @@ class ResultCache:
 
 def _key(sequence: Sequence) -> bytes:
     # Keys are hashes because the ids themselves would take kilobytes per entry.
-    ids, read_at = array("I", sequence.ids), array("I", sequence.read_at)
-    # The number of ids separates them from the read positions that follow.
-    salt = len(ids).to_bytes(8, "little")
-    return blake2b(ids.tobytes() + read_at.tobytes(), digest_size=_KEY_BYTES, salt=salt).digest()
+    parts = (sequence.ids, sequence.read_at, sequence.token_types)
+    content = b"".join(array("I", part).tobytes() for part in parts)
+    # The numbers of ids and of read positions separate them from what follows.
+    salt = struct.pack("<QQ", len(sequence.ids), len(sequence.read_at))
+    return blake2b(content, digest_size=_KEY_BYTES, salt=salt).digest()

@@ -143,6 +143,36 @@ def test_bfloat16_is_for_the_layers_and_not_for_the_head(
     assert network.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("forward", ["score_flat", "score_by_length", "score_alone"])
+@pytest.mark.parametrize("name", ["bert", "electra", "deberta", "deberta-v2"])
+def test_token_types_reach_the_model_by_every_forward(
+    tmp_path: Path, name: str, forward: str
+) -> None:
+    entries = ENCODERS[name] | {"type_vocab_size": 2, "max_position_embeddings": LONGEST}
+    make_checkpoint(tmp_path, name, shape={"pad_token_id": PAD} | entries)
+    network = RewardNetwork.load(open_release(tmp_path), device="cpu")
+    assert network.fallback_reason is None
+    if forward == "score_flat" and name in BY_LENGTH:
+        pytest.skip("its attention is its own")
+    if forward != "score_flat":
+        network.model.set_attn_implementation("eager")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    batch = []
+    for index, ids in enumerate(BATCHES["mixed lengths"] + BATCHES["a shared prefix"]):
+        types = tuple(int(position > index) for position in range(len(ids)))
+        batch.append(Sequence(ids, (len(ids) - 1,), types if index % 3 else ()))
+    expected = []
+    with torch.inference_mode():
+        for each in batch:
+            known = torch.tensor([each.token_types or (0,) * len(each.ids)])
+            output = model(input_ids=torch.tensor([each.ids]), token_type_ids=known)
+            expected.append(float(output.logits[0, 0]))
+        found = getattr(encoders, forward)(network.model, batch)
+    assert found == pytest.approx(expected, abs=1e-4)
+    untyped = [plain_score(model, each.ids) for each in batch]
+    assert found != pytest.approx(untyped, abs=1e-3), "token types make a difference"
+
+
 def test_a_wrong_flat_forward_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         FlatLayout, "first_tokens", lambda self, hidden: hidden[: len(self.lengths)]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from reward_model import packing
 from reward_model.network import RewardNetwork
+from reward_model.release.encoder import make_encoder
 from reward_model.release.release import open_release
 from reward_model.text.chat import Unencodable
-from reward_model.text.encoding import Encoder, TooLong
+from reward_model.text.encoding import TooLong
 from trainer.evaluation.question import (
     Question,
     Reading,
@@ -36,9 +37,7 @@ class NetworkScorer:
         release = open_release(checkpoint)
         self.name = release.name
         self._network = RewardNetwork.load(release, device=device, dtype=dtype)
-        self._encoder = Encoder(
-            self._network.tokenizer, max_tokens=self._network.max_tokens, pad_id=release.pad_id
-        )
+        self._encoder, _ = make_encoder(release, self._network.tokenizer, self._network.max_tokens)
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
         """Gather questions until their tokens fill a forward: neighbors share prompts."""
