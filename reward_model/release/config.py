@@ -40,7 +40,7 @@ class ConfigFacts:
         dtype: float32, bfloat16 or float16, in which the weights are stored.
         max_tokens: the longest text; None where the config does not say.
         pad_id: the score is read at the last token that differs from it.
-        labels: the number of scores.
+        labels: the number of scores; 0 for a language model, which has no score head.
         bidirectional: whether the model is an encoder, which reads a prompt and its answer as the
             tokenizer's own pair unless a chat template joins them.
         embeddings: rows of the embedding; a token with a larger id has none.
@@ -118,6 +118,7 @@ def facts_of(config: PreTrainedConfig) -> ConfigFacts:
     text = config.get_text_config()
     stored = str(config.dtype or text.dtype).removeprefix("torch.")
     masked = text.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
+    language_model = any("ForCausalLM" in name for name in config.architectures or ())
     segments = getattr(text, "type_vocab_size", None)
     pad_id = getattr(text, "pad_token_id", None)
     rows = getattr(text, "vocab_size", None)
@@ -125,7 +126,8 @@ def facts_of(config: PreTrainedConfig) -> ConfigFacts:
         dtype=stored if stored in ("float16", "bfloat16") else "float32",
         max_tokens=_longest(text),
         pad_id=pad_id if isinstance(pad_id, int) else None,
-        labels=config.num_labels or 0,
+        # Two labels are the default of every config, a language model's too.
+        labels=0 if language_model and config.num_labels == 2 else config.num_labels or 0,
         bidirectional=masked and not getattr(text, "is_decoder", False),
         segments=segments if isinstance(segments, int) else 0,
         embeddings=rows if isinstance(rows, int) else None,

@@ -285,6 +285,11 @@ def read_template(file: Path | None) -> str | None:
 
 
 def _require_one_label(checkpoint: Release) -> None:
+    if checkpoint.labels == 0:
+        raise ReleaseError(
+            f"{checkpoint.path}: is a language model, which has no score head; train a reward "
+            "model from it, or name the directory of an adapter that holds one"
+        )
     if checkpoint.labels != 1:
         raise ReleaseError(
             f"{checkpoint.path / 'config.json'}: has {checkpoint.labels} labels, a reward model "

@@ -1,7 +1,9 @@
 """A prompt and its answer are the tokenizer's own pair, and no text becomes a control token."""
 
+from contextlib import suppress
+
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from reward_model.text.chat import Conversation, Message, TemplateInputs, Unencodable
@@ -35,23 +37,51 @@ def test_special_tokens_of_a_text_are_its_letters() -> None:
     assert [ids.count(token) for token in (cls, sep, pad, mask)] == [1, 2, 0, 0]
 
 
-def test_a_vocabulary_that_cannot_spell_a_special_token_refuses_it() -> None:
-    vocabulary = {"<unk>": 0, "<s>": 1, "</s>": 2, "a": 3}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+def as_xlm_roberta() -> PreTrainedTokenizerFast:
+    """Unigram, whose vocabulary holds `</s>` as a word like any other."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    backend = Tokenizer(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.train_from_iterator(
+        ["what is the function that returns nothing", "for item in items </s>"] * 9,
+        trainers.UnigramTrainer(
+            vocab_size=60, special_tokens=special, unk_token="<unk>", show_progress=False
+        ),
+    )
+    ids = [("<s>", 0), ("</s>", 2)]
     backend.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[("<s>", 1), ("</s>", 2)],
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=ids
     )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        **{"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
     )
-    encoder = PairEncoder(tokenizer, max_tokens=30, pad_id=None, token_types=False)
-    assert encoder.encode(pair("a", "b")).ids == (1, 3, 2, 2, 0, 2)
-    assert encoder.encode(pair("a", "b")).token_types == ()
-    with pytest.raises(Unencodable, match="cannot escape"):
-        encoder.encode(pair("a", "a </s> a"))
+
+
+@pytest.mark.parametrize(("prompt", "answer"), [("what is", "the"), ("", "é 猫"), (" a  ", "\n")])
+def test_a_pair_of_unigram_is_that_of_the_tokenizer(prompt: str, answer: str) -> None:
+    tokenizer = as_xlm_roberta()
+    encoder = PairEncoder(tokenizer, max_tokens=99, pad_id=1, token_types=False)
+    sequence = encoder.encode(pair(prompt, answer))
+    assert list(sequence.ids) == tokenizer(prompt, answer).data["input_ids"]
+    assert sequence.token_types == ()
+
+
+def test_special_tokens_that_a_vocabulary_holds_as_words_are_letters() -> None:
+    tokenizer = as_xlm_roberta()
+    encoder = PairEncoder(tokenizer, max_tokens=99, pad_id=1, token_types=False)
+    ids = encoder.encode(pair("it is </s> what", "the</s><s> <pad><mask>")).ids
+    assert [ids.count(token) for token in (0, 1, 2, 4)] == [1, 0, 3, 0]
+    assert len(ids) > 12, "spelled out"
+
+
+def test_characters_that_stand_for_special_tokens_are_no_way_round() -> None:
+    tokenizer = as_xlm_roberta()
+    encoder = PairEncoder(tokenizer, max_tokens=99, pad_id=1, token_types=False)
+    for index in range(5):
+        with suppress(Unencodable):
+            ids = encoder.encode(pair("a", f"\ue000\ue001{index}\ue002")).ids
+            assert [ids.count(token) for token in (0, 1, 2, 4)] == [1, 0, 3, 0]
 
 
 @pytest.mark.parametrize(
