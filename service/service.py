@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from functools import partial
 
 from reward_model.release.release import ReleaseError
@@ -12,7 +13,7 @@ from service.models.catalogue import ModelCatalogue
 from service.models.failures import explain_failure
 from service.models.golden import GoldenMismatch
 from service.models.loaded_model import LoadedModel
-from service.models.loader import Loader
+from service.models.loader import Loader, return_memory
 from service.models.shadow import Shadow
 from service.models.trial import Trial
 from service.models.watchdog import watch_for_hangs
@@ -164,6 +165,12 @@ class Service:
             except BaseException as error:
                 # A panic of a library in Rust is no Exception.
                 reason = self._note_failed_load(error)
+                # The frames of the failure hold what was loaded so far.
+                failed: BaseException | None = error
+                while failed:
+                    traceback.clear_frames(failed.__traceback__)
+                    failed = failed.__cause__ or failed.__context__
+                await asyncio.to_thread(return_memory)
                 raise CannotLoad(f"not loaded, nothing has changed: {reason}") from error
 
     async def unload(self, key: str) -> None:

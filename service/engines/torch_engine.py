@@ -114,6 +114,8 @@ class TorchEngine:
 
     def close(self) -> None:
         self._closed = True
+        # Whoever still holds the engine, such as a frame that waits, must not hold the weights.
+        del self.network
         if self._on_gpu:
             torch.cuda.empty_cache()
 

@@ -67,6 +67,7 @@ class LoadedModel:
         self._cache = ResultCache(settings.result_cache_bytes)
         self._last_use_ended = asyncio.Event()
         self._model: Model | None = None
+        self._key = ""
         self._batcher: Batcher | None = None
         self._scorer: Scorer | None = None
 
@@ -82,8 +83,8 @@ class LoadedModel:
 
     @property
     def key(self) -> str:
-        """The model's `name@version`."""
-        return f"{self.model.name}@{self.model.release.version}"
+        """The model's `name@version`, also when it is closed."""
+        return self._key
 
     @property
     def cache_bytes(self) -> int:
@@ -105,8 +106,9 @@ class LoadedModel:
 
         def open_model() -> Model:
             # Stored at once: when loading is cancelled meanwhile, `close` still finds the engine.
-            self._model = self._opener()
-            return self._model
+            self._model = opened = self._opener()
+            self._key = f"{opened.name}@{opened.release.version}"
+            return opened
 
         model = await loop.run_in_executor(self._engine_thread, open_model)
         for warning in model.release.warnings:
@@ -195,4 +197,6 @@ class LoadedModel:
         finally:
             for threads in (self._engine_thread, self._batch_threads):
                 threads.shutdown(wait=False, cancel_futures=True)
+            # Whoever still holds this object holds neither weights nor vocabulary with it.
+            self._model = self._batcher = self._scorer = None
         return True

@@ -1,6 +1,8 @@
 """Loads models and unloads them: proven before they are found, kept until their last request."""
 
 import asyncio
+import ctypes
+import gc
 from collections.abc import Callable
 
 from service.errors import CannotLoad
@@ -79,13 +81,17 @@ class Loader:
         return loaded
 
     async def unload(self, loaded: LoadedModel) -> None:
-        """Close a model that is out of the catalogue, when its last request is answered."""
+        """Close a model that is out of the catalogue, when its last request is answered.
+
+        Its memory is the system's again when this returns.
+        """
         if loaded is self._shadow.loaded:
             self._shadow.assign(None, 0.0)
         self._unloading.add(loaded)
         await loaded.wait_unused()
         self._unloading.discard(loaded)
         await self._close(loaded, self._batch_seconds)
+        await asyncio.to_thread(return_memory)
 
     async def close(self) -> None:
         """Close all models, after the batches that may be running."""
@@ -105,3 +111,14 @@ class Loader:
             ended = await loaded.close(grace)
         finally:
             self.stuck = self.stuck or not ended
+
+
+def return_memory() -> None:
+    """Give the memory of what was closed back to the system, on a thread because it takes a while.
+
+    Networks and tokenizers of libraries are full of objects that refer to each other, which only a
+    collection finds; and malloc keeps what is freed, where nobody tells it not to.
+    """
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc alone has it
+        trim(0)

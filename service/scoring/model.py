@@ -1,5 +1,6 @@
 """A model to serve: a release, its encoder, and the engine that computes its scores."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,10 @@ def open_model(settings: Settings) -> Model:
     from reward_model.release.checkpoint import load_tokenizer
     from reward_model.release.encoder import check_vocabulary, make_encoder
 
+    if not gc.get_freeze_count():
+        # The 400,000 objects of these libraries stay for ever. A collection that does not look at
+        # them takes milliseconds instead of a quarter of a second, in which nothing else runs.
+        gc.freeze()
     tokenizer = load_tokenizer(release)
     # Before the engine opens, which may take minutes.
     check_vocabulary(release, tokenizer)
