@@ -47,6 +47,7 @@ async def try_in_process(settings: Settings) -> None:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # One thread leaves the other cores to the scores of others.
         env=kept | hidden | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )
     assert process.stdin

@@ -121,8 +121,6 @@ def main() -> None:
     # Libraries print to standard output, too, so the report keeps that pipe to itself.
     report = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    # Scores of others come first.
-    os.nice(10)
     if sys.platform == "linux":
         # It must not outlive a server that is killed, and memory that runs out must cost it alone.
         pr_set_pdeathsig = 1
