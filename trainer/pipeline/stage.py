@@ -91,17 +91,21 @@ def bookkeeping(default: Any) -> Any:
 
 
 def without_bookkeeping(config: Dataclass, recorded: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a recorded config of this type that the stage's output depends on."""
-    fields = {each.name: each for each in dataclasses.fields(config)}
-    kept = {}
-    for name, value in recorded.items():
-        inner = getattr(config, name, None)
-        if name in fields and fields[name].metadata.get("bookkeeping"):
-            continue
-        if dataclasses.is_dataclass(inner) and isinstance(value, dict):
-            kept[name] = without_bookkeeping(inner, value)
-        else:
-            kept[name] = value
+    """The fields of a recorded config of this type that the stage's output depends on.
+
+    A field that came after the record was written has its default, as which the stage behaved.
+    """
+    kept = dict(recorded)
+    for each in dataclasses.fields(config):
+        inner = getattr(config, each.name)
+        if each.metadata.get("bookkeeping"):
+            kept.pop(each.name, None)
+        elif each.name not in recorded:
+            if each.default is not dataclasses.MISSING:
+                kept[each.name] = each.default
+        elif dataclasses.is_dataclass(inner) and isinstance(recorded[each.name], dict):
+            assert not isinstance(inner, type)
+            kept[each.name] = without_bookkeeping(inner, recorded[each.name])
     return kept
 
 

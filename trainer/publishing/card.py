@@ -62,9 +62,13 @@ def card(name: str, version: str, command: str, report: Report, stages: Manifest
     if first in stages:
         origin = f"From scratch: it begins with `{first}`, a stage of the same run."
     else:
-        # A local path may hold a user's name.
+        # A local path may hold a user's name. Stages of earlier versions recorded no more than it.
         shown = Path(first).name if Path(first).is_absolute() else first
-        origin = f"It begins with `{shown}`, and what that was trained on is not known here."
+        base = next((made["base"] for made in trained.values() if "base" in made), {})
+        origin = f"It begins with `{base.get('name') or shown}`"
+        origin += f", license `{base['license']}`" if base.get("license") else ""
+        origin += f", revision `{base['revision']}`" if base.get("revision") else ""
+        origin += ". Its own card says what that was trained on."
 
     training = ["| stage | on | losses |", "|---|---|---|"]
     sources = list(stages.get(first, {}).get("inputs", {}))

@@ -6,21 +6,25 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
+from transformers import PreTrainedTokenizerBase
 
 from reward_model.release import release
 from reward_model.release.checkpoint import load_model, load_tokenizer
 from reward_model.release.manifest import EncodingFacts, Golden, Manifest
-from reward_model.text.encoding import Encoder
+from reward_model.release.release import Release
+from reward_model.text.chat import Unencodable
+from reward_model.text.encoding import Encoder, TooLong
 from trainer.evaluation import calibrate
 from trainer.evaluation.reporting import report as reports
-from trainer.pairs.row import conversation, read_pairs
+from trainer.pairs.row import Request, conversation, read_pairs
 from trainer.pipeline.lineage import lineage
 from trainer.pipeline.stage import StageError, commit, config_hash, manifest_hash, read_manifest
 from trainer.publishing.card import card
+from trainer.training.weights.start import longest
 
 # Patterns of files. A file that is not there is not needed; whatever else a stage left in its
 # folder is not part of the model.
@@ -60,6 +64,26 @@ class PublishConfig:
     pairs: str = "pairs"
     calibration: str = "calibrate"
     evaluation: str = "evaluate"
+
+    def __post_init__(self) -> None:
+        """Raise StageError for what no manifest can hold, before any stage runs."""
+        given = {
+            "name": self.name,
+            "version": self.version,
+            "golden_tolerance": self.tolerance,
+        }
+        for name, value in given.items():
+            field = Manifest.model_fields[name]
+            adapter: TypeAdapter[object] = TypeAdapter(Annotated[field.annotation, *field.metadata])
+            try:
+                adapter.validate_python(value)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                raise StageError(
+                    f"a release cannot have the {name} {value!r}: {first['msg']}"
+                ) from error
+        if self.golden_prompts < 1:
+            raise StageError("golden_prompts must be 1 or more: a release is proven by them")
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -116,25 +140,53 @@ def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
     checkpoint = release.open_release(inputs / config.checkpoint)
     tokenizer = load_tokenizer(checkpoint)
     model = load_model(checkpoint).eval()
-    encoder = Encoder(tokenizer, max_tokens=tokenizer.model_max_length, pad_id=None)
-    rows = read_pairs(inputs / config.pairs, "evaluation")[: config.golden_prompts]
-    answered = [(row.prompt, text) for row in rows for text in (row.chosen, row.rejected[0].text)]
-    answered += [(rows[0].prompt, text) for text in AWKWARD]
-    with output.open("w") as stream, torch.inference_mode():
-        for prompt, answer in answered:
-            messages = conversation(prompt, answer)
+    limit = max_tokens(config, inputs, checkpoint, tokenizer)
+    encoder = Encoder(tokenizer, max_tokens=limit, pad_id=None)
+    golden: list[Golden] = []
+
+    def add(prompt: Request, answer: str) -> bool:
+        messages = conversation(prompt, answer)
+        try:
             ids = encoder.encode(messages).ids
-            score = float(model(input_ids=torch.tensor([ids])).logits[0, 0])
-            stream.write(Golden(messages=messages, score=score).model_dump_json() + "\n")
+        except (TooLong, Unencodable):
+            return False  # a service refuses it as well
+        score = float(model(input_ids=torch.tensor([ids])).logits[0, 0])
+        golden.append(Golden(messages=messages, score=score))
+        return True
+
+    prompts: list[Request] = []
+    with torch.inference_mode():
+        for row in read_pairs(inputs / config.pairs, "evaluation"):
+            if len(prompts) < config.golden_prompts and add(row.prompt, row.chosen):
+                add(row.prompt, row.rejected[0].text)
+                prompts.append(row.prompt)
+        for answer in AWKWARD:
+            for prompt in prompts[:1]:
+                add(prompt, answer)
+    if not golden:
+        raise StageError(
+            f"no evaluation row of {config.pairs} fits into {limit} tokens, so a release could not "
+            "be proven: raise max_length, or hold out more rows"
+        )
+    output.write_text("".join(each.model_dump_json() + "\n" for each in golden))
+
+
+def max_tokens(
+    config: PublishConfig, inputs: Path, checkpoint: Release, tokenizer: PreTrainedTokenizerBase
+) -> int:
+    """The longest text that a release scores: the least of model, tokenizer and training."""
+    trained = read_manifest(inputs / config.checkpoint)["config"].get("max_length")
+    return longest(tokenizer, checkpoint.max_tokens, trained)
 
 
 def manifest_of(
     config: PublishConfig, inputs: Path, draft: Path, stages: dict[str, dict[str, Any]]
 ) -> Manifest:
     """The manifest of a release whose other files are all in `draft`."""
-    tokenizer = load_tokenizer(release.open_release(inputs / config.checkpoint))
+    checkpoint = release.open_release(inputs / config.checkpoint)
+    tokenizer = load_tokenizer(checkpoint)
     template = tokenizer.chat_template
-    assert isinstance(template, str)
+    assert isinstance(template, str), "training kept the default one of several"
     assert isinstance(tokenizer.pad_token, str)
     # A training log is long, and nothing is made from it.
     recorded = {
@@ -157,7 +209,7 @@ def manifest_of(
             bos_token=tokenizer.bos_token,
             eos_token=tokenizer.eos_token,
             pad_token=tokenizer.pad_token,
-            max_tokens=tokenizer.model_max_length,
+            max_tokens=max_tokens(config, inputs, checkpoint, tokenizer),
         ),
         dtype="float32",
         calibration=calibrate.read(inputs / config.calibration),

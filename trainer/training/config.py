@@ -30,6 +30,8 @@ class LoraAdapters:
     Attributes:
         target_modules: names of the layers that get adapters, or "all-linear". The score head is
             always trained whole.
+        modules_to_save: names of other layers that are trained whole, such as `embed_tokens` where
+            the vocabulary was extended.
         load_in_4bit: keep the frozen layers in 4 bits during training (QLoRA, arXiv 2305.14314).
             The adapters are merged into the start's own weights, which are not quantized.
     """
@@ -38,6 +40,7 @@ class LoraAdapters:
     lora_alpha: int = 32
     lora_dropout: float = 0.0
     target_modules: str | tuple[str, ...] = "all-linear"
+    modules_to_save: tuple[str, ...] = ()
     load_in_4bit: bool = False
 
 

@@ -32,6 +32,7 @@ from trainer.training.objective.fitting import fitting
 from trainer.training.objective.joint import JointModel
 from trainer.training.weights.export import export
 from trainer.training.weights.lora import add_adapters
+from trainer.training.weights.origin import origin_of
 from trainer.training.weights.rehearsal import rehearse
 from trainer.training.weights.start import Start, find, load_start, longest
 
@@ -112,6 +113,8 @@ def train(
             draft.facts |= {"doctor": findings.facts()} if findings else {}
             draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
             draft.facts["pad_token"] = {**asdict(start.pad), "added_rows": start.added_rows}
+            if not is_stage(inputs, config.start):
+                draft.facts["base"] = asdict(origin_of(config.start, folder))
             draft.facts["log"] = log
     # The stage is whole now. Deleting earlier would lose the run if it were killed here.
     if main:

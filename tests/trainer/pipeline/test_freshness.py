@@ -56,6 +56,12 @@ def test_bookkeeping_makes_no_output_outdated(tmp_path: Path) -> None:
     with writing_stage(Outer(), tmp_path / "trained"):
         pass
     assert reason_to_run("trained", Outer(Nested(save_steps=5)), tmp_path) is None
+    # A field that is newer than the record had its default.
+    file = tmp_path / "trained" / "manifest.json"
+    record = json.loads(file.read_text())
+    del record["config"]["training"]["seed"]
+    file.write_text(json.dumps(record | {"config_sha256": "of another version"}))
+    assert reason_to_run("trained", Outer(), tmp_path) is None
     reason = reason_to_run("trained", Outer(Nested(seed=2, save_steps=5)), tmp_path)
     assert reason is not None
     assert "save_steps" not in reason

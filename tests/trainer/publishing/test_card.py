@@ -81,6 +81,17 @@ def test_where_a_model_lay_is_nobodys_business(report: Report) -> None:
     assert "/home" not in text
 
 
+def test_a_base_is_named_as_its_own_files_name_it(report: Report) -> None:
+    stages = manifests("codepmp_qwen2_7b", QWEN)
+    stages["pretrain"]["config"]["start"] = "/home/me/models/mine"
+    base = {"name": "Qwen/Qwen2-7B", "license": "apache-2.0", "revision": "453ed15"}
+    stages["pretrain"]["base"] = base
+    text = card("rm", "1", "run", report, stages)
+    assert "`Qwen/Qwen2-7B`, license `apache-2.0`, revision `453ed15`." in text
+    assert "mine" not in text
+    assert "not known" not in text
+
+
 def test_the_figures_stand_beside_their_baselines(report: Report) -> None:
     text = card("rm", "1", "run", report, manifests("cpu_tiny", TINY))
     assert "| overall | 8 | 0.750 | 0.500 to 1.000 | 0.750 | 0.750 |" in text

@@ -9,13 +9,14 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BatchEncoding,
 )
 
 from reward_model.release.release import open_release
 from tests.checkpoints import make_checkpoint, make_tokenizer
 from trainer.pipeline.overrides import overridden
 from trainer.pipeline.running import run_recipe
-from trainer.pipeline.stage import read_manifest
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.recipes import open_recipe
 
 WORDS = ("add", "item", "total", "limit", "fox", "dog", "jumps", "return")
@@ -50,6 +51,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "preferences.calibration_share=0.1",
         "finetune.max_steps=4",
         "finetune.report_to=none",
+        "finetune.max_length=100",
         "evaluate.resamples=50",
     ]
     run_recipe(overridden(open_recipe("finetune"), settings), folder, None, None)
@@ -59,6 +61,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_base_and_a_preference_file_end_in_a_release(work: Path) -> None:
     release = open_release(work / "release")
     assert release.golden
+    # The tokenizer has no limit, and the model takes 512.
+    assert release.encoding is not None
+    assert release.encoding.max_tokens == 100
+    assert "It begins with `chat`" in (release.path / "README.md").read_text()
     assert read_manifest(work / "finetune")["pad_token"]["replaced"] == "<|end|>"
 
 
@@ -72,6 +78,13 @@ def test_transformers_reads_the_release_as_it_was_scored_in_padded_batches(work:
     batch = tokenizer.apply_chat_template(
         turns, padding=True, return_tensors="pt", return_dict=True
     )
+    assert isinstance(batch, BatchEncoding)
     with torch.inference_mode():
         scores = model(**batch).logits[:, 0].tolist()
     assert scores == pytest.approx([golden.score for golden in release.golden[:6]], abs=1e-4)
+
+
+def test_a_name_that_no_release_can_have_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    for setting in ("publish.name=my model", "publish.version=", "publish.tolerance=1"):
+        with pytest.raises(StageError, match="a release cannot have the"):
+            overridden(open_recipe("finetune"), [setting])

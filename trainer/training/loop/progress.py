@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tqdm import tqdm
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
@@ -29,10 +30,11 @@ class Progress(ProgressCallback):
         logs: dict[str, Any] | None = None,
         **rest: Any,
     ) -> None:
-        super().on_log(args, state, control, logs, **rest)
-        if self.training_bar is None:
-            return
+        super().on_log(args, state, control, logs, **rest)  # type: ignore[no-untyped-call]
+        newest = logs or {}
         for name, shown in _SHOWN.items():
-            if name in (logs or {}):
-                self._figures[shown] = f"{float((logs or {})[name]):.4g}"
-        self.training_bar.set_postfix(self._figures)
+            if name in newest:
+                self._figures[shown] = f"{float(newest[name]):.4g}"
+        bar: tqdm[int] | None = self.training_bar  # only the main process has one
+        if bar is not None:
+            bar.set_postfix(self._figures)

@@ -24,10 +24,13 @@ def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
             else list(lora.target_modules)
         ),
         exclude_modules=["score"],
-        modules_to_save=["score"],  # otherwise PEFT would freeze the head
+        # Otherwise PEFT would freeze the head.
+        modules_to_save=["score", *lora.modules_to_save],
     )
     with warnings.catch_warnings():  # PEFT 0.21 asks by a name that transformers 5.23 deprecates
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        # GPT-2 stores its matrices the other way round, which PEFT finds out by itself.
+        warnings.filterwarnings("ignore", ".*fan_in_fan_out is set to False.*", UserWarning)
         adapted = get_peft_model(model, config)
     assert isinstance(adapted, PeftModel)
     return adapted

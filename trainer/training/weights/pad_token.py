@@ -118,7 +118,8 @@ def needed_rows(tokenizer: PreTrainedTokenizerBase) -> int:
     added = backend.get_added_tokens_decoder().values()
     special = {token.content for token in added if token.special}
     unused = special - written_by_template(tokenizer, special) - {tokenizer.pad_token}
-    return 1 + max(id_ for token, id_ in backend.get_vocab().items() if token not in unused)
+    vocabulary: dict[str, int] = backend.get_vocab()
+    return 1 + max(id_ for token, id_ in vocabulary.items() if token not in unused)
 
 
 def ids_of_text(backend: Tokenizer, special: set[str]) -> set[int]:

@@ -144,7 +144,9 @@ def load_tokenizer(
 
 def grow_embedding(model: PreTrainedModel, needed: int) -> int:
     """Give the input embedding at least this many rows; returns how many were added."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    rows = len(weight)
     if needed <= rows:
         return 0
     model.resize_token_embeddings(needed, mean_resizing=False)
@@ -202,7 +204,22 @@ def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedMo
         with torch.no_grad():
             head.weight.copy_(weight)
     model.set_attn_implementation(IMPLEMENTATION)
+    disable_dropout(model)
     return model
+
+
+def disable_dropout(model: PreTrainedModel) -> None:
+    """Switch dropout off, as TRL does for reward models: two answers must see the same network.
+
+    Some checkpoints have it in their config from the time when they were pretrained. The config
+    stays as it is.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def four_bit_options() -> dict[str, object]:

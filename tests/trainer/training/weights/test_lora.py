@@ -8,7 +8,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from reward_model.network import RewardNetwork
 from reward_model.release.release import open_release
 from reward_model.text.encoding import Encoder
-from tests.trainer.training.stages import make_base, make_work, rows, weights
+from tests.checkpoints import make_tokenizer
+from tests.trainer.training.stages import make_base, make_pairs, make_work, rows, weights
 from trainer.pairs.row import conversation
 from trainer.pipeline.stage import read_manifest
 from trainer.training import pretrain
@@ -82,6 +83,33 @@ def test_adapters_learn_what_the_merged_checkpoint_has(work: Path) -> None:
         chosen, *rivals = (score for (score,) in network.score(batch))
         right += [chosen > rival for rival in rivals]
     assert sum(right) / len(right) == pytest.approx(by_adapters, abs=1 / 12)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_a_trained_embedding_with_new_rows_is_merged(tmp_path: Path, architecture: str) -> None:
+    """A word was added to the tokenizer, and its row is learnt beside the adapters."""
+    make_pairs(tmp_path / "pairs", rows(20, "<tool_call>"), rows(6, "held-out"))
+    make_base(tmp_path / "base", architecture)
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens(["<tool_call>"])
+    tokenizer.save_pretrained(tmp_path / "base")
+    embedding = {"llama": "embed_tokens", "gpt2": "wte"}[architecture]
+    lora = LoraAdapters(r=4, modules_to_save=(embedding,))
+    config = replace(CONFIG, lora=lora, learning_rate=3e-2, eval_steps=6)
+    tuned = run(config, tmp_path, "tuned")
+    (name,) = [name for name in weights(tuned) if embedding in name]
+    before, after = weights(tmp_path / "base")[name], weights(tuned)[name].float()
+    assert len(after) == len(before) + 1
+    mean = before.mean(dim=0)
+    assert not torch.allclose(after[-1], mean, atol=1e-2), "the new row was learnt"
+    network = RewardNetwork.load(open_release(tuned), device="cpu", dtype="float32")
+    model = AutoModelForSequenceClassification.from_pretrained(tuned)
+    encoder = Encoder(network.tokenizer, max_tokens=512, pad_id=None)
+    text = encoder.encode(conversation("<tool_call>: add", "def add(a, b): return a + b"))
+    assert len(before) in text.ids
+    with torch.inference_mode():
+        score = float(model(torch.tensor([text.ids])).logits)
+    assert network.score([text])[0][0] == pytest.approx(score, abs=1e-4)
 
 
 def test_only_the_named_layers_get_adapters(tmp_path: Path) -> None:
