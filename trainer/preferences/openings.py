@@ -49,7 +49,8 @@ def divided_openings(rows: Iterable[PreferenceRow]) -> dict[str, str]:
                 digest = hashlib.sha256(f"{name} {key}".encode()).hexdigest()[:16]
                 waiting.append((digest, depth + 1, branch))
         elif len(branches) == 1:
-            waiting.append((name, depth + 1, *branches.values()))
+            (branch,) = branches.values()
+            waiting.append((name, depth + 1, branch))
         else:
             groups |= {identity: name for branch in branches.values() for identity, _ in branch}
     return groups

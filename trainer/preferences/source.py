@@ -15,6 +15,7 @@ from trainer.preferences.formats.format import Format, RatedAnswers
 from trainer.preferences.formats.hh import Hh
 from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.math_shepherd import MathShepherd
+from trainer.preferences.formats.messages import SHARED_COLUMNS
 from trainer.preferences.formats.multiple_choice import MultipleChoice
 from trainer.preferences.formats.trl import Trl
 from trainer.preferences.formats.ultrafeedback import UltraFeedback
@@ -81,6 +82,12 @@ class PreferenceSource:
         """Columns that every row must have."""
         return [*self.format.columns, *filter(None, [self.group])]
 
+    @property
+    def known(self) -> set[str]:
+        """Columns that are read where a row has them."""
+        named = {value for value in vars(self.format).values() if isinstance(value, str)}
+        return named | {self.group} | SHARED_COLUMNS
+
 
 @dataclass
 class ReadingReport:
@@ -91,16 +98,19 @@ class ReadingReport:
         first: for each reason against a row, where it was met first.
         answers: fates of answers and of pairs.
         made: pair rows by where they went; each row counts once.
+        ignored: columns that hold something and are not read, with the number of such rows.
     """
 
     read: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
 
     def facts(self) -> dict[str, object]:
         """The report as it goes into a stage's manifest."""
-        counts = {"read": self.read, "answers": self.answers, "made": self.made}
+        most = Counter(dict(self.ignored.most_common(_MAX_COLUMNS)))
+        counts = {"read": self.read, "answers": self.answers, "made": self.made, "ignored": most}
         return {"first": self.first, **{name: dict(+count) for name, count in counts.items()}}
 
     def leave_out(self, reason: Unusable, places: list[str]) -> None:
@@ -119,7 +129,13 @@ def convert(
     requests: list[tuple[RatedAnswers, list[str]]] = []
     # What the template is given before an answer -> its index, where rows of one belong together.
     merged: dict[tuple[Request, TemplateInputs], int] = {}
+    read_columns = source.known
     for place, record in tqdm(read_records(source, work), desc=source.name, unit=" rows"):
+        if isinstance(record, dict):
+            held = (column for column, value in record.items() if value not in (None, "", [], {}))
+            report.ignored.update(
+                each[:_MAX_COLUMN_LENGTH] for each in held if each not in read_columns
+            )
         try:
             rated = rate(source, record)
         except Unusable as reason:

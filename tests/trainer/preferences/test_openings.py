@@ -30,8 +30,10 @@ def test_conversations_that_begin_alike_are_told_apart_by_a_later_turn() -> None
 
 
 def test_a_task_may_stand_in_the_system_prompt_or_in_a_result() -> None:
-    by_system = [(Message("system", f"Task {number}"), OPENING) for number in range(40)]
-    by_result = [(OPENING, Message("tool", f"Issue {number}")) for number in range(40)]
+    by_system: list[Conversation] = [
+        (Message("system", f"Task {number}"), OPENING) for number in range(40)
+    ]
+    by_result: list[Conversation] = [(OPENING, Message("tool", f"Issue {n}")) for n in range(40)]
     assert len(set(groups_of(by_system))) == len(set(groups_of(by_result))) == 40
 
 

@@ -116,6 +116,12 @@ def test_a_column_may_name_the_group(tmp_path: Path) -> None:
         converted(tmp_path, [PAIR], source)
 
 
+def test_columns_that_nothing_reads_are_counted(tmp_path: Path) -> None:
+    beside: Record = {"system": "Be brief.", "margin": 1, "critique": "good", "notes": ""}
+    _, report = converted(tmp_path, [PAIR | beside, PAIR | {"notes": "x" * 99, "y" * 99: 1}], TRL)
+    assert report.facts()["ignored"] == {"critique": 1, "notes": 1, "y" * 40: 1}
+
+
 LOGIC = MultipleChoice(options="options", answer="answer")
 
 

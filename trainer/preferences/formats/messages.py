@@ -12,6 +12,12 @@ from trainer.tables.record import Record, Unusable, record_of, text_of
 # Columns that hold the turns before an answer in data sets whose prompt has no name of its own.
 _CONVERSATIONS = ("conversations", "messages")
 
+# Columns beside a prompt and its answers, in every format that reads messages.
+SHARED_COLUMNS = {*_CONVERSATIONS, "system", "history", "tools", "chat_template_kwargs"}
+
+# What a text model cannot be shown.
+_MEDIA = ("images", "image", "videos", "video", "audios", "audio")
+
 # ShareGPT's speakers, in its messages of `from` and `value`.
 _SPEAKERS = {
     "human": "user",
@@ -156,6 +162,8 @@ def inputs_of(record: Record) -> TemplateInputs:
 
     Either may be written as JSON, because the columns of a table have one type.
     """
+    if media := next((column for column in _MEDIA if record.get(column)), None):
+        raise Unusable(f"the row has {media}, and the model reads text alone: leave such rows out")
     found: dict[str, str] = {}
     for column, shape in (("tools", _OBJECTS), ("chat_template_kwargs", _OBJECT)):
         value = record.get(column)
