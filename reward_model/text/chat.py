@@ -1,13 +1,16 @@
 """Renders conversations by the checkpoint's own chat template. No other code applies templates."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import NamedTuple, Protocol
 
-from jinja2.exceptions import TemplateError
 from pydantic import JsonValue
 from tokenizers import Tokenizer
+
+from reward_model.text.template import Unencodable as Unencodable
+from reward_model.text.template import render_template
 
 
 class Message(NamedTuple):
@@ -48,14 +51,14 @@ class TemplateInputs:
 
 NO_INPUTS = TemplateInputs()
 
-# Parameters of `apply_chat_template` that are no variables of the template.
+# Names that are no variables of a template: parameters of `apply_chat_template`, as transformers
+# calls what renders it, and what the sandbox itself gives.
 _RESERVED = {
     *("conversation", "messages", "tools", "chat_template", "add_generation_prompt", "self"),
     *("continue_final_message", "tokenize", "sanitize_control_tokens", "padding", "truncation"),
     *("max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"),
-    "tokenizer_kwargs",
+    *("tokenizer_kwargs", "strftime_now", "raise_exception", "namespace", "range", "dict"),
 }
-
 
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 """Words that a template's reason may repeat."""
@@ -63,9 +66,8 @@ _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "functio
 _QUOTED = 4
 """Characters from which a text that stands in a reason is taken for a quotation."""
 
-
-class Unencodable(ValueError):
-    """The checkpoint's template refuses this conversation; the message is for the user."""
+# Names under which reasoning is passed. transformers gives it to templates under the first too.
+_REASONING = ("reasoning_content", "thinking", "reasoning")
 
 
 class ChatTokenizer(Protocol):
@@ -75,37 +77,69 @@ class ChatTokenizer(Protocol):
     def backend_tokenizer(self) -> Tokenizer: ...
 
     @property
-    def apply_chat_template(self) -> Callable[..., object]:
-        """Renders a conversation; as text if `tokenize` is false."""
+    def special_tokens_map(self) -> Mapping[str, str]:
+        """Names of special tokens, as templates know them, and the tokens."""
+
+    def get_chat_template(
+        self, chat_template: str | None = None, tools: list[dict[str, JsonValue]] | None = None
+    ) -> str:
+        """The source of the template, which may be another one where there are tools."""
 
 
 def render(
-    tokenizer: ChatTokenizer, conversation: Conversation, inputs: TemplateInputs = NO_INPUTS
+    tokenizer: ChatTokenizer,
+    conversation: Conversation,
+    inputs: TemplateInputs = NO_INPUTS,
+    day: date | None = None,
 ) -> str:
-    """Render a whole conversation.
+    """Render a whole conversation as transformers does, which cannot be told the date.
+
+    Args:
+        day: today, as far as the template sees; None leaves it to the template's own fallback.
 
     Raises:
-        Unencodable: the template raised, for example because roles do not alternate.
+        Unencodable: the template refuses it, for example because roles do not alternate.
     """
-    variables = json.loads(inputs.kwargs) if inputs.kwargs else {}
-    if reserved := sorted(_RESERVED & variables.keys()):
+    tools = json.loads(inputs.tools) if inputs.tools else None
+    kwargs = json.loads(inputs.kwargs) if inputs.kwargs else {}
+    if reserved := sorted(_RESERVED & kwargs.keys()):
         raise Unencodable(f"{reserved[0]} is no variable of a chat template: leave it out")
-    if inputs.tools:
-        variables["tools"] = json.loads(inputs.tools)
-    if inputs.add_generation_prompt:
-        variables["add_generation_prompt"] = True
-    turns = [message.turn() for message in conversation]
+    variables: dict[str, JsonValue] = {
+        "documents": None,
+        **tokenizer.special_tokens_map,
+        **kwargs,
+        "messages": [_turn(message) for message in conversation],
+        "tools": tools,
+        "add_generation_prompt": inputs.add_generation_prompt,
+    }
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, **variables)
-    except TemplateError as error:
-        reason = f": {error}"
+        return render_template(template_of(tokenizer, inputs), variables, day)
+    except Unencodable as error:
+        reason = str(error)
         # A template may quote what it refuses, and no message repeats a user's text.
         told = [*(turn.role for turn in conversation), *texts(conversation, inputs)]
         if any(len(one) >= _QUOTED and one not in _ROLES and one in reason for one in told):
-            reason = ""
-        raise Unencodable(f"the chat template refuses this conversation{reason}") from error
-    assert isinstance(text, str)
-    return text
+            raise Unencodable("the chat template refuses this conversation") from error
+        raise
+
+
+def template_of(tokenizer: ChatTokenizer, inputs: TemplateInputs = NO_INPUTS) -> str:
+    """The source of the template that renders such inputs."""
+    try:
+        return tokenizer.get_chat_template(tools=json.loads(inputs.tools) if inputs.tools else None)
+    except ValueError as error:
+        raise Unencodable("the tokenizer has no chat template named default") from error
+
+
+def _turn(message: Message) -> JsonValue:
+    """The turn as the template sees it: without what is null, and reasoning by all its names."""
+    turn: dict[str, JsonValue] = {
+        name: value for name, value in message.turn().items() if value is not None
+    }
+    reasoning = next((turn[name] for name in _REASONING if name in turn), None)
+    if reasoning is None:
+        return turn
+    return {"thinking": reasoning, **turn, "reasoning_content": reasoning}
 
 
 def texts(conversation: Conversation, inputs: TemplateInputs = NO_INPUTS) -> list[str]:
@@ -116,34 +150,41 @@ def texts(conversation: Conversation, inputs: TemplateInputs = NO_INPUTS) -> lis
         found.append(text)
         return text
 
-    mapped(note, conversation, inputs)
+    mapped(conversation, inputs, note, note, note)
     return found
 
 
 def mapped(
-    change: Callable[[str], str], conversation: Conversation, inputs: TemplateInputs = NO_INPUTS
+    conversation: Conversation,
+    inputs: TemplateInputs,
+    of_content: Callable[[str], str],
+    of_value: Callable[[str], str],
+    of_name: Callable[[str], str],
 ) -> tuple[Conversation, TemplateInputs]:
-    """The same conversation and inputs with `change` applied to every text of a user."""
-    turns = tuple(
-        Message(role, change(content), _mapped_json(change, extra))
-        for role, content, extra in conversation
-    )
-    return turns, replace(
-        inputs,
-        tools=_mapped_json(change, inputs.tools),
-        kwargs=_mapped_json(change, inputs.kwargs),
-    )
+    """The same conversation and inputs with every text of a user changed.
 
+    Args:
+        of_content: changes the contents of turns.
+        of_value: changes the texts in what else the template sees.
+        of_name: changes the names of members there.
+    """
 
-def _mapped_json(change: Callable[[str], str], text: str) -> str:
     def walk(value: JsonValue) -> JsonValue:
         match value:
             case str():
-                return change(value)
+                return of_value(value)
             case list():
                 return [walk(each) for each in value]
             case dict():
-                return {change(key): walk(each) for key, each in value.items()}
+                return {of_name(name): walk(each) for name, each in value.items()}
         return value
 
-    return json.dumps(walk(json.loads(text)), ensure_ascii=False) if text else ""
+    def walk_json(text: str) -> str:
+        return json.dumps(walk(json.loads(text)), ensure_ascii=False) if text else ""
+
+    turns = tuple(
+        Message(role, of_content(content), walk_json(extra))
+        for role, content, extra in conversation
+    )
+    tools, kwargs = walk_json(inputs.tools), walk_json(inputs.kwargs)
+    return turns, replace(inputs, tools=tools, kwargs=kwargs)

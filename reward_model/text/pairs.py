@@ -19,6 +19,7 @@ from reward_model.text.chat import (
     Unencodable,
 )
 from reward_model.text.encoding import Encoder
+from reward_model.text.tokenizing import bare_copy, tokenize
 
 
 class PairEncoder(Encoder):
@@ -39,15 +40,17 @@ class PairEncoder(Encoder):
     ) -> None:
         super().__init__(tokenizer, max_tokens=max_tokens, pad_id=pad_id, embeddings=embeddings)
         self._token_types = token_types
-        definition = json.loads(self._literal.to_str())
+        self._pairing = bare_copy(tokenizer.backend_tokenizer)
+        self._pairing.encode_special_tokens = True
+        definition = json.loads(self._pairing.to_str())
         unknown = _unknown_token(definition["model"])
         # Any text may have the token for unknown letters, though it is special.
         self._control = {token: id_ for token, id_ in self._special_ids.items() if token != unknown}
         if any(
-            id_ in self._literal.encode(token, add_special_tokens=False).ids
+            id_ in self._pairing.encode(token, add_special_tokens=False).ids
             for token, id_ in self._control.items()
         ):
-            self._literal = _without_words(definition, self._control)
+            self._pairing = _without_words(definition, self._control)
         self._control_ids = set(self._control.values())
 
     def encode(
@@ -69,10 +72,6 @@ class PairEncoder(Encoder):
         types = tuple(pair.type_ids) if self._token_types else ()
         return Sequence(sequence.ids, (len(sequence.ids) - 1,), types)
 
-    def count(self, conversation: Conversation, inputs: TemplateInputs = NO_INPUTS) -> int:
-        """Count the tokens of a pair, which may be more than `max_tokens`."""
-        return len(self._encode_pair(conversation, inputs).ids)
-
     def _encode_pair(self, conversation: Conversation, inputs: TemplateInputs) -> Encoding:
         roles = [message.role for message in conversation]
         plain = inputs == NO_INPUTS and not any(message.extra for message in conversation)
@@ -82,8 +81,7 @@ class PairEncoder(Encoder):
                 "none: send one user turn and its candidate"
             )
         prompt, answer = (message.content for message in conversation)
-        # In a batch, the tokenizer lets other threads run meanwhile.
-        (pair,) = self._literal.encode_batch([(prompt, answer)])
+        pair = tokenize(self._pairing, (prompt, answer), add_special_tokens=True)
         written = zip(pair.ids, pair.special_tokens_mask, strict=True)
         if any(id_ in self._control_ids and not by_tokenizer for id_, by_tokenizer in written):
             raise Unencodable("the text spells a special token that this tokenizer cannot escape")

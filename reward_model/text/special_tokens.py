@@ -1,38 +1,44 @@
-"""Special tokens that a user's text spells, escaped so that they never become control tokens."""
+"""Special tokens that a text spells: told from the template's own, and kept as letters."""
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
+from itertools import product
 
-from reward_model.text.chat import Unencodable
+from pydantic import JsonValue
+from tokenizers import Encoding, Tokenizer
+
+from reward_model.text.template import Unencodable
+from reward_model.text.tokenizing import bare_copy, tokenize
 
 # Unicode's private-use area in the basic plane: characters that mean nothing by themselves.
 _PRIVATE_USE = range(0xE000, 0xF900)
 
+# Block elements of old computers. They are symbols, which no normalizer changes, and no text uses
+# them in the order in which they stand for special tokens here.
+_SYMBOLS = [chr(code) for code in range(0x1FB00, 0x1FB3C)]
+
 
 class SpecialTokenEscaper:
-    """Replaces first letters of special tokens by private-use characters that no content contains.
+    """Replaces letters that special tokens consist of by private-use characters, one for one.
+
+    The result spells no special token, whatever a template joins or leaves out; and in what the
+    template makes of it, every letter shows whether it is the user's or the template's.
 
     Raises:
-        Unencodable: the contents leave too few private-use characters.
+        Unencodable: the texts leave too few private-use characters.
     """
 
     def __init__(self, texts: Iterable[str], specials: Iterable[str]) -> None:
-        letters = sorted({special[0] for special in specials})
+        letters = sorted({letter for special in specials for letter in special if letter.strip()})
         unused = unused_characters(texts)
-        if len(unused) <= len(letters):
+        if len(unused) < len(letters):
             raise Unencodable("the conversation uses up Unicode's private-use characters")
-        self._edge = unused[-1]
-        self._escapes = dict(zip(letters, unused, strict=False))
-        self._originals = {ord(new): old for old, new in self._escapes.items()}
-        self._originals[ord(self._edge)] = ""
+        self._escapes = dict(zip(map(ord, letters), unused, strict=False))
+        self._originals = {ord(new): old for old, new in zip(letters, unused, strict=False)}
 
-    def escape(self, content: str, special: re.Pattern[str]) -> str:
-        """Return the content without a special token in it, and with a mark at either edge."""
-        inner = re.sub(f"(?s)(?={special.pattern}).", lambda m: self._escapes[m[0]], content)
-        core = inner.strip()
-        # The marks keep a special token from forming where a template joins two contents. They go
-        # inside the outer white space, so that a template that strips it still does.
-        return inner.replace(core, f"{self._edge}{core}{self._edge}", 1) if core else inner
+    def escape(self, text: str) -> str:
+        return text.translate(self._escapes)
 
     def unescape(self, text: str) -> str:
         return text.translate(self._originals)
@@ -40,22 +46,91 @@ class SpecialTokenEscaper:
 
 def unused_characters(texts: Iterable[str]) -> list[str]:
     """Return the private-use characters that no text contains."""
-    used = {letter for text in texts for letter in text}
+    used = set[str]().union(*texts)
     return [chr(code) for code in _PRIVATE_USE if chr(code) not in used]
 
 
-def any_of(specials: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern that matches each special token; without any, it matches nothing."""
+def any_of(specials: Iterable[str], whole_words: Iterable[str] = ()) -> re.Pattern[str]:
+    """Return a pattern that matches each special token; without any, it matches nothing.
+
+    Args:
+        whole_words: those that the tokenizer takes only where no word character is beside them.
+    """
+    whole = set(whole_words)
     # The first alternative that matches wins, so a token goes before its own prefixes.
     longest_first = sorted(specials, key=len, reverse=True)
-    pattern = "|".join(re.escape(special) for special in longest_first)
+    pattern = "|".join(
+        rf"(?<!\w){re.escape(each)}(?!\w)" if each in whole else re.escape(each)
+        for each in longest_first
+    )
     return re.compile(f"(?:{pattern})" if pattern else "(?!)")
 
 
-def split(special: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
-    """Yield pairs of text and the special token after it; the last pair's token is empty."""
-    start = 0
-    for match in special.finditer(text):
-        yield text[start : match.start()], match[0]
-        start = match.end()
-    yield text[start:], ""
+class LiteralTokenizer:
+    """The tokenizer, to which special tokens are letters but where it is told otherwise.
+
+    Its special tokens have other names, of as many characters, which stand in the text where the
+    template wrote them. Everything else is as in the tokenizer: the white space that they swallow,
+    the prefix of a text, and what the letters around become.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        added = tokenizer.get_added_tokens_decoder()
+        specials = {id_: token.content for id_, token in added.items() if token.special}
+        names = _names(specials.values())
+        saved = json.loads(bare_copy(tokenizer).to_str())
+        for token in saved["added_tokens"]:
+            if token["special"]:
+                token["content"] = names[token["content"]]
+        _rename(saved["model"], names)
+        self._tokenizer: Tokenizer = Tokenizer.from_str(json.dumps(saved, ensure_ascii=False))
+        self._names = names
+        self._taken = any_of(names.values())
+        # Tokens that the vocabulary of the model lacks may get other ids than they had.
+        renamed = {self._tokenizer.token_to_id(names[name]): id_ for id_, name in specials.items()}
+        self._ids = {new: old for new, old in renamed.items() if new is not None and new != old}
+
+    def encode(
+        self, text: str, own: Iterable[tuple[int, int]] = (), *, offsets: bool = False
+    ) -> tuple[list[int], Encoding]:
+        """Encode a text in which the special tokens at `own` are tokens, and no others.
+
+        Returns:
+            The ids, and the encoding for its offsets, which are those of `text`.
+
+        Raises:
+            Unencodable: the text holds what stands for a special token here.
+        """
+        if self._taken.search(text):
+            raise Unencodable("the text has symbols that stand for special tokens: leave them out")
+        parts, start = [], 0
+        for begin, end in own:
+            parts += [text[start:begin], self._names[text[begin:end]]]
+            start = end
+        parts.append(text[start:])
+        encoding = tokenize(self._tokenizer, "".join(parts), offsets=offsets)
+        ids = list(encoding.ids)
+        return ([self._ids.get(id_, id_) for id_ in ids] if self._ids else ids), encoding
+
+
+def _names(specials: Iterable[str]) -> dict[str, str]:
+    """A name of the same length for each special token, which no text has."""
+    names: dict[str, str] = {}
+    fresh = {length: map("".join, product(_SYMBOLS, repeat=min(length, 3))) for length in (1, 2, 3)}
+    for special in specials:
+        name = next(fresh[min(len(special), 3)], "")
+        names[special] = name + _SYMBOLS[-1] * (len(special) - len(name))
+    return names
+
+
+def _rename(model: dict[str, JsonValue], names: Mapping[str, str]) -> None:
+    """Rename special tokens in the vocabulary of a model, so that letters never become them."""
+    match model.get("vocab"):
+        case dict() as vocabulary:
+            model["vocab"] = {names.get(token, token): id_ for token, id_ in vocabulary.items()}
+        case list() as entries:
+            for entry in entries:
+                if isinstance(entry, list) and isinstance(entry[0], str):
+                    entry[0] = names.get(entry[0], entry[0])
+    if isinstance(unknown := model.get("unk_token"), str):
+        model["unk_token"] = names.get(unknown, unknown)

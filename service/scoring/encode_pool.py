@@ -13,7 +13,8 @@ from typing import TypeVar
 from reward_model.packing import Sequence, new_tokens
 from reward_model.text.chat import Unencodable
 from reward_model.text.encoding import Rendered, TooLong
-from reward_model.text.truncation import truncated
+from reward_model.text.tokenizing import Stopped
+from reward_model.text.truncation import Truncator
 from service.errors import ItemError
 from service.scheduling.queue import Priority
 from service.scoring.model import Model
@@ -89,6 +90,15 @@ class EncodePool:
         self._bulk_slots = asyncio.Semaphore(max(1, threads - 1))
         self._interactive = interactive
         self._sleep = sleep
+        self._closing = threading.Event()
+        # When each piece of work that is on a thread now began.
+        self._begun: dict[object, float] = {}
+
+    @property
+    def running_for(self) -> float:
+        """Seconds for which the oldest piece of work has been on its thread; 0 without any."""
+        now = time.monotonic()
+        return now - min(list(self._begun.values()), default=now)
 
     async def encode(
         self,
@@ -108,11 +118,20 @@ class EncodePool:
         cancelled, size = threading.Event(), _CHUNK_ITEMS[priority]
         slots = asyncio.Semaphore(self._chunks_per_request)
 
-        def encode_chunk(chunk: list[Item]) -> list[Encoded | ItemScore]:
+        def stop() -> bool:
             # Cancelling the caller does not reach a running thread, so the thread looks itself.
-            return [
-                encode_item(model, item, over_length) for item in chunk if not cancelled.is_set()
-            ]
+            return cancelled.is_set() or self._closing.is_set()
+
+        truncates = over_length == "truncate_prompt"
+        truncator = Truncator(model.encoder, stop) if truncates else None
+
+        def encode_chunk(chunk: list[Item]) -> list[Encoded | ItemScore]:
+            encoded = []
+            for item in chunk:
+                if stop():
+                    raise Stopped
+                encoded.append(encode_item(model, item, truncator))
+            return encoded
 
         async def run_chunk(start: int) -> list[Encoded | ItemScore]:
             async with slots:
@@ -155,25 +174,40 @@ class EncodePool:
         slow down every interactive answer long before the queue gives bulk work a turn, so bulk
         work pauses there.
         """
+
+        def timed() -> T:
+            key = object()
+            self._begun[key] = time.monotonic()
+            try:
+                return work()
+            finally:
+                del self._begun[key]
+
         loop = asyncio.get_running_loop()
         if priority == "interactive":
-            return await loop.run_in_executor(self._threads, work)
+            return await loop.run_in_executor(self._threads, timed)
         async with self._bulk_slots:
             started = time.monotonic()
-            done = await loop.run_in_executor(self._threads, work)
+            done = await loop.run_in_executor(self._threads, timed)
             if model.engine.batching.shares_cores and self._interactive():
                 await self._sleep(_PAUSE_FACTOR * (time.monotonic() - started))
         return done
 
     def shutdown(self) -> None:
-        """Let the threads end after the chunk that each has; no other chunk is begun."""
+        """Let the threads end after the text that each has; no other text is begun."""
+        self._closing.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def encode_item(model: Model, item: Item, over_length: OverLength) -> Encoded | ItemScore:
-    """Encode one item, or say why that cannot be done."""
-    truncates = over_length == "truncate_prompt"
-    if refusal := refuse_unread(model, item, truncates=truncates):
+def encode_item(
+    model: Model, item: Item, truncator: Truncator | None = None
+) -> Encoded | ItemScore:
+    """Encode one item, or say why that cannot be done.
+
+    Args:
+        truncator: makes what is too long fit; None leaves it an error.
+    """
+    if refusal := refuse_unread(model, item, truncates=truncator is not None):
         return ItemScore(0, error=refusal)
     encoder = model.encoder
     try:
@@ -184,18 +218,16 @@ def encode_item(model: Model, item: Item, over_length: OverLength) -> Encoded | 
                 return Encoded(encoder.encode_rendered(item))
             case Chat(step_ends=step_ends, inputs=inputs):
                 conversation = item.conversation
-                try:
+                if truncator is None:
                     return Encoded(encoder.encode(conversation, step_ends or (), inputs))
-                except TooLong:
-                    # Truncation counts tokens of every message, so it is tried only if needed.
-                    if not truncates:
-                        raise
-                shorter, dropped = truncated(encoder, conversation, inputs)
-                return Encoded(encoder.encode(shorter, step_ends or (), inputs), dropped)
+                sequence, _, dropped = truncator.encode(conversation, step_ends or (), inputs)
+                return Encoded(sequence, dropped)
     except TooLong as error:
         tokens, refusal = error.tokens, ItemError("too_long", str(error))
     except Unencodable as error:
         tokens, refusal = 0, ItemError("unencodable", str(error))
+    except Stopped:
+        raise
     except BaseException as error:  # noqa: BLE001 - one odd text must not fail its neighbors
         # Also what is no Exception, such as a panic in the tokenizer's Rust.
         _log.error("encoder fault: %s", type(error).__name__, exc_info=error)

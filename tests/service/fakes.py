@@ -104,11 +104,14 @@ class PlainTokenizer:
         self.backend_tokenizer = Tokenizer(models.BPE(vocabulary, []))
         self.backend_tokenizer.pre_tokenizer = split
 
-    def apply_chat_template(
-        self, conversation: list[dict[str, JsonValue]], *, tokenize: bool, **variables: JsonValue
-    ) -> object:
-        assert not tokenize
-        return "".join(str(turn["content"]) for turn in conversation)
+    @property
+    def special_tokens_map(self) -> dict[str, str]:
+        return {}
+
+    def get_chat_template(
+        self, chat_template: str | None = None, tools: list[dict[str, JsonValue]] | None = None
+    ) -> str:
+        return "{% for turn in messages %}{{ turn.content }}{% endfor %}"
 
 
 class ScriptedEncoder(Encoder):

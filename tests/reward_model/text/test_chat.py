@@ -49,9 +49,9 @@ def test_arguments_of_the_renderer_are_no_variables_of_a_template() -> None:
 
 
 def test_every_text_of_a_user_is_changed_and_nothing_else() -> None:
-    talk = (Message("user", "a", '{"name": "b", "n": [1, "c"]}'),)
+    talk = (Message("user", "a", '{"name": "bb", "n": [1, "c"]}'),)
     inputs = TemplateInputs(tools='[{"d": null}]', kwargs='{"e": true}')
-    changed, changed_inputs = mapped(str.upper, talk, inputs)
-    assert changed == (Message("user", "A", '{"NAME": "B", "N": [1, "C"]}'),)
+    changed, changed_inputs = mapped(talk, inputs, str.upper, str.title, str.upper)
+    assert changed == (Message("user", "A", '{"NAME": "Bb", "N": [1, "C"]}'),)
     assert changed_inputs == TemplateInputs(tools='[{"D": null}]', kwargs='{"E": true}')
-    assert texts(talk, inputs) == ["a", "name", "b", "n", "c", "d", "e"]
+    assert texts(talk, inputs) == ["a", "name", "bb", "n", "c", "d", "e"]

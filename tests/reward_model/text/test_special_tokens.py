@@ -1,15 +1,18 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
-from reward_model.text.chat import Unencodable
 from reward_model.text.special_tokens import (
+    LiteralTokenizer,
     SpecialTokenEscaper,
     any_of,
-    split,
     unused_characters,
 )
-from tests.checkpoints import SPECIALS
+from reward_model.text.template import Unencodable
+from reward_model.text.tokenizing import tokenize
+from tests.checkpoints import SPECIALS, make_tokenizer
+from tests.tokenizers import FAMILIES
 
 SPECIAL = any_of(SPECIALS)
 hostile = st.lists(
@@ -18,18 +21,18 @@ hostile = st.lists(
 
 
 @given(hostile, hostile)
-def test_escaped_contents_spell_no_special_token_even_joined(one: str, other: str) -> None:
+def test_escaped_texts_spell_no_special_token_whatever_is_left_out(one: str, other: str) -> None:
     escaper = SpecialTokenEscaper((one, other), SPECIALS)
-    joined = "".join(escaper.escape(content, SPECIAL) for content in (one, other))
-    assert not SPECIAL.search(joined)
+    joined = escaper.escape(one) + escaper.escape(other)
+    assert not set("".join(SPECIALS)) & set(joined)
     assert escaper.unescape(joined) == one + other
+    assert len(joined) == len(one + other)
 
 
 @given(hostile)
 def test_white_space_at_either_edge_stays_there(content: str) -> None:
     escaper = SpecialTokenEscaper((content,), SPECIALS)
-    stripped = escaper.escape(content, SPECIAL).strip()
-    assert escaper.unescape(stripped) == content.strip()
+    assert escaper.unescape(escaper.escape(content).strip()) == content.strip()
 
 
 def test_contents_that_use_up_the_private_characters_are_refused() -> None:
@@ -48,9 +51,29 @@ def test_the_longest_special_token_matches() -> None:
     assert any_of([]).findall("<a>") == []
 
 
-@given(hostile)
-def test_a_split_text_is_the_text(text: str) -> None:
-    pairs = list(split(SPECIAL, text))
-    assert "".join(before + special for before, special in pairs) == text
-    assert [special for _, special in pairs if special] == SPECIAL.findall(text)
-    assert pairs[-1][1] == ""
+def test_a_whole_word_matches_between_other_characters_alone() -> None:
+    assert any_of(["end", "<a>"], ["end"]).findall("end bend <a>end") == ["end", "<a>", "end"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_literal_tokenizer_knows_the_templates_tokens_alone(family: str) -> None:
+    tokenizer = FAMILIES[family]().backend_tokenizer
+    literal, text = LiteralTokenizer(tokenizer), "<|user|> one <|end|> two <|end|>"
+    everything = [match.span() for match in SPECIAL.finditer(text)]
+    # With all of them it is the tokenizer.
+    usual = tokenize(tokenizer, text, offsets=True)
+    ids, encoding = literal.encode(text, everything, offsets=True)
+    assert (ids, encoding.offsets) == (usual.ids, usual.offsets)
+    # Without one of them, that one is letters.
+    ids, _ = literal.encode(text, everything[:2])
+    end = tokenizer.token_to_id("<|end|>")
+    assert end is not None
+    assert (usual.ids.count(end), ids.count(end)) == (2, 1)
+    assert end not in literal.encode(text)[0]
+
+
+def test_symbols_that_stand_for_special_tokens_are_refused() -> None:
+    tokenizer: PreTrainedTokenizerFast = make_tokenizer()
+    literal = LiteralTokenizer(tokenizer.backend_tokenizer)
+    with pytest.raises(Unencodable, match="symbols"):
+        literal.encode("\U0001fb00" * 3 + "\U0001fb3b" * 20)

@@ -22,7 +22,7 @@ def longest(pairs: list[PreferenceRow]) -> int:
     texts = [
         (row.prompt, t) for row in pairs for t in (row.chosen, *(c.text for c in row.rejected))
     ]
-    return max(encoder(10_000).count(conversation(*text)) for text in texts)
+    return max(len(encoder(10_000).encode(conversation(*text)).ids) for text in texts)
 
 
 def test_what_is_too_long_is_left_out_and_counted_by_kind() -> None:
