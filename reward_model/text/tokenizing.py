@@ -34,7 +34,7 @@ def tokenize(
     offsets: bool = False,
     add_special_tokens: bool = False,
 ) -> Encoding:
-    """Encode one text, or a pair. Without `offsets` it is faster, and those of the result mean nothing.
+    """Encode a text or a pair. It is faster without `offsets`, which then mean nothing.
 
     Raises:
         Unencodable: the tokenizer fails on this text.
