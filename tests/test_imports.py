@@ -44,7 +44,7 @@ ROOMS = {
         scoring
         auth scheduling
         engines
-        errors settings logs
+        errors settings logs allocator
     """,
     "trainer": """
         __main__

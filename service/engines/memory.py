@@ -1,12 +1,13 @@
 """How large a batch may be: the memory that a token takes, measured, against what is free."""
 
-import ctypes
 import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+from service.allocator import trim
 
 _log = logging.getLogger(__name__)
 
@@ -80,8 +81,7 @@ def measure_peak_on_cpu(run: Callable[[], None]) -> int:
     except OSError:
         return 0
     # Memory that malloc keeps of earlier work would be used again, and growth would not be seen.
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc alone has it
-        trim(0)
+    trim()
     before = read_kilobytes(_PROC / "self/status", "VmRSS") or 0
     run()
     return (read_kilobytes(_PROC / "self/status", "VmHWM") or 0) - before

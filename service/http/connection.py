@@ -19,9 +19,10 @@ HEAD_SECONDS = 60
 # Bytes of a request's line and headers; more are answered with 400.
 MAX_HEAD_BYTES = 16 * 1024
 
-# Bytes that are read from a socket in one go. All of them are parsed at once, and chunks of a
-# single byte take 40 times as long as larger ones; other connections wait for no longer than this.
-_READ_BYTES = 16 * 1024
+# Bytes that are read from a socket in one go. All of them are parsed at once, while all other
+# connections wait: heads and chunks, of which 4 KiB may hold 700, take far longer than a body whose
+# length is known.
+_READ_BYTES, _READ_BYTES_OF_BODY = 4 * 1024, 64 * 1024
 
 # Chunks of one body. A client that sends its body bit by bit would cost seconds for a megabyte.
 _MAX_CHUNKS = 65_536
@@ -46,6 +47,11 @@ class StrictParser(h11.Connection):
     def __init__(self) -> None:
         super().__init__(h11.SERVER, MAX_HEAD_BYTES)
         self._chunks: int | None = None
+
+    @property
+    def reads_length(self) -> bool:
+        """Whether what comes next is the rest of a body whose length is known."""
+        return self.their_state is h11.SEND_BODY and self._chunks is None
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         unread = b""
@@ -127,12 +133,12 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.conn = StrictParser()
-        if hasattr(transport, "max_size"):  # asyncio's transports have it, uvloop's do not
-            transport.max_size = _READ_BYTES
+        self._limit_reading(_READ_BYTES)
         self._start_timer(HEAD_SECONDS, self.transport.close)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._limit_reading(_READ_BYTES_OF_BODY if self.conn.reads_length else _READ_BYTES)
         # h11 leaves IDLE when a head is whole; what is then slow is the body, which has a limit
         # of its own.
         if self.conn.their_state is not h11.IDLE:
@@ -177,6 +183,10 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def _limit_reading(self, size: int) -> None:
+        if hasattr(self.transport, "max_size"):  # asyncio's transports have it, uvloop's do not
+            self.transport.max_size = size
 
     def _start_timer(self, seconds: float, then: Callable[[], None]) -> None:
         self._timer = self.loop.call_later(seconds, then)

@@ -155,4 +155,4 @@ class RequestMiddleware:
             _log.error("fault", extra={"facts": facts}, exc_info=fault)
             await send_error(InternalError(f"internal error; request id {record.request_id}"))
         finally:
-            body.release()
+            body.close()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
+from service.allocator import LARGE, Trimmer
 from service.errors import BodyTooLarge, BodyTooSlow, ClientGone, EncodedBody, QueueFull
 
 # Seconds in which a body must arrive: one that stalls would hold its connection for ever.
@@ -26,6 +27,7 @@ class BodyBudget:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._taken = 0
+        self.trimmer = Trimmer()
 
     def take(self, size: int) -> None:
         """Count bytes that have arrived.
@@ -50,6 +52,7 @@ class RequestBody:
 
     Attributes:
         content: what was read, until `release`.
+        size: bytes that have arrived.
         begun: whether reading it has begun.
         complete: whether all of it arrived. Only then can the connection be used again.
     """
@@ -68,6 +71,7 @@ class RequestBody:
         self._held = 0
         self._replayed = False
         self.content = b""
+        self.size = 0
         self.begun = self.complete = False
 
     async def read(self, limit: int, advice: str) -> None:
@@ -112,16 +116,15 @@ class RequestBody:
         if self._waits and self._announced > limit:
             return self._announced
         chunks: list[bytes] = []
-        size = 0
-        while not self.complete and max(size, self._announced) <= max_discarded:
+        while not self.complete and max(self.size, self._announced) <= max_discarded:
             self.begun = True
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone("the client left before its request was whole")
             chunk: bytes = message.get("body", b"")
-            size += len(chunk)
+            self.size += len(chunk)
             self.complete = not message.get("more_body", False)
-            if max(size, self._announced) > limit:
+            if max(self.size, self._announced) > limit:
                 chunks.clear()
                 self.release()
             else:
@@ -129,13 +132,19 @@ class RequestBody:
                 self._held += len(chunk)
                 chunks.append(chunk)
         self.content = b"".join(chunks)
-        return max(size, self._announced)
+        return max(self.size, self._announced)
 
     def release(self) -> None:
         """Forget the content, and make room for other bodies."""
         self.content = b""
         self._budget.give_back(self._held)
         self._held = 0
+
+    def close(self) -> None:
+        """Release the body at the end of its request, whose memory the system gets back."""
+        self.release()
+        if self.size >= LARGE:
+            self._budget.trimmer.trim_soon()
 
     async def replay(self) -> Message:
         """Act as ASGI's `receive` for the routes: give the body first, then the server's events.

@@ -86,7 +86,9 @@ class StrictTurn(_Strict):
     reasoning: str | None = None
 
     def to_message(self) -> Message:
-        return message(self.role, self.content, self.model_dump(exclude={"role", "content"}))
+        # Most turns have no more, and a request may have very many of them.
+        extra = sorted(self.model_fields_set - {"role", "content"})
+        return message(self.role, self.content, {name: getattr(self, name) for name in extra})
 
 
 class Steps(_Strict):

@@ -15,7 +15,7 @@ from service.errors import MalformedBody
 # What a body may hold at most. A request has at most 16,384 candidates, and a few lists and objects
 # around each. Token ids are not bounded here: a body of them parses in a third of a second.
 _MAX_DEPTH = 64
-_MAX_CONTAINERS = 200_000
+_MAX_CONTAINERS = 100_000
 _MAX_STRINGS = 500_000
 _MAX_OTHERS = 200_000
 

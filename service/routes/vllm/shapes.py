@@ -46,7 +46,10 @@ from service.settings import MAX_CANDIDATES
 # vLLM's value of `truncate_prompt_tokens` for the model's maximum.
 _MODEL_MAXIMUM = -1
 
-IdList = Annotated[list[int], Field(min_length=1, fail_fast=True)]
+# More token ids than any model takes in one text.
+_MAX_IDS = 1_048_576
+
+IdList = Annotated[list[int], Field(min_length=1, max_length=_MAX_IDS, fail_fast=True)]
 IdLists = Annotated[list[IdList], Field(min_length=1, max_length=MAX_CANDIDATES, fail_fast=True)]
 
 
