@@ -9,6 +9,7 @@ from trainer.evaluation.held_out import require_held_out
 from trainer.evaluation.load import load
 from trainer.evaluation.measure import measure
 from trainer.evaluation.measures.estimate import Resampling
+from trainer.evaluation.records import files_of
 from trainer.evaluation.reporting import page, plots
 from trainer.evaluation.reporting.report import Report, write
 from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
@@ -43,6 +44,13 @@ class EvaluateConfig:
     service: ServiceConfig | None = None
     device: str = "cpu"
     dtype: str = "float32"
+
+
+def check(config: EvaluateConfig, inputs: Path) -> None:
+    """Raise StageError when a task's files are not there, which only the user can bring."""
+    for task in config.tasks:
+        if not isinstance(task, PairsTask):
+            files_of(inputs, task.files)
 
 
 def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:

@@ -13,10 +13,16 @@ C = TypeVar("C", bound=Dataclass)
 
 @dataclass(frozen=True)
 class Stage(Generic[C]):
-    """A stage's function and its config. The type parameter ties one to the other."""
+    """A stage's function and its config. The type parameter ties one to the other.
+
+    Attributes:
+        check: raises StageError when what a user has to bring for this stage is not there. It is
+            called with config and work folder before the first stage of a run.
+    """
 
     run: Callable[[C, Path, Path], None]
     config: C
+    check: Callable[[C, Path], None] | None = None
 
 
 @dataclass(frozen=True)

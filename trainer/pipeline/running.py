@@ -20,7 +20,10 @@ def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
 
 def run_recipe(recipe: Recipe, work: Path, first: str | None, last: str | None) -> None:
     """Run the stages from `first` to `last` that are not up to date, and print why each ran."""
-    # A stage is checked when its turn comes, because an earlier one may have changed its input.
+    for stage in recipe.between(first, last):
+        if check := recipe[stage].check:
+            check(recipe[stage].config, work)
+    # Freshness is asked when a stage's turn comes, because an earlier one may change its input.
     for stage in recipe.between(first, last):
         reason = reason_to_run(stage, recipe[stage].config, work)
         if reason is None:

@@ -64,7 +64,8 @@ def card(name: str, version: str, command: str, report: Report, stages: Manifest
     else:
         # A local path may hold a user's name. Stages of earlier versions recorded no more than it.
         shown = Path(first).name if Path(first).is_absolute() else first
-        base = next((made["base"] for made in trained.values() if "base" in made), {})
+        recorded = [made["base"] for made in trained.values() if "base" in made]
+        base: dict[str, str] = recorded[0] if recorded else {}
         origin = f"It begins with `{base.get('name') or shown}`"
         origin += f", license `{base['license']}`" if base.get("license") else ""
         origin += f", revision `{base['revision']}`" if base.get("revision") else ""

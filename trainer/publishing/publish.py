@@ -74,7 +74,8 @@ class PublishConfig:
         }
         for name, value in given.items():
             field = Manifest.model_fields[name]
-            adapter: TypeAdapter[object] = TypeAdapter(Annotated[field.annotation, *field.metadata])
+            kind: Any = Annotated[field.annotation, *field.metadata]
+            adapter: TypeAdapter[object] = TypeAdapter(kind)
             try:
                 adapter.validate_python(value)
             except ValidationError as error:

@@ -133,7 +133,7 @@ def release() -> dict[str, Stage[Any]]:
     evaluation = EvaluateConfig(checkpoint="finetune", calibration="calibrate", tasks=tasks)
     return {
         "calibrate": Stage(calibrate.run, CalibrateConfig(checkpoint="finetune")),
-        "evaluate": Stage(evaluate.run, evaluation),
+        "evaluate": Stage(evaluate.run, evaluation, evaluate.check),
         "publish": Stage(
             publish.run,
             PublishConfig(

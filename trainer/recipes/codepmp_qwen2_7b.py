@@ -54,7 +54,7 @@ def recipe() -> Recipe:
             "calibrate": Stage(
                 calibrate.run, CalibrateConfig(checkpoint="finetune", pairs="preferences")
             ),
-            "evaluate": Stage(evaluate.run, evaluation()),
+            "evaluate": Stage(evaluate.run, evaluation(), evaluate.check),
             "publish": Stage(publish.run, publishing("codepmp_qwen2_7b")),
         },
     )

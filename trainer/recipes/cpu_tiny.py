@@ -55,7 +55,7 @@ def recipe() -> Recipe:
                 ),
             ),
             "calibrate": Stage(calibrate.run, CalibrateConfig(checkpoint="harden")),
-            "evaluate": Stage(evaluate.run, EvaluateConfig(checkpoint="harden")),
+            "evaluate": Stage(evaluate.run, EvaluateConfig(checkpoint="harden"), evaluate.check),
             "publish": Stage(
                 publish.run,
                 PublishConfig(

@@ -48,6 +48,7 @@ def recipe() -> Recipe:
                     calibration="calibrate",
                     tasks=(PairsTask(name="preferences", stage="preferences"),),
                 ),
+                evaluate.check,
             ),
             "publish": Stage(
                 publish.run,

@@ -34,6 +34,16 @@ def ran(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line.partition(":")[0] for line in lines if "runs, because" in line]
 
 
+def test_what_a_stage_needs_of_the_user_is_asked_for_before_any_stage_runs(tmp_path: Path) -> None:
+    def check(config: Config, work: Path) -> None:
+        raise StageError(f"stage {config.seed} needs a file in {work.name}")
+
+    stages = {**RECIPE.stages, "third": Stage(copy, Config(("second",), seed=3), check)}
+    with pytest.raises(StageError, match=f"stage 3 needs a file in {tmp_path.name}"):
+        run_recipe(Recipe("small", stages), tmp_path, None, None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_only_stages_that_are_not_up_to_date_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,3 +88,11 @@ def test_a_name_that_no_release_can_have_is_refused_before_anything_runs(tmp_pat
     for setting in ("publish.name=my model", "publish.version=", "publish.tolerance=1"):
         with pytest.raises(StageError, match="a release cannot have the"):
             overridden(open_recipe("finetune"), [setting])
+
+
+def test_files_of_an_evaluation_are_asked_for_before_anything_runs(tmp_path: Path) -> None:
+    tasks = 'evaluate.tasks=[{"kind": "candidates", "files": ["held.jsonl"]}]'
+    recipe = overridden(open_recipe("finetune"), [tasks])
+    with pytest.raises(StageError, match=r"no file is at .*held\.jsonl"):
+        run_recipe(recipe, tmp_path, None, None)
+    assert not list(tmp_path.iterdir())
