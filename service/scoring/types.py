@@ -69,15 +69,20 @@ def tokens_at_least(item: Item) -> int:
 
 def chats(
     prompt: Conversation,
-    answers: tuple[str, ...],
+    answers: tuple[str | Message, ...],
     step_ends: tuple[tuple[int, ...], ...] | None = None,
     inputs: TemplateInputs = NO_INPUTS,
 ) -> tuple[Item, ...]:
-    """Continue one conversation with each of the assistant's answers."""
+    """Continue one conversation with each of the assistant's answers, texts or whole turns."""
     # None and () differ: an answer without a single step still gets an empty list of step scores.
     ends = step_ends or (None,) * len(answers)
     return tuple(
-        Chat(prompt, Message("assistant", answer), steps, inputs)
+        Chat(
+            prompt,
+            Message("assistant", answer) if isinstance(answer, str) else answer,
+            steps,
+            inputs,
+        )
         for answer, steps in zip(answers, ends, strict=True)
     )
 

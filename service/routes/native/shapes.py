@@ -15,12 +15,6 @@ from service.scoring.ensemble import WeightedResult
 from service.scoring.types import Chat, Item, OverLength, ScoringRequest, ScoringResult, chats, rank
 from service.settings import MAX_CANDIDATES
 
-Candidate = Annotated[
-    Annotated[str, Tag("<text>")]
-    | Annotated[list[str], Field(min_length=1, fail_fast=True), Tag("<list>")],
-    Discriminator(is_list),
-]
-
 # Not strict, because JSON makes no difference between 1 and 1.0.
 # The bounds keep every sum of normalized scores far from infinity.
 Weight = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-1e6, le=1e6)]
@@ -74,21 +68,38 @@ class _Strict(BaseModel):
         return data
 
 
-class StrictTurn(_Strict):
-    """A turn. Everything in it is the chat template's to read."""
+class AnswerTurn(_Strict):
+    """An answer of the assistant that is more than a text, as the chat template reads it."""
 
-    role: str = Field(description="Any that the chat template knows.")
     content: Content = Field("", description="A text, a list of text parts, or null.")
     name: str | None = None
     tool_calls: Annotated[list[dict[str, JsonValue]], Field(fail_fast=True)] | None = None
-    tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
 
-    def to_message(self) -> Message:
+    def to_message(self, role: str = "assistant") -> Message:
         # Most turns have no more, and a request may have very many of them.
         extra = sorted(self.model_fields_set - {"role", "content"})
-        return message(self.role, self.content, {name: getattr(self, name) for name in extra})
+        return message(role, self.content, {name: getattr(self, name) for name in extra})
+
+
+class StrictTurn(AnswerTurn):
+    """A turn. Everything in it is the chat template's to read."""
+
+    role: str = Field(description="Any that the chat template knows.")
+    tool_call_id: str | None = None
+
+
+def _candidate_kind(value: object) -> str:
+    return "<turn>" if isinstance(value, dict) else is_list(value)
+
+
+Candidate = Annotated[
+    Annotated[str, Tag("<text>")]
+    | Annotated[list[str], Field(min_length=1, fail_fast=True), Tag("<list>")]
+    | Annotated[AnswerTurn, Tag("<turn>")],
+    Discriminator(_candidate_kind),
+]
 
 
 class Steps(_Strict):
@@ -125,7 +136,8 @@ class ScoreInput(_Strict):
         min_length=1,
         max_length=MAX_CANDIDATES,
         fail_fast=True,
-        description="Texts; where `steps` are asked for, also lists of a text's steps.",
+        description="Texts; or turns, for answers that call tools or come with reasoning; where "
+        "`steps` are asked for, also lists of a text's steps.",
     )
 
     @model_validator(mode="after")
@@ -137,21 +149,25 @@ class ScoreInput(_Strict):
         return self
 
     def to_items(self, steps: Steps | None) -> tuple[Item, ...]:
-        prompt = [Message("user", self.prompt or "")]
+        prompt: tuple[Message, ...] = (Message("user", self.prompt or ""),)
         if self.messages:
-            prompt = [turn.to_message() for turn in self.messages]
+            prompt = tuple(turn.to_message(turn.role) for turn in self.messages)
         inputs = template_inputs(self.tools, self.template_kwargs)
-        if steps is None:
-            # A request that asks for no steps was refused if a candidate is a list of steps.
-            texts = [candidate for candidate in self.candidates if isinstance(candidate, str)]
-            return chats(tuple(prompt), tuple(texts), inputs=inputs)
-        stepwise = [join_steps(candidate, steps.delimiter) for candidate in self.candidates]
-        return chats(
-            tuple(prompt),
-            tuple(text for text, _ in stepwise),
-            tuple(ends for _, ends in stepwise),
-            inputs,
-        )
+        answers: list[Message] = []
+        step_ends: list[tuple[int, ...]] = []
+        for candidate in self.candidates:
+            if isinstance(candidate, AnswerTurn):
+                turn = candidate.to_message()
+            else:
+                turn = Message("assistant", "")
+            text = turn.content if isinstance(candidate, AnswerTurn) else candidate
+            if steps is not None:
+                text, ends = join_steps(text, steps.delimiter)
+                step_ends.append(ends)
+            assert isinstance(text, str), "a request without steps has no lists of them"
+            answers.append(turn._replace(content=text))
+        ends_of_all = None if steps is None else tuple(step_ends)
+        return chats(prompt, tuple(answers), ends_of_all, inputs)
 
 
 class ScoreRequest(_Strict):

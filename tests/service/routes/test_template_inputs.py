@@ -189,11 +189,17 @@ async def test_content_in_parts_is_one_text(
 
 
 async def test_an_answer_may_be_a_call_alone(path: Path, plain: Transformers) -> None:
+    reasoned = ANSWER | {"reasoning_content": "one, two"}
     async with serving(path) as app:
-        for calling in (CALLING, CALLING | {"content": None}):
-            score = await classified(app, [ASKED, calling], tools=[TOOL])
-            expected = plain.score([ASKED, calling], tools=[TOOL])
-            assert score == pytest.approx(expected, abs=TOLERANCE)
+        for answer in (CALLING, CALLING | {"content": None}, reasoned, reasoned | {"content": ""}):
+            turns = [ASKED, answer]
+            expected = pytest.approx(plain.score(turns, tools=[TOOL]), abs=TOLERANCE)
+            assert await classified(app, turns, tools=[TOOL]) == expected
+            candidate = {key: value for key, value in answer.items() if key != "role"}
+            entry = {"messages": [ASKED], "candidates": [candidate, "other"], "tools": [TOOL]}
+            for body in ({"inputs": [entry]}, {"inputs": [entry], "steps": {}}):
+                scored = await app.client.post("/v1/score", json=body)
+                assert scored.json()["results"][0]["scores"][0]["score"] == expected
         nothing = await app.client.post(
             "/classify", json={"messages": [ASKED, ANSWER | {"content": None}]}
         )
