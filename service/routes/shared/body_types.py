@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag
+from pydantic.config import JsonDict
 
 from reward_model.text.chat import Conversation, Message
 from service.settings import MAX_CANDIDATES
@@ -35,6 +36,11 @@ class Tolerant(BaseModel):
     """A part of a body in which unknown fields are ignored, as the imitated server ignores them."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+def either(*names: str) -> JsonDict:
+    """Return the JSON Schema of an object that has one of these fields."""
+    return {"anyOf": [{"required": [name]} for name in names]}
 
 
 class TextPart(Tolerant):

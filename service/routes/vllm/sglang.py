@@ -6,11 +6,11 @@ vLLM has the same path with `input` or `messages`, so this is a part of its dial
 from typing import Annotated, Self
 
 from fastapi import Request
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
-from service.routes.shared.body_types import Name, TextOrTexts
+from service.routes.shared.body_types import Name, TextOrTexts, either
 from service.routes.shared.refused import Refused
 from service.routes.shared.template_options import PoolingOptions
 from service.routes.vllm.shapes import IdList, IdLists
@@ -28,6 +28,8 @@ def _ids_kind(value: object) -> str:
 
 class SglangRequest(PoolingOptions):
     """Each text is rendered; as in SGLang, the tokenizer adds its special tokens to it."""
+
+    model_config = ConfigDict(json_schema_extra=either("text", "input_ids"))
 
     model: Name | None = Field(None, description="If given, it must be the one that is served.")
     text: TextOrTexts | None = Field(

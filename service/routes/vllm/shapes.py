@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -21,6 +22,7 @@ from service.routes.shared.body_types import (
     TextOrTexts,
     Texts,
     conversation,
+    either,
 )
 from service.routes.shared.refused import Refused
 from service.routes.shared.relevance import sigmoid
@@ -105,6 +107,8 @@ class _VllmOptions(PoolingOptions):
 
 class ItemsRequest(TemplateOptions, _VllmOptions):
     """The body of `/classify`, `/pooling` and `/v1/embeddings`."""
+
+    model_config = ConfigDict(json_schema_extra=either("input", "messages"))
 
     input: TextsOrIds | None = Field(
         None, description="Rendered texts, in which special tokens are tokens; or token ids."
