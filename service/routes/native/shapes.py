@@ -102,6 +102,10 @@ Candidate = Annotated[
 ]
 
 
+def _text_of(candidate: str | list[str] | AnswerTurn) -> str | list[str]:
+    return candidate.content or "" if isinstance(candidate, AnswerTurn) else candidate
+
+
 class Steps(_Strict):
     """Asks for a score at the end of each step of a candidate."""
 
@@ -160,7 +164,7 @@ class ScoreInput(_Strict):
                 turn = candidate.to_message()
             else:
                 turn = Message("assistant", "")
-            text = turn.content if isinstance(candidate, AnswerTurn) else candidate
+            text = _text_of(candidate)
             if steps is not None:
                 text, ends = join_steps(text, steps.delimiter)
                 step_ends.append(ends)
@@ -223,7 +227,7 @@ class ScoreRequest(_Strict):
         return sum(
             one.count(delimiter) + 1 if isinstance(one, str) else len(one)
             for entry in self.inputs
-            for one in entry.candidates
+            for one in map(_text_of, entry.candidates)
         )
 
     def to_scoring_request(self) -> ScoringRequest:
