@@ -50,7 +50,7 @@ async def test_scores_of_a_version_that_left_meanwhile_are_in_no_statistic() -> 
         scored = await loaded.scorer.score(ScoringRequest((chats((), ("abc",)),)))
         await app.service.unload("other@3")
         collector.observe(scored)
-    samples = [one for family in collector.collect() for one in family.samples]
+        samples = [one for family in collector.collect() for one in family.samples]
     counts = {one.labels["model"]: one.value for one in samples if one.name == "reward_score_count"}
     assert counts == {"fake-rm": 0}
 
