@@ -6,6 +6,7 @@ large request took would stay as well, and be missing in a container with a limi
 
 import asyncio
 import ctypes
+import gc
 
 # Bytes of a body from which memory is given back after its request.
 LARGE = 1024 * 1024
@@ -27,6 +28,9 @@ class Trimmer:
 
     def _begin(self) -> None:
         self._timer = None
+        # Errors refer to the frames that they came through, and these to the body, in a cycle. What
+        # is older than a large request need not be looked at.
+        gc.collect(1)
         # On a thread, because it walks through all free memory. ctypes lets go of the interpreter.
         asyncio.get_running_loop().run_in_executor(None, trim)
 

@@ -9,10 +9,12 @@ within 300 MB of what it was, or if scores stopped.
 
 import argparse
 import asyncio
+import multiprocessing
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -23,7 +25,7 @@ import httpx
 from benchmarks.harness.page import Page, add_output_options, verdict
 from benchmarks.harness.processes import Running, resident, running, watching
 from benchmarks.harness.servers import ours
-from benchmarks.hostile.shapes import SIZE, Attack, attacks
+from benchmarks.hostile.shapes import SIZE, attack, attacks, prepare
 from service.settings import DEFAULT_MODEL
 
 _MAX_SILENCE = 1.0
@@ -103,13 +105,19 @@ async def observed(url: str) -> AsyncIterator[Others]:
                 others.faults[type(result).__name__] += 1
 
 
-async def suffer(server: Running, name: str, attack: Attack) -> Outcome:
-    """Let an attack happen and return what it did."""
+async def suffer(server: Running, name: str, size: int, attacker: Executor) -> Outcome:
+    """Let an attack happen and return what it did.
+
+    Args:
+        attacker: one process, so that the clients here see the server's pauses and not its own.
+    """
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(attacker, prepare, name, size)
     before = resident(server.pid)
     with watching(server.pid, every=0.05) as memory:
         async with observed(server.url) as others:
             started = time.perf_counter()
-            answers = await attack(server.url)
+            answers = await loop.run_in_executor(attacker, attack, server.url)
             ended = time.perf_counter()
             # Some work goes on after its client has gone.
             await asyncio.sleep(1)
@@ -136,11 +144,12 @@ async def suffer(server: Running, name: str, attack: Attack) -> Outcome:
 def main() -> None:
     options = _options()
     page = Page("hostile", "Hostile requests")
-    makers = attacks(options.size)
     outcomes = []
-    with running(ours(str(options.model))) as server:
-        for name in options.only or makers:
-            outcomes.append(asyncio.run(suffer(server, name, makers[name]())))
+    spawn = multiprocessing.get_context("spawn")
+    attacker = ProcessPoolExecutor(1, mp_context=spawn)
+    with running(ours(str(options.model))) as server, attacker:
+        for name in options.only or attacks():
+            outcomes.append(asyncio.run(suffer(server, name, options.size, attacker)))
             print(outcomes[-1], flush=True)
     report(page, outcomes, options.model.name)
     page.write(options)

@@ -144,6 +144,24 @@ async def _stall(url: str, clients: int, seconds: float) -> Counter[str]:
     return Counter(await asyncio.gather(*(send() for _ in range(clients))))
 
 
+_prepared: list[Attack] = []
+"""In the attacker's process: the attack that comes next."""
+
+
+def prepare(name: str, size: int) -> None:
+    """Make an attack's bodies, which takes longer than sending them."""
+    _prepared[:] = [attacks(size)[name]()]
+
+
+def attack(url: str) -> Counter[str]:
+    """Do what was prepared."""
+    return asyncio.run(_perform(_prepared[0], url))
+
+
+async def _perform(prepared: Attack, url: str) -> Counter[str]:
+    return await prepared(url)
+
+
 def attacks(size: int = SIZE) -> Mapping[str, Callable[[], Attack]]:
     """Return what makes each attack, by its name, for bodies of this size."""
     truncating = json.loads(_turns(1000, 1)) | {"over_length": "truncate_prompt"}
