@@ -16,7 +16,7 @@ from service.admin import create_admin_app
 from service.app import TracesUnavailable, create_app
 from service.auth.key_file import KeyFileError
 from service.http.server import CannotListen, Server, SideServer, listen
-from service.logs import JsonLines, LineWriter, configure, with_facts
+from service.logs import Facts, JsonLines, LineWriter, configure, with_facts
 from service.scoring.model import ModelOpener, open_model
 from service.service import Service
 from service.settings import Settings, unknown_variables
@@ -65,7 +65,10 @@ def serve(settings: Settings, opener: ModelOpener = open_model) -> NoReturn:
         admin = None
         if settings.admin_port is not None:
             side = SideServer(create_admin_app(service, settings.admin_key))
-            admin = side, listen(settings.host, settings.admin_port)
+            listener = listen(settings.host, settings.admin_port, "--admin-port")
+            admin = side, listener
+            facts: Facts = {"host": settings.host, "port": listener.getsockname()[1]}
+            _log.info("the admin interface listens", extra=with_facts(facts))
         server = Server(app, settings, lambda port: announce(settings, port), admin)
         server.run(sockets=[listen(settings.host, settings.port)])
     except (KeyFileError, TracesUnavailable, CannotListen) as error:

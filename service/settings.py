@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reward_model.release.names import require_name
+from service.files import read_small_text
 
 # The upper limit of --max-candidates: parsing a larger request would hold up all others.
 MAX_CANDIDATES = 16_384
@@ -93,8 +94,8 @@ class Settings(BaseSettings):
             ge=0,
             le=65535,
             description="TCP port on --host for the interface that loads, swaps and unloads models "
-            "while the service runs (docs/models.md). If it is unset, there is no such "
-            "interface.",
+            "while the service runs (docs/models.md); 0 takes any free one, which the log names. "
+            "If it is unset, there is no such interface.",
         ),
     ] = None
     admin_key_file: Annotated[
@@ -109,6 +110,7 @@ class Settings(BaseSettings):
         float,
         Field(
             gt=0,
+            le=86_400,
             allow_inf_nan=False,
             description="Maximum time in seconds of each step in which the admin interface tries a "
             "model in a process of its own before it is loaded (docs/models.md). A model "
@@ -424,9 +426,12 @@ class Settings(BaseSettings):
         # The validator above reads it, so a file that cannot be read ends the start. Editors end a
         # file with a newline, which is no part of the key.
         try:
-            return self.admin_key_file.read_text("utf-8").strip() if self.admin_key_file else ""
-        except OSError as error:
-            raise ValueError(f"--admin-key-file cannot be read: {error.strerror}") from None
+            key = read_small_text(self.admin_key_file).strip() if self.admin_key_file else ""
+        except ValueError as error:
+            raise ValueError(f"--admin-key-file {error}") from None
+        if any(character.isspace() for character in key):
+            raise ValueError("--admin-key-file must hold one key on one line, without spaces in it")
+        return key
 
 
 def unknown_variables() -> list[str]:

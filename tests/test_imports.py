@@ -45,6 +45,7 @@ ROOMS = {
         auth scheduling
         engines
         errors settings logs allocator
+        files
     """,
     "trainer": """
         __main__

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.auth.account import AccountLimits
+from service.files import read_small_text
 
 # Names are labels of metrics, and every request is compared with every key.
 _MAX_KEYS = 1000
@@ -44,11 +45,9 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         KeyFileError: the file cannot be read, a line is wrong, or it holds no key.
     """
     try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise KeyFileError(f"cannot read the API keys in {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise KeyFileError(f"the file of API keys {path} is not UTF-8") from None
+        text = read_small_text(path)
+    except ValueError as error:
+        raise KeyFileError(f"the file of API keys {path} {error}") from None
     keys: dict[int, Key] = {}
     try:
         for number, line in enumerate(text.split("\n"), start=1):

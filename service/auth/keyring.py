@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Thread
 
 from service.auth.account import Account
 from service.auth.key_file import Key, KeyFileError, digest_of, read_keys
@@ -13,6 +14,9 @@ _log = logging.getLogger(__name__)
 
 # Seconds between two looks at the file. A key that was taken out of it may stay valid that long.
 _CHECK_INTERVAL = 1.0
+
+# Seconds that a request waits for a look at the file.
+_PATIENCE = 0.1
 
 
 class Keyring:
@@ -35,6 +39,7 @@ class Keyring:
         self._accounts: dict[str, Account] = {}
         self._keys: tuple[Key, ...] = ()
         self._checked_at = clock()
+        self._reading: Thread | None = None
         # The state is taken before the file is read, so that a change in between is not missed.
         self._file_state = _file_state(path)
         self._use(read_keys(path))
@@ -55,6 +60,15 @@ class Keyring:
         if now < self._checked_at + _CHECK_INTERVAL:
             return
         self._checked_at = now
+        if self._reading and self._reading.is_alive():
+            return
+        # A file on a share that does not answer must not hold up the event loop; usually the thread
+        # is done at once, and this request meets the new keys.
+        self._reading = Thread(target=self._read_if_changed, name="key-file", daemon=True)
+        self._reading.start()
+        self._reading.join(_PATIENCE)
+
+    def _read_if_changed(self) -> None:
         state = _file_state(self._path)
         if state == self._file_state:
             return

@@ -78,8 +78,11 @@ class _Listener(socket.socket):
         super().listen(max(backlog, _KERNEL_BACKLOG))
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, flag: str = "--port") -> socket.socket:
     """Open a socket on an address, before anything slow is begun; `::` takes IPv4 as well.
+
+    Args:
+        flag: the setting that names the port.
 
     Raises:
         CannotListen: the address cannot be had.
@@ -94,7 +97,7 @@ def listen(host: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno or 0) if known else str(error)
         raise CannotListen(
             f"cannot listen on {host} port {port}: {reason}. "
-            "Choose another --host or --port; port 0 takes any free one"
+            f"Choose another --host or {flag}; port 0 takes any free one"
         ) from error
     listener = _Listener(fileno=made.detach())
     # Connections inherit this option. asyncio sets it only on sockets that it made itself, and

@@ -36,7 +36,9 @@ class Metrics:
     """Counts requests and batches; facts about the loaded models come from `ModelCollector`."""
 
     def __init__(self, catalogue: ModelCatalogue) -> None:
+        self._catalogue = catalogue
         self._models = ModelCollector(catalogue)
+        self._shadow_labels: set[tuple[str, str]] = set()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.registry.register(self._models)
@@ -133,7 +135,9 @@ class Metrics:
         self._golden.inc()
 
     def observe_shadow(self, differences: Differences) -> None:
-        histogram = self._shadow_difference.labels(differences.answered_by, differences.shadow)
+        labels = (differences.answered_by, differences.shadow)
+        self._shadow_labels.add(labels)
+        histogram = self._shadow_difference.labels(*labels)
         for value in differences.values:
             histogram.observe(value)
 
@@ -181,4 +185,9 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
+        # Every version that ever was a shadow would otherwise keep its series.
+        for labels in tuple(self._shadow_labels):
+            if any(self._catalogue.get(key) is None for key in labels):
+                self._shadow_labels.discard(labels)
+                self._shadow_difference.remove(*labels)
         return generate_latest(self.registry)

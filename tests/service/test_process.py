@@ -301,11 +301,17 @@ def test_an_unfit_model_is_refused_with_a_message_and_exit_code_1(tmp_path: Path
 def test_a_taken_port_is_an_error_without_a_traceback(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        run = command("--model", str(tmp_path), "--port", str(port))
-    assert run.returncode == 1
-    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
-    assert "--port" in run.stderr
-    assert "Traceback" not in run.stderr
+        (key := tmp_path / "key").write_text("sesame")
+        admin = ("--admin-port", str(port), "--admin-key-file", str(key))
+        runs = {
+            "--port": command("--model", str(tmp_path), "--port", str(port)),
+            "--admin-port": command("--model", str(tmp_path), "--port", "0", *admin),
+        }
+    for flag, run in runs.items():
+        assert run.returncode == 1
+        assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
+        assert f"Choose another --host or {flag};" in run.stderr
+        assert "Traceback" not in run.stderr
 
 
 def test_a_file_of_keys_that_is_wrong_is_refused_at_the_start(tmp_path: Path) -> None:
@@ -372,11 +378,11 @@ async def test_models_come_and_go_through_the_admin_port(tmp_path: Path) -> None
     first, second = (make_checkpoint(tmp_path / name, seed=len(name)) for name in ("a", "bb"))
     key = tmp_path / "key"
     key.write_text("sesame\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    flags = ("--model", str(first), "--admin-port", str(port), "--admin-key-file", str(key))
+    flags = ("--model", str(first), "--admin-port", "0", "--admin-key-file", str(key))
     async with started(tmp_path, "service", *flags, "--device", "cpu") as service:
         await service.ready()
+        (told,) = re.findall(r".*the admin interface listens.*", service.log.read_text())
+        port = json.loads(told)["port"]
         async with service.client() as client:
             before = (await score(client, "x")).json()
             headers = {"Authorization": "Bearer sesame"}
@@ -449,11 +455,13 @@ async def test_a_model_that_hangs_while_it_is_tried_holds_up_nothing_else(tmp_pa
     assert exit_code == 0
 
 
-@pytest.mark.parametrize("key", [None, "", "\n"])
-def test_an_admin_port_without_a_key_is_refused(tmp_path: Path, key: str | None) -> None:
+@pytest.mark.parametrize("key", [None, b"\n", b"\xff", b"two\nkeys", "pipe"])
+def test_an_admin_port_without_a_key_is_refused(tmp_path: Path, key: bytes | str | None) -> None:
     file = tmp_path / "key"
-    if key is not None:
-        file.write_text(key)
+    if isinstance(key, bytes):
+        file.write_bytes(key)
+    elif key:
+        os.mkfifo(file)
     flags = ["--admin-port", "0", "--admin-key-file", str(file)]
     run = subprocess.run(
         [sys.executable, "-m", "service", *flags],

@@ -1,5 +1,6 @@
 """Which keys count, while their file changes."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,19 @@ def test_a_file_that_is_gone_or_unreadable_changes_nothing(
     assert file.ring.stale
     if unreadable:
         file.path.rmdir()
+    file.becomes(line("b", "two"))
+    assert [file.holder(key) for key in ("one", "two")] == [None, "b"]
+
+
+def test_a_pipe_in_the_place_of_the_file_holds_up_no_request(tmp_path: Path) -> None:
+    file = File(tmp_path, line("a", "one"))
+    file.path.unlink()
+    os.mkfifo(file.path)
+    file.clock.now += 1
+    assert [file.holder(key) for key in ("one", "two")] == ["a", None]
+    assert file.ring.stale
+    with pytest.raises(KeyFileError, match="no regular file"):
+        Keyring(file.path)
     file.becomes(line("b", "two"))
     assert [file.holder(key) for key in ("one", "two")] == [None, "b"]
 

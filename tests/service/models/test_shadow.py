@@ -56,6 +56,21 @@ async def test_a_shadow_that_is_unloaded_is_ended() -> None:
         assert (await app.score("prompt", "a")).status_code == 200
 
 
+async def test_an_unloaded_shadow_leaves_no_series() -> None:
+    async with starting(Releases(), model="1", also_serve="other-2,more-3") as app:
+        await app.service.started()
+        shadow = app.service.shadow
+        for name in ("other", "more"):
+            shadow.assign(app.service.catalogue.find(name), 1.0)
+            await app.score("prompt", name)
+            await shadow.settled()
+        assert any("other@2" in line for line in await counted(app))
+        await app.service.unload("other@2")
+        left = await counted(app)
+    assert left
+    assert all('answered_by="fake-rm@1"' in line and 'shadow="more@3"' in line for line in left)
+
+
 async def test_a_version_is_no_shadow_of_itself() -> None:
     seen: list[Differences] = []
     async with starting(Releases(), model="1") as app:

@@ -59,7 +59,7 @@ async def exercised(keys: Path, engine: FakeEngine | None = None) -> str:
         app.client.headers["X-API-Key"] = "sesame"
         await app.score("prompt", "a", "bb", "x" * MAX_TOKENS)
         await app.client.post("/v1/score", json={})
-        app.service.metrics.observe_shadow(Differences("fake-rm@1", "fake-rm@2", (0.5,)))
+        app.service.metrics.observe_shadow(Differences("fake-rm@1.2", "fake-rm@1.2", (0.5,)))
         return await scrape(app)
 
 
