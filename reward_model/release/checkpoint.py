@@ -22,6 +22,7 @@ from reward_model.release.weight_names import (
     some,
 )
 from reward_model.text.chat import Message, Unencodable, render
+from reward_model.text.tokenizing import is_panic
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
@@ -113,7 +114,9 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except Exception as error:  # whatever a damaged file makes the loaders raise
+    except BaseException as error:  # whatever a damaged file makes the loaders raise, in Rust too
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         reason = f"{type(error).__name__}: {error}"
         raise ReleaseError(
             f"{path}: its tokenizer does not load ({reason}); save it again with the weights"

@@ -4,8 +4,8 @@ from transformers import PreTrainedTokenizerBase
 
 from reward_model.release.release import Release, ReleaseError
 from reward_model.release.weight_names import some
-from reward_model.text.chat import Message
-from reward_model.text.encoding import Encoder
+from reward_model.text.chat import Message, Unencodable
+from reward_model.text.encoding import Encoder, TooLong
 from reward_model.text.pairs import PairEncoder
 
 # Texts without anything that a tokenizer or a template might treat in a way of its own.
@@ -27,9 +27,16 @@ def make_encoder(
         ReleaseError: the template or the tokenizer writes tokens that the model does not know.
     """
     warnings = list(check_vocabulary(release, tokenizer))
+    recorded = release.encoding.template_date if release.encoding else None
     encoder = Encoder(
-        tokenizer, max_tokens=max_tokens, pad_id=release.pad_id, embeddings=release.embeddings
+        tokenizer,
+        max_tokens=max_tokens,
+        pad_id=release.pad_id,
+        embeddings=release.embeddings,
+        template_date=recorded,
     )
+    if tokenizer.chat_template:
+        warnings += _template_warnings(encoder, dated=recorded is not None)
     if not release.bidirectional:
         return encoder, tuple(warnings)
     token_types = release.segments > 1 and "token_type_ids" in tokenizer.model_input_names
@@ -51,6 +58,27 @@ def make_encoder(
             "a chat template prompt and answer are the tokenizer's own pair"
         )
     return encoder, tuple(warnings)
+
+
+def _template_warnings(encoder: Encoder, *, dated: bool) -> list[str]:
+    """What makes scores differ from what users of the template may expect."""
+    warnings = []
+    if (day := encoder.template_date) and not dated:
+        warnings.append(
+            f"the chat template asks for today's date and is always told {day:%Y-%m-%d}, because "
+            "scores would change from day to day; publish a release to keep the date of training"
+        )
+    reasoned = (f"<think>\n{thought}\n</think>\n\nIt is 2." for thought in ("1 + 1", "no idea"))
+    try:
+        ids = {encoder.encode((_PROBES[0][0], Message("assistant", text))).ids for text in reasoned}
+    except (TooLong, Unencodable):
+        return warnings
+    if len(ids) == 1:
+        warnings.append(
+            "the chat template leaves out what an answer has between <think> and </think>, so "
+            "answers that differ in nothing else get equal scores"
+        )
+    return warnings
 
 
 def check_vocabulary(release: Release, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:

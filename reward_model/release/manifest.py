@@ -1,9 +1,18 @@
 """Contents of a release's own files: `release.json` and the rows of `golden.jsonl`."""
 
 import hashlib
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from reward_model.release.calibration import Calibration
 from reward_model.text.chat import Message
@@ -32,7 +41,9 @@ class Golden(_Record):
 class EncodingFacts(_Record):
     """Facts that must agree for token ids to be those of training: template, tokens, their rules.
 
-    `max_tokens` is the longest conversation in tokens, answer included.
+    Attributes:
+        max_tokens: the longest conversation in tokens, answer included.
+        template_date: what a chat template that asks for today's date was told in training.
     """
 
     chat_template_sha256: str
@@ -42,6 +53,14 @@ class EncodingFacts(_Record):
     adds_special_tokens: Literal[False] = False
     read_token: Literal["last"] = "last"
     max_tokens: Annotated[int, Field(ge=1)]
+    template_date: date | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_date(self, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        written: dict[str, JsonValue] = write(self)
+        # Templates that ask for no date are the rule, and so is a manifest without one: seals of
+        # releases hold for the text that was there before there was a date.
+        return {name: fact for name, fact in written.items() if fact or name != "template_date"}
 
 
 _PART = r"\.?[A-Za-z0-9_-][A-Za-z0-9_.-]*"

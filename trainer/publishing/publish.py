@@ -18,6 +18,7 @@ from reward_model.release.manifest import EncodingFacts, Golden, Manifest
 from reward_model.release.release import Release
 from reward_model.text.chat import Unencodable
 from reward_model.text.encoding import Encoder, TooLong
+from reward_model.text.template import date_seen
 from trainer.evaluation import calibrate
 from trainer.evaluation.reporting import report as reports
 from trainer.pairs.row import Request, conversation, read_pairs
@@ -211,6 +212,8 @@ def manifest_of(
             eos_token=tokenizer.eos_token,
             pad_token=tokenizer.pad_token,
             max_tokens=max_tokens(config, inputs, checkpoint, tokenizer),
+            # Golden scores and training rows were rendered with it.
+            template_date=date_seen(template),
         ),
         dtype="float32",
         calibration=calibrate.read(inputs / config.calibration),

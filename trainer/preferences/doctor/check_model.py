@@ -103,6 +103,18 @@ def bos_token(rows: list[EncodedRow], facts: ModelFacts) -> Finding:
     return Finding("BOS", "fine", "once" if ids[0] == bos else "not used")
 
 
+def clock(encoder: Encoder) -> Finding:
+    """Whether the template asks for the date, on which its tokens and so its scores depend."""
+    if (day := encoder.template_date) is None:
+        return Finding("clock", "fine", "the template asks for no date")
+    return Finding(
+        "clock",
+        "warning",
+        f"the template asks for today's date: training and service always tell it {day:%Y-%m-%d}, "
+        "which the release keeps; a program that tells it the day's own gives other tokens",
+    )
+
+
 def template(
     rows: list[PreferenceRow], encoded: list[EncodedRow], encoder: Encoder, tokenizer: Tokenizer
 ) -> list[Finding]:

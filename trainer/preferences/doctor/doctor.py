@@ -40,6 +40,7 @@ def examine(
         check_model.pad_token(facts),
         check_model.bos_token(encoded, facts),
         check_conversations.chat_templates(facts),
+        check_model.clock(encoder),
         *check_model.template(rows, encoded, encoder, facts.tokenizer),
         check_conversations.left_out(rows, facts.tokenizer),
         check_conversations.control_tokens(rows, facts.tokenizer),
