@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import traceback
 from functools import partial
 
@@ -28,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 # Loading takes seconds to minutes, so a client that retries this often loses little.
 _RETRY_WHILE_STARTING = 2
+
+_ENCODING_ENDS_WITHIN = 2.0
+"""Seconds that closing waits for texts that are being encoded; nobody waits for their results."""
 
 # After these errors a restart would not help: the checkpoint or the settings must change.
 _UNFIT = (ReleaseError, EngineUnavailable, Conflict)
@@ -86,8 +90,8 @@ class Service:
 
     @property
     def stuck(self) -> bool:
-        """Whether an engine thread did not end, so that a usual exit would wait for it."""
-        return self._loader.stuck
+        """Whether a thread did not end, so that a usual exit would wait for it."""
+        return self._loader.stuck or self._encode_pool.running_for > 0
 
     @property
     def state(self) -> State:
@@ -131,7 +135,13 @@ class Service:
         # Models that are being loaded or unloaded are watched as well: golden replays and last
         # requests run batches, too.
         self._watching = asyncio.create_task(
-            watch_for_hangs(limit, lambda: self._loader.held, fail_hung)
+            watch_for_hangs(
+                limit,
+                lambda: self._loader.held,
+                fail_hung,
+                lambda: self._encode_pool.running_for,
+                self._fail_encoding,
+            )
         )
 
     async def started(self) -> None:
@@ -195,6 +205,10 @@ class Service:
         await asyncio.wait(tasks)
         await self._loader.close()
         self._encode_pool.shutdown()
+        # What the threads still encode ends in a moment. Where it does not, the process is `stuck`.
+        waited_until = time.monotonic() + _ENCODING_ENDS_WITHIN
+        while self._encode_pool.running_for and time.monotonic() < waited_until:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def _become_ready(self) -> None:
         """Load and prove the first models. A failure leaves the service unready, with a reason."""
@@ -246,6 +260,16 @@ class Service:
         # one batch's share.
         loaded.throughput.note_batch(report.admitted_tokens, report.busy_seconds)
         self.metrics.observe_batch(report, loaded.batch_tokens)
+
+    def _fail_encoding(self) -> None:
+        """End, because a thread of the encode pool does not come back, and nothing else ends it."""
+        limit = self.settings.engine_timeout_seconds
+        message = f"Encoding a text did not end within {limit:g} seconds."
+        if self.refusal is None:
+            _log.error("encoding hangs", extra=with_facts({"reason": message}))
+        self._ready = False
+        self._fault = "encoding hangs; the process ends, to be started afresh"
+        self.refusal = f"{message} The process ends, to be started afresh."
 
     def _fail(self, loaded: LoadedModel, event: str) -> None:
         """Answer what a failed engine holds and take its version out; end if it is current.

@@ -1,4 +1,4 @@
-"""Notices an engine that does not come back from a batch."""
+"""Notices an engine that does not come back from a batch, and a text that is encoded for ever."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -14,13 +14,21 @@ async def watch_for_hangs(
     max_seconds: float,
     models: Callable[[], Iterable[LoadedModel]],
     on_hang: Callable[[LoadedModel], None],
+    encoding_for: Callable[[], float],
+    on_encoding_hang: Callable[[], None],
 ) -> None:
     """Call `on_hang` for every model whose oldest batch runs longer than `max_seconds`.
 
     `on_hang` must abort the model, which ends its batches for this check. Runs until cancelled.
+
+    Args:
+        encoding_for: seconds for which the oldest piece of encoding has run.
+        on_encoding_hang: called when that is longer than `max_seconds`, and again while it is.
     """
     while True:
         await asyncio.sleep(min(_MAX_SECONDS_BETWEEN_CHECKS, max_seconds / _CHECKS_PER_LIMIT))
         for loaded in models():
             if loaded.running_for > max_seconds:
                 on_hang(loaded)
+        if encoding_for() > max_seconds:
+            on_encoding_hang()
