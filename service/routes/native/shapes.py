@@ -2,7 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from reward_model.text.chat import Message
@@ -208,6 +217,14 @@ class ScoreRequest(_Strict):
     steps: Steps | None = Field(
         None, description="Score each candidate's steps, too, in the same forward."
     )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _limit_models(cls, models: object) -> object:
+        # pydantic counts them after it has collected an error of each.
+        if isinstance(models, dict) and len(models) > _MAX_MODELS:
+            raise ValueError(f"has more entries than the {_MAX_MODELS} that it may have")
+        return models
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:

@@ -98,6 +98,7 @@ async def test_a_wrong_request_is_told_which_field_and_never_what_was_in_it(
     [
         {"inputs": [{"prompt": SECRET, "candidates": [1] * 300_000}]},
         {"inputs": [1] * 300_000},
+        {"inputs": [GOOD], "models": {str(number): SECRET for number in range(100_000)}},
         {"inputs": [{"messages": [1] * 300_000, "candidates": [SECRET]}]},
     ],
 )
