@@ -78,9 +78,10 @@ def identical_texts(rows: list[EncodedRow]) -> Finding:
     ]
     if not same:
         return Finding("identical", "fine", "no pair compares a text with itself")
+    fitting = sum(rival.text.fits and row.chosen.fits for row in rows for rival in row.rejected)
     return Finding(
         "identical",
-        "warning",
+        "fatal" if len(same) == fitting else "warning",
         f"{len(same)} pairs have the same tokens on both sides and teach nothing: remove them",
         len(same),
         same[0],

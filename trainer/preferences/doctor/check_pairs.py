@@ -14,7 +14,11 @@ _MIN_GROUPED = 20
 def empty_texts(rows: list[PreferenceRow]) -> Finding:
     found = []
     for row in rows:
-        texts = [turns(row.prompt)[-1].content, row.chosen, *(rival.text for rival in row.rejected)]
+        asked = turns(row.prompt)[-1]
+        texts = [row.chosen, *(rival.text for rival in row.rejected)]
+        # The result of a tool may be empty.
+        if asked.role != "tool":
+            texts.append(asked.content)
         if not all(text.strip() for text in texts):
             found.append(row.id)
     if not found:

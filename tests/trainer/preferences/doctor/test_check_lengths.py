@@ -51,6 +51,8 @@ def test_texts_that_the_template_makes_equal_are_identical() -> None:
     assert found("identical", spaced).severity == "fine"
     finding = found("identical", spaced, template=stripping)
     assert (finding.severity, finding.count, finding.first) == ("warning", 1, "r")
+    alike = [row("s", "p", "a", "a ")]
+    assert found("identical", alike, template=stripping).severity == "fatal", "no pair is left"
 
 
 def test_conversations_that_a_template_refuses_are_fatal_and_counted() -> None:

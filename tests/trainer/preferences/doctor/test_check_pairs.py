@@ -54,6 +54,8 @@ def test_empty_texts_are_told() -> None:
     empty = [row("1", " ", "a", "b"), row("2", "p", "", "b"), row("3", "p", "a", "b", "\n")]
     finding = found("empty", [*ROWS, *empty])
     assert (finding.severity, finding.count, finding.first) == ("warning", 3, "1")
+    returned = row("t", (Message("user", "p"), Message("tool", "")), "a", "b")
+    assert found("empty", [returned]).severity == "fine", "a tool may return nothing"
 
 
 def test_evaluation_rows_are_found_by_group_and_by_request() -> None:
