@@ -1,6 +1,7 @@
 """Conversations of TRL's kinds are trained on as TRL and transformers render them."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.trl import Trl
 from trainer.preferences.formats.ultrafeedback import UltraFeedback
 from trainer.preferences.gather import PreferencesConfig, run
+from trainer.preferences.pairing import Pairing, rows_of
 from trainer.preferences.source import PreferenceSource
+from trainer.tables.record import Record
 
 # In the manner of Qwen's: tools, calls, results, reasoning and an argument of the template.
 TEMPLATE = """\
@@ -164,6 +167,16 @@ def test_a_conversation_is_encoded_as_transformers_renders_it(tmp_path: Path, ca
     # The answer begins where the request's rendering ends, be it with a call or with text.
     begin = str(tokenizer.decode(list(ids.chosen.ids)[: ids.prompt_tokens]))
     assert begin.rstrip().endswith("<|assistant|>")
+
+
+def test_a_turn_without_content_has_none_for_the_template() -> None:
+    row: Record = CASES["a call without content"]
+    template = "{% for m in messages %}{{ 'content' in m }} {% endfor %}"
+    tokenizer = make_tokenizer(template=template)
+    (made,) = rows_of(Trl().rate(row), Pairing(), 1, "s", Counter())
+    (ids,) = encoded([made], tokenizer)
+    assert list(ids.chosen.ids) == rendered(tokenizer, row, "chosen")
+    assert tokenizer.decode(list(ids.chosen.ids)) == "True False True True "
 
 
 @pytest.mark.parametrize("case", ["a call and its result", "tools as JSON"])

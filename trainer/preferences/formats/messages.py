@@ -76,8 +76,7 @@ def _message(turn: Record, column: str) -> Message:
         # A turn may consist of tool calls alone.
         if not extra:
             raise Unusable(f"a message of {column} has no calls, and its content is not text")
-        if "content" in turn:
-            extra["content"] = None
+        extra["content"] = None
         content = ""
     if not isinstance(content, str):
         raise Unusable(f"content of a message of {column} is not text")
