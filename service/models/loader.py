@@ -1,10 +1,10 @@
 """Loads models and unloads them: proven before they are found, kept until their last request."""
 
 import asyncio
-import ctypes
 import gc
 from collections.abc import Callable
 
+from service.allocator import trim
 from service.errors import CannotLoad
 from service.models.catalogue import ModelCatalogue
 from service.models.loaded_model import LoadedModel
@@ -120,5 +120,4 @@ def return_memory() -> None:
     collection finds; and malloc keeps what is freed, where nobody tells it not to.
     """
     gc.collect()
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc alone has it
-        trim(0)
+    trim()
