@@ -169,18 +169,10 @@ def mapped(
         of_name: changes the names of members there.
     """
 
-    def walk(value: JsonValue) -> JsonValue:
-        match value:
-            case str():
-                return of_value(value)
-            case list():
-                return [walk(each) for each in value]
-            case dict():
-                return {of_name(name): walk(each) for name, each in value.items()}
-        return value
-
     def walk_json(text: str) -> str:
-        return json.dumps(walk(json.loads(text)), ensure_ascii=False) if text else ""
+        if not text:
+            return ""
+        return json.dumps(_walk(json.loads(text), of_value, of_name), ensure_ascii=False)
 
     turns = tuple(
         Message(role, of_content(content), walk_json(extra))
@@ -188,3 +180,17 @@ def mapped(
     )
     tools, kwargs = walk_json(inputs.tools), walk_json(inputs.kwargs)
     return turns, replace(inputs, tools=tools, kwargs=kwargs)
+
+
+def _walk(
+    value: JsonValue, of_value: Callable[[str], str], of_name: Callable[[str], str]
+) -> JsonValue:
+    # A function inside of `mapped` would refer to itself, and keep the texts until a collection.
+    match value:
+        case str():
+            return of_value(value)
+        case list():
+            return [_walk(each, of_value, of_name) for each in value]
+        case dict():
+            return {of_name(name): _walk(each, of_value, of_name) for name, each in value.items()}
+    return value

@@ -4,6 +4,7 @@ Text never becomes control tokens: special tokens count where the template wrote
 a user did. Text without any is encoded by the tokenizer in one go, exactly as the template's own.
 """
 
+import weakref
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -118,7 +119,17 @@ class Encoder:
         self._control_ids = {id_ for name, id_ in self._special_ids.items() if name != unknown}
         vocabulary = 1 + max(backend.get_vocab().values())
         self._ids = min(vocabulary, vocabulary if embeddings is None else embeddings)
-        self._cached_controls_of = lru_cache(maxsize=1024)(self._controls_of)
+        # Through a weak reference: an encoder that refers to itself would stay in memory until the
+        # garbage collector comes by.
+        this = weakref.ref(self)
+
+        @lru_cache(maxsize=1024)
+        def controls_of(shape: tuple[tuple[str, str], ...]) -> tuple[list[str], list[int]]:
+            encoder = this()
+            assert encoder, "only the encoder calls it"
+            return encoder._controls_of(shape)
+
+        self._cached_controls_of = controls_of
 
     @property
     def template_date(self) -> date | None:

@@ -1,9 +1,11 @@
 """Ids are the template's own for ordinary text, and never control tokens for any text."""
 
+import gc
 import json
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -364,3 +366,17 @@ def test_a_panic_of_the_tokenizer_is_the_error_of_its_text() -> None:
 def test_half_a_character_is_the_error_of_its_text() -> None:
     with pytest.raises(Unencodable):
         ENCODER.encode(conversation("p", "\ud83d"))
+
+
+def test_an_encoder_is_gone_with_its_last_user() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        encoder = Encoder(make_tokenizer(), max_tokens=100, pad_id=None)
+        encoder.encode((Message("user", "<|end|>"), Message("assistant", "b")))
+        encoder.encode((Message("user", "a", '{"name": "c"}'), Message("assistant", "b")))
+        left = weakref.ref(encoder)
+        del encoder
+        assert left() is None
+    finally:
+        gc.enable()
