@@ -53,7 +53,7 @@ NO_INPUTS = TemplateInputs()
 
 # Names that are no variables of a template: parameters of `apply_chat_template`, as transformers
 # calls what renders it, and what the sandbox itself gives.
-_RESERVED = {
+RESERVED_VARIABLES = {
     *("conversation", "messages", "tools", "chat_template", "add_generation_prompt", "self"),
     *("continue_final_message", "tokenize", "sanitize_control_tokens", "padding", "truncation"),
     *("max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"),
@@ -102,7 +102,7 @@ def render(
     """
     tools = json.loads(inputs.tools) if inputs.tools else None
     kwargs = json.loads(inputs.kwargs) if inputs.kwargs else {}
-    if reserved := sorted(_RESERVED & kwargs.keys()):
+    if reserved := sorted(RESERVED_VARIABLES & kwargs.keys()):
         raise Unencodable(f"{reserved[0]} is no variable of a chat template: leave it out")
     variables: dict[str, JsonValue] = {
         "documents": None,

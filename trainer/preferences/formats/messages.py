@@ -1,10 +1,11 @@
 """Conversations in preference data: their messages, and what else a chat template is given."""
 
 import json
+from typing import TypeVar
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from reward_model.text.chat import Conversation, Message, TemplateInputs
+from reward_model.text.chat import RESERVED_VARIABLES, Conversation, Message, TemplateInputs
 from trainer.pairs.row import Request
 from trainer.preferences.formats.plain import plain
 from trainer.tables.record import Record, Unusable, record_of, text_of
@@ -30,6 +31,8 @@ _SPEAKERS = {
     "tool": "tool",
     "observation": "tool",
 }
+
+Parsed = TypeVar("Parsed")
 
 _OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 _OBJECTS: TypeAdapter[list[dict[str, JsonValue]]] = TypeAdapter(list[dict[str, JsonValue]])
@@ -163,18 +166,27 @@ def inputs_of(record: Record) -> TemplateInputs:
     """
     if media := next((column for column in _MEDIA if record.get(column)), None):
         raise Unusable(f"the row has {media}, and the model reads text alone: leave such rows out")
-    found: dict[str, str] = {}
-    for column, shape in (("tools", _OBJECTS), ("chat_template_kwargs", _OBJECT)):
-        value = record.get(column)
-        try:
-            # Without any they are the same as none.
-            parsed = shape.validate_json(value) if isinstance(value, str) and value else value
-            valid = shape.validate_python(parsed) if parsed else None
-        except ValidationError:
-            what = "a list of objects" if column == "tools" else "an object"
-            raise Unusable(f"{column} is not {what}") from None
-        found[column] = json.dumps(valid, ensure_ascii=False) if valid else ""
-    return TemplateInputs(tools=found["tools"], kwargs=found["chat_template_kwargs"])
+    tools = _parsed(record, "tools", _OBJECTS, "a list of objects")
+    variables = _parsed(record, "chat_template_kwargs", _OBJECT, "an object")
+    if reserved := sorted(RESERVED_VARIABLES & set(variables or ())):
+        # The encoder would refuse the row, and training would stop there.
+        raise Unusable(
+            f"chat_template_kwargs has {reserved[0]}, no variable of a template: leave it out"
+        )
+    return TemplateInputs(
+        tools=json.dumps(tools, ensure_ascii=False) if tools else "",
+        kwargs=json.dumps(variables, ensure_ascii=False) if variables else "",
+    )
+
+
+def _parsed(record: Record, column: str, shape: TypeAdapter[Parsed], what: str) -> Parsed | None:
+    """What a column holds, as it is or as JSON text; None where it is empty."""
+    value = record.get(column)
+    try:
+        parsed = shape.validate_json(value) if isinstance(value, str) and value else value
+        return shape.validate_python(parsed) if parsed else None
+    except ValidationError:
+        raise Unusable(f"{column} is not {what}") from None
 
 
 def request_of(turns: Conversation) -> Request:

@@ -233,6 +233,10 @@ def test_a_system_prompt_and_a_history_of_their_own_columns_come_first() -> None
         ({"tools": "no JSON"}, "tools is not a list of objects"),
         ({"tools": {"name": "add"}}, "tools is not a list of objects"),
         ({"chat_template_kwargs": "[]"}, "chat_template_kwargs is not an object"),
+        (
+            {"chat_template_kwargs": {"chat_template": "x"}},
+            "has chat_template, no variable of a template: leave it out",
+        ),
         ({"images": [{"bytes": ""}]}, "the row has images, and the model reads text alone"),
     ],
 )
