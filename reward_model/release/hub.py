@@ -7,7 +7,9 @@ from reward_model.release.release import ReleaseError
 
 _ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 # Files that a checkpoint needs; pickles and remote code are not even downloaded.
-_FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model"]
+FILES = ["*.json", "*.safetensors", "*.jinja", "*.jsonl", "*.txt", "*.model"]
+# The same weights once more, in forms of other loaders.
+OTHER_FORMS = ["consolidated*", "original/*", "onnx/*", "openvino/*", "coreml/*", "metal/*"]
 
 
 def locate(model: str) -> Path:
@@ -33,7 +35,11 @@ def fetch(hub_id: str, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_FILES))
+        return Path(
+            snapshot_download(
+                hub_id, revision=revision, allow_patterns=FILES, ignore_patterns=OTHER_FORMS
+            )
+        )
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise ReleaseError(
             f"{hub_id}: no such directory, and the hub does not give it ({type(error).__name__}); "

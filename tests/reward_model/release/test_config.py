@@ -171,6 +171,7 @@ def test_a_manifest_that_copied_no_limit_is_bounded_by_the_config(tmp_path: Path
 
 
 def test_a_language_model_is_said_to_have_no_score_head(tmp_path: Path) -> None:
-    entries = {"architectures": ["Qwen2ForCausalLM"], "id2label": None, "label2id": None}
+    entries: dict[str, object] = {"architectures": ["Qwen2ForCausalLM"]}
+    entries |= {"id2label": None, "label2id": None}
     with pytest.raises(ReleaseError, match="is a language model, which has no score head; train"):
         with_entries(tmp_path, entries | {"problem_type": None})

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils._paths import filter_repo_objects
 
-from reward_model.release.hub import locate
+from reward_model.release.hub import FILES, OTHER_FORMS, locate
 from reward_model.release.release import ReleaseError
 
 
@@ -20,3 +21,11 @@ def test_a_hub_id_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ReleaseError, match=r"nobody/nothing: .*check the name and the network"):
         locate("nobody/nothing")
+
+
+def test_weights_are_downloaded_once_and_pickles_never() -> None:
+    wanted = ["model.safetensors", "config.json", "additional_chat_templates/rag.jinja"]
+    others = ["pytorch_model.bin", "consolidated.safetensors", "original/model.safetensors"]
+    others += ["onnx/model.onnx", "onnx/config.json", "tf_model.h5", "code.py"]
+    files = filter_repo_objects(wanted + others, allow_patterns=FILES, ignore_patterns=OTHER_FORMS)
+    assert list(files) == wanted

@@ -21,8 +21,9 @@ from transformers import (
 
 from reward_model.attention.tree_attention import IMPLEMENTATION
 from reward_model.network import unpackable
+from reward_model.release.files import weight_files
 from reward_model.release.hub import locate
-from reward_model.release.release import ReleaseError
+from reward_model.release.release import ReleaseError, verify
 from trainer.pipeline.stage import MANIFEST, StageError
 from trainer.training.weights.pad_token import PadToken, needed_rows, settle_pad
 
@@ -177,6 +178,8 @@ def longest(tokenizer: PreTrainedTokenizerBase, *limits: int | None) -> int:
 
 def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
     """The checkpoint as a sequence classifier with one label, with a fresh head if it has none."""
+    verify(folder)
+    weight_files(folder)  # refuses any but safetensors of this folder
     model, report = AutoModelForSequenceClassification.from_pretrained(
         folder,
         num_labels=1,
@@ -184,6 +187,8 @@ def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedMo
         dtype=torch.float32,
         use_safetensors=True,
         output_loading_info=True,
+        # The config's own may be a kernel that transformers would download.
+        attn_implementation="eager",
         # An embedding never trains the row of its pad, and a pad beyond its rows is refused. The
         # checkpoint's own may be the token that ends a text, so it is set when it is settled.
         pad_token_id=None,

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from tests.checkpoints import make_tokenizer
+from reward_model.release.release import ReleaseError
+from tests.checkpoints import make_checkpoint, make_tokenizer
 from tests.trainer.training.stages import make_base, make_pairs, make_work, rows, weights
 from trainer.pipeline.stage import StageError
 from trainer.training import pretrain
@@ -115,3 +117,12 @@ def test_one_of_several_chat_templates_is_the_default(tmp_path: Path) -> None:
 def test_a_start_that_is_nowhere_is_named(work: Path) -> None:
     with pytest.raises(StageError, match="no stage elsewhere"):
         run(replace(CONFIG, start="elsewhere"), work, "lost")
+
+
+def test_a_start_whose_index_names_a_pickle_is_refused(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path)
+    (folder / "model.safetensors").rename(folder / "weights.dat")
+    index = {"metadata": {}, "weight_map": {"score.weight": "weights.dat"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ReleaseError, match="are ever loaded"):
+        load_start(folder, seed=0, with_lm=False)
