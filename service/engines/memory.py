@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -18,10 +19,11 @@ _SHARE = 0.6
 # Tests replace these roots.
 _PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 
-# Limit and usage of a container, for version 2 of control groups and then for version 1.
+# Limit, usage and statistics of a container, for version 2 of control groups and then for
+# version 1.
 _CGROUP_FILES = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
 )
 
 
@@ -56,12 +58,22 @@ def free_bytes_on_cpu() -> int | None:
     """Return what the machine, or the container, has left; None where the system does not say."""
     known = [read_kilobytes(_PROC / "meminfo", "MemAvailable")]
     # /proc/meminfo is the whole machine's, and does not know a container's limit.
-    for limit, usage in _CGROUP_FILES:
+    for limit, usage, statistics in _CGROUP_FILES:
         try:
             allowed, used = ((_CGROUP / name).read_text().strip() for name in (limit, usage))
         except OSError:
             continue
-        known.append(None if allowed == "max" else max(0, int(allowed) - int(used)))
+        if allowed != "max":
+            # Usage counts what the kernel keeps of files that were read, such as a release's, and
+            # what it keeps unused is dropped when memory is needed.
+            with suppress(OSError):
+                cached = re.search(
+                    r"^(?:total_)?inactive_file (\d+)$",
+                    (_CGROUP / statistics).read_text(),
+                    re.MULTILINE,
+                )
+                used = str(int(used) - int(cached[1])) if cached else used
+            known.append(max(0, int(allowed) - int(used)))
         break
     return min((value for value in known if value is not None), default=None)
 

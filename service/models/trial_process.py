@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from reward_model.release.hub import locate
@@ -60,11 +61,18 @@ def try_model(settings: Settings, step: Step) -> None:
     seconds = settings.trial_seconds
     # Imported before the limit on memory is known: what it takes is no part of the model's room.
     from reward_model.release.checkpoint import load_tokenizer
-    from service.engines.memory import free_bytes_on_cpu
+    from service.engines.memory import free_bytes_on_cpu, read_kilobytes
+
+    def limit_memory(more: int) -> None:
+        """Let the process take this many bytes more than it has; what exceeds them fails in it."""
+        held = read_kilobytes(Path("/proc/self/status"), "VmData")
+        if held is not None:
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            resource.setrlimit(resource.RLIMIT_DATA, (held + more, hard))
 
     free = free_bytes_on_cpu()
     room = _ROOM_BYTES if free is None else int(min(_ROOM_BYTES, _SHARE_OF_FREE * free))
-    _limit_memory(room)
+    limit_memory(room)
     # Downloads have the time of a whole load.
     download_seconds = max(seconds, 10 * settings.engine_timeout_seconds)
     step("finding it", download_seconds)
@@ -93,7 +101,7 @@ def try_model(settings: Settings, step: Step) -> None:
     # Quantized weights may need a GPU; vLLM loads its models in processes of its own.
     if settings.engine != "torch" or not fits or _is_quantized(release):
         return
-    _limit_memory(room + 4 * size)
+    limit_memory(room + 4 * size)
     step("loading its weights and scoring a text", seconds + _SECONDS_PER_GIB * size / GIB)
     on_cpu = settings.model_copy(update={"device": "cpu", "cpu_threads": 1})
     engine = open_engine(release, tokenizer, on_cpu)
@@ -108,15 +116,6 @@ def _is_quantized(release: Release) -> bool:
     return "quantization_config" in json.loads((release.path / "config.json").read_bytes())
 
 
-def _limit_memory(more: int) -> None:
-    """Let the process take this many bytes more than it has; what exceeds them fails in it."""
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text("utf-8")
-        held = int(status.partition("VmData:")[2].split()[0]) * 1024
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (held + more, hard))
-
-
 def main() -> None:
     # Libraries print to standard output, too, so the report keeps that pipe to itself.
     report = os.fdopen(os.dup(1), "w", buffering=1)
@@ -125,7 +124,8 @@ def main() -> None:
         # It must not outlive a server that is killed, and memory that runs out must cost it alone.
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        with suppress(OSError):  # where /proc is read-only
+            Path("/proc/self/oom_score_adj").write_text("1000")
 
     current = "starting"
 

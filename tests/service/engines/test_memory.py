@@ -32,6 +32,13 @@ def test_a_container_has_what_its_limit_leaves(system: Path) -> None:
     assert memory.free_bytes(CPU) == 3000
 
 
+def test_files_that_the_kernel_keeps_in_memory_count_as_free(system: Path) -> None:
+    (system / "memory.max").write_text("5000\n")
+    (system / "memory.current").write_text("4000\n")
+    (system / "memory.stat").write_text("anon 1000\nfile 3000\ninactive_file 2500\n")
+    assert memory.free_bytes(CPU) == 3500
+
+
 def test_the_older_control_groups_are_read_too(system: Path) -> None:
     (system / "memory/memory.limit_in_bytes").write_text("5000\n")
     (system / "memory/memory.usage_in_bytes").write_text("7000\n")
