@@ -1,9 +1,10 @@
+from datetime import date
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from reward_model.release.manifest import Manifest
+from reward_model.release.manifest import Manifest, seal_of
 from reward_model.release.release import MANIFEST, ReleaseError, open_release, read_manifest
 from tests.releases import make_release
 
@@ -45,3 +46,14 @@ def test_a_tolerance_that_tolerates_all_is_none(folder: Path, tolerance: float) 
     facts = read_manifest(folder).model_dump() | {"golden_tolerance": tolerance}
     with pytest.raises(ValidationError, match="golden_tolerance"):
         Manifest.model_validate(facts)
+
+
+def test_a_date_of_the_template_is_sealed_and_a_manifest_without_one_is_as_before(
+    folder: Path,
+) -> None:
+    manifest = read_manifest(folder)
+    assert "template_date" not in manifest.model_dump_json()
+    encoding = manifest.encoding.model_copy(update={"template_date": date(2026, 1, 2)})
+    dated = manifest.model_copy(update={"encoding": encoding})
+    assert seal_of(dated) != seal_of(manifest)
+    assert Manifest.model_validate_json(dated.model_dump_json()) == dated
