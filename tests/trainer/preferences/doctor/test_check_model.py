@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 
 from reward_model.text.encoding import Encoder
+from tests.checkpoints import make_tokenizer
 from tests.trainer.preferences.rows import ROWS, TEMPLATE, model, row
 from trainer.pairs.encoded import encode_rows
 from trainer.pairs.row import PreferenceRow
-from trainer.preferences.doctor.check_model import ModelFacts
+from trainer.preferences.doctor.check_model import ModelFacts, clock
 from trainer.preferences.doctor.doctor import examine
 from trainer.preferences.doctor.findings import Finding
 
@@ -95,3 +96,13 @@ def test_special_tokens_in_a_text_are_no_fault_of_the_template() -> None:
     findings = examine([hostile], encode_rows([hostile], encoder), [], encoder, facts).checks
     checks = ("generation prompt", "prompt's tokens", "answers rendered")
     assert {each.severity for each in findings if each.check in checks} == {"fine"}
+
+
+def test_a_template_that_asks_for_the_date_is_told_with_the_date() -> None:
+    source = "{{ strftime_now('%d %b %Y') }}" + TEMPLATE
+    dated = Encoder(make_tokenizer(template=source), max_tokens=64, pad_id=None)
+    plain = Encoder(make_tokenizer(), max_tokens=64, pad_id=None)
+    assert clock(plain).severity == "fine"
+    found = clock(dated)
+    assert (found.check, found.severity) == ("clock", "warning")
+    assert "always tell it 2024-07-26" in found.message
