@@ -113,6 +113,9 @@ def train(
             draft.facts |= {"doctor": findings.facts()} if findings else {}
             draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
             draft.facts["pad_token"] = {**asdict(start.pad), "added_rows": start.added_rows}
+            # A resumed run encodes the same rows on another day, because templates see this date.
+            day = encoder.template_date
+            draft.facts["template_date"] = day.isoformat() if day else None
             if not is_stage(inputs, config.start):
                 draft.facts["base"] = asdict(origin_of(config.start, folder))
             draft.facts["log"] = log

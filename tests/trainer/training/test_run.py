@@ -1,12 +1,14 @@
 """Whole runs on a tiny model, in float32: one way of running is as good as another."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from tests.checkpoints import TEMPLATE, make_tokenizer
 from tests.trainer.training.stages import make_work, weights
-from trainer.pipeline.stage import StageError
+from trainer.pipeline.stage import StageError, read_manifest
 from trainer.training import pretrain
 from trainer.training.config import Branch
 from trainer.training.loop.checkpoints import folder_of
@@ -39,6 +41,17 @@ def gap(one: Path, other: Path) -> float:
     left, right = weights(one), weights(other)
     assert left.keys() == right.keys()
     return max(float((left[name].float() - right[name].float()).abs().max()) for name in left)
+
+
+def test_a_template_that_asks_for_the_day_is_told_one_date_which_the_manifest_keeps(
+    work: Path,
+) -> None:
+    assert read_manifest(run(CONFIG, work, "undated"))["template_date"] is None
+    tokenizer = make_tokenizer(template="{{ strftime_now('%d %B %Y') }}" + TEMPLATE)
+    tokenizer.save_pretrained(work / "base")
+    first, second = (read_manifest(run(CONFIG, work, name)) for name in ("one", "two"))
+    assert date.fromisoformat(first["template_date"]) < date(2026, 1, 1), "not the day of the run"
+    assert first["template_date"] == second["template_date"]
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
