@@ -39,7 +39,7 @@ _PAUSE_FACTOR = 7.0
 """After a bulk chunk that took t seconds, its slot pauses for 7 t while interactive requests are in
 flight: a duty cycle of 1/8."""
 
-_SAYINGS = frozenset({"tool_calls", "reasoning_content"})
+_SAYINGS = frozenset({"tool_calls", "reasoning_content", "reasoning", "thinking"})
 """Keys of a turn that say something where its content is empty."""
 
 _MAX_TRUNCATION = 16

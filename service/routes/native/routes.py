@@ -47,7 +47,7 @@ DIALECT = Dialect(router, openai_error)
 _either = APIRouter(route_class=JsonRoute)
 
 _PAIRS = frozenset(
-    {"queries", "documents", "text_1", "text_2", "data_1", "data_2", "label_token_ids"}
+    {"queries", "documents", "text_1", "text_2", "data_1", "data_2", "items", "label_token_ids"}
 )
 
 

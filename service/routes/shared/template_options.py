@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from reward_model.text.chat import TemplateInputs
 from service.errors import ItemRefused
@@ -12,7 +12,20 @@ from service.scoring.types import ScoringResult
 
 Tools = Annotated[list[dict[str, JsonValue]], Field(max_length=1000, fail_fast=True)]
 TemplateDocuments = Annotated[list[dict[str, JsonValue]], Field(max_length=1000, fail_fast=True)]
-TemplateKwargs = Annotated[dict[str, JsonValue], Field(max_length=1000)]
+
+
+def _check_tools(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    tools = variables.get("tools")
+    if tools is not None and not (
+        isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)
+    ):
+        raise ValueError("has tools that are no list of objects")
+    return variables
+
+
+TemplateKwargs = Annotated[
+    dict[str, JsonValue], Field(max_length=1000), AfterValidator(_check_tools)
+]
 
 _TEXT_ONLY = "this server scores text alone"
 

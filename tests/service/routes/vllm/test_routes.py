@@ -234,6 +234,12 @@ JSON = {"Content-Type": "application/json"}
         ("/classify", {"messages": TURNS, "tools": {}}, "tools"),
         ("/classify", {"messages": TURNS, "chat_template_kwargs": []}, "chat_template_kwargs"),
         ("/classify", {"messages": TURNS, "documents": [SECRET]}, "documents[0]"),
+        (
+            "/classify",
+            {"messages": TURNS, "chat_template_kwargs": {"tools": SECRET}},
+            "chat_template_kwargs",
+        ),
+        ("/v1/score", {"query": SECRET, "items": [SECRET]}, "queries"),
         ("/classify", {"input": SECRET, "tools": [{}]}, None),
         ("/classify", {"input": SECRET, "chat_template_kwargs": {"a": 1}}, None),
         ("/classify", {"text": [SECRET, 1]}, "text[1]"),
