@@ -21,13 +21,18 @@ class Trimmer:
 
     def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None
+        self._again = False
 
     def trim_soon(self) -> None:
+        # What ends while a trim is due may end too shortly before it, so another one follows.
+        self._again = self._timer is not None
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._begin)
 
     def _begin(self) -> None:
         self._timer = None
+        if self._again:
+            self.trim_soon()
         # Errors refer to the frames that they came through, and these to the body, in a cycle. What
         # is older than a large request need not be looked at.
         gc.collect(1)

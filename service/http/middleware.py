@@ -156,3 +156,5 @@ class RequestMiddleware:
             await send_error(InternalError(f"internal error; request id {record.request_id}"))
         finally:
             body.close()
+            # It would keep the request in a cycle, and what was asked in memory.
+            del scope["state"]["release_body"]

@@ -48,9 +48,15 @@ class JsonRequest(Request):
         content, self._content = self._content, b""
         try:
             return await self.parse(content)
+        except MalformedBody as error:
+            # FastAPI keeps the error in a cycle, and its frames and causes would keep the body.
+            refused = error.with_traceback(None)
+            refused.__context__ = None
+            content = b""
         finally:
             release: Callable[[], None] = self.state.release_body
             release()
+        raise refused
 
     async def parse(self, content: bytes) -> object:
         return await read_json(content)
