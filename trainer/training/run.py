@@ -24,7 +24,7 @@ from trainer.training.loop.arguments import arguments, log_writers
 from trainer.training.loop.checkpoints import CheckpointKeeper, Identity
 from trainer.training.loop.finished import FinishedRun, WriteAfterLastStep
 from trainer.training.loop.held_out import HeldOut
-from trainer.training.loop.progress import Progress
+from trainer.training.loop.progress import TrainingBar
 from trainer.training.loop.schedule import Schedule, schedule_of
 from trainer.training.loop.trainer import PackedTrainer
 from trainer.training.objective.batches import Collator
@@ -147,7 +147,7 @@ def trainer_of(
         held_out=held_out,
     )
     if trainer.pop_callback(ProgressCallback):  # there is none where progress bars are disabled
-        trainer.add_callback(Progress())
+        trainer.add_callback(TrainingBar())
     return trainer
 
 

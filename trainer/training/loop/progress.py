@@ -15,7 +15,7 @@ _SHOWN = {
 }
 
 
-class Progress(ProgressCallback):
+class TrainingBar(ProgressCallback):
     """transformers' bar with the newest figures of the log behind it."""
 
     def __init__(self) -> None:
