@@ -82,7 +82,7 @@ def test_a_template_that_asks_for_the_date_is_told_one(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(release)
     encoder, (warning,) = make_encoder(release, tokenizer, 512)
     assert "asks for today's date and is always told 2024-07-26" in warning
-    assert tokenizer.decode(list(encoder.encode(PAIR).ids)).startswith("26 Jul 2024")
+    assert str(tokenizer.decode(list(encoder.encode(PAIR).ids))).startswith("26 Jul 2024")
 
 
 def test_the_date_of_a_release_is_told(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_date_of_a_release_is_told(tmp_path: Path) -> None:
     )
     encoder, warnings = make_encoder(replace(bare, encoding=facts), tokenizer, 512)
     assert warnings == ()
-    assert tokenizer.decode(list(encoder.encode(PAIR).ids)).startswith("02 Jan 2026")
+    assert str(tokenizer.decode(list(encoder.encode(PAIR).ids))).startswith("02 Jan 2026")
 
 
 def test_a_template_that_strips_reasoning_is_warned_of(tmp_path: Path) -> None:
