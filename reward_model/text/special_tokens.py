@@ -12,7 +12,7 @@ from reward_model.text.template import Unencodable
 from reward_model.text.tokenizing import bare_copy, tokenize
 
 # Unicode's private-use area in the basic plane: characters that mean nothing by themselves.
-_PRIVATE_USE = range(0xE000, 0xF900)
+_PRIVATE_USE = frozenset(map(chr, range(0xE000, 0xF900)))
 
 # Block elements of old computers. They are symbols, which no normalizer changes, and no text uses
 # them in the order in which they stand for special tokens here.
@@ -46,8 +46,7 @@ class SpecialTokenEscaper:
 
 def unused_characters(texts: Iterable[str]) -> list[str]:
     """Return the private-use characters that no text contains."""
-    used = set[str]().union(*texts)
-    return [chr(code) for code in _PRIVATE_USE if chr(code) not in used]
+    return sorted(_PRIVATE_USE.difference(*texts))
 
 
 def any_of(specials: Iterable[str], whole_words: Iterable[str] = ()) -> re.Pattern[str]:
