@@ -32,13 +32,13 @@ ROWS: dict[str, tuple[Graph, ...]] = {
             "Replicas ready",
             "short",
             {"ready": "sum(reward_ready{HERE})", "replicas": "count(reward_ready{HERE})"},
-            "Below the number of replicas for longer than loading takes: see /readyz of the pod.",
+            "Below the number of replicas for longer than loading takes: see the pod's log.",
         ),
         Graph(
             "Engine state",
             "short",
             {"{{state}}": "sum by (state) (reward_engine_state{HERE})"},
-            "failed: /readyz and the log say why.",
+            "failed: the log says why.",
         ),
         Graph(
             "Versions served",
