@@ -14,11 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from reward_model.packing import Sequence
 from reward_model.release.hub import locate
 from reward_model.release.lora import open_checkpoint
-from reward_model.release.release import Release
 from reward_model.text.chat import Conversation, Message, Unencodable
-from reward_model.text.encoding import Encoder, TooLong
+from reward_model.text.encoding import TooLong
 from service.engines.open import open_engine
 from service.models.failures import explain_failure
 from service.scoring.model import served_name
@@ -61,6 +61,7 @@ def try_model(settings: Settings, step: Step) -> None:
     seconds = settings.trial_seconds
     # Imported before the limit on memory is known: what it takes is no part of the model's room.
     from reward_model.release.checkpoint import load_tokenizer
+    from reward_model.release.encoder import make_encoder
     from service.engines.memory import free_bytes_on_cpu, read_kilobytes
 
     def limit_memory(more: int) -> None:
@@ -87,7 +88,7 @@ def try_model(settings: Settings, step: Step) -> None:
     served_name(settings, release)
     step("loading its tokenizer and its chat template", seconds)
     tokenizer = load_tokenizer(release)
-    encoder = Encoder(tokenizer, max_tokens=release.max_tokens, pad_id=release.pad_id)
+    encoder, _ = make_encoder(release, tokenizer, release.max_tokens)
     step("encoding texts", seconds)
     sequences = []
     for conversation in (*_SAMPLES, *(golden.messages for golden in release.golden[:_MAX_TEXTS])):
@@ -99,21 +100,19 @@ def try_model(settings: Settings, step: Step) -> None:
     computed = size * (1 if release.dtype == "float32" else 2)
     fits = size <= _MAX_WEIGHTS_BYTES and (free is None or 2 * computed <= free)
     # Quantized weights may need a GPU; vLLM loads its models in processes of its own.
-    if settings.engine != "torch" or not fits or _is_quantized(release):
+    quantized = "quantization_config" in json.loads((release.path / "config.json").read_bytes())
+    if settings.engine != "torch" or not fits or quantized:
         return
     limit_memory(room + 4 * size)
     step("loading its weights and scoring a text", seconds + _SECONDS_PER_GIB * size / GIB)
     on_cpu = settings.model_copy(update={"device": "cpu", "cpu_threads": 1})
     engine = open_engine(release, tokenizer, on_cpu)
-    engine.score(sequences[:1])
+    # A template may refuse every text above; any model takes the token 0.
+    engine.score(sequences[:1] or [Sequence((0,), (0,))])
 
 
 def _weights_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-
-
-def _is_quantized(release: Release) -> bool:
-    return "quantization_config" in json.loads((release.path / "config.json").read_bytes())
 
 
 def main() -> None:

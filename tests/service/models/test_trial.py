@@ -10,7 +10,7 @@ import pytest
 from service.errors import CannotLoad
 from service.models.trial import try_in_process
 from service.settings import Settings
-from tests.checkpoints import TEMPLATE, make_checkpoint
+from tests.checkpoints import TEMPLATE, make_checkpoint, make_pair_tokenizer
 
 _LOOP = "{% for i in range(99999) %}"
 _HANGS = 3 * _LOOP + 3 * "{% endfor %}" + TEMPLATE
@@ -48,6 +48,13 @@ async def test_a_model_that_hangs_or_takes_all_memory_is_refused_and_leaves_no_p
         "reading its files took more memory than a model may take here beside its weights"
     )
     assert set(children()) <= before
+
+
+async def test_a_cross_encoder_is_tried_with_pairs(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "pairs", "bert", vocab_size=200)
+    (path / "chat_template.jinja").unlink()
+    make_pair_tokenizer().save_pretrained(path)
+    assert await reason(path) is None
 
 
 async def test_a_process_that_the_system_kills_is_a_reason(tmp_path: Path) -> None:
