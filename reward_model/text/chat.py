@@ -60,8 +60,8 @@ RESERVED_VARIABLES = {
     *("tokenizer_kwargs", "strftime_now", "raise_exception", "namespace", "range", "dict"),
 }
 
-_ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
-"""Words that a template's reason may repeat."""
+ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
+"""Roles that every template is made for."""
 
 _QUOTED = 4
 """Characters from which a text that stands in a reason is taken for a quotation."""
@@ -118,7 +118,7 @@ def render(
         reason = str(error)
         # A template may quote what it refuses, and no message repeats a user's text.
         told = [*(turn.role for turn in conversation), *texts(conversation, inputs)]
-        if any(len(one) >= _QUOTED and one not in _ROLES and one in reason for one in told):
+        if any(len(one) >= _QUOTED and one not in ROLES and one in reason for one in told):
             raise Unencodable("the chat template refuses this conversation") from error
         raise
 

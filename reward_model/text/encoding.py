@@ -17,6 +17,7 @@ from tokenizers import Encoding
 from reward_model.packing import Sequence
 from reward_model.text.chat import (
     NO_INPUTS,
+    ROLES,
     ChatTokenizer,
     Conversation,
     Message,
@@ -153,6 +154,7 @@ class Encoder:
             Unencodable: the template refuses the conversation, or renders nothing, or control
                 tokens would come of the texts.
         """
+        self._check_roles(conversation, inputs)
         text = self._render(conversation, inputs)
         ids, encoding = self._tokenize(conversation, inputs, text, offsets=bool(step_ends))
         sequence = self.checked(ids)
@@ -234,6 +236,33 @@ class Encoder:
         if self._are_controls(ids, text, own):
             return ids, encoding
         raise Unencodable("the tokenizer makes control tokens of this text: change it")
+
+    def _check_roles(self, conversation: Conversation, inputs: TemplateInputs) -> None:
+        """Refuse a role of which the template makes a control token, such as `<|` + role + `|>`.
+
+        Roles stay as they are when texts are escaped, because templates choose by them.
+
+        Raises:
+            Unencodable: there is such a role, and it is none that the template knows.
+        """
+        if all(message.role in ROLES for message in conversation):
+            return
+        # Among what a template compares with and writes, special tokens are no roles.
+        written = constants(template_of(self._tokenizer, inputs))
+        known = ROLES | {word for word in written if word.replace("-", "_").isidentifier()}
+        roles = {message.role for message in conversation}
+        escaper = SpecialTokenEscaper([*texts(conversation, inputs), *roles], self._special_ids)
+        sent = tuple(Message(role, _harmless(content)) for role, content, _ in conversation)
+        escaped = tuple(
+            turn if turn.role in known else turn._replace(role=escaper.escape(turn.role))
+            for turn in sent
+        )
+        spelled = [self._special.findall(self._render(turns, inputs)) for turns in (sent, escaped)]
+        if spelled[0] != spelled[1]:
+            raise Unencodable(
+                "the chat template makes control tokens of the role of a turn: use a role that it "
+                "knows, such as user or assistant"
+            )
 
     def _require_length(self, text: str) -> None:
         """Refuse a long text that has too many tokens before all of it is held in memory.
