@@ -21,6 +21,7 @@ from trainer.evaluation.measures.scored import ScoredQuestion, score_questions
 from trainer.evaluation.question import question_of
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.pairs.row import read_pairs
+from trainer.pipeline.shards import require_rows
 from trainer.pipeline.stage import StageError, writing_stage
 
 FILE = "calibration.json"
@@ -33,6 +34,9 @@ class CalibrateConfig:
     checkpoint: str = "pretrain"
     pairs: str = "pairs"
 
+    def splits(self, stage: str) -> tuple[str, ...]:
+        return ("calibration",) if stage == self.pairs else ()
+
 
 def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     """Read the calibration split of `config.pairs`; write `calibration.json`.
@@ -41,10 +45,8 @@ def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
         StageError: the split is empty or none of it can be scored, or the checkpoint was trained on
             one of its groups.
     """
-    rows = read_pairs(inputs / config.pairs, "calibration")
-    if not rows:
-        raise StageError("the calibration split is empty: raise calibration_share, or add groups")
-    questions = [question_of(row) for row in rows]
+    require_rows(inputs / config.pairs, "calibration")
+    questions = [question_of(row) for row in read_pairs(inputs / config.pairs, "calibration")]
     # Functions of different packages may be asked for in the same words, so only groups count.
     require_held_out(questions, inputs, config.checkpoint, by_request=False)
     counts: Counter[str] = Counter()

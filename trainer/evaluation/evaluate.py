@@ -45,6 +45,10 @@ class EvaluateConfig:
     device: str = "cpu"
     dtype: str = "float32"
 
+    def splits(self, stage: str) -> tuple[str, ...]:
+        found = [each for each in self.tasks if isinstance(each, PairsTask)]
+        return tuple(each.split for each in found if each.stage == stage)
+
 
 def check(config: EvaluateConfig, inputs: Path) -> None:
     """Raise StageError when a task's files are not there, which only the user can bring."""

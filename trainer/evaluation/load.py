@@ -13,6 +13,7 @@ from trainer.evaluation.question import Question, question_of
 from trainer.evaluation.records import files_of
 from trainer.evaluation.sources import read_candidates, read_choices
 from trainer.pairs.row import read_pairs
+from trainer.pipeline.shards import require_rows
 from trainer.pipeline.stage import StageError
 
 
@@ -41,12 +42,8 @@ def load(task: tasks.Task, inputs: Path, seed: int) -> LoadedTask:
     """
     loaded = LoadedTask(task)
     if isinstance(task, tasks.PairsTask):
+        require_rows(inputs / task.stage, task.split)
         rows = read_pairs(inputs / task.stage, task.split)
-        if not rows:
-            raise StageError(
-                f"{task.name}: the {task.split} split is empty: raise {task.split}_share, or add "
-                "groups"
-            )
         loaded.questions = [question_of(row) for row in rows]
         return loaded
     for file in files_of(inputs, task.files):

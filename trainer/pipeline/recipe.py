@@ -4,11 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from trainer.pipeline.stage import Dataclass, StageError
 
 C = TypeVar("C", bound=Dataclass)
+
+
+@runtime_checkable
+class ReadsSplits(Protocol):
+    """The config of a stage that cannot work without rows of certain splits."""
+
+    def splits(self, stage: str) -> tuple[str, ...]:
+        """The splits of this stage that must have rows."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,11 @@ class Stage(Generic[C]):
     run: Callable[[C, Path, Path], None]
     config: C
     check: Callable[[C, Path], None] | None = None
+
+    def splits(self, stage: str) -> tuple[str, ...]:
+        """The splits of another stage without whose rows this one cannot work."""
+        config: object = self.config
+        return config.splits(stage) if isinstance(config, ReadsSplits) else ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainer.pipeline.freshness import folder_of, reason_to_run
 from trainer.pipeline.recipe import Recipe
+from trainer.pipeline.shards import require_rows
 
 
 def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
@@ -28,6 +29,11 @@ def run_recipe(recipe: Recipe, work: Path, first: str | None, last: str | None) 
         reason = reason_to_run(stage, recipe[stage].config, work)
         if reason is None:
             print(f"{stage}: skipped, it is up to date", flush=True)
-            continue
-        print(f"{stage}: runs, because {reason}", flush=True)
-        run_stage(stage, recipe, work)
+        else:
+            print(f"{stage}: runs, because {reason}", flush=True)
+            run_stage(stage, recipe, work)
+        # Asked here and not by the later stage: training comes between, and with other splits it
+        # would begin anew.
+        for later in recipe.between(stage, last)[1:]:
+            for split in recipe[later].splits(stage):
+                require_rows(work / stage, split)

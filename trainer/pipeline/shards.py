@@ -5,7 +5,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TypeVar
 
-from trainer.pipeline.stage import Dataclass, read_manifest, read_rows, write_rows
+from trainer.pipeline.stage import Dataclass, StageError, read_manifest, read_rows, write_rows
 
 R = TypeVar("R", bound=Dataclass)
 
@@ -28,3 +28,12 @@ def read_shards(folder: Path, stem: str, row_type: type[R]) -> list[R]:
     read_manifest(folder)
     files = sorted(folder.glob(f"{stem}-*.jsonl"))
     return [row for file in files for row in read_rows(file, row_type)]
+
+
+def require_rows(folder: Path, stem: str) -> None:
+    """Raise StageError when a finished stage has no row of this kind."""
+    read_manifest(folder)
+    if not any(folder.glob(f"{stem}-*.jsonl")):
+        raise StageError(
+            f"the {stem} split of {folder.name} is empty: raise {stem}_share, or add groups"
+        )

@@ -61,7 +61,7 @@ def run(config: PreferencesConfig, inputs: Path, output: Path) -> None:
             counts[f"{split}: groups"] = len({row.group for row in rows})
         draft.facts["counts"] = dict(sorted(counts.items()))
         draft.facts["warnings"] = warnings = warnings_about(splits, config)
-        for warning in warnings:
+        for warning in [*left_out(reports), *warnings]:
             print(f"preferences: {warning}", file=sys.stderr, flush=True)
         draft.facts["sources"] = {name: report.facts() for name, report in reports.items()}
         # Each file that was read, by its path as the config has it; folders and patterns have more
@@ -156,6 +156,17 @@ def warnings_about(splits: dict[str, BySource], config: PreferencesConfig) -> li
             )
     large = large_groups(rows["train"], rows["evaluation"])
     return [*found, *([large.message] if large.severity == "warning" else [])]
+
+
+def left_out(reports: dict[str, ReadingReport]) -> list[str]:
+    """A line for each reason why rows of a source are not used; the manifest has them, too."""
+    return [
+        f"{count} of {report.read.total()} rows of {name} are left out: {reason} (first at "
+        f"{report.first[reason]})"
+        for name, report in reports.items()
+        for reason, count in report.read.most_common()
+        if reason in report.first
+    ]
 
 
 def shuffled(rows: Iterable[PreferenceRow], seed: int) -> list[PreferenceRow]:

@@ -92,6 +92,9 @@ class PublishConfig:
         """Stages that a release is made from."""
         return self.pairs, self.checkpoint, self.calibration, self.evaluation
 
+    def splits(self, stage: str) -> tuple[str, ...]:
+        return ("evaluation",) if stage == self.pairs else ()
+
 
 def run(config: PublishConfig, inputs: Path, output: Path) -> None:
     """Read every stage below `inputs`; write the release. Nothing readable is left if it fails.

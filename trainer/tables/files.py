@@ -118,7 +118,7 @@ def read_json(stream: IO[bytes]) -> Iterator[NumberedRow]:
             stream.seek(0)
         else:
             for number, row in enumerate(rows, start=1):
-                yield number, row if isinstance(row, dict) else no_object(row)
+                yield number, checked(row)
             return
     for number, line in enumerate(stream, start=1):
         if not line.strip():
@@ -128,11 +128,18 @@ def read_json(stream: IO[bytes]) -> Iterator[NumberedRow]:
         except (ValueError, RecursionError):
             yield number, Unusable("not JSON")
         else:
-            yield number, row if isinstance(row, dict) else no_object(row)
+            yield number, checked(row)
 
 
-def no_object(value: object) -> Unusable:
-    """The reason against a row that is JSON and no object."""
+def checked(value: object) -> Record | Unusable:
+    """A row of JSON, or the reason against it."""
     if isinstance(value, str):
         return Unusable("not an object but text: where it is JSON that was written twice, parse it")
-    return Unusable("not an object")
+    if not isinstance(value, dict):
+        return Unusable("not an object")
+    try:
+        # JSON may escape half of a character, which no tokenizer takes and no file can hold.
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return Unusable("a text with half of a character (an escape such as \\ud83d): mend it")
+    return value

@@ -172,7 +172,7 @@ def test_a_calibration_of_another_checkpoint_is_refused(work: Path) -> None:
 @pytest.mark.parametrize(
     ("tasks", "message"),
     [
-        ((PairsTask(split="calibration"),), "the calibration split is empty"),
+        ((PairsTask(split="calibration"),), "the calibration split of pairs is empty"),
         ((ChoiceTask(("none.jsonl",)),), "no file is at"),
         ((), "no task to run"),
     ],

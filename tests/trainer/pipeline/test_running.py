@@ -44,6 +44,34 @@ def test_what_a_stage_needs_of_the_user_is_asked_for_before_any_stage_runs(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@dataclass(frozen=True)
+class Reader:
+    """Config of a stage that reads rows of one split of `first`."""
+
+    reads: tuple[str, ...] = ("second",)
+    seed: int = 1
+
+    def splits(self, stage: str) -> tuple[str, ...]:
+        return ("calibration",) if stage == "first" else ()
+
+
+def read(config: Reader, inputs: Path, output: Path) -> None:
+    copy(Config(config.reads), inputs, output)
+
+
+def test_an_empty_split_that_a_late_stage_reads_stops_the_run_before_the_stages_between(
+    tmp_path: Path,
+) -> None:
+    recipe = Recipe("small", {**RECIPE.stages, "third": Stage(read, Reader())})
+    with pytest.raises(StageError, match="calibration split of first is empty: raise calibration_"):
+        run_recipe(recipe, tmp_path, None, None)
+    assert (tmp_path / "first").exists()
+    assert not (tmp_path / "second").exists()
+    # Nothing is asked on behalf of a stage that is not to run.
+    run_recipe(recipe, tmp_path, None, "second")
+    assert (tmp_path / "second").exists()
+
+
 def test_only_stages_that_are_not_up_to_date_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

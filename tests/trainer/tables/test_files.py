@@ -59,6 +59,16 @@ def test_a_damaged_line_costs_that_line_and_keeps_its_number(tmp_path: Path) -> 
     assert reasons == ["not JSON", "not an object", "not JSON"]
 
 
+def test_half_a_character_costs_its_row_alone(tmp_path: Path) -> None:
+    rows = '[{"n": "\\ud83d\\ude42"}, {"n": ["ok \\ud83d"]}, {"\\udc00": 1}, {"n": 4}]'
+    file = tmp_path / "rows.json"
+    for text in (rows, rows[1:-1].replace("}, ", "}\n")):
+        file.write_text(text)
+        found = [record for _, record in read_file(file)]
+        assert found[::3] == [{"n": "\U0001f642"}, {"n": 4}]
+        assert all("half of a character" in str(record) for record in found[1:3])
+
+
 @pytest.mark.parametrize(
     "content",
     [b"prompt,chosen\n", b'[{"n": 1},', b'{"text": "zw\xf6lf"}', b"[" * 100_000],
