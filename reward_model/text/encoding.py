@@ -31,6 +31,7 @@ from reward_model.text.special_tokens import (
     LiteralTokenizer,
     SpecialTokenEscaper,
     any_of,
+    unknown_token,
     unused_characters,
 )
 from reward_model.text.template import Unencodable, constants, date_seen
@@ -116,8 +117,8 @@ class Encoder:
             self._special_ids, [token.content for token in special.values() if token.single_word]
         )
         # A model without a token for some letters has a special one for all of them.
-        unknown = tokenizer.special_tokens_map.get("unk_token", "")
-        self._control_ids = {id_ for name, id_ in self._special_ids.items() if name != unknown}
+        unknown = {tokenizer.special_tokens_map.get("unk_token"), unknown_token(backend)}
+        self._control_ids = {id_ for name, id_ in self._special_ids.items() if name not in unknown}
         vocabulary = 1 + max(backend.get_vocab().values())
         self._ids = min(vocabulary, vocabulary if embeddings is None else embeddings)
         # Through a weak reference: an encoder that refers to itself would stay in memory until the

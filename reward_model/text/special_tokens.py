@@ -100,8 +100,7 @@ class LiteralTokenizer:
         Raises:
             Unencodable: the text holds what stands for a special token here.
         """
-        if self._taken.search(text):
-            raise Unencodable("the text has symbols that stand for special tokens: leave them out")
+        self._require_free(text)
         parts, start = [], 0
         for begin, end in own:
             parts += [text[start:begin], self._names[text[begin:end]]]
@@ -110,6 +109,29 @@ class LiteralTokenizer:
         encoding = tokenize(self._tokenizer, "".join(parts), offsets=offsets)
         ids = list(encoding.ids)
         return ([self._ids.get(id_, id_) for id_ in ids] if self._ids else ids), encoding
+
+    def encode_pair(self, first: str, second: str) -> Encoding:
+        """Encode two texts in which no special token is a token, with the tokenizer's own around.
+
+        Raises:
+            Unencodable: a text holds what stands for a special token here.
+        """
+        self._require_free(first)
+        self._require_free(second)
+        return tokenize(self._tokenizer, (first, second), add_special_tokens=True)
+
+    def _require_free(self, text: str) -> None:
+        if self._taken.search(text):
+            raise Unencodable("the text has symbols that stand for special tokens: leave them out")
+
+
+def unknown_token(tokenizer: Tokenizer) -> str | None:
+    """The token that stands for letters without one of their own; None where there is none."""
+    model = json.loads(tokenizer.to_str())["model"]
+    vocabulary, index = model.get("vocab"), model.get("unk_id")
+    of_list = isinstance(vocabulary, list) and isinstance(index, int)
+    token = vocabulary[index][0] if of_list else model.get("unk_token")
+    return token if isinstance(token, str) else None
 
 
 def _names(specials: Iterable[str]) -> dict[str, str]:

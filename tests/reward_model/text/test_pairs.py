@@ -100,6 +100,13 @@ def test_other_conversations_are_no_pairs(conversation: Conversation) -> None:
         ENCODER.encode(conversation)
 
 
+def test_letters_without_a_token_are_no_control_tokens_whatever_the_config_calls_theirs() -> None:
+    tokenizer = make_pair_tokenizer()
+    tokenizer.unk_token = None
+    encoder = PairEncoder(tokenizer, max_tokens=30, pad_id=0, token_types=True)
+    assert TOKENIZER.unk_token_id in encoder.encode(pair("猫", "a")).ids
+
+
 def test_what_only_a_template_could_see_is_refused() -> None:
     with pytest.raises(Unencodable, match="one prompt and one answer"):
         ENCODER.encode(pair("a", "b"), inputs=TemplateInputs(tools="[]"))

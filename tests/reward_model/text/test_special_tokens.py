@@ -1,12 +1,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from reward_model.text.special_tokens import (
     LiteralTokenizer,
     SpecialTokenEscaper,
     any_of,
+    unknown_token,
     unused_characters,
 )
 from reward_model.text.template import Unencodable
@@ -77,3 +79,17 @@ def test_symbols_that_stand_for_special_tokens_are_refused() -> None:
     literal = LiteralTokenizer(tokenizer.backend_tokenizer)
     with pytest.raises(Unencodable, match="symbols"):
         literal.encode("\U0001fb00" * 3 + "\U0001fb3b" * 20)
+
+
+@pytest.mark.parametrize(
+    ("model", "token"),
+    [
+        (models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"), "[UNK]"),
+        (models.Unigram([("<pad>", 0.0), ("<unk>", -1.0)], 1, False), "<unk>"),
+        (models.BPE(), None),
+    ],
+)
+def test_the_model_of_a_tokenizer_says_what_stands_for_unknown_letters(
+    model: models.Model, token: str | None
+) -> None:
+    assert unknown_token(Tokenizer(model)) == token
