@@ -34,7 +34,7 @@ _OWN_SEGMENTS = frozenset({"xlnet", "xlm", "flaubert", "tapas"})
 
 @dataclass(frozen=True, slots=True)
 class ConfigFacts:
-    """What a config says of its model.
+    """The facts that a config states of its model.
 
     Attributes:
         dtype: float32, bfloat16 or float16, in which the weights are stored.

@@ -61,7 +61,7 @@ def make_encoder(
 
 
 def _template_warnings(encoder: Encoder, *, dated: bool) -> list[str]:
-    """What makes scores differ from what users of the template may expect."""
+    """Return warnings where scores differ from what users of the template may expect."""
     warnings = []
     if (day := encoder.template_date) and not dated:
         warnings.append(

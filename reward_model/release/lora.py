@@ -140,7 +140,7 @@ def read_config(file: Path) -> AdapterConfig:
 
 
 def _modules_of_weights(config: Path, field: str) -> str:
-    """What to write into `target_modules`, by the names in the file of weights beside it."""
+    """Return the advice for `target_modules`, by the names in the file of weights beside it."""
     if field != "target_modules" or not (config.parent / WEIGHTS).is_file():
         return ""
     try:

@@ -36,7 +36,7 @@ Conversation = tuple[Message, ...]
 
 @dataclass(frozen=True, slots=True)
 class TemplateInputs:
-    """What a template sees besides the turns.
+    """The variables that a template sees besides the turns.
 
     Attributes:
         tools: the JSON list of the tools that the assistant may call; empty for none.

@@ -135,7 +135,7 @@ class Encoder:
 
     @property
     def template_date(self) -> date | None:
-        """What the template sees as today; None if it never asks."""
+        """The date that the template sees as today; None if it never asks."""
         return date_seen(template_of(self._tokenizer), self._template_date)
 
     def encode(

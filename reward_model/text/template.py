@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from reward_model.text.template_limits import LimitedEnvironment, limited
 
 _DEFAULT_DATE = date(2024, 7, 26)
-"""What a template sees that names no date of its own. It must never change, or scores would."""
+"""The date for a template that names none of its own. If it changed, so would scores."""
 
 _CLOCK = "strftime_now"
 
@@ -148,7 +148,7 @@ def _refuse_chance(*_args: object, **_kwargs: object) -> NoReturn:
 
 
 class _Dict:
-    """What templates may do with `dict`, and nothing else of that type."""
+    """The part of `dict` that templates may use, and nothing else of that type."""
 
     def __call__(self, *args: object, **kwargs: object) -> dict[object, object]:
         made: Callable[..., dict[object, object]] = dict

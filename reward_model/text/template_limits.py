@@ -32,7 +32,7 @@ their pieces a few times over, and those that append to one text make it anew fo
 
 _PER_CHARACTER = 32
 _PER_ELEMENT = 32
-"""What an element of a list or a round of a loop costs, in characters: about its memory."""
+"""Characters that an element of a list or a round of a loop costs: about its memory."""
 
 _CPU_SECONDS = 1.0
 """The processor time of one rendering. A usual one takes less than a millisecond."""
@@ -60,7 +60,7 @@ _SLOW = {"striptags", "sum", "urlize", "wordwrap"}
 
 
 class Budget:
-    """What one rendering may still make and take."""
+    """The characters and the processor time that one rendering may still take."""
 
     def __init__(self, given: int) -> None:
         self._left = _CHARACTERS + _PER_CHARACTER * given

@@ -66,7 +66,7 @@ class TokenBucket:
 
 
 class Charge:
-    """What a request is charged: an estimate while it runs, in the end the work done for it.
+    """The charge of a request: an estimate while it runs, in the end the work done for it.
 
     Attributes:
         spent: tokens of work that was done or is about to be done.

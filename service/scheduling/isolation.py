@@ -42,7 +42,7 @@ _RETRY_FACTOR = 6.0
 
 @dataclass(slots=True)
 class BatchScores:
-    """What became of a batch.
+    """The outcome of a batch.
 
     Attributes:
         results: one result for each sequence, in order.

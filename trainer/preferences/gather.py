@@ -133,7 +133,7 @@ def mix(
 
 
 def warnings_about(splits: dict[str, BySource], config: PreferencesConfig) -> list[str]:
-    """What is odd about the splits: one that should hold rows is empty, or one group has most."""
+    """Warn of a split that should hold rows and is empty, and of a group that has most rows."""
     rows = {
         name: [row for found in each.values() for row in found] for name, each in splits.items()
     }

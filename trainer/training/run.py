@@ -94,18 +94,7 @@ def train(
             if main:
                 rehearse(config, folder, start, model, output)
             trainer = trainer_of(config, data, rows, held_out, model, schedule, output)
-            # A branch that was interrupted resumes its own checkpoint, not the one it branched
-            # from.
-            checkpoint = checkpoints.to_resume(output, identity)
-            if checkpoint is None and (branch := config.branch_from):
-                checkpoint = checkpoints.to_branch(branch, inputs, identity)
-            trainer.add_callback(CheckpointKeeper(config, schedule, identity))
-            trainer.add_callback(WriteAfterLastStep(trainer, finished))
-            for writer in log_writers(config, output, checkpoints.step_of(checkpoint)):
-                trainer.add_callback(writer)
-            trainer.train(str(checkpoint) if checkpoint else None)
-            if main:
-                finished.write_log(trainer.state.log_history)
+            take_steps(config, trainer, schedule, identity, finished, inputs, output)
             del trainer  # with the states of its optimizer, before weights are read and merged
         if draft:
             state, log = finished.read()
@@ -149,6 +138,29 @@ def trainer_of(
     if trainer.pop_callback(ProgressCallback):  # there is none where progress bars are disabled
         trainer.add_callback(TrainingBar())
     return trainer
+
+
+def take_steps(
+    config: TrainConfig,
+    trainer: PackedTrainer,
+    schedule: Schedule,
+    identity: Identity,
+    finished: FinishedRun,
+    inputs: Path,
+    output: Path,
+) -> None:
+    """Take the steps that are left, and write the last weights and the log to `finished`."""
+    # A branch that was interrupted resumes its own checkpoint, not the one it branched from.
+    checkpoint = checkpoints.to_resume(output, identity)
+    if checkpoint is None and (branch := config.branch_from):
+        checkpoint = checkpoints.to_branch(branch, inputs, identity)
+    trainer.add_callback(CheckpointKeeper(config, schedule, identity))
+    trainer.add_callback(WriteAfterLastStep(trainer, finished))
+    for writer in log_writers(config, output, checkpoints.step_of(checkpoint)):
+        trainer.add_callback(writer)
+    trainer.train(str(checkpoint) if checkpoint else None)
+    if processes.is_main():
+        finished.write_log(trainer.state.log_history)
 
 
 def diagnose(config: TrainConfig, data: TrainingData, inputs: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a request tells the chat template besides the turns, and what it may not tell it."""
+"""Options of a request that reach the chat template besides the turns, or are refused."""
 
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ TemplateKwargs = Annotated[
     dict[str, JsonValue], Field(max_length=1000), AfterValidator(_check_tools)
 ]
 
-_TEXT_ONLY = "this server scores text alone"
+TEXT_ONLY = "this server scores text alone"
 
 
 def template_inputs(
@@ -72,7 +72,7 @@ class TemplateOptions(Tolerant):
             "`input` that you rendered yourself"
         ),
     ] = None
-    media_io_kwargs: Annotated[object, Refused(_TEXT_ONLY, ({},))] = None
+    media_io_kwargs: Annotated[object, Refused(TEXT_ONLY, ({},))] = None
 
 
 class PoolingOptions(Tolerant):
@@ -83,7 +83,7 @@ class PoolingOptions(Tolerant):
         object, Refused("this server keeps the end of a text, where its score is read", ("left",))
     ] = None
     padding: Annotated[object, Refused("scores do not depend on padding", ("do_not_pad",))] = None
-    mm_processor_kwargs: Annotated[object, Refused(_TEXT_ONLY, ({},))] = None
+    mm_processor_kwargs: Annotated[object, Refused(TEXT_ONLY, ({},))] = None
     cache_salt: Annotated[
         object,
         Refused("scores are kept for all clients alike (--result-cache-bytes 0 keeps none)"),

@@ -12,13 +12,11 @@ from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
 from service.routes.shared.body_types import Name, TextOrTexts, either
 from service.routes.shared.refused import Refused
-from service.routes.shared.template_options import PoolingOptions
+from service.routes.shared.template_options import TEXT_ONLY, PoolingOptions
 from service.routes.vllm.shapes import IdList, IdLists
 from service.scoring.types import Item, ScoringRequest, TokenIds
 from service.service import Service
 from service.telemetry.request_record import record_of
-
-_TEXT_ONLY = "this server scores text alone"
 
 
 def _ids_kind(value: object) -> str:
@@ -42,9 +40,9 @@ class SglangRequest(PoolingOptions):
         ]
         | None
     ) = Field(None, description="Instead of `text`: token ids.")
-    image_data: Annotated[object, Refused(_TEXT_ONLY)] = None
-    video_data: Annotated[object, Refused(_TEXT_ONLY)] = None
-    audio_data: Annotated[object, Refused(_TEXT_ONLY)] = None
+    image_data: Annotated[object, Refused(TEXT_ONLY)] = None
+    video_data: Annotated[object, Refused(TEXT_ONLY)] = None
+    audio_data: Annotated[object, Refused(TEXT_ONLY)] = None
     is_cross_encoder_request: Annotated[
         object, Refused("send pairs to /score or /rerank", (False,))
     ] = None

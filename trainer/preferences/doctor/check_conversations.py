@@ -114,7 +114,7 @@ def _answers(row: PreferenceRow) -> Iterator[tuple[str, Conversation]]:
 
 
 def _kinds(row: PreferenceRow) -> Iterator[str]:
-    """What a template is given for the chosen answer beside roles and contents."""
+    """Name the kinds of what a template is given beside roles and contents of the chosen answer."""
     if row.inputs.tools:
         yield "tools"
     if row.inputs.kwargs:

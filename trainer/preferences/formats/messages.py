@@ -160,7 +160,7 @@ def with_system(record: Record, turns: Conversation) -> Conversation:
 
 
 def inputs_of(record: Record) -> TemplateInputs:
-    """What TRL gives the template besides messages: `tools` and `chat_template_kwargs`.
+    """Return what TRL gives the template besides messages: `tools` and `chat_template_kwargs`.
 
     Either may be written as JSON, because the columns of a table have one type.
     """
@@ -180,7 +180,7 @@ def inputs_of(record: Record) -> TemplateInputs:
 
 
 def _parsed(record: Record, column: str, shape: TypeAdapter[Parsed], what: str) -> Parsed | None:
-    """What a column holds, as it is or as JSON text; None where it is empty."""
+    """Return the value of a column, given as it is or as JSON text; None where it is empty."""
     value = record.get(column)
     try:
         parsed = shape.validate_json(value) if isinstance(value, str) and value else value

@@ -54,7 +54,7 @@ def plain_text_of(record: Record, column: str) -> str:
 
 
 def not_plain(text: str) -> str:
-    """What a text is instead of a plain one, and what to do about it; empty for a plain one."""
+    """Say why a text is no plain one and what to do about it; empty for a plain one."""
     stripped = text.strip()
     begin, end = stripped[:_EDGE], stripped[-_EDGE:]
     if _OBJECT.match(begin) and _SPEAKER.search(text) and _SPOKEN.search(text):

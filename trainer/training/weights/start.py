@@ -53,7 +53,7 @@ class Start:
 
     @property
     def notes(self) -> list[str]:
-        """What was changed of the checkpoint so that it can be trained and served, for the log."""
+        """Changes of the checkpoint so that it can be trained and served, for the log."""
         notes = [] if self.pad.origin == "own" else [self.pad.note]
         if self.added_rows:
             rows = self.model.config.vocab_size
