@@ -76,7 +76,9 @@ class OutputAsked(Tolerant):
 
 class InferParameters(Tolerant):
     binary_data_output: bool | None = None
-    timeout: int | None = Field(None, ge=0, description="Microseconds; 0 is no limit.")
+    timeout: int | None = Field(
+        None, ge=0, le=2**64 - 1, description="Microseconds; 0 is no limit."
+    )
 
 
 class InferRequest(Tolerant):

@@ -13,11 +13,13 @@ from fastapi import Request
 from service.errors import MalformedBody
 
 # What a body may hold at most. A request has at most 16,384 candidates, and a few lists and objects
-# around each. Token ids are not bounded here: a body of them parses in a third of a second.
+# around each. Token ids are not bounded here: a body of them parses in a third of a second. Other
+# numbers are bounded, because what a template is to see takes many times as long to validate.
 _MAX_DEPTH = 64
 _MAX_CONTAINERS = 100_000
 _MAX_STRINGS = 500_000
 _MAX_OTHERS = 200_000
+_TOKEN_IDS = {"input", "input_ids"}
 
 # Bytes from which a body is parsed on a thread, so that the event loop gets its turn in between.
 _ON_A_THREAD = 64 * 1024
@@ -84,7 +86,7 @@ def parse_json(body: bytes) -> object:
     _check_size(body)
     try:
         # A byte order mark says UTF-8 once more; some editors and libraries write one.
-        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique_fields)
+        parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique_fields)
     except JSONDecodeError as error:
         # The parser's messages name a line and a column, and quote nothing.
         raise MalformedBody(f"the body is not JSON: {error}") from None
@@ -92,6 +94,9 @@ def parse_json(body: bytes) -> object:
         raise MalformedBody(f"the body is not in UTF-8: see its byte {error.start}") from None
     except (ValueError, RecursionError):
         raise MalformedBody("the body holds a number or a nesting that no request needs") from None
+    if len(body) > _MAX_OTHERS and isinstance(parsed, dict):
+        _check_numbers([value for field, value in parsed.items() if field not in _TOKEN_IDS])
+    return parsed
 
 
 def _check_size(body: bytes) -> None:
@@ -119,6 +124,23 @@ def _check_size(body: bytes) -> None:
         nesting = inner
     if b"[]" in nesting:
         raise MalformedBody(f"the body is nested more than {_MAX_DEPTH} deep: no request needs it")
+
+
+def _check_numbers(waiting: list[object]) -> None:
+    """Count the numbers and nulls in parsed values, and those in lists and objects within.
+
+    Raises:
+        MalformedBody: there are more than any request needs.
+    """
+    numbers = 0
+    while waiting:
+        value = waiting.pop()
+        parts = list(value.values()) if isinstance(value, dict) else value
+        if isinstance(parts, list):
+            numbers += sum(not isinstance(part, str | list | dict) for part in parts)
+            waiting += [part for part in parts if isinstance(part, list | dict)]
+        if numbers > _MAX_OTHERS:
+            raise MalformedBody(_too_many(_MAX_OTHERS, "numbers and nulls beside token ids"))
 
 
 def _too_many(limit: int, parts: str) -> str:

@@ -195,6 +195,7 @@ async def test_a_time_limit_in_microseconds() -> None:
             {"inputs": [tensor("sentences", "a", parameters={"shared_memory_region": SECRET})]},
             "inputs[0].parameters.shared_memory_region must be left out",
         ),
+        ({"inputs": PAIR, "parameters": {"timeout": 10**400}}, "parameters.timeout should be less"),
         ([], "the body must be a JSON object"),
         ({}, "inputs"),
         ({"inputs": []}, "inputs"),

@@ -108,6 +108,21 @@ def test_brackets_and_quotes_within_a_text_are_not_counted(text: str) -> None:
     assert parse_json(body) == {"inputs": [text, "]"]}
 
 
+@pytest.mark.parametrize("part", ["1", "null"])
+@pytest.mark.parametrize(
+    "body",
+    ['{"inputs": [{"tools": [{"a": [%s]}]}]}', '{"input": [], "messages": [{"a": {"b": [%s]}}]}'],
+)
+def test_more_numbers_than_any_request_needs_are_refused_but_for_token_ids(
+    body: str, part: str
+) -> None:
+    many = ",".join([part] * 300_000)
+    with pytest.raises(MalformedBody, match="numbers and nulls"):
+        parse_json((body % many).encode())
+    for field in ("input", "input_ids"):
+        parse_json(f'{{"{field}": [[{many}]], "model": "a"}}'.encode())
+
+
 async def test_millions_of_token_ids_are_taken() -> None:
     ids = list(range(300)) * 3000
     assert await read_json(json.dumps(ids).encode()) == ids
