@@ -71,6 +71,9 @@ the characters of those it would be a turn, or several, that nobody took."""
 _QUOTED = 4
 """Characters from which a text that stands in a reason is taken for a quotation."""
 
+SAYING_KEYS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
+"""Keys by which an assistant's turn says something beside its content."""
+
 # Names under which reasoning is passed. transformers gives it to templates under the first too.
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 

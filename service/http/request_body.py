@@ -89,7 +89,10 @@ class RequestBody:
             async with asyncio.timeout(_BODY_SECONDS):
                 size = await self._read_chunks(limit, _DISCARD_FACTOR * limit)
         except TimeoutError:
-            raise BodyTooSlow(f"the body was not whole after {_BODY_SECONDS} seconds") from None
+            raise BodyTooSlow(
+                f"the body was not whole after {_BODY_SECONDS} seconds: send it without a pause, "
+                "or split the request"
+            ) from None
         except QueueFull:
             self.release()
             await self.discard(limit)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from reward_model.packing import Sequence, new_tokens
-from reward_model.text.chat import Unencodable
+from reward_model.text.chat import SAYING_KEYS, Unencodable
 from reward_model.text.encoding import Rendered, TooLong
 from reward_model.text.tokenizing import Stopped
 from reward_model.text.truncation import Truncator
@@ -38,9 +38,6 @@ because bulk work pauses between them, too."""
 _PAUSE_FACTOR = 7.0
 """After a bulk chunk that took t seconds, its slot pauses for 7 t while interactive requests are in
 flight: a duty cycle of 1/8."""
-
-_SAYINGS = frozenset({"tool_calls", "reasoning_content", "reasoning", "thinking"})
-"""Keys of a turn that say something where its content is empty."""
 
 _MAX_TRUNCATION = 16
 """A conversation may be this many times as long as the model takes and still be truncated. All of
@@ -231,7 +228,7 @@ def encode_item(
     except BaseException as error:  # noqa: BLE001 - one odd text must not fail its neighbors
         # Also what is no Exception, such as a panic in the tokenizer's Rust.
         _log.error("encoder fault: %s", type(error).__name__, exc_info=error)
-        tokens, refusal = 0, ItemError("unencodable", "this text cannot be encoded")
+        tokens, refusal = 0, ItemError("unencodable", "this text cannot be encoded: change it")
     return ItemScore(tokens, error=refusal, encoded_tokens=max(tokens, tokens_at_least(item)))
 
 
@@ -244,14 +241,14 @@ def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | N
     match item:
         case Chat(prompt, answer, _, inputs):
             # An answer may be a call of a tool alone.
-            empty = not answer.content and _SAYINGS.isdisjoint(answer.turn())
+            empty = not answer.content and answer.turn().keys().isdisjoint(SAYING_KEYS)
             texts = [inputs.tools, inputs.kwargs]
             # Looked at before the turns, of which there may be many for each of many candidates.
             if not empty and len(prompt) >= limit:
                 return ItemError(
                     "too_long",
                     f"the conversation has {len(prompt) + 1} turns and this model takes {limit} "
-                    "tokens",
+                    "tokens: send fewer turns",
                 )
             if not empty:
                 texts += [text for turn in (*prompt, answer) for text in (turn.content, turn.extra)]

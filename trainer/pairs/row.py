@@ -4,15 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_model.text.chat import NO_INPUTS, Conversation, Message, TemplateInputs
+from reward_model.text.chat import NO_INPUTS, SAYING_KEYS, Conversation, Message, TemplateInputs
 from trainer.pipeline.shards import read_shards, write_shards
 
 # In this order: a group that two sources claim goes to the later split.
 SPLITS = ("train", "calibration", "evaluation")
-
-# What an assistant says beside the content of its turn.
-_SAID = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
-
 
 Request = str | Conversation
 """A request: a user's one message, or all turns before the answer."""
@@ -83,7 +79,7 @@ def answer_text(answer_turns: Conversation) -> str:
     parts: list[str] = []
     for turn in answer_turns:
         extra = json.loads(turn.extra) if turn.extra else {}
-        said = {key: extra[key] for key in _SAID if extra.get(key)}
+        said = {key: extra[key] for key in SAYING_KEYS if extra.get(key)}
         parts += [turn.content, json.dumps(said, ensure_ascii=False) if said else ""]
     return "\n".join(part for part in parts if part)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from reward_model.packing import Sequence
-from reward_model.text.chat import Conversation, Message, Unencodable
+from reward_model.text.chat import SAYING_KEYS, Conversation, Message, Unencodable
 from reward_model.text.encoding import Rendered
 from service.scheduling.queue import PRIORITIES, Priority
 from service.scoring.encode_pool import Encoded, EncodePool
@@ -140,6 +140,15 @@ async def test_texts_and_tokens_are_taken_as_they_are(pool: EncodePool) -> None:
     assert ids == Encoded(Sequence((1, 2), (1,)))
     codes = [entry.error and entry.error.code for entry in wrong if isinstance(entry, ItemScore)]
     assert codes == ["empty", "unencodable", "empty"]
+
+
+@pytest.mark.parametrize("key", SAYING_KEYS)
+async def test_an_answer_without_content_that_says_something_is_not_empty(
+    pool: EncodePool, key: str
+) -> None:
+    answer = Message("assistant", "", f'{{"{key}": "x"}}')
+    (entry,) = await pool.encode(model(), [Chat.of((Message("user", "a"), answer))])
+    assert isinstance(entry, Encoded)
 
 
 async def test_a_long_prompt_is_cut_where_that_is_asked_for(pool: EncodePool) -> None:
