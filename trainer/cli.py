@@ -38,6 +38,12 @@ def main(arguments: Sequence[str]) -> int:
         if missing in ("trainer", "reward_model"):
             raise  # a mistake in this code, not in the installation
         message = f"{missing} is not installed: run scripts/install trainer"
+    except OSError as error:
+        if error.errno is None:
+            raise  # of a library, and not of a file
+        # A full disk, a folder that cannot be written: what is wrong is not in this code.
+        place = f"{error.filename}: " if error.filename else ""
+        message = f"{place}{error.strerror}: free some space, or mend the place or its permissions"
     else:
         return 0
     print(f"trainer {options.command}: {message}", file=sys.stderr)

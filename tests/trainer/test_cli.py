@@ -55,6 +55,17 @@ def test_a_mistake_is_a_line_and_a_status(
     assert "has no stage hard_pairs" in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_a_line_and_a_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = '{"prompt": "p", "chosen": "a", "rejected": "b"}'
+    (tmp_path / "preferences.jsonl").write_text(row)
+    (tmp_path / ".preferences.partial").write_text("a file where a folder should be")
+    assert main(["preferences", "--recipe", "finetune", "--work", str(tmp_path)]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"trainer preferences: {tmp_path / '.preferences.partial'}: ")
+
+
 def test_the_doctor_examines_what_finetune_would_read_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

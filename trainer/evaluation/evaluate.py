@@ -45,6 +45,11 @@ class EvaluateConfig:
     device: str = "cpu"
     dtype: str = "float32"
 
+    def __post_init__(self) -> None:
+        """Raise StageError for what no interval can be made of."""
+        if self.resamples < 1:
+            raise StageError(f"resamples is {self.resamples}: it must be 1 or more")
+
     def splits(self, stage: str) -> tuple[str, ...]:
         found = [each for each in self.tasks if isinstance(each, PairsTask)]
         return tuple(each.split for each in found if each.stage == stage)

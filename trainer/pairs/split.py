@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+from trainer.pipeline.stage import StageError
+
 
 @dataclass(frozen=True, kw_only=True)
 class HoldOut:
@@ -19,6 +21,12 @@ class HoldOut:
     calibration_share: float = 0.03
     max_held_out: int | None = 1500
     rows_per_shard: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Raise StageError for what is no share."""
+        for name in ("evaluation_share", "calibration_share"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise StageError(f"{name} is {share}: it must be from 0 to 1")
 
     def split_of(self, group: str) -> str:
         """The split of a group, which depends on its name alone, so that it never changes sides."""

@@ -1,10 +1,11 @@
 """The hyper-parameters that all training runs share, by the names that Hugging Face uses."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trainer.pipeline.stage import bookkeeping
+from trainer.pipeline.stage import StageError, bookkeeping
 from trainer.training.objective.losses import LossWeights
 
 
@@ -126,6 +127,31 @@ class TrainConfig:
     report_to: Literal["tensorboard", "wandb", "none"] = bookkeeping("tensorboard")
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        """Raise StageError for numbers with which no run could end, before any stage runs."""
+        numbers = vars(self) | ({"lora.r": self.lora.r} if self.lora else {})
+        for name in _COUNTS:
+            if (number := numbers.get(name)) is not None and number < 1:
+                raise StageError(f"{name} is {number}: it must be 1 or more")
+        for name in _SHARES:
+            if not 0 <= numbers[name] <= 1:
+                raise StageError(f"{name} is {numbers[name]}: it must be from 0 to 1")
+        for name in _AMOUNTS:
+            if not (math.isfinite(numbers[name]) and numbers[name] >= 0):
+                raise StageError(f"{name} is {numbers[name]}: it must be 0 or more")
+        if not self.num_train_epochs > 0:
+            raise StageError(f"num_train_epochs is {self.num_train_epochs}: it must be above 0")
+
+
+_COUNTS = (
+    *("prompts_per_step", "max_steps", "gradient_accumulation_steps", "max_length"),
+    *("max_eval_samples", "logging_steps", "lora.r"),
+)
+_SHARES = ("warmup_ratio", "decay_ratio")
+_AMOUNTS = (
+    *("learning_rate", "weight_decay", "max_grad_norm", "num_train_epochs"),
+    *("save_steps", "eval_steps"),
+)
 
 BOOKKEEPING = frozenset(
     each.name for each in dataclasses.fields(TrainConfig) if each.metadata.get("bookkeeping")

@@ -7,6 +7,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from trainer.pipeline.stage import StageError
 from trainer.training.config import LoraAdapters
 
 
@@ -31,7 +32,13 @@ def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
         # GPT-2 stores its matrices the other way round, which PEFT finds out by itself.
         warnings.filterwarnings("ignore", ".*fan_in_fan_out is set to False.*", UserWarning)
-        adapted = get_peft_model(model, config)
+        try:
+            adapted = get_peft_model(model, config)
+        except ValueError as error:  # of names that fit no layer
+            raise StageError(
+                f"target_modules {lora.target_modules} and modules_to_save {lora.modules_to_save} "
+                f"do not fit the network: {error}"
+            ) from error
     assert isinstance(adapted, PeftModel)
     return adapted
 
@@ -54,6 +61,12 @@ def merged(
     wanted = {n for n, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained.keys() == wanted, "the trained network is another one"
     model.load_state_dict(trained, strict=False)
-    plain = adapted.merge_and_unload(safe_merge=True)
+    try:
+        plain = adapted.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise StageError(
+            "the weights with their adapters are not all numbers: start from whole weights, or "
+            "lower learning_rate"
+        ) from error
     assert isinstance(plain, PreTrainedModel)
     return plain

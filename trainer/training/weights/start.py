@@ -5,6 +5,8 @@ language-model loss; it gets a fresh score head. A sequence classifier keeps its
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +26,16 @@ from reward_model.network import unpackable
 from reward_model.release.files import weight_files
 from reward_model.release.hub import locate
 from reward_model.release.release import ReleaseError, verify
+from reward_model.release.weight_names import require_shapes
+from reward_model.text.template import date_seen
 from trainer.pipeline.stage import MANIFEST, StageError
 from trainer.training.weights.pad_token import PadToken, needed_rows, settle_pad
 
 # File beside a stage's checkpoint whose output embedding is apart from the input's.
 OUTPUT = "lm_head.safetensors"
+
+# Characters of a loader's own error that a message quotes.
+_MAX_REASON = 300
 
 _NAMES = ("lm_head.weight", "embed_out.weight")
 
@@ -118,7 +125,8 @@ def load_tokenizer(
     Raises:
         StageError: it has no template that a release can have, or no fast form.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with loading(folder, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     if not tokenizer.is_fast:
         raise StageError(
@@ -140,6 +148,8 @@ def load_tokenizer(
         tokenizer.chat_template = template["default"]
     if not tokenizer.chat_template:
         raise StageError(f"{folder}: its tokenizer has no chat template: save it with one")
+    with loading(folder, "chat template"):
+        date_seen(tokenizer.chat_template)  # which compiles it
     return tokenizer, tuple(sorted(template)) if isinstance(template, dict) else ()
 
 
@@ -176,30 +186,57 @@ def longest(tokenizer: PreTrainedTokenizerBase, *limits: int | None) -> int:
     return min(*given, 2**31 - 1)
 
 
+@contextmanager
+def loading(folder: Path, part: str) -> Iterator[None]:
+    """Name the folder and its part in whatever a damaged or unknown file makes the loaders raise.
+
+    Raises:
+        StageError: in place of any error that has no sentence of its own.
+    """
+    try:
+        yield
+    except (StageError, ReleaseError):
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0][:_MAX_REASON] if lines else ''}"
+        raise StageError(
+            f"{folder}: its {part} cannot be loaded ({reason}): name a whole checkpoint, or save "
+            "it again with a current transformers"
+        ) from error
+
+
 def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
     """The checkpoint as a sequence classifier with one label, with a fresh head if it has none."""
     verify(folder)
     weight_files(folder)  # refuses any but safetensors of this folder
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        num_labels=1,
-        problem_type="regression",
-        dtype=torch.float32,
-        use_safetensors=True,
-        output_loading_info=True,
-        # The config's own may be a kernel that transformers would download.
-        attn_implementation="eager",
-        # An embedding never trains the row of its pad, and a pad beyond its rows is refused. The
-        # checkpoint's own may be the token that ends a text, so it is set when it is settled.
-        pad_token_id=None,
-        **(four_bit_options() if load_in_4bit else {}),
-    )
+    options = four_bit_options() if load_in_4bit else {}
+    with loading(folder, "model"):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            num_labels=1,
+            problem_type="regression",
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            # The config's own may be a kernel that transformers would download.
+            attn_implementation="eager",
+            # An embedding never trains the row of its pad, and a pad beyond its rows is refused.
+            # The checkpoint's own may be the token that ends a text, so it is set when it is
+            # settled.
+            pad_token_id=None,
+            # Refused below, in a sentence.
+            ignore_mismatched_sizes=True,
+            **options,
+        )
     assert isinstance(model, PreTrainedModel)
+    require_shapes(folder, report["mismatched_keys"])
+    # An encoder trained on masked tokens lacks more than a head, and could not be trained whole.
+    if reason := unpackable(model):
+        raise StageError(f"{folder}: {reason}, and training packs: start from another architecture")
     missing = set(report["missing_keys"])
     if others := sorted(missing - {"score.weight"}):
         raise StageError(f"{folder}: its weights hold no {others[0]}: name a whole checkpoint")
-    if reason := unpackable(model):
-        raise StageError(f"{folder}: {reason}, and training packs: start from another architecture")
     if missing:
         head = model.score
         assert isinstance(head, nn.Linear)

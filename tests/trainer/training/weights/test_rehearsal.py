@@ -86,3 +86,13 @@ def test_of_a_large_network_config_and_tokenizer_are_tried(
     monkeypatch.setattr(rehearsal, "_MAX_PARAMETERS", 1000)
     pretrain.run(CONFIG, work, work / "stage")
     assert "stage: config and tokenizer were tried in" in capsys.readouterr().out
+
+
+def test_weights_that_are_no_numbers_and_layers_that_are_not_there_are_refused(work: Path) -> None:
+    lora = LoraAdapters(r=2, target_modules=("nowhere",))
+    refused(replace(CONFIG, lora=lora), work, "nowhere.* do not fit the network")
+    file = work / "base" / "model.safetensors"
+    weights = load_file(file)
+    weights["model.layers.0.mlp.up_proj.weight"][0, 0] = torch.nan
+    save_file(weights, file, metadata={"format": "pt"})
+    refused(replace(CONFIG, lora=LoraAdapters(r=2)), work, "not all numbers")

@@ -126,3 +126,30 @@ def test_a_start_whose_index_names_a_pickle_is_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ReleaseError, match="are ever loaded"):
         load_start(folder, seed=0, with_lm=False)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"model.safetensors": b"short"}, "its model cannot be loaded"),
+        ({"config.json": b"{"}, "its tokenizer cannot be loaded"),
+        ({"tokenizer.json": b"{}"}, "its tokenizer cannot be loaded"),
+        ({"chat_template.jinja": b"{{ x }"}, "its chat template cannot be loaded"),
+        ({"config.json": b'{"model_type": "unheard"}'}, "cannot be loaded .*unheard"),
+    ],
+)
+def test_a_damaged_start_is_refused_in_a_sentence(
+    tmp_path: Path, damage: dict[str, bytes], message: str
+) -> None:
+    base = make_checkpoint(tmp_path / "base")
+    for name, content in damage.items():
+        assert (base / name).is_file()
+        (base / name).write_bytes(content)
+    with pytest.raises(StageError, match=f"{base}: .*{message}"):
+        load_start(base, seed=1, with_lm=False)
+
+
+def test_a_start_that_gives_two_scores_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    base = make_checkpoint(tmp_path / "base", "llama", labels=2)
+    with pytest.raises(ReleaseError, match="its head gives 2 scores"):
+        load_start(base, seed=1, with_lm=False)
