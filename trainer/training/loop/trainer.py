@@ -113,3 +113,12 @@ class PackedTrainer(Trainer):
         if self.args.should_save:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             save_file(trained, Path(output_dir) / SAFE_WEIGHTS_NAME)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        # transformers asks the model for attributes that only its own models have, and would list
+        # all weights of a start whose adapters alone are saved.
+        assert self.model is not None
+        trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+        lacking = trained.intersection(load_result.missing_keys)
+        assert not lacking, "a checkpoint holds all that is trained"
+        assert not load_result.unexpected_keys, "a checkpoint holds only what is trained"

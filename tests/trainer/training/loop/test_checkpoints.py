@@ -60,9 +60,16 @@ def killed(config: PretrainConfig, work: Path, name: str, checkpoint: str) -> No
     process.wait()
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, optimizer: str) -> None:
-    config = replace(CONFIG, optimizer=optimizer)  # type: ignore[arg-type]  # one of the two
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(CONFIG, optimizer="muon"),
+        replace(CONFIG, optimizer="adamw"),
+        replace(CONFIG, optimizer="adamw", lora=LoraAdapters(r=4)),
+    ],
+    ids=["muon", "adamw", "adapters"],
+)
+def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, config: PretrainConfig) -> None:
     work = make_work(tmp_path)
     killed(config, work, "killed", f"checkpoint-{random.randrange(2, 20, 2)}")
     assert not (work / "killed").exists()
