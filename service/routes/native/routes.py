@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from pydantic import Discriminator, Tag
 
-from service.routes.native.shapes import ScoreRequest, ScoreResponse, to_response
+from service.routes.native.responses import ScoreResponse, to_response
+from service.routes.native.shapes import ScoreRequest
 from service.routes.shared import scoring
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import OPENAI_ERRORS, OpenaiError, Responses, openai_error

@@ -1,6 +1,6 @@
-"""Bodies of the native dialect: a request in which nothing is silently ignored, raw logits back."""
+"""Requests of the native dialect, in which nothing is silently ignored."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import (
     BaseModel,
@@ -16,12 +16,10 @@ from pydantic.config import JsonDict
 
 from reward_model.text.chat import Message
 from reward_model.text.steps import join_steps
-from service.errors import ItemErrorCode
 from service.routes.shared.body_types import Content, Name, is_list, message
 from service.routes.shared.template_options import TemplateKwargs, Tools, template_inputs
 from service.scheduling.queue import Priority
-from service.scoring.ensemble import WeightedResult
-from service.scoring.types import Chat, Item, OverLength, ScoringRequest, ScoringResult, chats, rank
+from service.scoring.types import Item, OverLength, ScoringRequest, chats
 from service.settings import MAX_CANDIDATES
 
 # Not strict, because JSON makes no difference between 1 and 1.0.
@@ -254,112 +252,3 @@ class ScoreRequest(_Strict):
             None if self.timeout_ms is None else self.timeout_ms / 1000,
             self.over_length,
         )
-
-
-class CandidateError(BaseModel):
-    code: ItemErrorCode
-    message: str
-
-
-class StepScore(BaseModel):
-    end: int = Field(description="Characters of the candidate up to the step's end.")
-    score: float = Field(description="Raw logit of the candidate, read where the step ends.")
-
-
-class PartScore(BaseModel):
-    weight: float
-    score: float | None = Field(description="Raw logit; null when this part has an error.")
-    normalized: float | None
-
-
-class CandidateScore(BaseModel):
-    index: int = Field(description="Position among the candidates of the request.")
-    score: float | None = Field(description="Raw logit; null when there is an error.")
-    normalized: float | None = Field(
-        description="Standard deviations above the mean of the release's reference set; null "
-        "for a model without calibration."
-    )
-    tokens: int = Field(description="Tokens of the conversation with this candidate, as scored.")
-    truncated: bool = Field(description="Whether the prompt was cut to fit.")
-    tokens_dropped: int = Field(description="Tokens that were cut out of the prompt.")
-    steps: list[StepScore] | None = Field(description="In order; null if not asked for.")
-    parts: dict[str, PartScore] | None = Field(
-        description="By `name@version`, where several models were asked for; else null."
-    )
-    error: CandidateError | None
-
-
-class InputResult(BaseModel):
-    scores: list[CandidateScore]
-    ranking: list[int] = Field(
-        description="Candidates that have a score, best first; ties are broken by index."
-    )
-    best: int | None = Field(description="First of the ranking.")
-
-
-class TokenUsage(BaseModel):
-    tokens: int = Field(description="Tokens of all candidates, each with its whole conversation.")
-    computed_tokens: int = Field(
-        description="Tokens that the model worked through: shared ones once."
-    )
-
-
-class ScoreResponse(BaseModel):
-    id: str
-    model: str
-    version: str
-    score_type: Literal["raw_logit", "weighted_normalized"] = Field(
-        description="What `score` is: one model's raw logit, or the weighted sum of several "
-        "models' normalized scores."
-    )
-    results: list[InputResult]
-    usage: TokenUsage
-
-
-def to_response(
-    request_id: str, asked: ScoringRequest, result: ScoringResult, parts: list[WeightedResult]
-) -> ScoreResponse:
-    """Make the response of a request.
-
-    Args:
-        parts: the summands of a weighted sum of several models; empty for a single model.
-    """
-    results = []
-    for place, (items, scores) in enumerate(zip(asked.inputs, result.inputs, strict=True)):
-        candidates = []
-        for index, (item, score) in enumerate(zip(items, scores, strict=True)):
-            error, steps = score.error, None
-            if isinstance(item, Chat) and item.step_ends is not None and not error:
-                ends = zip(item.step_ends, score.steps, strict=True)
-                steps = [StepScore(end=end, score=step) for end, step in ends]
-            # A part keeps its own score where another part's error leaves the sum without one.
-            part_scores = {}
-            for part in parts:
-                own = part.result.inputs[place][index]
-                part_scores[part.key] = PartScore(
-                    weight=part.weight, score=own.raw, normalized=own.normalized
-                )
-            candidates.append(
-                CandidateScore(
-                    index=index,
-                    score=score.raw,
-                    normalized=score.normalized,
-                    tokens=score.tokens,
-                    truncated=score.dropped_tokens > 0,
-                    tokens_dropped=score.dropped_tokens,
-                    steps=steps,
-                    parts=part_scores or None,
-                    error=CandidateError(code=error.code, message=error.message) if error else None,
-                )
-            )
-        ranking = rank(scores)
-        best = ranking[0] if ranking else None
-        results.append(InputResult(scores=candidates, ranking=ranking, best=best))
-    return ScoreResponse(
-        id=f"score-{request_id}",
-        model=result.model,
-        version=result.version,
-        score_type="weighted_normalized" if parts else "raw_logit",
-        results=results,
-        usage=TokenUsage(tokens=result.tokens, computed_tokens=result.computed_tokens),
-    )

@@ -96,11 +96,7 @@ class ChatTurn(Tolerant):
     content: Content = ""
 
     def to_message(self) -> Message:
-        extra = dict(self.__pydantic_extra__)
-        # Reasoning has two names. vLLM shows the template both, whichever one was sent.
-        if reasoning := extra.get("reasoning"):
-            extra.setdefault("reasoning_content", reasoning)
-        return message(self.role, self.content, extra)
+        return message(self.role, self.content, self.__pydantic_extra__)
 
 
 ChatTurns = Annotated[list[ChatTurn], Field(min_length=1, fail_fast=True)]
