@@ -42,7 +42,8 @@ def require_shapes(path: Path, mismatches: Iterable[Mismatch]) -> None:
 
 
 def _remedy(name: str, saved: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    if _is_head(name) and wanted[:1] == (1,):
+    module = name.rpartition(".")[0].split(".")[0]
+    if module in ("score", "classifier", "v_head", "value_head") and wanted[:1] == (1,):
         return (
             f"its head gives {saved[0]} scores where a reward model gives one, so train it with "
             "num_labels=1"
@@ -57,10 +58,6 @@ def _remedy(name: str, saved: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "of a single number"
-
-
-def _is_head(name: str) -> bool:
-    return name.rpartition(".")[0].split(".")[0] in ("score", "classifier", "v_head", "value_head")
 
 
 def require_whole(path: Path, missing: set[str], unexpected: set[str]) -> None:

@@ -65,7 +65,7 @@ ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function
 """Roles that every template is made for."""
 
 _ROLE = re.compile(r"[\w .-]{0,64}")
-"""What a role may be. Templates write it between their special tokens, or as a part of one, so with
+"""A role. Templates write it between their special tokens, or as a part of one, so with
 the characters of those it would be a turn, or several, that nobody took."""
 
 _QUOTED = 4

@@ -56,7 +56,10 @@ def control_tokens(rows: list[PreferenceRow], tokenizer: Tokenizer) -> Finding:
     for row in rows:
         texts = [
             message.content
-            for answer, answer_turns in _answers(row)
+            for answer, answer_turns in (
+                (row.chosen, row.chosen_turns),
+                *((rival.text, rival.turns) for rival in row.rejected),
+            )
             for message in conversation(row.prompt, answer, answer_turns)
             # What a tool returns may be anything.
             if message.role != "tool"
@@ -105,12 +108,6 @@ def left_out(rows: list[PreferenceRow], tokenizer: Tokenizer) -> Finding:
         sum(ignored.values()),
         first,
     )
-
-
-def _answers(row: PreferenceRow) -> Iterator[tuple[str, Conversation]]:
-    yield row.chosen, row.chosen_turns
-    for rival in row.rejected:
-        yield rival.text, rival.turns
 
 
 def _kinds(row: PreferenceRow) -> Iterator[str]:

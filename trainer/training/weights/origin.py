@@ -57,9 +57,6 @@ def origin_of(start: str, folder: Path) -> Origin:
         name = stated
     else:
         name = title[1] if title else folder.resolve().name
-    return Origin(*(_plain(str(text or "")) for text in (name, license_, revision)))
-
-
-def _plain(text: str) -> str:
-    """A text that stays within a code span of Markdown."""
-    return text.replace("`", "").strip()[:_MAX_LENGTH]
+    # A card has each of them in a code span of Markdown, which a backtick would end.
+    texts = (str(text or "").replace("`", "") for text in (name, license_, revision))
+    return Origin(*(text.strip()[:_MAX_LENGTH] for text in texts))
