@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from reward_model.release.calibration import Calibration
-from reward_model.text.chat import Message
+from reward_model.text.chat import NO_INPUTS, Message, TemplateInputs
 
 
 class _Record(BaseModel):
@@ -32,10 +32,20 @@ _JsonMessage = Annotated[Message, PlainSerializer(_members)]
 
 
 class Golden(_Record):
-    """A conversation, which ends on the assistant's answer, and the raw score it must get."""
+    """A conversation, which ends on the assistant's answer, and the raw score it must get.
+
+    Attributes:
+        inputs: what the chat template sees besides messages; not written where there is nothing.
+    """
 
     messages: Annotated[tuple[_JsonMessage, ...], Field(min_length=1)]
     score: Annotated[float, Field(allow_inf_nan=False)]
+    inputs: TemplateInputs = NO_INPUTS
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        written: dict[str, JsonValue] = write(self)
+        return {k: v for k, v in written.items() if k != "inputs" or self.inputs != NO_INPUTS}
 
 
 class EncodingFacts(_Record):

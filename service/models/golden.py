@@ -27,7 +27,7 @@ async def replay(release: Release, scorer: Scorer) -> None:
     faults, items = [], list[ItemScore]()
     for start in range(0, len(release.golden), _PART):
         part = release.golden[start : start + _PART]
-        conversations = tuple((Chat.of(golden.messages),) for golden in part)
+        conversations = tuple((Chat.of(golden.messages, golden.inputs),) for golden in part)
         items += (await scorer.score(ScoringRequest(conversations, priority="bulk"))).items()
     for line, (golden, item) in enumerate(zip(release.golden, items, strict=True), start=1):
         expected = f"line {line}: expected {golden.score:.6f}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from reward_model.packing import Sequence
 from reward_model.release.hub import locate
 from reward_model.release.lora import open_checkpoint
-from reward_model.text.chat import Conversation, Message, Unencodable
+from reward_model.text.chat import NO_INPUTS, Conversation, Message, Unencodable
 from reward_model.text.encoding import TooLong
 from service.engines.open import open_engine
 from service.models.failures import explain_failure
@@ -91,9 +91,10 @@ def try_model(settings: Settings, step: Step) -> None:
     encoder, _ = make_encoder(release, tokenizer, release.max_tokens)
     step("encoding texts", seconds)
     sequences = []
-    for conversation in (*_SAMPLES, *(golden.messages for golden in release.golden[:_MAX_TEXTS])):
+    golden = [(each.messages, each.inputs) for each in release.golden[:_MAX_TEXTS]]
+    for conversation, inputs in (*((sample, NO_INPUTS) for sample in _SAMPLES), *golden):
         try:
-            sequences.append(encoder.encode(conversation))
+            sequences.append(encoder.encode(conversation, inputs=inputs))
         except (Unencodable, TooLong):
             continue  # The golden replay tells which of them must be encodable.
     size = sum(_weights_bytes(folder) for folder in (release.path, release.adapter) if folder)

@@ -16,12 +16,12 @@ from reward_model.release import release
 from reward_model.release.checkpoint import load_model, load_tokenizer
 from reward_model.release.manifest import EncodingFacts, Golden, Manifest
 from reward_model.release.release import Release
-from reward_model.text.chat import Unencodable
+from reward_model.text.chat import Conversation, Unencodable
 from reward_model.text.encoding import Encoder, TooLong
 from reward_model.text.template import date_seen
 from trainer.evaluation import calibrate
 from trainer.evaluation.reporting import report as reports
-from trainer.pairs.row import Request, conversation, read_pairs
+from trainer.pairs.row import PreferenceRow, conversation, read_pairs
 from trainer.pipeline.lineage import lineage
 from trainer.pipeline.stage import StageError, commit, config_hash, manifest_hash, read_manifest
 from trainer.publishing.card import card
@@ -149,25 +149,25 @@ def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
     encoder = Encoder(tokenizer, max_tokens=limit, pad_id=None)
     golden: list[Golden] = []
 
-    def add(prompt: Request, answer: str) -> bool:
-        messages = conversation(prompt, answer)
+    def add(row: PreferenceRow, answer: str, answer_turns: Conversation = ()) -> bool:
+        messages = conversation(row.prompt, answer, answer_turns)
         try:
-            ids = encoder.encode(messages).ids
+            ids = encoder.encode(messages, inputs=row.inputs).ids
         except (TooLong, Unencodable):
             return False  # a service refuses it as well
         score = float(model(input_ids=torch.tensor([ids])).logits[0, 0])
-        golden.append(Golden(messages=messages, score=score))
+        golden.append(Golden(messages=messages, score=score, inputs=row.inputs))
         return True
 
-    prompts: list[Request] = []
+    proven: list[PreferenceRow] = []
     with torch.inference_mode():
         for row in read_pairs(inputs / config.pairs, "evaluation"):
-            if len(prompts) < config.golden_prompts and add(row.prompt, row.chosen):
-                add(row.prompt, row.rejected[0].text)
-                prompts.append(row.prompt)
+            if len(proven) < config.golden_prompts and add(row, row.chosen, row.chosen_turns):
+                add(row, row.rejected[0].text, row.rejected[0].turns)
+                proven.append(row)
         for answer in AWKWARD:
-            for prompt in prompts[:1]:
-                add(prompt, answer)
+            for row in proven[:1]:
+                add(row, answer)
     if not golden:
         raise StageError(
             f"no evaluation row of {config.pairs} fits into {limit} tokens, so a release could not "

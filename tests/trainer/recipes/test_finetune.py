@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -96,3 +97,57 @@ def test_files_of_an_evaluation_are_asked_for_before_anything_runs(tmp_path: Pat
     with pytest.raises(StageError, match=r"no file is at .*held\.jsonl"):
         run_recipe(recipe, tmp_path, None, None)
     assert not list(tmp_path.iterdir())
+
+
+_TOOLS: Any = [{"type": "function", "function": {"name": "add"}}]
+_CALLING = """\
+{%- if tools %}<|system|>{{ tools | tojson }}<|end|>{% endif %}
+{%- for message in messages -%}
+<|{{ message.role }}|>{{ message.content or '' }}
+{%- for call in message.tool_calls or [] %}{{ call.function | tojson }}{% endfor %}<|end|>
+{%- endfor %}"""
+
+
+def test_golden_scores_are_of_the_calls_and_tools_that_a_model_has_learnt(work: Path) -> None:
+    folder = work / "calling"
+    base = make_checkpoint(folder / "base", "llama", template=_CALLING)
+
+    def calling(name: str, number: int) -> list[dict[str, object]]:
+        call = {"type": "function", "function": {"name": name, "arguments": {"a": number}}}
+        return [{"role": "assistant", "content": None, "tool_calls": [call]}]
+
+    rows = [
+        {
+            "prompt": f"{WORDS[number % 8]} {number}",
+            "chosen": calling("add", number),
+            "rejected": calling("fox", number),
+            "tools": _TOOLS,
+        }
+        for number in range(60)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "preferences.jsonl").write_text(text)
+    settings = [
+        f"finetune.start={base}",
+        "preferences.calibration_share=0.2",
+        "finetune.max_steps=1",
+        "finetune.eval_steps=0",
+        "finetune.report_to=none",
+        "evaluate.resamples=5",
+        "publish.golden_prompts=1",
+    ]
+    run_recipe(overridden(open_recipe("finetune"), settings), folder, None, None)
+    golden = open_release(folder / "release").golden[0]
+    tokenizer = AutoTokenizer.from_pretrained(folder / "release")
+    model = AutoModelForSequenceClassification.from_pretrained(folder / "release").eval()
+    messages: Any = [turn.turn() for turn in golden.messages]
+    batch = tokenizer.apply_chat_template(
+        messages,
+        tools=_TOOLS,
+        return_tensors="pt",
+        return_dict=True,
+    )
+    assert isinstance(batch, BatchEncoding)
+    assert '"name": "add", "arguments"' in tokenizer.decode(batch["input_ids"][0])
+    with torch.inference_mode():
+        assert float(model(**batch).logits) == pytest.approx(golden.score, abs=1e-4)
