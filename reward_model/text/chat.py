@@ -1,7 +1,6 @@
 """Renders conversations by the checkpoint's own chat template. No other code applies templates."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -64,10 +63,6 @@ RESERVED_VARIABLES = {
 ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 """Roles that every template is made for."""
 
-_ROLE = re.compile(r"[\w .-]{0,64}")
-"""A role. Templates write it between their special tokens, or as a part of one, so with
-the characters of those it would be a turn, or several, that nobody took."""
-
 _QUOTED = 4
 """Characters from which a text that stands in a reason is taken for a quotation."""
 
@@ -106,11 +101,8 @@ def render(
         day: today, as far as the template sees; None leaves it to the template's own fallback.
 
     Raises:
-        Unencodable: the template refuses it, for example because roles do not alternate, or a role
-            is no word.
+        Unencodable: the template refuses it, for example because roles do not alternate.
     """
-    if not all(_ROLE.fullmatch(role) for role in {message.role for message in conversation}):
-        raise Unencodable("a role is a word of at most 64 characters, such as user: send one")
     tools = json.loads(inputs.tools) if inputs.tools else None
     kwargs = json.loads(inputs.kwargs) if inputs.kwargs else {}
     if reserved := sorted(RESERVED_VARIABLES & kwargs.keys()):

@@ -7,6 +7,7 @@ a user did. Text without any is encoded by the tokenizer in one go, exactly as t
 import weakref
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -330,7 +331,13 @@ class Encoder:
         expected = self._special.findall(self._render(harmless, inputs))
         kinds, found = set(expected), self._spelled(text)
         own = [span for span in found if text[slice(*span)] in kinds]
-        if [text[slice(*span)] for span in own] == expected:
+        # More of another kind than the users spell are the template's, for these contents alone.
+        spelled = (text[slice(*span)] for span in found)
+        others = Counter(token for token in spelled if token not in kinds)
+        of_users = Counter(
+            token for told in texts(conversation, inputs) for token in self._special.findall(told)
+        )
+        if [text[slice(*span)] for span in own] == expected and others <= of_users:
             return own
         raise Unencodable(
             "the chat template changes this text, and special tokens in it cannot be told from the "

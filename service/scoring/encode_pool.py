@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from reward_model.packing import Sequence, new_tokens
-from reward_model.text.chat import SAYING_KEYS, Unencodable
+from reward_model.text.chat import ROLES, SAYING_KEYS, Unencodable
 from reward_model.text.encoding import Rendered, TooLong
 from reward_model.text.tokenizing import Stopped
 from reward_model.text.truncation import Truncator
@@ -251,7 +251,10 @@ def refuse_unread(model: Model, item: Item, *, truncates: bool) -> ItemError | N
                     "tokens: send fewer turns",
                 )
             if not empty:
-                texts += [text for turn in (*prompt, answer) for text in (turn.content, turn.extra)]
+                turns = (*prompt, answer)
+                texts += [text for turn in turns for text in (turn.content, turn.extra)]
+                # A role may be as long as any text, but for the usual ones.
+                texts += {turn.role for turn in turns} - ROLES
         case TokenIds(ids):
             # The number of ids is checked exactly when they are encoded, which costs nothing.
             empty, texts = not ids, []

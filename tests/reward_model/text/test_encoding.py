@@ -294,6 +294,18 @@ def test_a_template_that_strips_reasoning_strips_it_where_its_marks_are_special(
         assert encoder.encode(talk).ids == encoder.encode(conversation("add", "four")).ids
 
 
+@pytest.mark.parametrize("answer", ["a |>", "a <|pad|> b |>", "<|eos|> a |>"])
+def test_a_control_token_that_a_template_writes_for_some_contents_is_never_read_as_letters(
+    answer: str,
+) -> None:
+    template = TEMPLATE.replace(
+        "<|end|>", "{% if '|>' in message.content %}<|eos|>{% endif %}<|end|>"
+    )
+    encoder = Encoder(make_tokenizer(template=template), max_tokens=64, pad_id=None)
+    with pytest.raises(Unencodable, match="the chat template changes this text"):
+        encoder.encode(conversation("add", answer))
+
+
 def test_texts_in_calls_tools_and_variables_are_no_control_tokens() -> None:
     source = (
         "{% for t in tools or [] %}{% if t.type == 'function' %}<|system|>{{ t | tojson }}"

@@ -127,6 +127,17 @@ async def test_an_item_that_cannot_fit_is_refused_without_encoding_it(pool: Enco
     assert f"has {MAX_CHARACTERS + 1} characters" in hopeless.error.message
 
 
+@pytest.mark.parametrize(
+    ("role", "code"), [("r" * MAX_CHARACTERS, "too_long"), ("\ud83d", "unencodable")]
+)
+async def test_a_role_counts_as_text(pool: EncodePool, role: str, code: str) -> None:
+    item = Chat.of((Message(role, "p"), Message("assistant", "a")))
+    (refused,) = await pool.encode(model(), [item])
+    assert isinstance(refused, ItemScore)
+    assert refused.error is not None
+    assert refused.error.code == code
+
+
 async def test_texts_and_tokens_are_taken_as_they_are(pool: EncodePool) -> None:
     items: list[Item] = [
         Rendered("abc"),
