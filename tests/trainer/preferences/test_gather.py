@@ -208,7 +208,7 @@ def test_splits_that_nobody_asked_for_are_empty_without_a_word(tmp_path: Path) -
 def test_rows_that_are_left_out_are_told_with_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [*MANY[:8], {"prompt": "p", "chosen": "a", "rejected": None}]
+    rows: list[Record] = [*MANY[:8], {"prompt": "p", "chosen": "a", "rejected": None}]
     run(replace(TRAIN_ONLY, sources=(source(tmp_path, "own", rows),)), tmp_path, tmp_path / "made")
     told = "preferences: 1 of 9 rows of own are left out: rejected is neither text nor messages"
     assert f"{told} (first at own.jsonl:9)" in capsys.readouterr().err
