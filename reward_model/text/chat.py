@@ -1,6 +1,7 @@
 """Renders conversations by the checkpoint's own chat template. No other code applies templates."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -69,6 +70,8 @@ _QUOTED = 4
 SAYING_KEYS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
 """Keys by which an assistant's turn says something beside its content."""
 
+_ASKS_FOR_NULL = re.compile(r"\bcontent\b['\"]?\]?\s+is\s+(not\s+)?none\b", re.IGNORECASE)
+
 # Names under which reasoning is passed. transformers gives it to templates under the first too.
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 
@@ -107,11 +110,14 @@ def render(
     kwargs = json.loads(inputs.kwargs) if inputs.kwargs else {}
     if reserved := sorted(RESERVED_VARIABLES & kwargs.keys()):
         raise Unencodable(f"{reserved[0]} is no variable of a chat template: leave it out")
+    # A template that asks whether a content is none, as DeepSeek's do of calls, has to see that it
+    # is; any other would write the word None.
+    keeps_null = bool(_ASKS_FOR_NULL.search(template_of(tokenizer, inputs)))
     variables: dict[str, JsonValue] = {
         "documents": None,
         **tokenizer.special_tokens_map,
         **kwargs,
-        "messages": [_turn(message) for message in conversation],
+        "messages": [_turn(message, keeps_null) for message in conversation],
         "tools": tools,
         "add_generation_prompt": inputs.add_generation_prompt,
     }
@@ -134,10 +140,16 @@ def template_of(tokenizer: ChatTokenizer, inputs: TemplateInputs = NO_INPUTS) ->
         raise Unencodable("the tokenizer has no chat template named default") from error
 
 
-def _turn(message: Message) -> JsonValue:
-    """The turn as the template sees it: without what is null, and reasoning by all its names."""
+def _turn(message: Message, keeps_null: bool) -> JsonValue:
+    """The turn as the template sees it: without what is null, and reasoning by all its names.
+
+    Args:
+        keeps_null: let the template see a content that is null.
+    """
     turn: dict[str, JsonValue] = {
-        name: value for name, value in message.turn().items() if value is not None
+        name: value
+        for name, value in message.turn().items()
+        if value is not None or (keeps_null and name == "content")
     }
     reasoning = next((turn[name] for name in _REASONING if name in turn), None)
     if reasoning is None:

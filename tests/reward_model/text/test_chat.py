@@ -55,3 +55,26 @@ def test_every_text_of_a_user_is_changed_and_nothing_else() -> None:
     assert changed == (Message("user", "A", '{"NAME": "Bb", "N": [1, "C"]}'),)
     assert changed_inputs == TemplateInputs(tools='[{"D": null}]', kwargs='{"E": true}')
     assert texts(talk, inputs) == ["a", "name", "bb", "n", "c", "d", "e"]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        # In the manner of DeepSeek's.
+        (
+            "{% for m in messages %}{% if m['content'] is none %}[{{ m.tool_calls[0].name }}]"
+            "{% else %}{{ m['content'] }}{% endif %}{% endfor %}",
+            "Add them.[add]",
+        ),
+        (
+            "{% for m in messages %}{{ m.content }}{{ m.tool_calls | length }}{% endfor %}",
+            "Add them.01",
+        ),
+    ],
+    ids=["asks for none", "writes what is there"],
+)
+def test_a_turn_without_content_is_none_to_templates_that_ask_and_nothing_to_others(
+    template: str, expected: str
+) -> None:
+    call = Message("assistant", "", '{"content": null, "tool_calls": [{"name": "add"}]}')
+    assert render(make_tokenizer(template=template), (TALK[0], call)) == expected
