@@ -164,7 +164,8 @@ class Scorer:
             for item in group:
                 match item:
                     case TokenIds(ids):
-                        total += min(max_tokens, len(ids))
+                        # Too many are refused, and that is known without any encoding.
+                        total += len(ids) if len(ids) <= max_tokens else 0
                     case Chat(turns, answer, _, inputs):
                         # Compared by identity first, because a prompt may have thousands of turns.
                         repeats = turns is prompt or turns == prompt

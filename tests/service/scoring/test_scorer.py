@@ -96,6 +96,8 @@ async def test_the_estimate_counts_a_shared_prompt_once_and_no_text_for_more_tha
         assert running.scorer.estimate(shared) == 11 + 2 + 3
         assert running.scorer.estimate(long) == 1 + MAX_TOKENS
         assert running.scorer.estimate(ScoringRequest(((TokenIds((1, 2)),),))) == 2
+        refused = TokenIds((1,) * (MAX_TOKENS + 1))
+        assert running.scorer.estimate(ScoringRequest(((refused,),))) == 0
     async with scoring(PlainEngine()) as running:
         assert running.scorer.estimate(shared) == 2 * 11 + 2 + 3
 
