@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -36,13 +37,15 @@ async def test_a_model_that_hangs_or_takes_all_memory_is_refused_and_leaves_no_p
     os.truncate(large / "config.json", 8 * 1024**3)
     good, hangs, too_large = await asyncio.gather(
         reason(make_checkpoint(tmp_path / "good")),
-        reason(make_checkpoint(tmp_path / "hangs", template=_HANGS), seconds=2),
+        reason(make_checkpoint(tmp_path / "hangs", template=_HANGS), seconds=0.1),
         reason(large),
     )
     assert good is None
-    assert hangs == (
-        "in the process in which it was tried, loading its tokenizer and its chat template was "
-        "not done within 2 seconds (--trial-seconds)"
+    # The template's own limit is a second of processor time, so the time of a step is over first.
+    assert re.fullmatch(
+        r"in the process in which it was tried, .+ was not done within 0\.1 seconds "
+        r"\(--trial-seconds\)",
+        hangs or "",
     )
     assert too_large == (
         "reading its files took more memory than a model may take here beside its weights"
