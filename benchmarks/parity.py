@@ -8,8 +8,6 @@ vLLM. Every score must be within 1e-4 of transformers' score of that text alone,
 """
 
 import argparse
-import gzip
-import json
 import math
 import sys
 import time
@@ -17,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypedDict
 
 import httpx
 import torch
@@ -31,6 +28,7 @@ from transformers import (
 from benchmarks.harness.page import Page, add_output_options, verdict
 from benchmarks.harness.processes import MALLOC, Launch, running
 from benchmarks.harness.servers import vllm_versions
+from benchmarks.inputs.candidates import read_solved_problems
 
 TOLERANCE = 1e-4
 _CANDIDATES_PER_PROMPT = 4
@@ -38,15 +36,6 @@ _PATIENCE = 600.0
 
 Scores = list[list[float | None]]
 """For each question the score of each candidate; None where the service gave an error."""
-
-
-class _Solution(TypedDict):
-    text: str
-
-
-class _Problem(TypedDict):
-    prompt: str
-    candidates: list[_Solution]
 
 
 @dataclass(frozen=True)
@@ -104,13 +93,13 @@ def main() -> None:
 def read_questions(data: Path, count: int) -> Iterator[Question]:
     """Yield problems of GSM8K with solutions by models, until there are `count` candidates."""
     left = count
-    with gzip.open(data / "candidates" / "gsm8k_test_first660.jsonl.gz", "rt") as lines:
-        while left > 0:
-            problem: _Problem = json.loads(next(lines))
-            texts = tuple(each["text"] for each in problem["candidates"])
-            kept = texts[: min(left, _CANDIDATES_PER_PROMPT)]
-            left -= len(kept)
-            yield Question(problem["prompt"], kept)
+    for problem in read_solved_problems(data):
+        texts = tuple(each["text"] for each in problem["candidates"])
+        kept = texts[: min(left, _CANDIDATES_PER_PROMPT)]
+        if not kept:
+            return
+        left -= len(kept)
+        yield Question(problem["prompt"], kept)
 
 
 def as_reward_model(model: Path, folder: Path) -> Path:

@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def _works(options: argparse.Namespace) -> list[Work]:
-    """As many rows as a turn takes, so that all arms see the same."""
+    """Return kinds of rows, each as many as a turn takes, so that all arms see the same."""
     names = {1: "one right and one wrong", 4: "one right and four wrong"}
     works = []
     for rivals, name in names.items():

@@ -1,4 +1,4 @@
-"""What the dashboard shows: a row for each question that somebody on call asks, and its graphs.
+"""Defines the dashboard: a row for each question that somebody on call asks, and its graphs.
 
 docs/metrics.md says what each metric means. `scripts/dashboard.py` draws them.
 """

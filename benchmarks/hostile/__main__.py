@@ -43,7 +43,7 @@ _USUAL = {"inputs": [{"prompt": "Add two numbers.", "candidates": ["a + b", "a -
 
 @dataclass
 class Others:
-    """What the two usual clients saw: seconds of each answer of `/healthz`, times of scores."""
+    """Records what two usual clients see: seconds of each `/healthz`, and the times of scores."""
 
     silences: list[float] = field(default_factory=list)
     scored: list[float] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Others:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack did; memory in MB (10^6 bytes)."""
+    """Holds what an attack did; memory in MB (10^6 bytes)."""
 
     attack: str
     answers: dict[str, int]

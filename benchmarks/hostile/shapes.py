@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ _JSON = {"Content-Type": "application/json"}
 _STALLED = 130
 """Uploads that stop before their last byte."""
 
-Attack = Callable[[str], Awaitable[Counter[str]]]
+Attack = Callable[[str], Coroutine[None, None, Counter[str]]]
 """Does harm to the server at a URL; returns how often each status came back."""
 
 
@@ -155,11 +155,7 @@ def prepare(name: str, size: int) -> None:
 
 def attack(url: str) -> Counter[str]:
     """Do what was prepared."""
-    return asyncio.run(_perform(_prepared[0], url))
-
-
-async def _perform(prepared: Attack, url: str) -> Counter[str]:
-    return await prepared(url)
+    return asyncio.run(_prepared[0](url))
 
 
 def attacks(size: int = SIZE) -> Mapping[str, Callable[[], Attack]]:

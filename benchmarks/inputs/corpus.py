@@ -1,7 +1,5 @@
 """Real text of the length wanted: GSM8K problems and models' solutions of them."""
 
-import gzip
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-FILE = "gsm8k_test_first660.jsonl.gz"
+from benchmarks.inputs.candidates import read_solved_problems
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,9 @@ def read_corpus(folder: Path) -> Corpus:
     Raises:
         FileNotFoundError: the file is in neither.
     """
-    nested = folder / "candidates" / FILE
-    with gzip.open(nested if nested.exists() else folder / FILE, "rt") as lines:
-        rows = [json.loads(line) for line in lines]
-    problems = dict.fromkeys(str(row["prompt"]).strip() for row in rows)
-    solutions = dict.fromkeys(str(c["text"]).strip() for row in rows for c in row["candidates"])
+    rows = read_solved_problems(folder)
+    problems = dict.fromkeys(row["prompt"].strip() for row in rows)
+    solutions = dict.fromkeys(c["text"].strip() for row in rows for c in row["candidates"])
     return Corpus(tuple(filter(None, problems)), tuple(filter(None, solutions)))
 
 

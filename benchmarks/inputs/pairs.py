@@ -1,28 +1,12 @@
 """Real preference pairs with shared prompts: right and wrong solutions of one problem."""
 
-import gzip
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NotRequired, TypedDict
 
-from benchmarks.inputs.corpus import FILE
+from benchmarks.inputs.candidates import ModelSolution, SolvedProblem, read_solved_problems
 from trainer.pairs.row import PreferenceRow, Rejected
-
-
-class _Solution(TypedDict):
-    model: str
-    text: str
-    correct: bool
-
-
-class _Problem(TypedDict):
-    id: str
-    prompt: str
-    reference: NotRequired[str]
-    candidates: list[_Solution]
 
 
 def read_pairs(
@@ -35,18 +19,16 @@ def read_pairs(
     speed alone that does not matter, and few families have many wrong ones.
     """
     rng = random.Random(seed)
-    nested = folder / "candidates" / FILE
-    with gzip.open(nested if nested.exists() else folder / FILE, "rt", encoding="utf-8") as stream:
-        problems: list[_Problem] = [json.loads(line) for line in stream]
+    problems = read_solved_problems(folder)
     rows = [row for problem in problems for row in _rows(problem, rivals, rng, same_family)]
     rng.shuffle(rows)
     return rows
 
 
 def _rows(
-    problem: _Problem, rivals: int, rng: random.Random, same_family: bool
+    problem: SolvedProblem, rivals: int, rng: random.Random, same_family: bool
 ) -> Iterator[PreferenceRow]:
-    families: defaultdict[str, list[_Solution]] = defaultdict(list)
+    families: defaultdict[str, list[ModelSolution]] = defaultdict(list)
     for solution in problem["candidates"]:
         family = solution["model"].partition("/")[0] if same_family else "any"
         families[family].append(solution)

@@ -29,10 +29,10 @@ _MAX_RANK = 65_536
 
 
 def is_plain(name: str) -> bool:
-    """Tell whether a name of modules is letters, digits, underscores and dots alone.
+    """Tell whether a name of modules has no repetition, choice or group of a regular expression.
 
     PEFT uses names as regular expressions. An expression can take for ever, and nothing interrupts
-    it; a plain name cannot.
+    it; letters, digits, `_`, `-`, dots and a `^` in front cannot.
     """
     return re.fullmatch(r"\^?[A-Za-z0-9_.-]{1,512}", name) is not None
 

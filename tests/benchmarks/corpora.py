@@ -4,7 +4,8 @@ import gzip
 import json
 from pathlib import Path
 
-from benchmarks.inputs.corpus import FILE, Corpus
+from benchmarks.inputs.candidates import FILE
+from benchmarks.inputs.corpus import Corpus
 
 CORPUS = Corpus(
     problems=tuple(f"Ann has {n} apples and eats {n - 1} of them. How many?" for n in range(2, 30)),

@@ -74,7 +74,7 @@ async def classify(
 async def pooling(
     body: ItemsRequest, request: Request, service: ServiceOf
 ) -> VllmList[PooledOutput]:
-    """As `/classify`; `encoding_format` base64 gives the bytes of a little-endian float32."""
+    """Score like `/classify`; base64 encodes the bytes of a little-endian float32."""
     result = await score_items(body, request, service)
     scores = enumerate(body.activated(result))
     rows = [PooledOutput(index=index, data=body.to_vector(score)) for index, score in scores]

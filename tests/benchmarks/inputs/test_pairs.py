@@ -2,7 +2,7 @@ import gzip
 import json
 from pathlib import Path
 
-from benchmarks.inputs.corpus import FILE
+from benchmarks.inputs.candidates import FILE
 from benchmarks.inputs.pairs import read_pairs
 
 PROBLEM = {
