@@ -95,7 +95,7 @@ def parse_json(body: bytes) -> object:
     except (ValueError, RecursionError):
         raise MalformedBody("the body holds a number or a nesting that no request needs") from None
     if len(body) > _MAX_OTHERS and isinstance(parsed, dict):
-        _check_numbers([value for field, value in parsed.items() if field not in _TOKEN_IDS])
+        _check_numbers([{name: value for name, value in parsed.items() if name not in _TOKEN_IDS}])
     return parsed
 
 
@@ -126,7 +126,7 @@ def _check_size(body: bytes) -> None:
         raise MalformedBody(f"the body is nested more than {_MAX_DEPTH} deep: no request needs it")
 
 
-def _check_numbers(waiting: list[object]) -> None:
+def _check_numbers(waiting: list[dict[str, object] | list[object]]) -> None:
     """Count the numbers and nulls in parsed values, and those in lists and objects within.
 
     Raises:
@@ -135,12 +135,16 @@ def _check_numbers(waiting: list[object]) -> None:
     numbers = 0
     while waiting:
         value = waiting.pop()
-        parts = list(value.values()) if isinstance(value, dict) else value
-        if isinstance(parts, list):
-            numbers += sum(not isinstance(part, str | list | dict) for part in parts)
-            waiting += [part for part in parts if isinstance(part, list | dict)]
-        if numbers > _MAX_OTHERS:
-            raise MalformedBody(_too_many(_MAX_OTHERS, "numbers and nulls beside token ids"))
+        for part in value.values() if isinstance(value, dict) else value:
+            if isinstance(part, (dict, list)):
+                waiting.append(part)
+            elif not isinstance(part, str):
+                numbers += 1
+                # At once, because one flat list may hold millions of them.
+                if numbers > _MAX_OTHERS:
+                    raise MalformedBody(
+                        _too_many(_MAX_OTHERS, "numbers and nulls beside token ids")
+                    )
 
 
 def _too_many(limit: int, parts: str) -> str:
