@@ -51,6 +51,8 @@ ROOMS = {
         __main__
         cli
         planning recipes
+        policy
+        feedback
         publishing synthesis
         evaluation training
         preferences

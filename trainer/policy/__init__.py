@@ -1,0 +1,1 @@
+"""Preference optimization of policies on packed trees, and what a policy is worth."""
