@@ -16,18 +16,22 @@ class LedgerFile:
     writers share.
 
     Args:
-        columns: of the table, as SQL declares them; one of them is the primary key.
+        columns: of the table, as SQL declares them; the first is its key. A file from before one of
+            the others was thought of gets that column with its default.
         redo: what happens again when the file is deleted, for the message of an error.
 
     Raises:
         StageError: the file is damaged, is no ledger, or cannot be written. What it holds stays.
     """
 
-    def __init__(self, file: Path, table: str, columns: str, redo: str) -> None:
+    def __init__(self, file: Path, table: str, columns: tuple[str, ...], redo: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file, self._table = file, table
         # Writers of other processes wait for each other, for at most a minute.
-        self._rows = sqlite3.connect(file, timeout=60, isolation_level=None)
+        try:
+            self._rows = sqlite3.connect(file, timeout=60, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise self._unwritable(error) from error
         try:
             # With a write-ahead log a commit costs no fsync. The log is synced whenever it has
             # grown to 64 pages of 4 KiB, so a crash of the whole machine loses the last few
@@ -35,7 +39,11 @@ class LedgerFile:
             self._rows.execute("PRAGMA journal_mode = WAL")
             self._rows.execute("PRAGMA synchronous = NORMAL")
             self._rows.execute("PRAGMA wal_autocheckpoint = 64")
-            self._rows.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+            self._rows.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(columns)})")
+            known = {row[1] for row in self._rows.execute(f"PRAGMA table_info({table})")}
+            for column in columns:
+                if column.split()[0] not in known:
+                    self._rows.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             (verdict,) = self._rows.execute("PRAGMA quick_check").fetchone()
         except sqlite3.OperationalError as error:
             self._rows.close()

@@ -22,8 +22,11 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         columns = (
-            "id TEXT PRIMARY KEY, text TEXT, finish_reason TEXT, prompt_tokens INT,"
-            " completion_tokens INT"
+            "id TEXT PRIMARY KEY",
+            "text TEXT",
+            "finish_reason TEXT",
+            "prompt_tokens INT",
+            "completion_tokens INT",
         )
         redo = "request all completions again"
         self._rows = LedgerFile(folder / "completions.sqlite", "completions", columns, redo)
