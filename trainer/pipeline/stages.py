@@ -19,5 +19,6 @@ STAGES = {
     "finetune": "finetuning with the ranking loss on preferences",
     "calibrate": "mean, spread and temperature of raw scores on the calibration split",
     "evaluate": "accuracy on held-out groups, beside baselines",
+    "policy_report": "pass@k, accuracy and best-of-N of policies, beside the start's",
     "publish": "the release directory",
 }

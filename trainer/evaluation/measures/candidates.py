@@ -30,9 +30,12 @@ def split_by_family(questions: Sequence[Question]) -> list[Question]:
     return parts
 
 
-def curve_sizes(scored: Sequence[ScoredQuestion], max_n: int) -> list[int]:
-    """Powers of two up to `max_n`, as far as enough questions have candidates."""
-    counts = [len(item.scores) for item in scored]
+def curve_sizes(counts: Sequence[int], max_n: int) -> list[int]:
+    """Powers of two up to `max_n`, as far as enough questions have so many candidates.
+
+    Args:
+        counts: number of candidates of each question.
+    """
     sizes = [2**k for k in range(max_n.bit_length()) if 2**k <= max_n]
     return [n for n in sizes if sum(c >= n for c in counts) >= MIN_SHARE * len(counts)]
 
@@ -50,7 +53,7 @@ def curves(
         classes: for each question, its candidates' classes of equal final answers; None without
             votes.
     """
-    sizes = curve_sizes(scored, max_n)
+    sizes = curve_sizes([len(item.scores) for item in scored], max_n)
     kept = [index for index, item in enumerate(scored) if len(item.scores) >= max(sizes)]
     counts[f"fewer than {max(sizes)} candidates"] += len(scored) - len(kept)
     items = [scored[index] for index in kept]

@@ -16,10 +16,9 @@ def pool(size: int, group: str) -> ScoredQuestion:
 
 
 def test_the_curve_goes_as_far_as_nearly_all_questions_do() -> None:
-    pools = [pool(16, str(index)) for index in range(19)] + [pool(5, "few")]
-    assert curve_sizes(pools, 256) == [1, 2, 4, 8, 16]
-    assert curve_sizes(pools, 6) == [1, 2, 4]
-    assert curve_sizes(pools[-2:], 256) == [1, 2, 4]
+    assert curve_sizes([16] * 19 + [5], 256) == [1, 2, 4, 8, 16]
+    assert curve_sizes([16] * 19 + [5], 6) == [1, 2, 4]
+    assert curve_sizes([16, 5], 256) == [1, 2, 4]
 
 
 def test_a_curve_is_over_the_same_questions_and_beside_all_others() -> None:

@@ -1,0 +1,115 @@
+"""The report on policies as a Markdown page, and its curves as a picture."""
+
+from io import BytesIO
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from trainer.evaluation.measures.estimate import Estimate
+from trainer.policy.comparison import Compared, Comparison
+from trainer.policy.report_file import PolicyReport, Section
+
+HEADINGS = {
+    "programs": "Programs, graded by execution",
+    "answers": "Answers, graded by what they end in",
+}
+
+
+def markdown(report: PolicyReport) -> str:
+    """The whole page; pictures lie beside it."""
+    start, *others = report.arms
+    lines = [f"# Policies beside {_cell(start)}", ""]
+    lines.append(
+        "Under every figure is its 95 % interval, by bootstrap over problems. A difference is to "
+        f"{_cell(start)} on the same problems, and its interval is that of the paired difference: "
+        "where it does not hold 0, the difference is more than chance."
+    )
+    if report.scorer:
+        lines += ["", f"Reward model: {_cell(report.scorer)}."]
+    for note in report.notes:
+        lines += ["", f"**Note:** {_cell(note)}."]
+    for section in report.sections:
+        lines += ["", f"## {HEADINGS[section.kind]}", ""]
+        lines.append(f"{section.problems} problems. Samples, and the share cut at `max_tokens`: ")
+        lines.append(
+            "; ".join(
+                f"{_cell(name)} {section.samples[name]}, {section.cut[name]:.1%}"
+                for name in report.arms
+            )
+            + "."
+        )
+        lines += ["", f"![{section.comparisons[0].title} of all policies]({section.kind}.svg)"]
+        for comparison in section.comparisons:
+            lines += ["", f"### {comparison.title[:1].upper()}{comparison.title[1:]}", ""]
+            lines += [f"{comparison.what[:1].upper()}{comparison.what[1:]}.", ""]
+            lines += table(comparison, report.arms)
+        lines += left_out("Left out", section.left_out)
+    for name in (start, *others):
+        lines += left_out(f"Samples of {_cell(name)}", report.left_out[name])
+    return "\n".join(lines) + "\n"
+
+
+def table(comparison: Comparison, arms: list[str]) -> list[str]:
+    """A row for each k or N; a column for each policy, and one for its difference."""
+    start, *others = arms
+    head = ["", _cell(start)]
+    for name in others:
+        head += [_cell(name), "difference"]
+    rows = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    for size, row in comparison.rows.items():
+        cells = [size, _figure(row[start].value)]
+        for name in others:
+            cells += [_figure(row[name].value), _gain(row[name])]
+        rows.append(cells)
+    return ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def left_out(title: str, counts: dict[str, int]) -> list[str]:
+    """A list of counts under a title; nothing if there are none."""
+    if not counts:
+        return []
+    return ["", f"### {title}", "", *(f"- {reason}: {count}" for reason, count in counts.items())]
+
+
+def curves(section: Section) -> bytes:
+    """An SVG of the section's curves: pass@k, and beside it each way to choose one of N.
+
+    Every policy is a line with its interval.
+    """
+    drawn = [each for each in section.comparisons if len(each.rows) > 1] or section.comparisons[:1]
+    figure = Figure(figsize=(4.2 * len(drawn), 3.4), layout="constrained")
+    for index, (axes, comparison) in enumerate(
+        zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True)
+    ):
+        sizes = [int(size) for size in comparison.rows]
+        for name in next(iter(comparison.rows.values())):
+            figures = [row[name].value for row in comparison.rows.values()]
+            axes.plot(sizes, [each.value for each in figures], marker="o", label=name)
+            low, high = [each.low for each in figures], [each.high for each in figures]
+            axes.fill_between(sizes, low, high, alpha=0.15)
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="k" if comparison.title == "pass@k" else "N", title=comparison.title)
+        axes.set(xticks=sizes, xticklabels=[str(size) for size in sizes])
+        if not index:
+            axes.set_ylabel("share right")
+            axes.legend(frameon=False, fontsize="small")
+    stream = BytesIO()
+    # The same report gives the same bytes: ids come from the salt, and there is no date.
+    with rc_context({"svg.hashsalt": section.kind}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
+
+
+def _figure(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f}<br>{estimate.low:.3f} to {estimate.high:.3f}"
+
+
+def _gain(compared: Compared) -> str:
+    gain = compared.gain
+    assert gain is not None
+    return f"{gain.value:+.3f}<br>{gain.low:+.3f} to {gain.high:+.3f}"
+
+
+def _cell(text: str) -> str:
+    """A name that a user gave, which must not end a cell or open a tag."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

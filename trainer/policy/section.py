@@ -1,0 +1,117 @@
+"""All figures on the problems of one kind."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from trainer.evaluation.measures.answers import agreeing
+from trainer.evaluation.measures.candidates import curve_sizes
+from trainer.evaluation.measures.estimate import Resampling
+from trainer.evaluation.measures.math_judge import MathJudge
+from trainer.evaluation.measures.pass_at_k import pass_at_k
+from trainer.evaluation.question import Question
+from trainer.evaluation.scorers.scorer import QuestionScorer
+from trainer.feedback.problem import Problem
+from trainer.policy import choosing
+from trainer.policy.arms import GradedArm, GradedSample
+from trainer.policy.choosing import Candidates
+from trainer.policy.comparison import Comparison, compare
+from trainer.policy.report_file import Kind, Section
+
+
+def section_of(
+    kind: Kind,
+    problems: Sequence[Problem],
+    arms: Sequence[GradedArm],
+    scorer: QuestionScorer | None,
+    max_n: int,
+    resampling: Resampling,
+) -> Section | None:
+    """All figures of one kind of problems; None if no problem has samples of every policy."""
+    fewest = {
+        problem.id: min(len(arm.by_problem[problem.id]) for arm in arms) for problem in problems
+    }
+    counts = [count for count in fewest.values() if count]
+    if not counts:
+        return None
+    sizes = curve_sizes(counts, max_n)
+    kept = [problem for problem in problems if fewest[problem.id] >= max(sizes)]
+    left_out: Counter[str] = Counter()
+    left_out["problem: without a graded sample of every policy"] = len(problems) - len(counts)
+    left_out[f"problem: fewer than {max(sizes)} graded samples"] = len(counts) - len(kept)
+    samples = {arm.arm.name: [arm.by_problem[problem.id] for problem in kept] for arm in arms}
+    candidates = {
+        name: [
+            Candidates(question_of(problem, own)) for problem, own in zip(kept, each, strict=True)
+        ]
+        for name, each in samples.items()
+    }
+    if kind == "answers":
+        with MathJudge() as judge:
+            candidates = {name: with_votes(each, judge) for name, each in candidates.items()}
+        left_out.update(judge.counts)
+    if scorer:
+        candidates = {
+            name: choosing.with_scores(each, scorer, left_out, f"{name}: scoring")
+            for name, each in candidates.items()
+        }
+    cut = {
+        name: sum(one.sample.finish_reason == "length" for own in each for one in own)
+        for name, each in samples.items()
+    }
+    number = {name: sum(map(len, each)) for name, each in samples.items()}
+    return Section(
+        kind=kind,
+        problems=len(kept),
+        samples=number,
+        cut={name: cut[name] / number[name] for name in samples},
+        comparisons=[
+            pass_rates(kind, candidates, sizes, resampling),
+            *choosing.comparisons(candidates, sizes, resampling),
+        ],
+        left_out={reason: count for reason, count in left_out.items() if count},
+    )
+
+
+def question_of(problem: Problem, samples: Sequence[GradedSample]) -> Question:
+    """A problem with samples as answers, in the form in which a reward model scores them."""
+    return Question(
+        id=problem.id,
+        group=problem.group,
+        # As the policy was asked, which is how pairs of its answers are trained on.
+        prompt=samples[0].sample.prompt,
+        answers=tuple(each.sample.text for each in samples),
+        correct=tuple(each.correct for each in samples),
+    )
+
+
+def with_votes(candidates: Sequence[Candidates], judge: MathJudge) -> list[Candidates]:
+    """Candidates with their classes of equal final answers."""
+    texts = [[str(answer) for answer in each.question.answers] for each in candidates]
+    return [
+        Candidates(each.question, each.scores, classes)
+        for each, classes in zip(candidates, agreeing(texts, judge), strict=True)
+    ]
+
+
+def pass_rates(
+    kind: Kind,
+    candidates: Mapping[str, Sequence[Candidates]],
+    sizes: Sequence[int],
+    resampling: Resampling,
+) -> Comparison:
+    """pass@k of programs, or the accuracy of answers, which is pass@1."""
+    groups = [each.question.group for each in next(iter(candidates.values()))]
+    rows = {}
+    for k in sizes if kind == "programs" else [1]:
+        values = {
+            name: [pass_at_k(len(c.question.correct), sum(c.question.correct), k) for c in each]
+            for name, each in candidates.items()
+        }
+        rows[str(k)] = compare(groups, values, resampling)
+    if kind == "programs":
+        what = (
+            "probability that one of k samples passes every given test: the unbiased estimate from "
+            "all samples of a problem, and its mean over problems"
+        )
+        return Comparison("pass@k", what, rows)
+    return Comparison("accuracy", "share of samples with the right final answer", rows)
