@@ -39,11 +39,14 @@ class LedgerFile:
             self._rows.execute("PRAGMA journal_mode = WAL")
             self._rows.execute("PRAGMA synchronous = NORMAL")
             self._rows.execute("PRAGMA wal_autocheckpoint = 64")
+            # A transaction: two processes that open an older file must not both add a column.
+            self._rows.execute("BEGIN IMMEDIATE")
             self._rows.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(columns)})")
             known = {row[1] for row in self._rows.execute(f"PRAGMA table_info({table})")}
             for column in columns:
                 if column.split()[0] not in known:
                     self._rows.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+            self._rows.execute("COMMIT")
             (verdict,) = self._rows.execute("PRAGMA quick_check").fetchone()
         except sqlite3.OperationalError as error:
             self._rows.close()

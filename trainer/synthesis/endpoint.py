@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import openai
+from pydantic import BaseModel
 
 from trainer.pipeline.stage import StageError
 from trainer.synthesis.requests import (
@@ -127,7 +128,7 @@ class Endpoint:
                 extra_body=body,
             )
             require_choices(chat, openai.types.chat.ChatCompletion)
-            choice: object = chat.choices[0]
+            reply: openai.types.chat.ChatCompletion | openai.types.Completion = chat
             text = chat.choices[0].message.content or ""
             usage = chat.usage
         else:
@@ -135,10 +136,11 @@ class Endpoint:
                 model=model, prompt=request.prompt, extra_body=body
             )
             require_choices(plain, openai.types.Completion)
-            choice, text = plain.choices[0], plain.choices[0].text
+            reply, text = plain, plain.choices[0].text
             usage = plain.usage
         # Some servers send no reason or null, whatever the client's types say.
-        end = getattr(choice, "finish_reason", None)
+        end = getattr(reply.choices[0], "finish_reason", None)
+        prompt_ids, token_ids, log_probs = tokens_of(reply)
         return Completion(
             id=request.id,
             # JSON can carry lone surrogates, which no UTF-8 file can; they become "?".
@@ -146,7 +148,53 @@ class Endpoint:
             finish_reason=end or "",
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
+            prompt_ids=prompt_ids,
+            token_ids=token_ids,
+            log_probs=log_probs,
         )
+
+
+class _LogProb(BaseModel):
+    logprob: float
+
+
+class _LogProbs(BaseModel):
+    """Log-probabilities in the two shapes of OpenAI's routes."""
+
+    content: list[_LogProb] | None = None  # of chat
+    token_logprobs: list[float] | None = None  # of plain completions
+
+
+class _Choice(BaseModel):
+    token_ids: list[int] | None = None
+    prompt_token_ids: list[int] | None = None  # beside the choice of a plain completion
+    logprobs: _LogProbs | None = None
+
+
+class _Tokens(BaseModel):
+    """The token ids of a reply, as vLLM sends them when `return_token_ids` is asked for."""
+
+    prompt_token_ids: list[int] | None = None
+    choices: list[_Choice]
+
+
+def tokens_of(reply: BaseModel) -> tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]:
+    """Token ids of the prompt and of the answer, and the answer's log-probabilities.
+
+    Each is empty where the server sent none, and log-probabilities also where their number is not
+    that of the ids.
+    """
+    found = _Tokens.model_validate(reply.model_dump(warnings=False))
+    choice = found.choices[0]
+    prompt_ids = found.prompt_token_ids or choice.prompt_token_ids or []
+    ids, probs = choice.token_ids or [], choice.logprobs
+    log_probs = (
+        [each.logprob for each in probs.content]
+        if probs and probs.content
+        else (probs.token_logprobs or [] if probs else [])
+    )
+    kept = log_probs if len(log_probs) == len(ids) else []
+    return tuple(prompt_ids), tuple(ids), tuple(kept)
 
 
 def require_choices(reply: object, reply_type: type[object]) -> None:

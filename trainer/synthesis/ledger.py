@@ -1,6 +1,6 @@
 """Keeps completions as they arrive, in an SQLite file that survives however the run ends."""
 
-from dataclasses import astuple
+import json
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +27,7 @@ class Ledger:
             "finish_reason TEXT",
             "prompt_tokens INT",
             "completion_tokens INT",
+            "tokens TEXT DEFAULT '[]'",
         )
         redo = "request all completions again"
         self._rows = LedgerFile(folder / "completions.sqlite", "completions", columns, redo)
@@ -39,9 +40,12 @@ class Ledger:
 
     def append(self, completion: Completion) -> None:
         """Keep a completion, unless its request has one already."""
-        self._rows.append(astuple(completion))
+        each = completion
+        tokens = [each.prompt_ids, each.token_ids, each.log_probs]
+        said = (each.id, each.text, each.finish_reason, each.prompt_tokens, each.completion_tokens)
+        self._rows.append((*said, json.dumps(tokens if any(tokens) else [])))
 
     def completions(self) -> dict[str, Completion]:
         """All completions by request id, in the order of arrival, other processes' included."""
         found = self._rows.select("SELECT * FROM completions ORDER BY rowid")
-        return {row[0]: Completion(*row) for row in found}
+        return {row[0]: Completion(*row[:-1], *map(tuple, json.loads(row[-1]))) for row in found}

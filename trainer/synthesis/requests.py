@@ -82,6 +82,8 @@ class Completion:
 
     Attributes:
         finish_reason: "length" when `max_tokens` cut the text short.
+        prompt_ids, token_ids: exact token ids; empty where the server gives none.
+        log_probs: of each of `token_ids`; empty where the server gives none.
     """
 
     id: str
@@ -89,6 +91,9 @@ class Completion:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    prompt_ids: tuple[int, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    log_probs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

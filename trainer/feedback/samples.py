@@ -1,0 +1,148 @@
+"""Problems -> samples: a policy answers every problem several times."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from trainer.feedback.problem import Problem, read_problems
+from trainer.feedback.sample import STEM, Sample, Sampler
+from trainer.feedback.serving import ServerConfig, find_policy, identify, served
+from trainer.pipeline.lineage import is_stage
+from trainer.pipeline.shards import write_shards
+from trainer.pipeline.stage import StageError, writing_stage
+from trainer.synthesis.completions import LlmConfig, complete_all, ledger_path
+from trainer.synthesis.templates import render, require_placeholder
+
+FUNCTION = """\
+{statement}
+
+Write it as a Python function that begins with this line:
+
+```python
+{signature}
+```
+
+Answer with the complete function in one fenced block, with the imports that it needs and without \
+examples of its use."""
+
+SCRIPT = """\
+{statement}
+
+Write a Python program that reads from standard input and prints to standard output. Answer with \
+the complete program in one fenced block."""
+
+MATH = """\
+{statement}
+
+Think step by step, one step a line. Write the final answer at the end as \\boxed{{answer}}."""
+
+
+@dataclass(frozen=True)
+class PromptTemplates:
+    """How a policy is asked to solve each kind of problem.
+
+    Each may contain `{statement}` and `{signature}`; the tests are never shown.
+    """
+
+    function: str = FUNCTION
+    script: str = SCRIPT
+    math: str = MATH
+
+
+@dataclass(frozen=True)
+class SamplesConfig:
+    """The policy, and how it is sampled: `llm.sampling.samples` answers to each problem.
+
+    Attributes:
+        llm: the endpoint that serves the policy. Without a URL the stage serves it itself.
+        policy: the weights that the endpoint serves: a stage's, those that a gate accepted, a
+            directory or a hub id. Empty if they are not known, as behind a vendor's API.
+        token_ids: ask for exact token ids and log-probabilities, as vLLM gives them. Endpoints
+            that refuse unknown fields need it false.
+    """
+
+    llm: LlmConfig
+    policy: str = ""
+    server: ServerConfig = field(default_factory=ServerConfig)
+    problems: str = "problems"
+    templates: PromptTemplates = field(default_factory=PromptTemplates)
+    token_ids: bool = True
+
+
+def prompt_of(problem: Problem, templates: PromptTemplates) -> str:
+    """The user's message that asks for a problem's solution."""
+    template: str = getattr(templates, problem.kind)
+    signature = problem.signature or f"def {problem.entry_point}"
+    return render(template, statement=problem.statement, signature=signature)
+
+
+def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
+    """Read problems; write samples by problem. Completions are kept in `<output>-answers` too."""
+    for kind in ("function", "script", "math"):
+        require_placeholder(getattr(config.templates, kind), "statement")
+    problems = read_problems(inputs / config.problems)
+    prompts = {problem.id: prompt_of(problem, config.templates) for problem in problems}
+    weights = identify(find_policy(config.policy, inputs)) if config.policy else None
+    sampling = config.llm.sampling
+    if config.token_ids:
+        chat = config.llm.endpoint.route == "chat"
+        asked: dict[str, object] = {"return_token_ids": True, "logprobs": True if chat else 1}
+        sampling = replace(sampling, extra=asked | sampling.extra)
+    log = output.with_name(f"{output.name}-server.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with served(config.llm.endpoint, weights, config.server, log) as endpoint:
+        llm = replace(config.llm, endpoint=endpoint, sampling=sampling)
+        completions = complete_all(prompts.values(), llm, ledger_path(output))
+    sampler = Sampler(
+        model=endpoint.model,
+        weights=weights.digest if weights else endpoint.revision,
+        template=weights.template if weights else "",
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+    )
+    counts: Counter[str] = Counter(problems=len(problems))
+    samples: list[Sample] = []
+    for problem in problems:
+        prompt = prompts[problem.id]
+        for number, found in enumerate(completions.of(prompt)):
+            if found is None:
+                counts["sample: not answered yet"] += 1
+                continue
+            counts["sample: kept"] += 1
+            counts["sample: cut at max_tokens"] += found.finish_reason == "length"
+            counts["sample: with token ids"] += bool(found.token_ids)
+            samples.append(
+                Sample(
+                    id=found.id,
+                    problem=problem.id,
+                    number=number,
+                    prompt=prompt,
+                    text=found.text,
+                    finish_reason=found.finish_reason,
+                    sampler=sampler,
+                    seed=None if sampling.seed is None else sampling.seed + number,
+                    prompt_ids=found.prompt_ids,
+                    token_ids=found.token_ids,
+                    log_probs=found.log_probs,
+                )
+            )
+    reads = [inputs / config.problems]
+    if config.policy and is_stage(inputs, config.policy):
+        reads.append(inputs / config.policy)
+    with writing_stage(config, output, reads=reads) as draft:
+        write_shards(draft.path, STEM, samples, 1000)
+        draft.facts["counts"] = dict(sorted(counts.items()))
+        draft.facts["sampler"] = vars(sampler)
+        draft.facts.update(completions.facts)
+
+
+def check(config: SamplesConfig, inputs: Path) -> None:
+    """Raise StageError where the stage could only fail, before the first stage of a run."""
+    if not config.llm.endpoint.url and not config.policy:
+        raise StageError(
+            "samples: neither llm.endpoint.url nor policy is set: name the address of the policy, "
+            "or the checkpoint that is to be served"
+        )
+    if config.policy and Path(config.policy).is_dir():
+        identify(find_policy(config.policy, inputs))
