@@ -20,5 +20,6 @@ STAGES = {
     "calibrate": "mean, spread and temperature of raw scores on the calibration split",
     "evaluate": "accuracy on held-out groups, beside baselines",
     "policy_report": "pass@k, accuracy and best-of-N of policies, beside the start's",
+    "samples": "problems -> several answers of a policy to each",
     "publish": "the release directory",
 }

@@ -98,11 +98,23 @@ class _Handler(BaseHTTPRequestHandler):
         said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         limit = body.get("max_tokens")
         cut = limit is not None and len(text.split()) > limit
-        choice = {"index": 0, "finish_reason": "length" if cut else "stop", **said}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if cut else "stop", **said}
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
         usage["total_tokens"] = sum(usage.values())
         kind = "chat.completion" if chat else "text_completion"
-        about = {"id": "1", "object": kind, "created": 1, "model": body["model"]}
+        about: dict[str, Any] = {"id": "1", "object": kind, "created": 1, "model": body["model"]}
+        if body.get("return_token_ids"):  # as vLLM does; a word's id is its length
+            ids = [len(word) for word in text.split()]
+            choice["token_ids"] = ids
+            told = [{"token": "", "logprob": -float(id_), "top_logprobs": []} for id_ in ids]
+            choice["logprobs"] = (
+                {"content": told} if chat else {"token_logprobs": [-float(id_) for id_ in ids]}
+            )
+            prompt_ids = [len(word) for word in prompt.split()]
+            if chat:
+                about["prompt_token_ids"] = prompt_ids
+            else:
+                choice["prompt_token_ids"] = prompt_ids
         return json.dumps(about | {"choices": [choice], "usage": usage})
 
     def _send(

@@ -3,17 +3,12 @@
 It has an environment of its own: scripts/test-vllm.
 """
 
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import sysconfig
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,10 +16,16 @@ import pytest
 
 from trainer.corpus import gather
 from trainer.corpus.gather import CorpusConfig
+from trainer.feedback import samples
+from trainer.feedback.problem import STEM, Problem
+from trainer.feedback.sample import read_samples
+from trainer.feedback.samples import SamplesConfig
+from trainer.feedback.serving import ServerConfig, identify, served
 from trainer.pairs import make
 from trainer.pairs.make import PairsConfig
 from trainer.pairs.row import SPLITS, read_pairs
-from trainer.pipeline.stage import manifest_hash, read_manifest
+from trainer.pipeline.shards import write_shards
+from trainer.pipeline.stage import manifest_hash, read_manifest, writing_stage
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig
 from trainer.synthesis.completions import LlmConfig
@@ -40,7 +41,6 @@ pytestmark = pytest.mark.skipif(
 
 MODULES = ("statistics", "textwrap", "heapq", "fractions", "difflib", "random", "shlex", "ast")
 DESCRIBE, ANSWER = "Describe: {code}", "{request}"
-READY_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
@@ -77,38 +77,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def vllm(model: Path, name: str) -> Iterator[str]:
-    """The base URL of a server, told that it is ended when the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", str(model), "--served-model-name", name, "--dtype", "float32"]
-    command += ["--max-model-len", "1024", "--max-num-seqs", "64", "--enforce-eager"]
-    # vLLM 0.32 on a CPU dies of a prompt read in parts whose request has a seed.
-    command += ["--no-enable-chunked-prefill"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    environment = os.environ | quiet | {"VLLM_CPU_KVCACHE_SPACE": "1"}
-    with (model.parent / f"{name}.log").open("wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        _wait(server, port, Path(log.name))
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(60)
-
-
-def _wait(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end:
-        assert server.poll() is None, log.read_text()[-3000:]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.5)
-    raise AssertionError(log.read_text()[-3000:])
+    """The base URL of a server of this checkpoint, which ends with the block."""
+    server = ServerConfig(sys.executable, "float32", max_model_len=1024, max_num_seqs=64)
+    with served(
+        EndpointConfig("", name), identify(model), server, model.parent / f"{name}.log"
+    ) as endpoint:
+        yield endpoint.url
 
 
 def ask(url: str, model: str, max_tokens: int, samples: int = 1) -> LlmConfig:
@@ -154,3 +128,32 @@ def test_the_stronger_model_is_the_stronger_one(work: Path) -> None:
         for name in ("strong_lm", "weak_lm")
     }
     assert min(losses["strong_lm"]) < min(losses["weak_lm"])
+
+
+def test_samples_carry_the_exact_ids_and_log_probabilities_of_the_policy(work: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    problems = [Problem(f"p{number}", "g", "math", f"Add {number}.") for number in range(3)]
+    llm = replace(
+        ask("", "policy", 20, samples=2), sampling=Sampling(1.0, max_tokens=20, samples=2)
+    )
+    server = ServerConfig(sys.executable, "float32", max_model_len=1024)
+    config = SamplesConfig(llm, policy="strong_lm", server=server)
+    with writing_stage(config, work / "problems") as draft:
+        write_shards(draft.path, STEM, problems, 10)
+    samples.run(config, work, work / "samples")
+    found = read_samples(work / "samples")
+    assert [(each.problem, each.number) for each in found] == [
+        (problem.id, number) for problem in problems for number in range(2)
+    ]
+    model = AutoModelForCausalLM.from_pretrained(work / "strong_lm", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(work / "strong_lm")
+    for each in found:
+        assert each.sampler.weights == identify(work / "strong_lm").digest
+        assert tokenizer.decode(each.token_ids, skip_special_tokens=True) == each.text
+        ids = torch.tensor([each.prompt_ids + each.token_ids])
+        with torch.no_grad():
+            logits = model(ids).logits[0, len(each.prompt_ids) - 1 : -1]
+        expected = logits.log_softmax(-1)[range(len(each.token_ids)), list(each.token_ids)]
+        assert torch.allclose(expected, torch.tensor(each.log_probs), atol=1e-3)
