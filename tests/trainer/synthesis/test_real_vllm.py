@@ -151,7 +151,7 @@ def test_samples_carry_the_exact_ids_and_log_probabilities_of_the_policy(work: P
     tokenizer = AutoTokenizer.from_pretrained(work / "strong_lm")
     for each in found:
         assert each.sampler.weights == identify(work / "strong_lm").digest
-        assert tokenizer.decode(each.token_ids, skip_special_tokens=True) == each.text
+        assert tokenizer.decode(list(each.token_ids), skip_special_tokens=True) == each.text
         ids = torch.tensor([each.prompt_ids + each.token_ids])
         with torch.no_grad():
             logits = model(ids).logits[0, len(each.prompt_ids) - 1 : -1]
