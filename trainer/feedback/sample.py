@@ -38,6 +38,8 @@ class Sample:
         seed: with which it was drawn; None if the endpoint chose.
         prompt_ids, token_ids: exact token ids; empty where the server gives none.
         log_probs: of each of `token_ids` under the sampler; empty where the server gives none.
+        prefix: id of the prefix that its text begins with and that was completed; empty for an
+            answer that was written from its beginning.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Sample:
     prompt_ids: tuple[int, ...] = ()
     token_ids: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
+    prefix: str = ""
 
 
 def read_samples(folder: Path) -> list[Sample]:

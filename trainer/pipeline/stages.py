@@ -15,6 +15,8 @@ STAGES = {
     "pretrain": "pretraining with ranking and language-model loss on pairs",
     "hard_pairs": "snippets -> pairs with small differences and unnamed functions",
     "harden": "further pretraining on the hard pairs",
+    "prefixes": "samples -> their beginnings, cut at some of their line ends",
+    "process_pairs": "completed prefixes -> a promising prefix over one that leads nowhere",
     "preferences": "preference data in public formats -> pairs",
     "finetune": "finetuning with the ranking loss on preferences",
     "calibrate": "mean, spread and temperature of raw scores on the calibration split",
