@@ -1,10 +1,12 @@
 """Problems -> samples: a policy answers every problem several times."""
 
+import ast
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainer.feedback.problem import Problem, read_problems
+from trainer.feedback.problem import AssertTest, CallTest, Problem, StdioTest, Test, read_problems
 from trainer.feedback.sample import STEM, Sample, Sampler
 from trainer.feedback.serving import ServerConfig, find_policy, identify, served
 from trainer.pipeline.lineage import is_stage
@@ -41,7 +43,7 @@ Think step by step, one step a line. Write the final answer at the end as \\boxe
 class PromptTemplates:
     """How a policy is asked to solve each kind of problem.
 
-    Each may contain `{statement}` and `{signature}`; the tests are never shown.
+    Each may contain `{statement}` and `{signature}`.
     """
 
     function: str = FUNCTION
@@ -57,6 +59,8 @@ class SamplesConfig:
         llm: the endpoint that serves the policy. Without a URL the stage serves it itself.
         policy: the weights that the endpoint serves: a stage's, those that a gate accepted, a
             directory or a hub id. Empty if they are not known, as behind a vendor's API.
+        examples: how many of the given tests a problem's text shows at its end, as examples. They
+            say what the text often leaves open; a label that counts them is easier to earn.
         token_ids: ask for exact token ids and log-probabilities, as vLLM gives them. Endpoints
             that refuse unknown fields need it false.
     """
@@ -66,14 +70,40 @@ class SamplesConfig:
     server: ServerConfig = field(default_factory=ServerConfig)
     problems: str = "problems"
     templates: PromptTemplates = field(default_factory=PromptTemplates)
+    examples: int = 0
     token_ids: bool = True
 
 
-def prompt_of(problem: Problem, templates: PromptTemplates) -> str:
+def prompt_of(problem: Problem, templates: PromptTemplates, examples: int = 0) -> str:
     """The user's message that asks for a problem's solution."""
     template: str = getattr(templates, problem.kind)
+    shown = [f"```\n{text_of(problem, test)}\n```" for test in problem.tests[:examples]]
+    statement = "\n\n".join([problem.statement, *(["For example:"] if shown else []), *shown])
     signature = problem.signature or f"def {problem.entry_point}"
-    return render(template, statement=problem.statement, signature=signature)
+    return render(template, statement=statement, signature=signature)
+
+
+def text_of(problem: Problem, test: Test) -> str:
+    """A given test as a problem's text shows it."""
+    match test:
+        case AssertTest():
+            return test.code
+        case CallTest():
+            call = f"{problem.entry_point}(*{test.arguments}, **{test.keywords})"
+            with suppress(SyntaxError):
+                positional = ast.parse(test.arguments, mode="eval").body
+                named = ast.parse(test.keywords, mode="eval").body
+                if isinstance(positional, ast.Tuple) and isinstance(named, ast.Dict):
+                    names = [key.value for key in named.keys if isinstance(key, ast.Constant)]
+                    given = [ast.unparse(each) for each in positional.elts]
+                    given += [
+                        f"{name}={ast.unparse(value)}"
+                        for name, value in zip(names, named.values, strict=True)
+                    ]
+                    call = f"{problem.entry_point}({', '.join(given)})"
+            return f"assert {call} == {test.expected}"
+        case StdioTest():
+            return f"Input:\n{test.stdin.rstrip()}\n\nOutput:\n{test.stdout.rstrip()}"
 
 
 def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
@@ -81,7 +111,9 @@ def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
     for kind in ("function", "script", "math"):
         require_placeholder(getattr(config.templates, kind), "statement")
     problems = read_problems(inputs / config.problems)
-    prompts = {problem.id: prompt_of(problem, config.templates) for problem in problems}
+    prompts = {
+        problem.id: prompt_of(problem, config.templates, config.examples) for problem in problems
+    }
     weights = identify(find_policy(config.policy, inputs)) if config.policy else None
     sampling = config.llm.sampling
     if config.token_ids:

@@ -9,7 +9,7 @@ from tests.trainer.feedback.problems import ADD, SUM, write_problems
 from tests.trainer.synthesis.corpus import asking
 from tests.trainer.synthesis.server import serving
 from tests.trainer.synthesis.test_resume import Stopping
-from trainer.feedback.problem import Problem
+from trainer.feedback.problem import AssertTest, CallTest, Problem, StdioTest
 from trainer.feedback.sample import read_samples
 from trainer.feedback.samples import PromptTemplates, SamplesConfig, check, prompt_of, run
 from trainer.feedback.serving import identify
@@ -80,6 +80,20 @@ def test_a_prompt_has_the_signature_and_none_of_the_tests() -> None:
     assert "(2, 2)" not in prompt
     braces = Problem("p", "p", "math", "What is {x} if {{y}}?")
     assert "{x} if {{y}}" in prompt_of(braces, PromptTemplates())
+
+
+def test_a_prompt_shows_as_many_tests_as_asked_for() -> None:
+    shown = prompt_of(ADD, PromptTemplates(), examples=2)
+    assert "assert add(1, 2) == 3" in shown
+    assert "assert add(2, 2) == 4" in shown
+    assert "-1" not in shown
+    tests = (AssertTest("assert abs(f(1) - 2) < 1"), CallTest("(1,)", "[2]", "{'by': 3}"))
+    problem = Problem("p", "p", "function", "Do it.", "f", "def f(a, by=1):", tests=tests)
+    shown = prompt_of(problem, PromptTemplates(), examples=5)
+    assert "assert abs(f(1) - 2) < 1" in shown
+    assert "assert f(1, by=3) == [2]" in shown
+    script = Problem("p", "p", "script", "Do it.", tests=(StdioTest("1 2\n", "3\n"),))
+    assert "Input:\n1 2\n\nOutput:\n3\n" in prompt_of(script, PromptTemplates(), examples=1)
 
 
 def test_a_template_that_leaves_the_problem_out_is_refused(tmp_path: Path) -> None:
