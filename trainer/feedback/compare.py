@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from trainer.pairs.group import trimmed
+
 # Finite decimal numbers as programs print them. "nan" and "inf" are equal only as words.
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
@@ -62,7 +64,7 @@ def equal_texts(left: str, right: str, comparison: Comparison = STRICT) -> bool:
 
 def canonical_text(text: str) -> str:
     """The text without white space at the ends of its lines and at its end."""
-    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip()
+    return trimmed(text)
 
 
 def equal_values(left: object, right: object, comparison: Comparison = STRICT) -> bool:

@@ -59,6 +59,8 @@ class Problem:
         setup: source that the tests need, such as imports.
         gold: a reference program, or the reference answer; empty if there is none.
         tests: the given tests; a policy never sees them.
+        sequences_alike: a tuple counts as a list of the same elements, because the tests come from
+            JSON, which has no tuples.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Problem:
     setup: str = ""
     gold: str = ""
     tests: tuple[Test, ...] = ()
+    sequences_alike: bool = False
 
 
 def read_problems(folder: Path) -> list[Problem]:

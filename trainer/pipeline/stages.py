@@ -23,5 +23,6 @@ STAGES = {
     "evaluate": "accuracy on held-out groups, beside baselines",
     "policy_report": "pass@k, accuracy and best-of-N of policies, beside the start's",
     "samples": "problems -> several answers of a policy to each",
+    "problems": "problems of public data sets, with tests that judge programs or answers",
     "publish": "the release directory",
 }

@@ -1,6 +1,8 @@
-"""Read rows of tables: JSON Lines, JSON arrays and Parquet, local or wherever fsspec reaches."""
+"""Read rows of tables: JSON Lines, JSON arrays, Parquet and CSV, local or where fsspec reaches."""
 
+import csv
 import glob
+import io
 import json
 import lzma
 import zlib
@@ -19,10 +21,13 @@ from trainer.tables.record import Record, Unusable, without_nulls
 NumberedRow = tuple[int, Record | Unusable]
 """Number of a row or line, from 1, and its columns, or the reason why it has none."""
 
-Kind = Literal["json", "parquet"]
+Kind = Literal["json", "parquet", "csv"]
 
 # Of a folder, only these files are read; a file that is named may end in anything.
 SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
+
+# Characters of one field of CSV; more is taken for a quotation mark that was never closed.
+MAX_FIELD_CHARACTERS = 1 << 26
 
 # Rows of Parquet that are decoded at a time: a file of source code may be a megabyte.
 BATCH_ROWS = 256
@@ -68,8 +73,9 @@ def read_file(
     """Yield all rows of a file; `.gz`, `.bz2` and `.xz` are decompressed on the way.
 
     Args:
-        kind: by default Parquet for files that end in `.parquet`, and JSON otherwise: one object a
-            line, or one array.
+        kind: by default Parquet for files that end in `.parquet`, CSV for those that end in `.csv`
+            or `.csv.gz`, and JSON otherwise: one object a line, or one array. Columns of CSV are
+            named by its first line, and all its values are texts.
         choose: the columns of a Parquet file that are wanted of those that it has, or an error.
 
     A line that is not JSON is an `Unusable` row, even in a file that holds nothing else. What that
@@ -82,6 +88,8 @@ def read_file(
         file = OpenFile(LocalFileSystem(), str(file), compression="infer")
     if kind is None:
         kind = "parquet" if file.path.endswith(".parquet") else "json"
+        if file.path.endswith((".csv", ".csv.gz")):
+            kind = "csv"
     try:
         with file as stream:
             if kind == "parquet":
@@ -91,17 +99,18 @@ def read_file(
                     rows = (without_nulls(row) for batch in batches for row in batch.to_pylist())
                     yield from enumerate(rows, start=1)
                 return
-            yield from read_json(stream)
+            yield from read_csv(stream) if kind == "csv" else read_json(stream)
     except (
         OSError,
         EOFError,
         ValueError,
         RecursionError,
+        csv.Error,
         zlib.error,
         lzma.LZMAError,
         pyarrow.ArrowException,
     ) as error:
-        name = {"json": "JSON", "parquet": "Parquet"}[kind]
+        name = {"json": "JSON", "parquet": "Parquet", "csv": "CSV"}[kind]
         raise StageError(f"{file.path} cannot be read as {name}: {error}") from error
 
 
@@ -129,6 +138,23 @@ def read_json(stream: IO[bytes]) -> Iterator[NumberedRow]:
             yield number, Unusable("not JSON")
         else:
             yield number, checked(row)
+
+
+def read_csv(stream: IO[bytes]) -> Iterator[NumberedRow]:
+    """Yield the rows of a table with a line of names. A row of another length is unusable."""
+    # The default limit of a field is 128 KiB, and the tests of a problem may be longer.
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    try:
+        rows = csv.reader(text, strict=True)
+        names = next(rows, [])
+        for number, row in enumerate(rows, start=1):
+            if len(row) == len(names):
+                yield number, checked(dict(zip(names, row, strict=True)))
+            elif row:
+                yield number, Unusable("another number of columns than the first line")
+    finally:
+        text.detach()  # the caller closes its stream
 
 
 def checked(value: object) -> Record | Unusable:

@@ -158,3 +158,21 @@ def test_a_folder_without_tables_says_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "notes.md").touch()
     with pytest.raises(StageError, match=r"no file that ends in \.json"):
         find_files(".", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
+def test_csv_has_the_names_of_its_first_line(tmp_path: Path, name: str) -> None:
+    content = '\ufeffid,text\r\n1,"zwölf\r\n\u2028 ""x"""\r\n\r\n2\r\n3,y\r\n'.encode()
+    file = tmp_path / name
+    file.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    rows = dict(read_file(file))
+    assert rows[1] == {"id": "1", "text": 'zwölf\r\n\u2028 "x"'}
+    assert isinstance(rows[3], Unusable)
+    assert rows[4] == {"id": "3", "text": "y"}
+
+
+def test_a_quotation_mark_that_is_never_closed_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text('id,text\n1,"x\n')
+    with pytest.raises(StageError, match="cannot be read as CSV"):
+        list(read_file(file))

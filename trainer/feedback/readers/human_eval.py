@@ -1,0 +1,95 @@
+"""HumanEval's format (Chen et al. 2021, arXiv 2107.03374): code to continue, and `check`."""
+
+import ast
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.feedback.problem import AssertTest, Problem
+from trainer.feedback.readers.reader import id_of, names_in, parsed, signature_of, unix
+from trainer.tables.record import Record, Unusable, text_of
+
+
+@dataclass(frozen=True)
+class HumanEval:
+    """Rows with `prompt`, `entry_point`, `canonical_solution` and `test`.
+
+    The body of `check(candidate)` is divided into its asserts, so that each has its own verdict.
+    """
+
+    kind: Literal["human_eval"] = "human_eval"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return "task_id", "prompt", "entry_point", "canonical_solution", "test"
+
+    def read(self, record: Record) -> Problem:
+        prefix = unix(text_of(record, "prompt"))
+        entry_point = text_of(record, "entry_point").strip()
+        begun = parsed(f"{prefix.rstrip()}\n    pass\n", "the prompt")
+        signature = signature_of(begun, entry_point)
+        if not signature:
+            raise Unusable("the prompt does not begin the entry point")
+        test = parsed(unix(text_of(record, "test")), "the test")
+        around = [node for node in test.body if not _is_check(node)]
+        checks = [node for node in test.body if _is_check(node)]
+        if len(checks) != 1:
+            raise Unusable("the test does not define check")
+        check = checks[0]
+        assert isinstance(check, ast.FunctionDef)
+        # Imports and helpers of the prompt, which tests use as well as answers do. The entry
+        # point's own beginning is no part of it, and neither is a call of `check`.
+        helpers = [node for node in begun.body if getattr(node, "name", "") != entry_point]
+        around = [node for node in around if "check" not in names_in(node)]
+        identifier = id_of(record, "task_id")
+        return Problem(
+            id=identifier,
+            group=identifier,
+            kind="function",
+            statement=prefix,
+            entry_point=entry_point,
+            signature=signature,
+            prefix=prefix,
+            setup=ast.unparse(ast.Module([*helpers, *around], [])),
+            gold=prefix + unix(text_of(record, "canonical_solution")),
+            tests=tuple(AssertTest(code) for code in divided(check, entry_point)),
+        )
+
+
+def _is_check(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "check"
+
+
+def divided(check: ast.FunctionDef, entry_point: str) -> list[str]:
+    """The statements of `check` that can fail, each with the statements that prepare it.
+
+    A statement that holds an assert is a test; the others before it prepare it. A test that never
+    mentions the entry point, such as `assert True`, tests nothing and is left out. A body that
+    only works within a function, because it returns or yields, stays whole.
+    """
+    candidate = check.args.args[0].arg if check.args.args else "candidate"
+    body = [_Renamed(candidate, entry_point).visit(deepcopy(node)) for node in check.body]
+    if any(isinstance(node, ast.Return | ast.Yield | ast.Nonlocal) for node in ast.walk(check)):
+        whole = deepcopy(check)
+        whole.body, whole.args.args = body, []
+        call = ast.Expr(ast.Call(ast.Name("check"), [], []))
+        return [ast.unparse(ast.fix_missing_locations(ast.Module([whole, call], [])))]
+    tests, before = [], list[ast.stmt]()
+    for node in body:
+        if any(isinstance(each, ast.Assert) for each in ast.walk(node)):
+            test = ast.Module([*before, node], [])
+            if entry_point in names_in(test):
+                tests.append(ast.unparse(test))
+        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            before.append(node)
+    return tests
+
+
+class _Renamed(ast.NodeTransformer):
+    """Replaces a variable by another one."""
+
+    def __init__(self, old: str, new: str) -> None:
+        self._old, self._new = old, new
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self._new, node.ctx) if node.id == self._old else node

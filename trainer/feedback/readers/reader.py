@@ -1,0 +1,88 @@
+"""The protocol of all readers: a row becomes a problem with its tests.
+
+To add one, write its file in this folder and add its class to the union in
+`trainer.feedback.problems.ProblemsConfig`.
+"""
+
+import ast
+import json
+import warnings
+from typing import Protocol
+
+from trainer.feedback.problem import Problem
+from trainer.tables.record import Record, Unusable
+
+
+class Reader(Protocol):
+    """A reader of rows of one shape."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that every row must have."""
+
+    def read(self, record: Record) -> Problem | None:
+        """The row's problem; None if it belongs to another split.
+
+        Raises Unusable with the reason against the row.
+        """
+
+
+def parsed(source: str, what: str) -> ast.Module:
+    """The syntax tree of a source; Unusable if it is no Python. `what` names it in the reason."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about invalid escapes in the source
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unusable(f"{what} is no Python") from error
+
+
+def signature_of(module: ast.Module, name: str) -> str:
+    """The `def` line of a function at the top of a module; empty if it has none."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            head = ast.copy_location(ast.FunctionDef(node.name, node.args, [], []), node)
+            head.returns = node.returns
+            return ast.unparse(head).strip()
+    return ""
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """All variables that a piece of code mentions."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def id_of(record: Record, column: str) -> str:
+    """A row's id, which may be a number."""
+    value = record.get(column)
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise Unusable(f"{column} is no id")
+    return str(value)
+
+
+def optional_text(record: Record, column: str) -> str:
+    """The text in a column that may be absent or null, with plain line ends."""
+    value = record.get(column) if column else None
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unusable(f"{column} is not text")
+    return unix(value)
+
+
+def unix(text: str) -> str:
+    """The text with the line ends of Unix, which programs read and print."""
+    return text.replace("\r\n", "\n")
+
+
+def decoded(value: object, column: str) -> object:
+    """A value, or the one that JSON text holds: tables often keep lists as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"{column} is no JSON") from error
