@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trainer.feedback.pass_count import read_pass_counts
 from trainer.feedback.problem import Problem, read_problems
+from trainer.feedback.program_runs import ProgramRuns, read_program_runs
 from trainer.feedback.sample import Sample, read_samples
 from trainer.pairs.policy_row import STEM, read_policy_rows
 from trainer.pipeline.lineage import lineage
@@ -46,11 +47,13 @@ class GradedArm:
     """A policy with its graded samples, by problem.
 
     Attributes:
+        runs: of its programs on test inputs; empty if there is no stage of them.
         counts: samples by what became of them.
     """
 
     arm: Arm
     by_problem: dict[str, list[GradedSample]]
+    runs: list[ProgramRuns] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -63,9 +66,11 @@ def read_arm(arm: Arm, problems: Sequence[Problem], inputs: Path) -> GradedArm:
     Raises:
         StageError: the pass counts are of other samples, or no sample has one.
     """
-    require_same_samples(arm, inputs)
+    for stage in filter(None, (arm.passes, arm.runs)):
+        require_same_samples(arm, stage, inputs)
     passed = {each.sample: each for each in read_pass_counts(inputs / arm.passes)}
-    graded = GradedArm(arm, {problem.id: [] for problem in problems})
+    runs = read_program_runs(inputs / arm.runs) if arm.runs else []
+    graded = GradedArm(arm, {problem.id: [] for problem in problems}, runs)
     for sample in read_samples(inputs / arm.samples):
         count = passed.get(sample.id)
         if sample.problem not in graded.by_problem:
@@ -87,14 +92,12 @@ def read_arm(arm: Arm, problems: Sequence[Problem], inputs: Path) -> GradedArm:
     return graded
 
 
-def require_same_samples(arm: Arm, inputs: Path) -> None:
-    """Raise StageError if pass counts were not made from the samples that are there now."""
-    found = lineage(inputs, [arm.passes])  # raises where a stage has changed since
+def require_same_samples(arm: Arm, stage: str, inputs: Path) -> None:
+    """Raise StageError if a stage was not made from the arm's samples that are there now."""
+    found = lineage(inputs, [stage])  # raises where a stage has changed since
     if arm.samples not in found:
-        raise StageError(
-            f"{arm.name}: {arm.passes} does not count {arm.samples}; it was made from "
-            f"{', '.join(name for name in found if name != arm.passes) or 'nothing'}"
-        )
+        others = ", ".join(name for name in found if name != stage) or "nothing"
+        raise StageError(f"{arm.name}: {stage} is not of {arm.samples}; it was made from {others}")
 
 
 def require_held_out_from(arm: Arm, problems: Sequence[Problem], inputs: Path) -> None:

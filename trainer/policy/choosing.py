@@ -3,13 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
-from trainer.evaluation.measures import votes
+from trainer.evaluation.measures import length_bias, pairwise, votes
 from trainer.evaluation.measures.best_of_n import best_of, oracle
 from trainer.evaluation.measures.estimate import Resampling
+from trainer.evaluation.measures.scored import ScoredQuestion
+from trainer.evaluation.measures.table import Table
 from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.scorer import QuestionScorer
 from trainer.policy.comparison import Comparison, compare
@@ -117,3 +119,21 @@ def comparisons(
             rows[str(n)] = compare(groups, values, resampling)
         made.append(Comparison(chooser.title, chooser.what, rows))
     return made
+
+
+def ranking(arms: Mapping[str, Sequence[Candidates]], resampling: Resampling) -> list[Table]:
+    """How well the reward model tells right samples from wrong ones, beside their length.
+
+    Pairwise accuracy on each policy's samples, and on all of them by which one is longer; empty
+    without a reward model, or if no problem has both right and wrong samples.
+    """
+    scored = [
+        ScoredQuestion(replace(each.question, source=name), each.scores)
+        for name, candidates in arms.items()
+        for each in candidates
+        if each.scores and len(set(each.question.correct)) == 2
+    ]
+    if not scored:
+        return []
+    by_length = length_bias.accuracy_table(scored, resampling)
+    return [pairwise.by_source(scored, resampling), *([by_length] if by_length.rows else [])]

@@ -5,7 +5,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from trainer.evaluation.held_out import require_held_out
 from trainer.evaluation.measures.estimate import Resampling
+from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.evaluation.scorers.scorer import QuestionScorer
@@ -71,6 +73,9 @@ def run(config: PolicyReportConfig, inputs: Path, output: Path) -> None:
     problems = problems_of(config.problems, inputs)
     for arm in config.arms:
         require_held_out_from(arm, problems, inputs)
+    if config.reward_model and is_stage(inputs, config.reward_model):
+        asked = [Question(each.id, each.group, each.statement, (), ()) for each in problems]
+        require_held_out(asked, inputs, config.reward_model, by_request=False)
     arms = [read_arm(arm, problems, inputs) for arm in config.arms]
     kinds: dict[Kind, list[Problem]] = {"programs": [], "answers": []}
     for problem in problems:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from trainer.evaluation.measures.table import Table
 from trainer.pipeline.stage import StageError
 from trainer.policy.comparison import Comparison
 
@@ -25,6 +26,7 @@ class Section:
         problems: number of problems that all policies have enough samples of.
         samples: for each policy, the number of its samples of these problems.
         cut: for each policy, the share of those that ended at the limit of tokens.
+        ranking: how well the reward model tells right samples from wrong ones.
         left_out: problems and samples that do not count, by reason.
     """
 
@@ -33,6 +35,7 @@ class Section:
     samples: dict[str, int]
     cut: dict[str, float]
     comparisons: list[Comparison]
+    ranking: list[Table] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
     def comparison(self, title: str) -> Comparison:

@@ -6,6 +6,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from trainer.evaluation.measures.estimate import Estimate
+from trainer.evaluation.measures.table import Table
 from trainer.policy.comparison import Compared, Comparison
 from trainer.policy.report_file import PolicyReport, Section
 
@@ -40,16 +41,18 @@ def markdown(report: PolicyReport) -> str:
         )
         lines += ["", f"![{section.comparisons[0].title} of all policies]({section.kind}.svg)"]
         for comparison in section.comparisons:
-            lines += ["", f"### {comparison.title[:1].upper()}{comparison.title[1:]}", ""]
-            lines += [f"{comparison.what[:1].upper()}{comparison.what[1:]}.", ""]
-            lines += table(comparison, report.arms)
+            lines += heading(comparison.title, comparison.what)
+            lines += comparison_table(comparison, report.arms)
+        for ranked in section.ranking:
+            lines += heading(ranked.title, ranked.what)
+            lines += ranking_table(ranked)
         lines += left_out("Left out", section.left_out)
     for name in (start, *others):
         lines += left_out(f"Samples of {_cell(name)}", report.left_out[name])
     return "\n".join(lines) + "\n"
 
 
-def table(comparison: Comparison, arms: list[str]) -> list[str]:
+def comparison_table(comparison: Comparison, arms: list[str]) -> list[str]:
     """A row for each k or N; a column for each policy, and one for its difference."""
     start, *others = arms
     head = ["", _cell(start)]
@@ -62,6 +65,26 @@ def table(comparison: Comparison, arms: list[str]) -> list[str]:
             cells += [_figure(row[name].value), _gain(row[name])]
         rows.append(cells)
     return ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def ranking_table(table: Table) -> list[str]:
+    """A row for each policy or length; a column for the reward model, and one for each baseline."""
+    names = list(next(iter(table.rows.values())))
+    rows = [["", "pairs", *names], ["---", *["---:"] * (len(names) + 1)]]
+    for part, row in table.rows.items():
+        rows.append([_cell(part), str(row["model"].n), *(_figure(row[name]) for name in names)])
+    return ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def heading(title: str, what: str) -> list[str]:
+    """A heading, and the sentence that says how the figures below it are computed."""
+    return [
+        "",
+        f"### {title[:1].upper()}{title[1:]}",
+        "",
+        f"{what[:1].upper()}{what[1:]}.",
+        "",
+    ]
 
 
 def left_out(title: str, counts: dict[str, int]) -> list[str]:

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from trainer.evaluation.measures.answers import agreeing
 from trainer.evaluation.measures.candidates import curve_sizes
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.math_judge import MathJudge
 from trainer.evaluation.measures.pass_at_k import pass_at_k
+from trainer.evaluation.measures.votes import NO_ANSWER
 from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.scorer import QuestionScorer
 from trainer.feedback.problem import Problem
+from trainer.feedback.program_runs import ProgramRuns
 from trainer.policy import choosing
 from trainer.policy.arms import GradedArm, GradedSample
 from trainer.policy.choosing import Candidates
@@ -47,8 +50,16 @@ def section_of(
     }
     if kind == "answers":
         with MathJudge() as judge:
-            candidates = {name: with_votes(each, judge) for name, each in candidates.items()}
+            candidates = {name: with_answer_votes(each, judge) for name, each in candidates.items()}
         left_out.update(judge.counts)
+    else:
+        candidates |= {
+            arm.arm.name: with_program_votes(
+                candidates[arm.arm.name], samples[arm.arm.name], arm.runs
+            )
+            for arm in arms
+            if arm.runs
+        }
     if scorer:
         candidates = {
             name: choosing.with_scores(each, scorer, left_out, f"{name}: scoring")
@@ -68,6 +79,7 @@ def section_of(
             pass_rates(kind, candidates, sizes, resampling),
             *choosing.comparisons(candidates, sizes, resampling),
         ],
+        ranking=choosing.ranking(candidates, resampling),
         left_out={reason: count for reason, count in left_out.items() if count},
     )
 
@@ -84,13 +96,35 @@ def question_of(problem: Problem, samples: Sequence[GradedSample]) -> Question:
     )
 
 
-def with_votes(candidates: Sequence[Candidates], judge: MathJudge) -> list[Candidates]:
+def with_answer_votes(candidates: Sequence[Candidates], judge: MathJudge) -> list[Candidates]:
     """Candidates with their classes of equal final answers."""
     texts = [[str(answer) for answer in each.question.answers] for each in candidates]
     return [
-        Candidates(each.question, each.scores, classes)
+        replace(each, classes=classes)
         for each, classes in zip(candidates, agreeing(texts, judge), strict=True)
     ]
+
+
+def with_program_votes(
+    candidates: Sequence[Candidates],
+    samples: Sequence[Sequence[GradedSample]],
+    runs: Sequence[ProgramRuns],
+) -> list[Candidates]:
+    """Candidates with their classes of equal outputs on all test inputs.
+
+    A program that ends well on none of them has no vote. That is MBR-exec of Shi et al. 2022 (arXiv
+    2204.11454) with a loss of 0 or 1 over all inputs.
+    """
+    outputs = {each.sample: tuple(one.output for one in each.outcomes) for each in runs}
+    voted = []
+    for each, own in zip(candidates, samples, strict=True):
+        keys = [outputs.get(graded.sample.id, ()) for graded in own]
+        numbers: dict[tuple[str | None, ...], int] = {}
+        for key in keys:
+            if any(output is not None for output in key):
+                numbers.setdefault(key, len(numbers))
+        voted.append(replace(each, classes=tuple(numbers.get(key, NO_ANSWER) for key in keys)))
+    return voted
 
 
 def pass_rates(

@@ -9,6 +9,9 @@ from benchmarks.harness.servers import ours
 from tests.checkpoints import make_checkpoint
 from tests.trainer.policy.made import MadeConfig, make_problems, make_samples
 from trainer.evaluation.scorers.http import ServiceConfig
+from trainer.feedback import program_runs
+from trainer.feedback.program_runs import InputRun, ProgramRuns
+from trainer.feedback.sandbox.types import Status
 from trainer.pairs import policy_row
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow
 from trainer.pipeline.shards import write_shards
@@ -93,6 +96,32 @@ def test_answers_have_accuracy_and_a_majority(tmp_path: Path) -> None:
     assert section.comparison("majority of N").rows["4"]["start"].value.value == 1.0
 
 
+def test_programs_vote_by_their_outputs_on_test_inputs(tmp_path: Path) -> None:
+    make_problems(tmp_path, ["a", "b"])
+    make_samples(tmp_path, "start", {each: [True, True, False, False] for each in "ab"})
+    outputs = ["1", "1", "2", None]  # the last one fails on the input and has no vote
+    rows = [
+        ProgramRuns(
+            f"start {task} {number}",
+            task,
+            str(number),
+            (InputRun((Status.OK if out else Status.EXCEPTION,), (out or "",)),),
+        )
+        for task in "ab"
+        for number, out in enumerate(outputs)
+    ]
+    reads = [tmp_path / "start_samples"]
+    with writing_stage(MadeConfig(), tmp_path / "runs", reads=reads) as draft:
+        write_shards(draft.path, program_runs.STEM, rows, 10)
+    arm = Arm("start", "start_samples", "start_passes", "runs")
+    run(PolicyReportConfig((arm,), resamples=20), tmp_path, tmp_path / "out")
+    (section,) = read(tmp_path / "out").sections
+    majority = section.comparison("majority of N").rows
+    assert majority["4"]["start"].value.value == 1.0
+    # One draw in four holds the program that has no vote, and then nobody votes.
+    assert majority["1"]["start"].value.value == 0.5
+
+
 def test_a_reward_model_chooses_alike_here_and_behind_a_service(tmp_path: Path) -> None:
     make_two(tmp_path)
     checkpoint = make_checkpoint(tmp_path / "model")
@@ -110,6 +139,10 @@ def test_a_reward_model_chooses_alike_here_and_behind_a_service(tmp_path: Path) 
     assert rows["1"]["start"].value.value == 0.5
     # Every problem's best of all four is one text, right or wrong.
     assert rows["4"]["start"].value.value * 4 in range(5)
+    ranking = near.sections[0].ranking[0]
+    assert list(ranking.rows) == ["round 1", "start"]
+    assert list(ranking.rows["start"]) == ["model", "length_only", "random"]
+    assert ranking.rows["start"]["model"].n == 4 * 2 * 2
 
 
 def test_a_policy_that_was_trained_on_the_problems_is_refused(tmp_path: Path) -> None:
@@ -129,7 +162,7 @@ def test_a_policy_that_was_trained_on_the_problems_is_refused(tmp_path: Path) ->
 def test_pass_counts_of_other_samples_are_refused(tmp_path: Path) -> None:
     make_two(tmp_path)
     crossed = PolicyReportConfig((Arm("start", "start_samples", "one_passes"),))
-    with pytest.raises(StageError, match="one_passes does not count start_samples"):
+    with pytest.raises(StageError, match="one_passes is not of start_samples"):
         run(crossed, tmp_path, tmp_path / "out")
 
 
