@@ -122,39 +122,43 @@ def _bindings(scope: ast.AST) -> Iterator[tuple[str, bool]]:
     """
     names: dict[str, bool] = {}
     nonlocals: set[str] = set()
-    rebound: set[str] = set()
-
-    def look(node: ast.AST) -> None:
-        for child in ast.iter_child_nodes(node):
-            match child:
-                case ast.arg():
-                    names[child.arg] = True
-                case ast.Name(ctx=ast.Store() | ast.Del()):
-                    names[child.id] = True
-                case ast.ExceptHandler() if child.name:
-                    names[child.name] = True
-                case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    names[child.name] = True
-                case ast.Import() | ast.ImportFrom():
-                    for alias in child.names:
-                        rebound.add((alias.asname or alias.name).partition(".")[0])
-                case ast.ClassDef():
-                    rebound.add(child.name)
-                case ast.MatchAs() | ast.MatchStar() if child.name:
-                    rebound.add(child.name)
-                case ast.MatchMapping() if child.rest:
-                    rebound.add(child.rest)
-                case ast.Global():
-                    rebound.update(child.names)
-                case ast.Nonlocal():
-                    nonlocals.update(child.names)
-            if not isinstance(child, (*_SCOPES, ast.ClassDef)):
-                look(child)
-
-    look(scope)
-    # What an import, a class or a pattern binds keeps its name, because it stands in the tree as
-    # plain text; and a global name is the module's.
-    names |= dict.fromkeys(rebound, False)
-    for name, is_bound in names.items():
+    waiting = list(ast.iter_child_nodes(scope))[::-1]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.Nonlocal():
+                nonlocals.update(node.names)
+            case ast.arg() | ast.Name() | ast.ExceptHandler() | ast.FunctionDef():
+                for name in _bound(node):
+                    names.setdefault(name, True)
+            case _:
+                names |= dict.fromkeys(_bound(node), False)
+        if not isinstance(node, (*_SCOPES, ast.ClassDef)):
+            waiting += list(ast.iter_child_nodes(node))[::-1]
+    for name, is_renamed in names.items():
         if name not in nonlocals:
-            yield name, is_bound
+            yield name, is_renamed
+
+
+def _bound(node: ast.AST) -> list[str]:
+    """Names that a node itself binds or declares global.
+
+    Those of imports, classes and patterns are not renamed, because they stand in the tree as plain
+    text.
+    """
+    match node:
+        case ast.arg():
+            return [node.arg]
+        case ast.Name(ctx=ast.Store() | ast.Del()):
+            return [node.id]
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [node.name]
+        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
+            return [node.name] if node.name else []
+        case ast.MatchMapping():
+            return [node.rest] if node.rest else []
+        case ast.Import() | ast.ImportFrom():
+            return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+        case ast.Global():
+            return list(node.names)
+    return []
