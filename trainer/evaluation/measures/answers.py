@@ -57,13 +57,17 @@ def tail(text: str) -> str:
 
 
 def agreeing(texts: Sequence[Sequence[str]], judge: Judge) -> list[tuple[int, ...]]:
-    """For each question, the class of each of its texts: an index from 0, or `NO_ANSWER`.
+    """For each question, the class of each of its texts: an index from 0, or `NO_ANSWER`."""
+    found = judge.extract(list(dict.fromkeys(text for solutions in texts for text in solutions)))
+    return classes_of([[found[text] for text in solutions] for solutions in texts], judge)
 
-    A text joins the first class whose first answer equals its own. That decides also where the
+
+def classes_of(answers: Sequence[Sequence[str]], judge: Judge) -> list[tuple[int, ...]]:
+    """For each question, the class of each of its final answers, as `agreeing` gives it.
+
+    An answer joins the first class whose first answer equals its own. That decides also where the
     judge's equality is not transitive: 50 % may equal both 50 and 0.5.
     """
-    found = judge.extract(list(dict.fromkeys(text for solutions in texts for text in solutions)))
-    answers = [[found[text] for text in solutions] for solutions in texts]
     distinct = [list(dict.fromkeys(filter(None, each))) for each in answers]
     # All questions' comparisons go to the judge at once, which may run them side by side.
     pairs = [pair for each in distinct for pair in combinations(each, 2)]

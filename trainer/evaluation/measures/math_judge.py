@@ -38,10 +38,12 @@ class MathJudge:
     Attributes:
         counts: number of undecided cases by reason. An undecided answer counts as missing, an
             undecided pair as different.
+        undecided: the passages and pairs that are undecided.
     """
 
     def __init__(self, *, timeout: float = 10.0, processes: int = 2) -> None:
         self.counts: Counter[str] = Counter()
+        self.undecided: set[str | tuple[str, str]] = set()
         self._timeout = timeout
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, "math_verify"])
@@ -60,7 +62,10 @@ class MathJudge:
         found = {passage: marked(passage) for passage in passages}
         unmarked = [passage for passage, answer in found.items() if answer is None]
         searched = self._map(extract_answer, [tail(passage) for passage in unmarked], "extract")
-        found |= dict(zip(unmarked, (answer or "" for answer in searched), strict=True))
+        for passage, answer in zip(unmarked, searched, strict=True):
+            found[passage] = answer or ""
+            if answer is None:
+                self.undecided.add(passage)
         return {passage: answer or "" for passage, answer in found.items()}
 
     def same(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bool]:
@@ -77,7 +82,10 @@ class MathJudge:
             else:
                 hard.append(pair)
         judged = self._map(are_equal, hard, "compare")
-        self._same |= {pair: bool(equal) for pair, equal in zip(hard, judged, strict=True)}
+        for pair, equal in zip(hard, judged, strict=True):
+            self._same[pair] = bool(equal)
+            if equal is None:
+                self.undecided.add(pair)
         return {pair: self._same[pair] for pair in pairs}
 
     def _map(self, function: Callable[[T], R], items: list[T], what: str) -> Iterator[R | None]:
