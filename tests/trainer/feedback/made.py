@@ -53,7 +53,7 @@ def sampled(problem_id: str, number: int, text: str = "", **facts: object) -> Sa
         finish_reason="stop",
         sampler=Sampler("policy", weights="w", template="t"),
     )
-    return Sample(**{**vars(made), **facts})  # type: ignore[arg-type]  # fields of a sample
+    return Sample(**{**vars(made), **facts})
 
 
 def ran(*outputs: str | Status, repeats: int = 2) -> InputRun:

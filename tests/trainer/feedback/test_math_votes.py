@@ -42,7 +42,7 @@ def test_equal_answers_vote_together(judge: MathJudge) -> None:
     assert found.left_out == ""
     assert vote.expected == "0.5"
     assert (vote.voters, vote.valid, vote.distinct) == (5, 4, 2)
-    assert (vote.winner, vote.runner_up) == (pytest.approx(0.6), pytest.approx(0.2))
+    assert (vote.winner, vote.runner_up) == pytest.approx((0.6, 0.2))
     assert voted(judge, "", "3", "\\frac{2}{4}", "0.5", "\\frac{1}{2}") == found
 
 
