@@ -22,6 +22,7 @@ STAGES = {
     "finetune": "finetuning with the ranking loss on preferences",
     "calibrate": "mean, spread and temperature of raw scores on the calibration split",
     "evaluate": "accuracy on held-out groups, beside baselines",
+    "gate": "a round's policy is accepted or refused on a labelled probe",
     "policy_report": "pass@k, accuracy and best-of-N of policies, beside the start's",
     "samples": "problems -> several answers of a policy to each",
     "problems": "problems of public data sets, with tests that judge programs or answers",
