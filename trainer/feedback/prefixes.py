@@ -14,6 +14,8 @@ from tqdm import tqdm
 from trainer.feedback.line_ends import cut_at, line_ends, token_ends
 from trainer.feedback.problem import read_problems
 from trainer.feedback.sample import Sample, Sampler, read_samples
+from trainer.feedback.serving import find_policy
+from trainer.pipeline.lineage import is_stage
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 
@@ -25,8 +27,8 @@ class PrefixesConfig:
     """Which line ends of which samples are cut. The defaults are PFPO's (arXiv 2411.16345).
 
     Attributes:
-        tokenizer: folder of the sampling policy's tokenizer, or the stage that holds it, for exact
-            token ids of prefixes. Empty leaves them out; then prefixes are texts.
+        tokenizer: the policy that was sampled, as `samples` names it, for exact token ids of its
+            prefixes. Empty leaves them out; then prefixes are texts.
         first_share: only line ends in this first share of a sample's lines are cut.
         math_first_share: the same for problems whose answer is no program.
         share: of those line ends, the share that is cut; at least one is.
@@ -115,6 +117,8 @@ def run(config: PrefixesConfig, inputs: Path, output: Path) -> None:
             "answers of one line have no prefixes"
         )
     reads = [inputs / config.samples, inputs / config.problems]
+    if config.tokenizer and is_stage(inputs, config.tokenizer):
+        reads.append(inputs / config.tokenizer)
     with writing_stage(config, output, reads=reads) as draft:
         write_shards(draft.path, STEM, kept, config.rows_per_shard)
         draft.facts["counts"] = dict(sorted(counts.items()))
@@ -180,15 +184,15 @@ def draw(seed: int, text: str) -> bytes:
     return hashlib.sha256(f"{seed} {text}".encode()).digest()
 
 
-def open_tokenizer(name: str, inputs: Path) -> Tokenizer:
-    """The tokenizer of a stage or folder. Raises StageError if there is none."""
-    for folder in (inputs / name, Path(name).expanduser()):
-        if (folder / "tokenizer.json").is_file():
-            return Tokenizer.from_file(str(folder / "tokenizer.json"))
-    raise StageError(
-        f"{name} is no stage or folder with a tokenizer.json: name the sampling policy's, or leave "
-        "it empty for prefixes without token ids"
-    )
+def open_tokenizer(policy: str, inputs: Path) -> Tokenizer:
+    """The tokenizer of a policy. Raises StageError if it has none."""
+    file = find_policy(policy, inputs) / "tokenizer.json"
+    if not file.is_file():
+        raise StageError(
+            f"{policy} has no tokenizer.json: name the policy that was sampled, or leave "
+            "`tokenizer` empty for prefixes without token ids"
+        )
+    return Tokenizer.from_file(str(file))
 
 
 def read_prefixes(folder: Path) -> list[Prefix]:

@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from trainer.feedback.serving import ServerConfig, find_policy, identify, served
 from trainer.pipeline.lineage import is_stage
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
-from trainer.synthesis.completions import LlmConfig, complete_all, ledger_path
+from trainer.synthesis.completions import Completions, LlmConfig, complete_all, ledger_path
+from trainer.synthesis.requests import Prompt
 from trainer.synthesis.templates import render, require_placeholder
 
 FUNCTION = """\
@@ -52,15 +54,13 @@ class PromptTemplates:
 
 
 @dataclass(frozen=True)
-class SamplesConfig:
-    """The policy, and how it is sampled: `llm.sampling.samples` answers to each problem.
+class PolicyConfig:
+    """A policy, and how it is sampled: `llm.sampling.samples` answers to each prompt.
 
     Attributes:
         llm: the endpoint that serves the policy. Without a URL the stage serves it itself.
         policy: the weights that the endpoint serves: a stage's, those that a gate accepted, a
             directory or a hub id. Empty if they are not known, as behind a vendor's API.
-        examples: how many of the given tests a problem's text shows at its end, as examples. They
-            say what the text often leaves open; a label that counts them is easier to earn.
         token_ids: ask for exact token ids and log-probabilities, as vLLM gives them. Endpoints
             that refuse unknown fields need it false.
     """
@@ -68,10 +68,21 @@ class SamplesConfig:
     llm: LlmConfig
     policy: str = ""
     server: ServerConfig = field(default_factory=ServerConfig)
+    token_ids: bool = True
+
+
+@dataclass(frozen=True)
+class SamplesConfig(PolicyConfig):
+    """The policy, the problems that it is asked to solve, and the words.
+
+    Attributes:
+        examples: how many of the given tests a problem's text shows at its end, as examples. They
+            say what the text often leaves open; a label that counts them is easier to earn.
+    """
+
     problems: str = "problems"
     templates: PromptTemplates = field(default_factory=PromptTemplates)
     examples: int = 0
-    token_ids: bool = True
 
 
 def prompt_of(problem: Problem, templates: PromptTemplates, examples: int = 0) -> str:
@@ -106,14 +117,13 @@ def text_of(problem: Problem, test: Test) -> str:
             return f"Input:\n{test.stdin.rstrip()}\n\nOutput:\n{test.stdout.rstrip()}"
 
 
-def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
-    """Read problems; write samples by problem. Completions are kept in `<output>-answers` too."""
-    for kind in ("function", "script", "math"):
-        require_placeholder(getattr(config.templates, kind), "statement")
-    problems = read_problems(inputs / config.problems)
-    prompts = {
-        problem.id: prompt_of(problem, config.templates, config.examples) for problem in problems
-    }
+def ask_policy(
+    prompts: Iterable[Prompt], config: PolicyConfig, inputs: Path, output: Path
+) -> tuple[Completions, Sampler]:
+    """All answers of the policy that `config` names, and what it is.
+
+    Completions are kept in `<output>-answers`, so that a later run asks only for what is missing.
+    """
     weights = identify(find_policy(config.policy, inputs)) if config.policy else None
     sampling = config.llm.sampling
     if config.token_ids:
@@ -124,7 +134,7 @@ def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with served(config.llm.endpoint, weights, config.server, log) as endpoint:
         llm = replace(config.llm, endpoint=endpoint, sampling=sampling)
-        completions = complete_all(prompts.values(), llm, ledger_path(output))
+        completions = complete_all(prompts, llm, ledger_path(output))
     sampler = Sampler(
         model=endpoint.model,
         weights=weights.digest if weights else endpoint.revision,
@@ -133,6 +143,19 @@ def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
     )
+    return completions, sampler
+
+
+def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
+    """Read problems; write samples by problem. Completions are kept in `<output>-answers` too."""
+    for kind in ("function", "script", "math"):
+        require_placeholder(getattr(config.templates, kind), "statement")
+    problems = read_problems(inputs / config.problems)
+    prompts = {
+        problem.id: prompt_of(problem, config.templates, config.examples) for problem in problems
+    }
+    completions, sampler = ask_policy(prompts.values(), config, inputs, output)
+    seed = config.llm.sampling.seed
     counts: Counter[str] = Counter(problems=len(problems))
     samples: list[Sample] = []
     for problem in problems:
@@ -153,15 +176,13 @@ def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
                     text=found.text,
                     finish_reason=found.finish_reason,
                     sampler=sampler,
-                    seed=None if sampling.seed is None else sampling.seed + number,
+                    seed=None if seed is None else seed + number,
                     prompt_ids=found.prompt_ids,
                     token_ids=found.token_ids,
                     log_probs=found.log_probs,
                 )
             )
-    reads = [inputs / config.problems]
-    if config.policy and is_stage(inputs, config.policy):
-        reads.append(inputs / config.policy)
+    reads = [inputs / config.problems, *policy_stages(config, inputs)]
     with writing_stage(config, output, reads=reads) as draft:
         write_shards(draft.path, STEM, samples, 1000)
         draft.facts["counts"] = dict(sorted(counts.items()))
@@ -169,11 +190,17 @@ def run(config: SamplesConfig, inputs: Path, output: Path) -> None:
         draft.facts.update(completions.facts)
 
 
-def check(config: SamplesConfig, inputs: Path) -> None:
+def policy_stages(config: PolicyConfig, inputs: Path) -> list[Path]:
+    """The stage whose policy was asked, if it is one of this run's."""
+    is_own = config.policy and is_stage(inputs, config.policy)
+    return [inputs / config.policy] if is_own else []
+
+
+def check(config: PolicyConfig, inputs: Path) -> None:
     """Raise StageError where the stage could only fail, before the first stage of a run."""
     if not config.llm.endpoint.url and not config.policy:
         raise StageError(
-            "samples: neither llm.endpoint.url nor policy is set: name the address of the policy, "
+            "neither llm.endpoint.url nor policy is set: name the address of the policy, "
             "or the checkpoint that is to be served"
         )
     if config.policy and Path(config.policy).is_dir():

@@ -17,6 +17,7 @@ STAGES = {
     "harden": "further pretraining on the hard pairs",
     "votes": "what programs put out -> expected outputs, and tests that each sample passes",
     "prefixes": "samples -> their beginnings, cut at some of their line ends",
+    "completions": "prefixes -> answers that the policy goes on to write from them",
     "process_pairs": "completed prefixes -> a promising prefix over one that leads nowhere",
     "preferences": "preference data in public formats -> pairs",
     "finetune": "finetuning with the ranking loss on preferences",

@@ -17,6 +17,7 @@ from trainer.synthesis.progress import Progress
 from trainer.synthesis.requests import (
     Completion,
     CompletionRequest,
+    Prompt,
     Sampling,
     completion_requests,
 )
@@ -45,7 +46,7 @@ class LlmConfig:
     sampling: Sampling = field(default_factory=Sampling)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
-    def requests(self, prompt: str) -> list[CompletionRequest]:
+    def requests(self, prompt: Prompt) -> list[CompletionRequest]:
         """One request for each sample."""
         return completion_requests(prompt, self.endpoint.identity, self.sampling)
 
@@ -59,7 +60,7 @@ class Completions:
     failures: Counter[str]
     facts: dict[str, object]
 
-    def of(self, prompt: str) -> list[Completion | None]:
+    def of(self, prompt: Prompt) -> list[Completion | None]:
         """A completion for each sample of the prompt; None for one that failed."""
         return [self.completions.get(request.id) for request in self.config.requests(prompt)]
 
@@ -70,7 +71,7 @@ def ledger_path(stage: Path) -> Path:
     return stage.with_name(f"{stage.name}-answers")
 
 
-def complete_all(prompts: Iterable[str], config: LlmConfig, ledger: Path) -> Completions:
+def complete_all(prompts: Iterable[Prompt], config: LlmConfig, ledger: Path) -> Completions:
     """Request all completions that `ledger` does not hold yet, and return all of them.
 
     Raises:

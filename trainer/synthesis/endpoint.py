@@ -15,6 +15,8 @@ from trainer.synthesis.requests import (
     Failure,
     ModelIdentity,
     Outcome,
+    Prefilled,
+    Prompt,
     Route,
 )
 
@@ -124,8 +126,8 @@ class Endpoint:
         if self._config.route == "chat":
             chat = await self._client.chat.completions.create(
                 model=model,
-                messages=[{"role": "user", "content": request.prompt}],
-                extra_body=body,
+                messages=messages_of(request.prompt),
+                extra_body=body | continuing(request.prompt),
             )
             require_choices(chat, openai.types.chat.ChatCompletion)
             reply: openai.types.chat.ChatCompletion | openai.types.Completion = chat
@@ -133,7 +135,7 @@ class Endpoint:
             usage = chat.usage
         else:
             plain = await self._client.completions.create(
-                model=model, prompt=request.prompt, extra_body=body
+                model=model, prompt=plain_prompt(request.prompt), extra_body=body
             )
             require_choices(plain, openai.types.Completion)
             reply, text = plain, plain.choices[0].text
@@ -195,6 +197,29 @@ def tokens_of(reply: BaseModel) -> tuple[tuple[int, ...], tuple[int, ...], tuple
     )
     kept = log_probs if len(log_probs) == len(ids) else []
     return tuple(prompt_ids), tuple(ids), tuple(kept)
+
+
+def messages_of(prompt: Prompt) -> list[openai.types.chat.ChatCompletionMessageParam]:
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    return [
+        {"role": "user", "content": prompt.prompt},
+        {"role": "assistant", "content": prompt.answer},
+    ]
+
+
+def continuing(prompt: Prompt) -> dict[str, object]:
+    """Fields that keep a server from ending the last message and beginning another one."""
+    if isinstance(prompt, str):
+        return {}
+    return {"add_generation_prompt": False, "continue_final_message": True}
+
+
+def plain_prompt(prompt: Prompt) -> str | list[int]:
+    """The prompt of the route `completions`, by its exact ids where they are known."""
+    if isinstance(prompt, Prefilled):
+        return list(prompt.ids) or prompt.prompt + prompt.answer
+    return prompt
 
 
 def require_choices(reply: object, reply_type: type[object]) -> None:

@@ -51,26 +51,46 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True)
+class Prefilled:
+    """A prompt with the beginning of its answer, which the model goes on with.
+
+    The route `chat` sends the beginning as a message of the assistant's that is continued, as vLLM
+    and SGLang do it. The route `completions` sends the exact ids, or else both texts in a row.
+
+    Attributes:
+        ids: exact token ids of everything, the chat template included; empty where not known.
+    """
+
+    prompt: str
+    answer: str
+    ids: tuple[int, ...] = ()
+
+
+Prompt = str | Prefilled
+
+
+@dataclass(frozen=True)
 class CompletionRequest:
     """A request for one completion. Equal requests have equal ids, in every run."""
 
     id: str
-    prompt: str
+    prompt: Prompt
     body: dict[str, object]
 
 
 def completion_requests(
-    prompt: str, model: ModelIdentity, sampling: Sampling
+    prompt: Prompt, model: ModelIdentity, sampling: Sampling
 ) -> list[CompletionRequest]:
     """One request for each of `sampling.samples`."""
     requests = []
+    asked = prompt if isinstance(prompt, str) else dataclasses.asdict(prompt)
     for sample in range(sampling.samples):
         seed = None if sampling.seed is None else sampling.seed + sample
         body = sampling.body(seed)
         # Without a seed nothing but its number tells two samples of one prompt apart. With one,
         # the number must not count, or another number of samples would change the ids.
         unseeded = sample if seed is None else 0
-        text = json.dumps([dataclasses.asdict(model), prompt, body, unseeded], sort_keys=True)
+        text = json.dumps([dataclasses.asdict(model), asked, body, unseeded], sort_keys=True)
         identity = hashlib.sha256(text.encode()).hexdigest()[:32]
         requests.append(CompletionRequest(identity, prompt, body))
     return requests

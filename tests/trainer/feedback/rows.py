@@ -1,28 +1,16 @@
-"""Finished stages of feedback that a test writes itself: problems, samples, pass counts."""
+"""Finished stages of feedback that a test writes itself: samples, pass counts and others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.feedback import pass_count, problem, sample
+from trainer.feedback import pass_count, sample
 from trainer.feedback.pass_count import PassCount
-from trainer.feedback.problem import CallTest, Problem
 from trainer.feedback.sample import Sample, Sampler
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import Dataclass, writing_stage
 
 SAMPLER = Sampler(model="coder", weights="w" * 64, template="t" * 64, temperature=1.0)
-
-ADD = Problem(
-    id="add",
-    group="add",
-    kind="function",
-    statement="Add two numbers.",
-    entry_point="add",
-    signature="def add(a, b):",
-    gold="def add(a, b):\n    total = a + b\n    return total",
-    tests=(CallTest("(1, 2)", "3"), CallTest("(2, 2)", "4"), CallTest("(-1, 1)", "0")),
-)
 
 
 @dataclass(frozen=True)
@@ -35,10 +23,6 @@ class Made:
 def make_stage(folder: Path, stem: str, rows: Iterable[Dataclass]) -> None:
     with writing_stage(Made(), folder) as draft:
         write_shards(draft.path, stem, rows, 1000)
-
-
-def make_problems(work: Path, problems: Iterable[Problem], stage: str = "problems") -> None:
-    make_stage(work / stage, problem.STEM, problems)
 
 
 def make_samples(work: Path, samples: Iterable[Sample], stage: str = "samples") -> None:

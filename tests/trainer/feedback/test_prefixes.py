@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import make_tokenizer
-from tests.trainer.feedback.rows import ADD, answer, make_problems, make_samples
+from tests.trainer.feedback.problems import ADD, SUM, write_problems
+from tests.trainer.feedback.rows import answer, make_samples
 from trainer.feedback.prefixes import Prefix, PrefixesConfig, read_prefixes, run
 from trainer.feedback.sample import Sample
 from trainer.pipeline.stage import StageError, read_manifest
@@ -14,7 +15,7 @@ TEXT = "\n".join(LINES)
 
 
 def prefixes(work: Path, samples: list[Sample], config: PrefixesConfig) -> list[Prefix]:
-    make_problems(work, [ADD])
+    write_problems(work / "problems", ADD)
     make_samples(work, samples)
     run(config, work, work / "prefixes")
     return read_prefixes(work / "prefixes")
@@ -44,7 +45,7 @@ def test_a_share_of_them_is_drawn_and_a_larger_share_holds_it(tmp_path: Path) ->
 
 
 def test_math_is_cut_in_its_first_seven_tenths(tmp_path: Path) -> None:
-    make_problems(tmp_path, [type(ADD)("sum", "sum", "math", "How many?", gold="3")])
+    write_problems(tmp_path / "problems", SUM)
     make_samples(tmp_path, [answer("s", TEXT, problem="sum")])
     run(PrefixesConfig(share=1.0), tmp_path, tmp_path / "prefixes")
     assert max(each.line for each in read_prefixes(tmp_path / "prefixes")) == 7
@@ -80,7 +81,9 @@ def test_token_ids_and_log_probabilities_are_those_that_were_sampled(tmp_path: P
     make_tokenizer().save_pretrained(tmp_path / "policy")
     text = "def add(a, b):\n    total = a + b\n\n    # done\n    return total\n\nprint(add(1, 2))"
     sample = tokenized("s", text)
-    for prefix in prefixes(tmp_path, [sample], PrefixesConfig(tokenizer="policy", share=1.0)):
+    for prefix in prefixes(
+        tmp_path, [sample], PrefixesConfig(tokenizer=str(tmp_path / "policy"), share=1.0)
+    ):
         number = len(prefix.token_ids)
         assert prefix.token_ids == sample.token_ids[:number]
         assert prefix.log_probs == sample.log_probs[:number]
@@ -98,7 +101,7 @@ def test_ids_that_are_not_those_of_the_text_are_counted_and_left_out(tmp_path: P
     make_tokenizer().save_pretrained(tmp_path / "policy")
     wrong = tokenized("s", TEXT.replace("line", "lane"))
     sample = answer("s", TEXT, token_ids=wrong.token_ids, log_probs=wrong.log_probs)
-    found = prefixes(tmp_path, [sample], PrefixesConfig(tokenizer="policy"))
+    found = prefixes(tmp_path, [sample], PrefixesConfig(tokenizer=str(tmp_path / "policy")))
     assert found
     assert not any(each.token_ids for each in found)
     counts = read_manifest(tmp_path / "prefixes")["counts"]
@@ -120,7 +123,7 @@ def test_samples_of_other_problems_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"tokenizer\.json"):
-        prefixes(tmp_path, [answer("s", TEXT)], PrefixesConfig(tokenizer="policy"))
+        prefixes(tmp_path, [answer("s", TEXT)], PrefixesConfig(tokenizer=str(tmp_path)))
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])

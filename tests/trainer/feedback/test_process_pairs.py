@@ -3,12 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.feedback.problems import ADD, SUM, write_problems
 from tests.trainer.feedback.rows import (
-    ADD,
     SAMPLER,
     answer,
     make_passes,
-    make_problems,
     make_samples,
     make_stage,
 )
@@ -33,7 +32,7 @@ def pairs(
     problem: Problem = ADD,
 ) -> list[PolicyRow]:
     """The rows of prefixes whose completions pass so many tests."""
-    make_problems(work, [problem])
+    write_problems(work / "problems", problem)
     make_stage(work / "prefixes", STEM, list(passed))
     labels = [
         (each, f"{each.id}-{number}", count)
@@ -94,11 +93,10 @@ def test_a_margin_may_be_a_share_of_the_tests(tmp_path: Path) -> None:
 
 
 def test_prefixes_of_answers_need_two_right_completions_of_three(tmp_path: Path) -> None:
-    problem = Problem("sum", "sum", "math", "How many?", gold="3")
     passed = {
         prefix(f"p{right}", problem="sum"): [1] * right + [0] * (3 - right) for right in range(4)
     }
-    rows = pairs(tmp_path, passed, ProcessPairsConfig(), total=1, problem=problem)
+    rows = pairs(tmp_path, passed, ProcessPairsConfig(), total=1, problem=SUM)
     assert compared(rows) == {(good, bad) for good in ("p2", "p3") for bad in ("p0", "p1")}
 
 

@@ -73,7 +73,12 @@ class _Handler(BaseHTTPRequestHandler):
                 server.in_flight -= 1
 
     def _answer(self, body: dict[str, Any], fault: str | None) -> None:
-        prompt = body["messages"][0]["content"] if "messages" in body else body["prompt"]
+        if "messages" in body:
+            prompt = "".join(message["content"] for message in body["messages"])
+        elif isinstance(body["prompt"], str):
+            prompt = body["prompt"]
+        else:  # token ids
+            prompt = " ".join(map(str, body["prompt"]))
         whole = self._completion(body, prompt)
         if fault is None:
             with self.server.lock:
