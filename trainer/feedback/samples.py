@@ -105,7 +105,7 @@ def text_of(problem: Problem, test: Test) -> str:
                 positional = ast.parse(test.arguments, mode="eval").body
                 named = ast.parse(test.keywords, mode="eval").body
                 if isinstance(positional, ast.Tuple) and isinstance(named, ast.Dict):
-                    names = [key.value for key in named.keys if isinstance(key, ast.Constant)]
+                    names = [ast.literal_eval(key) for key in named.keys if key]
                     given = [ast.unparse(each) for each in positional.elts]
                     given += [
                         f"{name}={ast.unparse(value)}"
