@@ -11,7 +11,7 @@ from pathlib import Path
 from reward_model.release.release import ReleaseError
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import StageError
-from trainer.pipeline.stages import STAGES
+from trainer.pipeline.stages import STAGES, kind_of
 from trainer.planning.gpus import GPUS, Devices
 from trainer.recipes import RECIPES, open_recipe
 
@@ -27,7 +27,12 @@ TOOLS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; returns 1 when it fails, after a message that says what to do."""
-    options = parser().parse_args(arguments)
+    # A round's stage, such as samples_2, has the options of its kind.
+    given = list(arguments)
+    stage = given[0] if given else ""
+    options = parser().parse_args([kind_of(stage), *given[1:]] if given else given)
+    if options.command != stage and options.command in STAGES:
+        options.command = stage
     command: Callable[[argparse.Namespace], None] = options.function
     try:
         command(options)
@@ -59,7 +64,8 @@ def overview() -> str:
 
     return f"""\
 Trains a reward model, from source code to a release. Each stage reads the folders of earlier stages
-in the work folder and writes its own, so any stage can be run again alone.
+in the work folder and writes its own, so any stage can be run again alone. A recipe with rounds or
+arms adds a suffix to a stage's name, as in samples_2.
 
 stages, in the order in which they run:   python -m trainer STAGE --recipe NAME --work DIR
 {table(STAGES)}

@@ -55,6 +55,13 @@ def test_a_mistake_is_a_line_and_a_status(
     assert "has no stage hard_pairs" in capsys.readouterr().err
 
 
+def test_a_stage_of_a_round_is_named_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["samples_2", "--recipe", "cpu_tiny", "--work", str(tmp_path)]) == 1
+    assert "trainer samples_2: the recipe cpu_tiny has no stage" in capsys.readouterr().err
+
+
 def test_a_place_that_cannot_be_written_is_a_line_and_a_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

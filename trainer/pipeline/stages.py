@@ -29,3 +29,17 @@ STAGES = {
     "problems": "problems of public data sets, with tests that judge programs or answers",
     "publish": "the release directory",
 }
+
+
+def kind_of(stage: str) -> str:
+    """The stage of the list above that a recipe's stage is one of.
+
+    Recipes with rounds or several arms add a suffix, as in `samples_2` or `dpo_given`. Returns the
+    name itself where there is no such stage.
+    """
+    kind = stage
+    while kind not in STAGES:
+        kind, _, suffix = kind.rpartition("_")
+        if not suffix:
+            return stage
+    return kind
