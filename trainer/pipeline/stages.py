@@ -15,6 +15,7 @@ STAGES = {
     "pretrain": "pretraining with ranking and language-model loss on pairs",
     "hard_pairs": "snippets -> pairs with small differences and unnamed functions",
     "harden": "further pretraining on the hard pairs",
+    "start": "the policy that rounds begin with",
     "votes": "what programs put out -> expected outputs, and tests that each sample passes",
     "prefixes": "samples -> their beginnings, cut at some of their line ends",
     "completions": "prefixes -> answers that the policy goes on to write from them",
