@@ -46,11 +46,14 @@ class Input:
         arguments: Python expression of a tuple, the positional arguments of the entry point. It is
             evaluated in the sandbox, after the setup and before the code.
         keywords: Python expression of a dict, its keyword arguments.
+        check: statements that run after the code, as a compile unit of their own, in place of a
+            call of the entry point. The run is OK only if their end was reached.
     """
 
     stdin: str = ""
     arguments: str = "()"
     keywords: str = "{}"
+    check: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Limits:
         output_bytes: bytes on standard output, and apart from that of a returned value.
         processes: processes and threads at a time.
         file_bytes: size of a file, and of all files together.
+        open_files: descriptors of each process.
     """
 
     cpu_seconds: float = 4.0

@@ -1,0 +1,40 @@
+"""Which sandbox runs the programs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.feedback.sandbox.bubblewrap import BubblewrapSandbox
+from trainer.feedback.sandbox.types import Sandbox
+from trainer.feedback.sandbox.unconfined import UnconfinedSandbox
+from trainer.pipeline.stage import StageError
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """Where programs run.
+
+    Attributes:
+        isolation: the walls. `none` runs programs with all rights of this process; it is never
+            chosen by itself, and every manifest says so.
+        workers: runs at a time; 0 for one on each core that this process may use.
+        url: address of the server, for `sandbox_fusion`.
+    """
+
+    isolation: Literal["bubblewrap", "sandbox_fusion", "none"] = "bubblewrap"
+    workers: int = 0
+    url: str = ""
+
+
+def open_sandbox(config: SandboxConfig) -> Sandbox:
+    """Open the sandbox that is asked for; it is never replaced by a weaker one.
+
+    Raises:
+        StageError: its walls cannot be built here.
+    """
+    match config.isolation:
+        case "bubblewrap":
+            return BubblewrapSandbox(config.workers)
+        case "none":
+            return UnconfinedSandbox(config.workers)
+        case "sandbox_fusion":
+            raise StageError("isolation: sandbox_fusion is not built yet; use bubblewrap")

@@ -1,0 +1,141 @@
+"""The warm Python process of a worker: it forks each run, watches it and tells its outcome.
+
+It runs inside of one bubblewrap, has imported what programs usually import, and never executes
+anything of a program itself. Requests come on its standard input, outcomes leave on its standard
+output; no run inherits either.
+
+This module imports only the standard library and its neighbours.
+"""
+
+import gc
+import importlib
+import json
+import math
+import os
+import secrets
+import signal
+import struct
+import sys
+from dataclasses import asdict
+from typing import NoReturn
+
+from trainer.feedback.sandbox import child, namespaces, supervise
+from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Status
+
+ROOT = "/jail"
+"""What runs see as `/`. The zygote's own `/proc` lies beside it, out of their reach."""
+READY = b"ready\n"
+PRELOADED = (
+    "abc array ast base64 bisect calendar cmath collections contextlib copy csv dataclasses "
+    "datetime decimal enum fractions functools hashlib heapq inspect io itertools json math "
+    "numbers operator pprint queue random re statistics string sys textwrap threading time "
+    "types typing unicodedata uuid"
+)
+
+
+def main() -> None:
+    """Answer requests until the parent closes them."""
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    for name in PRELOADED.split():
+        importlib.import_module(name)
+    sys.set_int_max_str_digits(0)
+    namespaces.prepare()
+    gc.collect()
+    gc.freeze()
+    _write(replies, READY)
+    while (frame := read_frame(requests)) is not None:
+        task = json.loads(frame)
+        program, limits = Program(**task["program"]), Limits(**task["limits"])
+        for given in task["inputs"]:
+            outcome = isolated(program, Input(**given), limits)
+            reply = json.dumps(asdict(outcome)).encode()
+            _write(replies, struct.pack("<I", len(reply)) + reply)
+
+
+def read_frame(descriptor: int) -> bytes | None:
+    """A message behind its length; None at the end."""
+    header = _read(descriptor, 4)
+    return None if header is None else _read(descriptor, struct.unpack("<I", header)[0])
+
+
+def _read(descriptor: int, size: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < size:
+        piece = os.read(descriptor, min(size - len(parts), 1 << 20))
+        if not piece:
+            return None
+        parts += piece
+    return bytes(parts)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
+    """Run a program once, in namespaces of its own."""
+    nonce = secrets.token_hex(16)
+    stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    _write(stdin, given.stdin.encode("utf-8", "surrogateescape"))
+    os.lseek(stdin, 0, os.SEEK_SET)
+    stdout_read, stdout = os.pipe()
+    told_read, told = os.pipe()
+    exit_read, exit_status = os.pipe()
+    user, group = os.getuid(), os.getgid()
+    pid = namespaces.fork_isolated()
+    if pid == 0:
+        try:
+            namespaces.enter(ROOT, user, group, limits)
+            _init(program, given, limits, nonce, (stdin, stdout, told, exit_status))
+        except BaseException as error:  # noqa: BLE001 - it is told, and the process ends here
+            _write(exit_status, f"{type(error).__name__}: {error}".encode()[:400])
+        finally:
+            os._exit(1)
+    for descriptor in (stdin, stdout, told, exit_status):
+        os.close(descriptor)
+    ending = supervise.watch(
+        pid,
+        stdout_read,
+        told_read,
+        limits,
+        lambda: supervise.usage(supervise.own_pid(), with_root=False),
+        lambda: os.kill(pid, signal.SIGKILL),
+    )
+    status = os.read(exit_read, 512)
+    for descriptor in (stdout_read, told_read, exit_read):
+        os.close(descriptor)
+    if not ending.broken and not status.startswith(b"exit "):
+        return Outcome(Status.INFRASTRUCTURE, error=status.decode() or "the run's init has died")
+    script = not program.entry_point and not given.check
+    return supervise.judge(ending, int(status[5:] or b"0"), script, nonce, limits)
+
+
+def _init(
+    program: Program, given: Input, limits: Limits, nonce: str, ends: tuple[int, int, int, int]
+) -> NoReturn:
+    """The first process of the namespace: it starts the program and tells how that one ended.
+
+    The program is no init itself, because an init ignores signals that end others.
+    """
+    namespaces.protect()
+    stdin, stdout, told, exit_status = ends
+    pid = os.fork()
+    if pid == 0:
+        for target, descriptor in enumerate((stdin, stdout)):
+            os.dup2(descriptor, target)
+        teller = child.Teller(os.dup2(told, 3), nonce)
+        os.closerange(4, 1 << 16)
+        cpu_seconds = math.ceil(limits.cpu_seconds * supervise.LENIENCE) + 1
+        namespaces.set_limits(limits, cpu_seconds)
+        child.run(program, given, teller)
+    os.close(stdout)
+    os.close(told)
+    while True:
+        ended, status = os.wait()
+        if ended == pid:
+            _write(exit_status, f"exit {status}".encode())
+            os._exit(0)  # the kernel ends everything else in the namespace
