@@ -194,6 +194,14 @@ class Encoder:
             position = next(kept, 0)
         return Sequence(tuple(ids), (position,))
 
+    def literal_ids(self, content: str) -> list[int]:
+        """Ids of a text without a template, in which special tokens are letters.
+
+        Raises:
+            Unencodable: the text holds what stands for a special token here.
+        """
+        return self._literal.encode(content)[0]
+
     def token_spans(self, content: str, stop: Callable[[], bool] = lambda: False) -> TokenSpans:
         """Return where each token of a text without a template begins and ends."""
         starts, ends = array("q"), array("q")

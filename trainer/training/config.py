@@ -46,8 +46,8 @@ class LoraAdapters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """One training run over preference rows.
+class LoopConfig:
+    """One training run, of a reward model or of a policy.
 
     A field that `transformers.TrainingArguments` has as well means the same here, except that 0
     switches `save_steps` and `eval_steps` off. As there, a number below 1 is a share of all steps.
@@ -55,7 +55,7 @@ class TrainConfig:
 
     Attributes:
         start: stage whose checkpoint the run starts from, or a directory or hub id of a causal
-            language model or of a sequence classifier.
+            language model; a reward model may start from a sequence classifier as well.
         prompts_per_step: prompts in one optimizer step, over all processes; each prompt comes with
             its chosen answer and all its rejected answers.
         learning_rate: peak of the schedule.
@@ -67,7 +67,6 @@ class TrainConfig:
             beginning.
         gradient_accumulation_steps: micro-batches into which each process divides its part of a
             step. The loss and the gradients stay the same, and the memory shrinks.
-        weights: weights of the terms of the loss.
         lr_scheduler_type: warm-up, stable, decay (arXiv 2410.02229, section 3), or warm-up and
             cosine.
         warmup_ratio: share of the steps in which the learning rate rises.
@@ -80,7 +79,7 @@ class TrainConfig:
         bf16: compute matrix products in bfloat16 (autocast). Sums, norms, the head, and attention
             on a CPU stay in float32.
         gradient_checkpointing: recompute activations in the backward pass to save memory.
-        lora: train adapters and the score head instead of all weights.
+        lora: train adapters, and a reward model's score head, instead of all weights.
         save_steps: steps between checkpoints from which an interrupted run resumes, or their share
             of all steps; 0 for none.
         save_total_limit: how many of the newest checkpoints are kept.
@@ -96,7 +95,7 @@ class TrainConfig:
         logging_steps: steps between lines of the log.
         report_to: TensorBoard files in `logs/` beside the stage, Weights & Biases, or neither. The
             manifest has the log in any case.
-        seed: seed of the order of the rows, and of a fresh score head.
+        seed: seed of the order of the rows, of adapters, and of a fresh score head.
     """
 
     start: str
@@ -106,7 +105,6 @@ class TrainConfig:
     max_steps: int | None = None
     num_train_epochs: float = 1.0
     gradient_accumulation_steps: int = 1
-    weights: LossWeights = field(default_factory=LossWeights)
     lr_scheduler_type: Literal["warmup_stable_decay", "cosine"] = "warmup_stable_decay"
     warmup_ratio: float = 0.03
     decay_ratio: float = 0.3
@@ -143,6 +141,17 @@ class TrainConfig:
             raise StageError(f"num_train_epochs is {self.num_train_epochs}: it must be above 0")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(LoopConfig):
+    """One training run of a reward model over preference rows.
+
+    Attributes:
+        weights: weights of the terms of the loss.
+    """
+
+    weights: LossWeights = field(default_factory=LossWeights)
+
+
 _COUNTS = (
     *("prompts_per_step", "max_steps", "gradient_accumulation_steps", "max_length"),
     *("max_eval_samples", "logging_steps", "lora.r"),
@@ -154,6 +163,6 @@ _AMOUNTS = (
 )
 
 BOOKKEEPING = frozenset(
-    each.name for each in dataclasses.fields(TrainConfig) if each.metadata.get("bookkeeping")
+    each.name for each in dataclasses.fields(LoopConfig) if each.metadata.get("bookkeeping")
 )
 """Fields in which a resumed run may differ from the one that was interrupted."""

@@ -2,11 +2,15 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 from transformers.trainer_callback import ProgressCallback
 
 from reward_model.release.config import facts_of
@@ -18,12 +22,12 @@ from trainer.pipeline.stage import StageError, manifest_hash, writing_stage
 from trainer.preferences.doctor import doctor
 from trainer.preferences.doctor.check_model import ModelFacts
 from trainer.preferences.doctor.findings import Findings, report
-from trainer.training.config import TrainConfig
+from trainer.training.config import LoopConfig, TrainConfig
 from trainer.training.loop import checkpoints, processes
 from trainer.training.loop.arguments import arguments, log_writers
 from trainer.training.loop.checkpoints import CheckpointKeeper, Identity
 from trainer.training.loop.finished import FinishedRun, WriteAfterLastStep
-from trainer.training.loop.held_out import HeldOut
+from trainer.training.loop.held_out import HeldOut, RankedRow
 from trainer.training.loop.progress import TrainingBar
 from trainer.training.loop.schedule import Schedule, schedule_of
 from trainer.training.loop.trainer import PackedTrainer
@@ -35,6 +39,9 @@ from trainer.training.weights.lora import add_adapters
 from trainer.training.weights.origin import origin_of
 from trainer.training.weights.rehearsal import rehearse
 from trainer.training.weights.start import Start, find, load_start, longest
+
+
+R = TypeVar("R", bound=RankedRow)
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,10 @@ def train(
         else:
             if main:
                 rehearse(config, folder, start, model, output)
-            trainer = trainer_of(config, data, rows, held_out, model, schedule, output)
+            collator = Collator(data.lm_on_prompt)
+            trainer = trainer_of(
+                config, model, start.model, rows, held_out, collator, schedule, output
+            )
             take_steps(config, trainer, schedule, identity, finished, inputs, output)
             del trainer  # with the states of its optimizer, before weights are read and merged
         if draft:
@@ -116,23 +126,29 @@ def train(
 
 
 def trainer_of(
-    config: TrainConfig,
-    data: TrainingData,
-    rows: list[EncodedRow],
-    held_out: HeldOut | None,
-    model: JointModel,
+    config: LoopConfig,
+    model: nn.Module,
+    network: PreTrainedModel,
+    rows: list[R],
+    held_out: HeldOut[R] | None,
+    collator: Callable[[list[R]], dict[str, object]],
     schedule: Schedule,
     output: Path,
 ) -> PackedTrainer:
-    """The loop over `rows`, in this process's part of the run."""
+    """The loop over `rows`, in this process's part of the run.
+
+    Args:
+        network: the part of `model` that transformers made.
+        collator: makes `{"batch": ...}` of rows.
+    """
     evaluated = config if held_out else replace(config, eval_steps=0)
     trainer = PackedTrainer(
         config=config,
         model=model,
-        args=arguments(evaluated, schedule, checkpoints.folder_of(output), model.network),
+        args=arguments(evaluated, schedule, checkpoints.folder_of(output), network),
         train_dataset=rows,
         eval_dataset=held_out.rows if held_out else None,
-        data_collator=Collator(data.lm_on_prompt),
+        data_collator=collator,
         held_out=held_out,
     )
     if trainer.pop_callback(ProgressCallback):  # there is none where progress bars are disabled
@@ -141,7 +157,7 @@ def trainer_of(
 
 
 def take_steps(
-    config: TrainConfig,
+    config: LoopConfig,
     trainer: PackedTrainer,
     schedule: Schedule,
     identity: Identity,
@@ -232,7 +248,7 @@ def draw_held_out(
     rows: list[PreferenceRow],
     encoder: Encoder,
     counts: Counter[str],
-) -> HeldOut | None:
+) -> HeldOut[EncodedRow] | None:
     """Held-out rows for the evaluations, drawn at random; None when there are no evaluations.
 
     Raises:
@@ -240,21 +256,36 @@ def draw_held_out(
     """
     if not config.eval_steps:
         return None
-    is_share = config.eval_steps < 1
-    wanted = config.max_eval_samples
-    if is_share:
-        wanted = min(wanted, max(32, schedule.total * config.prompts_per_step // 20))
-    drawn = random.Random(config.seed).sample(rows, min(wanted, len(rows)))
+    drawn = draw(config, schedule, rows)
     unranked: Counter[str] = Counter()
     kept = fitting(encode_rows(drawn, encoder, "held-out rows"), unranked, pairs_only=True)
     counts.update({f"held out: {reason}": count for reason, count in unranked.items()})
+    return held_out_of(config, kept, Collator().batch, any_drawn=bool(drawn))
+
+
+def draw(config: LoopConfig, schedule: Schedule, rows: list[R]) -> list[R]:
+    """Draw held-out rows at random, as many as one evaluation ranks."""
+    wanted = config.max_eval_samples
+    if config.eval_steps < 1:
+        wanted = min(wanted, max(32, schedule.total * config.prompts_per_step // 20))
+    return random.Random(config.seed).sample(rows, min(wanted, len(rows)))
+
+
+def held_out_of(
+    config: LoopConfig, kept: list[R], collate: Callable[[list[R]], object], *, any_drawn: bool
+) -> HeldOut[R] | None:
+    """The evaluation of drawn rows that can be ranked; None without any.
+
+    Raises:
+        StageError: evaluations are asked for at certain steps, and no row can be ranked.
+    """
     if not kept:
-        absent = "nothing is held out" if not rows else "no held-out row fits into the model"
+        absent = "no held-out row fits into the model" if any_drawn else "nothing is held out"
         # A share is the default, which must not refuse stages that hold nothing out.
-        if not is_share:
+        if config.eval_steps >= 1:
             raise StageError(f"eval_steps is set and {absent}: set it to 0, or hold out")
         if processes.is_main():
             print(f"{absent}, so no accuracy is measured on the way", flush=True)
         return None
     # Without a backward pass 16 rows need less memory than one training step.
-    return HeldOut(kept, min(16, config.prompts_per_step), config.bf16)
+    return HeldOut(kept, collate, min(16, config.prompts_per_step), config.bf16)

@@ -9,13 +9,13 @@ from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from trainer.pipeline.stage import StageError
-from trainer.training.config import TrainConfig
+from trainer.training.config import LoopConfig
 from trainer.training.loop import processes
 from trainer.training.loop.schedule import Schedule
 
 
 def arguments(
-    config: TrainConfig, schedule: Schedule, checkpoints: Path, model: PreTrainedModel
+    config: LoopConfig, schedule: Schedule, checkpoints: Path, model: PreTrainedModel
 ) -> TrainingArguments:
     """Arguments of one process.
 
@@ -58,7 +58,7 @@ def arguments(
     )
 
 
-def sharding(config: TrainConfig, model: PreTrainedModel) -> dict[str, Any]:
+def sharding(config: LoopConfig, model: PreTrainedModel) -> dict[str, Any]:
     """Arguments of FSDP2, which gathers and frees the weights of one layer at a time."""
     if processes.count() == 1:
         return {}
@@ -79,7 +79,7 @@ def sharding(config: TrainConfig, model: PreTrainedModel) -> dict[str, Any]:
     }
 
 
-def log_writers(config: TrainConfig, output: Path, step: int) -> list[TrainerCallback]:
+def log_writers(config: LoopConfig, output: Path, step: int) -> list[TrainerCallback]:
     """Writers of TensorBoard files for this stage.
 
     Args:

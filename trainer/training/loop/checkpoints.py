@@ -14,7 +14,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from trainer.pipeline.stage import Dataclass, StageError
-from trainer.training.config import BOOKKEEPING, Branch, TrainConfig
+from trainer.training.config import BOOKKEEPING, Branch, LoopConfig
 from trainer.training.loop import processes
 from trainer.training.loop.schedule import Schedule
 
@@ -137,7 +137,7 @@ def clear(output: Path, schedule: Schedule, *, keep_branch_points: bool) -> None
 class CheckpointKeeper(TrainerCallback):
     """Asks for checkpoints at branch points, marks what is whole, and deletes what is old."""
 
-    def __init__(self, config: TrainConfig, schedule: Schedule, identity: Identity) -> None:
+    def __init__(self, config: LoopConfig, schedule: Schedule, identity: Identity) -> None:
         self._keep = config.save_total_limit
         self._branch_points = set(schedule.branch_points) if config.branch_points else set[int]()
         self._identity = identity

@@ -1,7 +1,9 @@
 """How well a model ranks held-out pairs while it is being trained."""
 
 from collections import defaultdict
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -9,34 +11,52 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from trainer.pairs.accuracy import accuracy
-from trainer.pairs.encoded import EncodedRow
-from trainer.training.objective.batches import Collator
 from trainer.training.objective.losses import JointLoss
 
-Outcome = tuple[str, float]
-"""A pair's source and its difference of scores."""
+Outcome = tuple[str, float, dict[str, float]]
+"""A pair's source, its difference of scores, and its other figures."""
+
+
+class RankedRow(Protocol):
+    """A row whose chosen answer is ranked against each of its rejected ones."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def rejected(self) -> Sized: ...
+
+
+R = TypeVar("R", bound=RankedRow)
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Generic[R]):
     """Held-out rows, which are ranked during training and never trained on.
 
     Attributes:
+        collate: makes a packed batch of some rows.
         batch_size: rows in a batch.
         bf16: whether matrix products are in bfloat16, as in training.
     """
 
-    rows: list[EncodedRow]
+    rows: list[R]
+    collate: Callable[[list[R]], object]
     batch_size: int
     bf16: bool
 
     def measure(self, model: nn.Module, accelerator: Accelerator) -> dict[str, float]:
-        """Accuracy over all pairs and, where there are several, by source; ties count half."""
+        """Accuracy over all pairs and, where there are several, by source; ties count half.
+
+        The loss's other figures are averaged over all pairs.
+        """
         outcomes: list[Outcome] = gather_object(self._outcomes(model, accelerator))
         by_source: defaultdict[str, list[float]] = defaultdict(list)
-        for source, difference in outcomes:
+        for source, difference, _ in outcomes:
             by_source[source].append(difference)
-        found = {"accuracy": accuracy([gap for _, gap in outcomes])}
+        found = {"accuracy": accuracy([gap for _, gap, _ in outcomes])}
+        for name in outcomes[0][2]:
+            found[name] = sum(figures[name] for *_, figures in outcomes) / len(outcomes)
         if len(by_source) > 1:
             found |= {f"accuracy_{name}": accuracy(gaps) for name, gaps in by_source.items()}
         return found
@@ -54,9 +74,12 @@ class HeldOut:
             rows = chunks[own] if own < len(chunks) else chunks[0]
             autocast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=self.bf16)
             with torch.no_grad(), autocast:
-                loss: JointLoss = model(Collator().batch(rows))
+                loss: JointLoss = model(self.collate(rows))
             if own < len(chunks):
-                sources = [row.source for row in rows for _ in row.rejected]
-                outcomes += zip(sources, loss.differences.float().tolist(), strict=True)
+                sources = [row.source for row in rows for _ in range(len(row.rejected))]
+                columns = [values.float().tolist() for values in loss.figures.values()]
+                figures = [dict(zip(loss.figures, values, strict=True)) for values in zip(*columns)]  # noqa: B905
+                gaps = loss.differences.float().tolist()
+                outcomes += zip(sources, gaps, figures or [{} for _ in gaps], strict=True)
         model.train()
         return outcomes

@@ -5,12 +5,12 @@ from typing import Any
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
-from trainer.training.config import TrainConfig
+from trainer.training.config import LoopConfig
 
 _BETAS = (0.9, 0.95)
 
 
-def optimizer_of(config: TrainConfig, model: nn.Module) -> Optimizer:
+def optimizer_of(config: LoopConfig, model: nn.Module) -> Optimizer:
     """The optimizer of all parameters that are trained."""
     if config.optimizer == "muon":
         return muon_and_adamw(model, config.learning_rate, config.weight_decay)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from trainer.pipeline.stage import StageError
-from trainer.training.config import TrainConfig
+from trainer.training.config import LoopConfig
 
 # Ratio of two branch points in a row: 1.1892, as in the paper (arXiv 2410.02229).
 GROWTH = 2**0.25
@@ -29,7 +29,7 @@ class Schedule:
         return sorted(points)
 
 
-def schedule_of(config: TrainConfig, rows: int) -> Schedule:
+def schedule_of(config: LoopConfig, rows: int) -> Schedule:
     """The schedule of a run over this many rows.
 
     Raises:

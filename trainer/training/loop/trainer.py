@@ -13,23 +13,26 @@ from torch.optim import Optimizer
 from transformers import Trainer
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from trainer.training.config import TrainConfig
+from trainer.training.config import LoopConfig
 from trainer.training.loop import processes
 from trainer.training.loop.held_out import HeldOut
 from trainer.training.loop.meter import Meter
 from trainer.training.loop.optimizers import optimizer_of
-from trainer.training.objective.batches import Batch, Totals
-from trainer.training.objective.joint import JointModel
+from trainer.training.objective.batches import Totals
 from trainer.training.objective.losses import JointLoss
 
 
 class PackedTrainer(Trainer):
-    """Trains a `JointModel` on `Batch`es; logs the loss's terms and the accuracy."""
+    """Trains a module on packed batches; logs the loss's terms and the accuracy.
+
+    The module takes a batch and `Totals` and returns a `JointLoss`. A batch has `packed` and
+    `totals`, as `trainer.training.objective.batches.Batch` has them.
+    """
 
     loss_is_scaled_for_ga = True  # the loss is already divided by the totals of the whole step
 
     def __init__(
-        self, *, config: TrainConfig, model: JointModel, held_out: HeldOut | None, **rest: Any
+        self, *, config: LoopConfig, model: nn.Module, held_out: HeldOut[Any] | None, **rest: Any
     ) -> None:
         super().__init__(model=model, **rest)
         self._config = config
@@ -51,9 +54,8 @@ class PackedTrainer(Trainer):
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         own = [sample["batch"].totals for sample in samples]
         # Sums of all processes, so that every micro-batch is divided by the same totals.
-        sums = torch.tensor([sum(t.pairs for t in own), sum(t.lm for t in own)], device=device)
-        pairs, lm = self.accelerator.reduce(sums).tolist()
-        return samples, Totals(pairs, lm)
+        sums = torch.tensor([sum(parts) for parts in zip(*own, strict=True)], device=device)
+        return samples, Totals(*self.accelerator.reduce(sums).tolist())
 
     def compute_loss(
         self,
@@ -64,7 +66,7 @@ class PackedTrainer(Trainer):
     ) -> Tensor:
         """This micro-batch's part of the step's loss."""
         assert not return_outputs, "a packed batch has no outputs per example"
-        batch: Batch = inputs["batch"]
+        batch = inputs["batch"]
         assert isinstance(num_items_in_batch, Totals)
         device = self.args.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self._config.bf16):
@@ -72,7 +74,7 @@ class PackedTrainer(Trainer):
         self._meter.add(terms, len(batch.packed.ids))
         # Gradients are averaged over the processes, and these parts are to be added.
         world: int = self.args.world_size
-        return terms.total(self._config.weights) * world
+        return terms.total * world
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         network = model or self.model

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from reward_model.packing import Packed, Sequence, pack, shared_prefix
 from trainer.pairs.encoded import EncodedRow
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """Divisors of the loss: sums over one optimizer step, all micro-batches and processes counted.
 
     Attributes:

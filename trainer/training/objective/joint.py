@@ -4,6 +4,7 @@ All parameters are used inside its `forward`, also those of the score head and o
 embedding, because FSDP has gathered them only there.
 """
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -53,7 +54,8 @@ class JointModel(nn.Module):
             # A term that is left out has a gradient of zero: DDP and FSDP wait for one.
             skipped = term.at_every_token and not needed
             terms[name] = differences.sum() * 0 if skipped else term.compute(forward)
-        return JointLoss(terms, differences)
+        total = torch.stack([value * getattr(self.weights, n) for n, value in terms.items()]).sum()
+        return JointLoss(total, terms, differences)
 
     @property
     def head(self) -> nn.Linear:

@@ -10,7 +10,6 @@ micro-batches and processes of a step add up to what one large batch gives.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -151,15 +150,18 @@ TERMS = {
 
 
 class JointLoss(NamedTuple):
-    """The value of each term, and the differences of scores [pairs].
+    """The loss of a batch, and what the log says of it.
 
     A tuple, because FSDP looks for tensors in tuples and dicts and not in dataclasses.
+
+    Attributes:
+        total: the sum of all terms, each times its weight.
+        terms: the value of each term, without its weight.
+        differences: [pairs] by how much the chosen answer is scored above the rejected one.
+        figures: other values [pairs] by name, of which the log has the means.
     """
 
+    total: Tensor
     terms: dict[str, Tensor]
     differences: Tensor
-
-    def total(self, weights: LossWeights) -> Tensor:
-        weighted = [value * getattr(weights, name) for name, value in self.terms.items()]
-        total: Tensor = reduce(torch.add, weighted)
-        return total
+    figures: dict[str, Tensor] = {}  # noqa: RUF012 - never changed

@@ -11,8 +11,14 @@ from trainer.pipeline.stage import StageError
 from trainer.training.config import LoraAdapters
 
 
-def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
-    """Put adapters into `model`, in place: they and a copy of the score head are trained."""
+def add_adapters(
+    model: PreTrainedModel, lora: LoraAdapters, trained: tuple[str, ...] = ("score",)
+) -> PeftModel:
+    """Put adapters into `model`, in place: they and a copy of the score head are trained.
+
+    Args:
+        trained: layers that are trained whole besides those of `lora`; a policy has none.
+    """
     if lora.load_in_4bit:
         prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
@@ -24,9 +30,9 @@ def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
             if isinstance(lora.target_modules, str)
             else list(lora.target_modules)
         ),
-        exclude_modules=["score"],
+        exclude_modules=["score"] if "score" in trained else ["lm_head", "embed_out"],
         # Otherwise PEFT would freeze the head.
-        modules_to_save=["score", *lora.modules_to_save],
+        modules_to_save=[*trained, *lora.modules_to_save] or None,
     )
     with warnings.catch_warnings():  # PEFT 0.21 asks by a name that transformers 5.23 deprecates
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
@@ -44,23 +50,28 @@ def add_adapters(model: PreTrainedModel, lora: LoraAdapters) -> PeftModel:
 
 
 def merged(
-    model: PreTrainedModel, lora: LoraAdapters, state: dict[str, Tensor], prefix: str
+    model: PreTrainedModel,
+    lora: LoraAdapters,
+    state: dict[str, Tensor],
+    prefix: str,
+    trained: tuple[str, ...] = ("score",),
 ) -> PreTrainedModel:
     """`model`, the start's own weights, with trained adapters and head merged into it.
 
     Args:
         state: weights of the trained network; only the adapters and the head are read.
         prefix: prefix of the network's names in `state`.
+        trained: as `add_adapters` had it.
     """
-    adapted = add_adapters(model, replace(lora, load_in_4bit=False))
-    trained = {
+    adapted = add_adapters(model, replace(lora, load_in_4bit=False), trained)
+    weights = {
         name.removeprefix(prefix): tensor
         for name, tensor in state.items()
         if "lora_" in name or ".modules_to_save." in name
     }
     wanted = {n for n, parameter in model.named_parameters() if parameter.requires_grad}
-    assert trained.keys() == wanted, "the trained network is another one"
-    model.load_state_dict(trained, strict=False)
+    assert weights.keys() == wanted, "the trained network is another one"
+    model.load_state_dict(weights, strict=False)
     try:
         plain = adapted.merge_and_unload(safe_merge=True)
     except ValueError as error:

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -208,32 +210,16 @@ def loading(folder: Path, part: str) -> Iterator[None]:
 
 def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedModel:
     """The checkpoint as a sequence classifier with one label, with a fresh head if it has none."""
-    verify(folder)
-    weight_files(folder)  # refuses any but safetensors of this folder
-    options = four_bit_options() if load_in_4bit else {}
-    with loading(folder, "model"):
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            num_labels=1,
-            problem_type="regression",
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-            # The config's own may be a kernel that transformers would download.
-            attn_implementation="eager",
-            # An embedding never trains the row of its pad, and a pad beyond its rows is refused.
-            # The checkpoint's own may be the token that ends a text, so it is set when it is
-            # settled.
-            pad_token_id=None,
-            # Refused below, in a sentence.
-            ignore_mismatched_sizes=True,
-            **options,
-        )
-    assert isinstance(model, PreTrainedModel)
-    require_shapes(folder, report["mismatched_keys"])
-    # An encoder trained on masked tokens lacks more than a head, and could not be trained whole.
-    if reason := unpackable(model):
-        raise StageError(f"{folder}: {reason}, and training packs: start from another architecture")
+    model, report = load_packed(
+        folder,
+        AutoModelForSequenceClassification,
+        num_labels=1,
+        problem_type="regression",
+        # An embedding never trains the row of its pad, and a pad beyond its rows is refused. The
+        # checkpoint's own may be the token that ends a text, so it is set when it is settled.
+        pad_token_id=None,
+        **(four_bit_options("score") if load_in_4bit else {}),
+    )
     missing = set(report["missing_keys"])
     if others := sorted(missing - {"score.weight"}):
         raise StageError(f"{folder}: its weights hold no {others[0]}: name a whole checkpoint")
@@ -245,9 +231,46 @@ def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedMo
         weight = torch.randn(head.weight.shape, generator=generator) * head.in_features**-0.5
         with torch.no_grad():
             head.weight.copy_(weight)
+    return model
+
+
+def load_packed(
+    folder: Path,
+    kind: type[AutoModelForSequenceClassification] | type[AutoModelForCausalLM],
+    *,
+    dtype: torch.dtype = torch.float32,
+    **options: object,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A checkpoint as a network that attends over packed trees, without dropout.
+
+    Returns:
+        The network, and transformers' report of keys that are missing or unexpected.
+
+    Raises:
+        StageError: its files cannot be loaded, or its texts cannot be packed.
+    """
+    verify(folder)
+    weight_files(folder)  # refuses any but safetensors of this folder
+    with loading(folder, "model"):
+        model, report = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            # The config's own may be a kernel that transformers would download.
+            attn_implementation="eager",
+            # Refused below, in a sentence.
+            ignore_mismatched_sizes=True,
+            **options,
+        )
+    assert isinstance(model, PreTrainedModel)
+    require_shapes(folder, report["mismatched_keys"])
+    # An encoder trained on masked tokens lacks more than a head, and could not be trained whole.
+    if reason := unpackable(model):
+        raise StageError(f"{folder}: {reason}, and training packs: start from another architecture")
     model.set_attn_implementation(IMPLEMENTATION)
     disable_dropout(model)
-    return model
+    return model, report
 
 
 def disable_dropout(model: PreTrainedModel) -> None:
@@ -264,8 +287,8 @@ def disable_dropout(model: PreTrainedModel) -> None:
                 setattr(module, name, 0.0)
 
 
-def four_bit_options() -> dict[str, object]:
-    """Options by which transformers loads linear layers, but not the head, in NF4.
+def four_bit_options(head: str) -> dict[str, object]:
+    """Options by which transformers loads linear layers, but not the head of this name, in NF4.
 
     They are those of arXiv 2305.14314.
     """
@@ -282,7 +305,7 @@ def four_bit_options() -> dict[str, object]:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
-        llm_int8_skip_modules=["score"],
+        llm_int8_skip_modules=[head],
     )
     return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
 

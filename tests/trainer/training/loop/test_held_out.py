@@ -9,6 +9,7 @@ from tests.checkpoints import make_checkpoint
 from tests.trainer.training.stages import rows
 from trainer.pairs.encoded import EncodedRow, encode_rows
 from trainer.training.loop.held_out import HeldOut
+from trainer.training.objective.batches import Collator
 from trainer.training.objective.joint import JointModel
 from trainer.training.objective.losses import LossWeights
 from trainer.training.weights.start import load_start
@@ -27,7 +28,7 @@ def test_accuracy_is_over_all_pairs_and_by_source(tmp_path: Path, batch_size: in
     accelerator = Accelerator(cpu=True)
 
     def measured(given: list[EncodedRow]) -> dict[str, float]:
-        return HeldOut(given, batch_size, bf16=False).measure(model, accelerator)
+        return HeldOut(given, Collator().batch, batch_size, bf16=False).measure(model, accelerator)
 
     found = measured([*sources["logic"], *sources["maths"]])
     assert model.training, "training goes on after an evaluation"

@@ -7,7 +7,7 @@ from trainer.training.objective.losses import TERMS, JointLoss
 
 def loss(value: float, *differences: float) -> JointLoss:
     terms = {name: torch.tensor(value) for name in TERMS}
-    return JointLoss(terms, torch.tensor(differences))
+    return JointLoss(torch.tensor(value), terms, torch.tensor(differences))
 
 
 def test_every_term_is_summed_within_a_step_and_averaged_over_steps() -> None:

@@ -17,7 +17,7 @@ def test_recomputed_activations_give_the_same_gradients(checkpoint: Path) -> Non
     again.activation_checkpointing_enable({"use_reentrant": False})
     batch = batch_of(ROWS, encoder)
     for model in (kept, again):
-        JointModel(model, weights).train()(batch).total(weights).backward()
+        JointModel(model, weights).train()(batch).total.backward()
     assert_same_gradients(gradients(again), gradients(kept))
 
 
@@ -36,7 +36,7 @@ def test_an_output_embedding_of_its_own_is_used_and_trained(checkpoint: Path) ->
 def test_the_head_and_the_backbone_both_learn(checkpoint: Path) -> None:
     model, encoder = load(checkpoint)
     weights = LossWeights(lm=0.0)
-    JointModel(model, weights)(batch_of(ROWS, encoder)).total(weights).backward()
+    JointModel(model, weights)(batch_of(ROWS, encoder)).total.backward()
     assert all(gradient.abs().sum() > 0 for gradient in gradients(model).values())
 
 
@@ -47,9 +47,9 @@ def test_parts_of_a_step_add_up_to_the_whole(checkpoint: Path) -> None:
     parts, _ = load(checkpoint)
     rows = [replace(row, weight=weight) for row, weight in zip(ROWS, (1.0, 0.25, 2.0), strict=True)]
     batch = batch_of(rows, encoder)
-    JointModel(whole, weights)(batch).total(weights).backward()
+    JointModel(whole, weights)(batch).total.backward()
     for part in (rows[:1], rows[1:]):
-        JointModel(parts, weights)(batch_of(part, encoder), batch.totals).total(weights).backward()
+        JointModel(parts, weights)(batch_of(part, encoder), batch.totals).total.backward()
     assert_same_gradients(gradients(parts), gradients(whole))
 
 

@@ -62,7 +62,7 @@ def test_terms_and_gradients_equal_separate_forwards(
 ) -> None:
     packed, encoder = load(checkpoint)
     loss = JointModel(packed, weights)(batch_of(ROWS, encoder))
-    loss.total(weights).backward()
+    loss.total.backward()
 
     plain = AutoModelForSequenceClassification.from_pretrained(checkpoint)
     rank, lm, tokens = separate(plain, encoder)
@@ -79,8 +79,8 @@ def test_a_pair_weighs_as_often_as_its_weight_says(checkpoint: Path) -> None:
     weights = LossWeights(tokens=1.0, centering=0.1)
     model, encoder = load(checkpoint)
     joint = JointModel(model, weights)
-    heavy = joint(batch_of([replace(ROWS[0], weight=3.0), *ROWS[1:]], encoder)).total(weights)
-    often = joint(batch_of([ROWS[0], ROWS[0], ROWS[0], *ROWS[1:]], encoder)).total(weights)
+    heavy = joint(batch_of([replace(ROWS[0], weight=3.0), *ROWS[1:]], encoder)).total
+    often = joint(batch_of([ROWS[0], ROWS[0], ROWS[0], *ROWS[1:]], encoder)).total
     torch.testing.assert_close(heavy, often)
 
 

@@ -85,7 +85,7 @@ def test_loss_and_gradients_are_those_of_trl(
     start = load_start(checkpoint, seed=1, with_lm=False)
     encoder = Encoder(start.tokenizer, max_tokens=512, pad_id=None)
     joint = JointModel(start.model, weights)
-    loss = joint(Collator().batch(encode_rows(ROWS, encoder))).total(weights)
+    loss = joint(Collator().batch(encode_rows(ROWS, encoder))).total
     loss.backward()
 
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-5)

@@ -1,0 +1,82 @@
+"""Log-probs of answers' tokens under a causal language model, through the packed forward.
+
+The output head is the widest matrix of a model, and the logits of all positions would be larger
+than everything else in memory. So logits exist for a few positions at a time, and only for those
+that predict a token of an answer.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from reward_model.attention.tree import Tree
+from reward_model.network import packed_hidden
+from trainer.policy.batches import PackedAnswers
+
+# Logits that exist at a time: 64 MB in float32 on a CPU, where a larger block leaves the cache.
+_MAX_LOGITS = {"cpu": 2**24, "cuda": 2**28}
+
+
+def answer_log_probs(network: PreTrainedModel, answers: PackedAnswers) -> Tensor:
+    """Log-probs [N] in float32 of `answers.targets`; the network attends by `IMPLEMENTATION`."""
+    hidden_TD = packed_hidden(network, Tree.of(answers.packed, network.device))
+    device = hidden_TD.device
+    hidden_ND = hidden_TD[torch.tensor(answers.read_at, device=device)]
+    targets_N = torch.tensor(answers.targets, device=device)
+    head = network.get_output_embeddings()
+    softcap = getattr(network.config, "final_logit_softcapping", None)
+    rows = max(1, _MAX_LOGITS.get(device.type, 2**26) // network.config.vocab_size)
+    is_plain = isinstance(head, nn.Linear) and head.bias is None and softcap is None
+    if is_plain and not head.weight.requires_grad and torch.is_grad_enabled():
+        found: Tensor = _FrozenHead.apply(hidden_ND, head.weight, targets_N, rows)
+        return found
+    parts = [
+        # The logits of a part are computed again in the backward pass instead of being kept.
+        checkpoint(_log_probs, head, hidden, targets, softcap, use_reentrant=False)
+        if torch.is_grad_enabled()
+        else _log_probs(head, hidden, targets, softcap)
+        for hidden, targets in zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)
+    ]
+    return torch.cat([part for part in parts if part is not None])
+
+
+def _log_probs(
+    head: nn.Module, hidden_ND: Tensor, targets_N: Tensor, softcap: float | None
+) -> Tensor:
+    logits_NV = head(hidden_ND).float()
+    if softcap is not None:
+        logits_NV = softcap * torch.tanh(logits_NV / softcap)
+    chosen = logits_NV.gather(1, targets_N[:, None]).squeeze(1)
+    return chosen - logits_NV.logsumexp(1)
+
+
+class _FrozenHead(torch.autograd.Function):
+    """Log-probs under a head that is not trained, as under LoRA.
+
+    The gradient of a log-prob for its hidden state is `W[target] - softmax(W h) W`, whatever the
+    loss is. It is computed in the forward pass, so no logits are kept and none computed twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, rows: int) -> Tensor:
+        log_probs, gradients = [], torch.empty_like(hidden_ND)
+        for start in range(0, len(hidden_ND), rows):
+            part = slice(start, start + rows)
+            logits = nn.functional.linear(hidden_ND[part], head_VD).float()
+            targets = targets_N[part]
+            chosen = logits.gather(1, targets[:, None]).squeeze(1)
+            largest = logits.amax(1, keepdim=True)
+            sums = logits.sub_(largest).exp_().sum(1, keepdim=True)
+            log_probs.append(chosen - (largest + sums.log()).squeeze(1))
+            shares = logits.div_(sums)
+            gradients[part] = head_VD[targets] - shares.to(head_VD.dtype) @ head_VD
+        ctx.save_for_backward(gradients)
+        return torch.cat(log_probs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradients,) = ctx.saved_tensors
+        return (gradients * grads[0][:, None]).to(gradients.dtype), None, None, None
