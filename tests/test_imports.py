@@ -78,6 +78,7 @@ TORCH = {
     "trainer/training/*/*.py",
     "trainer/synthesis/generators.py",
     "trainer/publishing/publish.py",
+    "trainer/policy/*.py",
 }
 # Everything else starts in milliseconds and is tested with a fake engine.
 HEAVY = {

@@ -63,7 +63,7 @@ class LedgerFile:
     def close(self) -> None:
         self._rows.close()
 
-    def append(self, values: tuple[str | int | float, ...]) -> None:
+    def append(self, values: tuple[str | int | float | bytes, ...]) -> None:
         """Keep a row, unless there is one with its key already."""
         marks = ", ".join("?" * len(values))
         try:

@@ -22,6 +22,7 @@ STAGES = {
     "process_pairs": "completed prefixes -> a promising prefix over one that leads nowhere",
     "preferences": "preference data in public formats -> pairs",
     "finetune": "finetuning with the ranking loss on preferences",
+    "dpo": "policy rows -> a policy, by direct preference optimization",
     "calibrate": "mean, spread and temperature of raw scores on the calibration split",
     "evaluate": "accuracy on held-out groups, beside baselines",
     "gate": "a round's policy is accepted or refused on a labelled probe",

@@ -26,12 +26,19 @@ def answer_log_probs(network: PreTrainedModel, answers: PackedAnswers) -> Tensor
     device = hidden_TD.device
     hidden_ND = hidden_TD[torch.tensor(answers.read_at, device=device)]
     targets_N = torch.tensor(answers.targets, device=device)
-    head = network.get_output_embeddings()
+    head: object = network.get_output_embeddings()
+    assert isinstance(head, nn.Module)
     softcap = getattr(network.config, "final_logit_softcapping", None)
     rows = max(1, _MAX_LOGITS.get(device.type, 2**26) // network.config.vocab_size)
-    is_plain = isinstance(head, nn.Linear) and head.bias is None and softcap is None
+    is_plain = (
+        isinstance(head, nn.Linear) and softcap is None and getattr(head, "bias", None) is None
+    )
     if is_plain and not head.weight.requires_grad and torch.is_grad_enabled():
-        found: Tensor = _FrozenHead.apply(hidden_ND, head.weight, targets_N, rows)
+        weight = head.weight
+        if torch.is_autocast_enabled(device.type):
+            # Autocast would convert a frozen weight again for every part.
+            weight = weight.to(torch.get_autocast_dtype(device.type))
+        found: Tensor = _FrozenHead.apply(hidden_ND, weight, targets_N, rows)  # type: ignore[no-untyped-call]
         return found
     parts = [
         # The logits of a part are computed again in the backward pass instead of being kept.
@@ -40,13 +47,13 @@ def answer_log_probs(network: PreTrainedModel, answers: PackedAnswers) -> Tensor
         else _log_probs(head, hidden, targets, softcap)
         for hidden, targets in zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)
     ]
-    return torch.cat([part for part in parts if part is not None])
+    return torch.cat(parts)
 
 
 def _log_probs(
     head: nn.Module, hidden_ND: Tensor, targets_N: Tensor, softcap: float | None
 ) -> Tensor:
-    logits_NV = head(hidden_ND).float()
+    logits_NV: Tensor = head(hidden_ND).float()
     if softcap is not None:
         logits_NV = softcap * torch.tanh(logits_NV / softcap)
     chosen = logits_NV.gather(1, targets_N[:, None]).squeeze(1)
@@ -61,7 +68,9 @@ class _FrozenHead(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, rows: int) -> Tensor:
+    def forward(
+        ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, rows: int
+    ) -> Tensor:
         log_probs, gradients = [], torch.empty_like(hidden_ND)
         for start in range(0, len(hidden_ND), rows):
             part = slice(start, start + rows)

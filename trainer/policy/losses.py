@@ -46,8 +46,8 @@ def sigmoid_loss(ratios: LogRatios, beta: float, label_smoothing: float) -> Tens
 def ipo_loss(ratios: LogRatios, beta: float, _: float) -> Tensor:
     """IPO: (difference of log-ratios - 1 / (2 beta))^2, arXiv 2310.12036, equation 17.
 
-    `beta` is the paper's tau. As in TRL, a log-ratio is the mean over its answer's tokens, which its
-    authors confirmed: sums would make the aim depend on length.
+    `beta` is the paper's tau. As in TRL, a log-ratio is the mean over its tokens, which the
+    authors confirmed: with sums the aim would depend on length.
     """
     chosen = ratios.chosen / ratios.chosen_tokens
     rejected = ratios.rejected / ratios.rejected_tokens

@@ -56,9 +56,7 @@ def load_policy(
     options = four_bit_options("lm_head") if load_in_4bit else {}
     network, report = load_packed(folder, AutoModelForCausalLM, dtype=dtype, **options)
     if any(name.startswith("score.") for name in report["unexpected_keys"]):
-        raise StageError(
-            f"{folder} is a reward model: start from the causal language model that is to be trained"
-        )
+        raise StageError(f"{folder} is a reward model: start from a causal language model")
     if missing := sorted(report["missing_keys"]):
         raise StageError(f"{folder}: its weights hold no {missing[0]}: name a whole checkpoint")
     end_id = tokenizer.eos_token_id

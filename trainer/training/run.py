@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,7 +39,6 @@ from trainer.training.weights.lora import add_adapters
 from trainer.training.weights.origin import origin_of
 from trainer.training.weights.rehearsal import rehearse
 from trainer.training.weights.start import Start, find, load_start, longest
-
 
 R = TypeVar("R", bound=RankedRow)
 
@@ -131,7 +130,7 @@ def trainer_of(
     network: PreTrainedModel,
     rows: list[R],
     held_out: HeldOut[R] | None,
-    collator: Callable[[list[R]], dict[str, object]],
+    collator: Callable[[list[R]], Mapping[str, object]],
     schedule: Schedule,
     output: Path,
 ) -> PackedTrainer:

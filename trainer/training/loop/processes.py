@@ -19,9 +19,14 @@ def count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """Which of the processes this is."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def is_main() -> bool:
     """Whether this process writes what all of them made."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
 
 
 def join() -> None:
@@ -54,7 +59,9 @@ def whole_state(model: nn.Module) -> dict[str, Tensor]:
     """All weights, on the CPU, gathered from all processes; only the main one gets them."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     state = get_model_state_dict(model, options=options)
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    # A weight that two modules share has its first name alone, as files have it once.
+    names = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
+    return {n: value for n, value in state.items() if isinstance(value, Tensor) and n in names}
 
 
 def device() -> str:

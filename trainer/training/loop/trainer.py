@@ -103,12 +103,12 @@ class PackedTrainer(Trainer):
         super().log({**logs, **terms}, *rest)
 
     def _save(
-        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+        self,
+        output_dir: str | None = None,
+        state_dict: dict[str, Any] | None = None,  # noqa: ARG002 - the signature is theirs
     ) -> None:
-        if self._config.lora is None:
-            super()._save(output_dir, state_dict)
-            return
-        # With adapters only what is trained is saved: the rest is the start's, perhaps quantized.
+        # Only what is trained is saved: with adapters the rest is the start's, perhaps quantized.
+        # A weight that two modules share is there once.
         assert output_dir
         assert self.model is not None
         trained = {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}

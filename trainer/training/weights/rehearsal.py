@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from reward_model.release.checkpoint import load_model, load_tokenizer
@@ -17,7 +18,7 @@ from reward_model.release.release import Release, ReleaseError, open_release
 from reward_model.text.chat import Conversation, Message
 from reward_model.text.encoding import Encoder
 from trainer.pipeline.stage import StageError
-from trainer.training.config import TrainConfig
+from trainer.training.config import LoopConfig, TrainConfig
 from trainer.training.objective.joint import JointModel
 from trainer.training.weights.export import export
 from trainer.training.weights.start import Start
@@ -76,7 +77,7 @@ def rehearse(
     print(f"{output.name}: {tried} tried in {time.monotonic() - began:.1f} s", flush=True)
 
 
-def space_needed(config: TrainConfig, model: JointModel) -> int:
+def space_needed(config: LoopConfig, model: nn.Module) -> int:
     """Bytes of checkpoints, last weights, the exported checkpoint and its release, at most."""
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     exported = 2 * sum(weight.numel() for weight in model.parameters())

@@ -239,7 +239,7 @@ def load_packed(
     kind: type[AutoModelForSequenceClassification] | type[AutoModelForCausalLM],
     *,
     dtype: torch.dtype = torch.float32,
-    **options: object,
+    **options: Any,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """A checkpoint as a network that attends over packed trees, without dropout.
 
@@ -252,7 +252,7 @@ def load_packed(
     verify(folder)
     weight_files(folder)  # refuses any but safetensors of this folder
     with loading(folder, "model"):
-        model, report = kind.from_pretrained(
+        loaded: Any = kind.from_pretrained(
             folder,
             dtype=dtype,
             use_safetensors=True,
@@ -263,6 +263,7 @@ def load_packed(
             ignore_mismatched_sizes=True,
             **options,
         )
+    model, report = loaded
     assert isinstance(model, PreTrainedModel)
     require_shapes(folder, report["mismatched_keys"])
     # An encoder trained on masked tokens lacks more than a head, and could not be trained whole.
@@ -287,7 +288,7 @@ def disable_dropout(model: PreTrainedModel) -> None:
                 setattr(module, name, 0.0)
 
 
-def four_bit_options(head: str) -> dict[str, object]:
+def four_bit_options(head: str) -> dict[str, Any]:
     """Options by which transformers loads linear layers, but not the head of this name, in NF4.
 
     They are those of arXiv 2305.14314.
