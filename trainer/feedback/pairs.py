@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from trainer.feedback.comparable import Labelled, comparable, distinct_answers, kind_of
 from trainer.feedback.exports import FILE_FORMATS, FileFormat, write_dataset_info, write_exports
-from trainer.feedback.pair_rules import Candidate, PassMargin, Rule, pairs_of
 from trainer.feedback.pair_facts import confirm, length_facts
+from trainer.feedback.pair_rules import Candidate, PassMargin, Rule, pairs_of
 from trainer.feedback.pass_count import read_pass_counts
 from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.sample import Sample, read_samples

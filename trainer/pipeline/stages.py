@@ -17,6 +17,7 @@ STAGES = {
     "harden": "further pretraining on the hard pairs",
     "start": "the policy that rounds begin with",
     "votes": "what programs put out -> expected outputs, and tests that each sample passes",
+    "policy_pairs": "pass counts -> pairs of a policy's answers, by a rule",
     "prefixes": "samples -> their beginnings, cut at some of their line ends",
     "completions": "prefixes -> answers that the policy goes on to write from them",
     "process_pairs": "completed prefixes -> a promising prefix over one that leads nowhere",
