@@ -35,8 +35,8 @@ class GateConfig:
         policy: the new policy's stage or directory.
         samples: the stage of its samples on the probe.
         passes: the stage that counted how many given tests each of them passes.
-        previous: the gate of the round before, whose accepted policy is compared with; before the
-            first round a policy's stage, directory or hub id.
+        previous: the gate of the round before, whose accepted policy is compared with; in the
+            first round the policy that rounds begin with: a stage, directory or hub id.
         previous_samples, previous_passes: as for the new policy, if `previous` is not a gate.
         problems: the stage of the probe.
         min_gain: least difference of pass@1 to the previous policy that is accepted. A negative one
@@ -163,8 +163,8 @@ def previous_of(config: GateConfig, inputs: Path) -> Arm:
         StageError: it is not a gate's, and its stages on the probe are not named.
     """
     folder = inputs / config.previous
-    if (folder / POINTER).is_file():
-        read_manifest(folder)
+    # The policy that rounds begin with has a pointer too, and no decision was made on it.
+    if (folder / POINTER).is_file() and "accepted" in json.loads((folder / POINTER).read_text()):
         last = read(folder)
         return Arm(last.policy, last.samples, last.passes)
     if not config.previous_samples or not config.previous_passes:

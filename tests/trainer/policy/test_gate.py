@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkpoints import make_checkpoint
 from tests.trainer.policy.made import MadeConfig, make_problems, make_samples
 from trainer.feedback.serving import find_policy
 from trainer.pipeline.lineage import lineage
 from trainer.pipeline.stage import StageError, read_manifest, writing_stage
+from trainer.policy import start_policy
 from trainer.policy.gate import GateConfig, entropy, read, run
+from trainer.policy.start_policy import StartPolicyConfig
 
 IDS = [f"p{number}" for number in range(6)]
 GATE = GateConfig(
@@ -106,6 +109,16 @@ def test_answers_that_are_equal_lower_the_entropy(tmp_path: Path) -> None:
     decision = read(tmp_path / "gate")
     assert decision.entropy == {"previous": 1.0, "new": 0.0}
     assert not decision.accepted
+
+
+def test_the_policy_that_rounds_begin_with_may_be_a_pointer(work: Path) -> None:
+    make_checkpoint(work / "elsewhere")
+    start_policy.run(StartPolicyConfig(str(work / "elsewhere")), work, work / "start")
+    make_samples(work, "zero", {each: [True, True] for each in IDS}, reads=("problems", "start"))
+    make_round(work, "one", "dpo_1", right=1)
+    run(GATE, work, work / "gate_1")
+    assert not read(work / "gate_1").accepted
+    assert find_policy("gate_1", work) == work / "elsewhere"
 
 
 def test_the_first_round_must_name_its_starts_stages(work: Path) -> None:
