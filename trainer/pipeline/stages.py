@@ -21,6 +21,7 @@ STAGES = {
     "prefixes": "samples -> their beginnings, cut at some of their line ends",
     "completions": "prefixes -> answers that the policy goes on to write from them",
     "process_pairs": "completed prefixes -> a promising prefix over one that leads nowhere",
+    "step_labels": "completed prefixes -> labels of steps, for step reward models",
     "preferences": "preference data in public formats -> pairs",
     "finetune": "finetuning with the ranking loss on preferences",
     "dpo": "policy rows -> a policy, by direct preference optimization",

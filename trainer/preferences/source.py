@@ -17,6 +17,7 @@ from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.math_shepherd import MathShepherd
 from trainer.preferences.formats.messages import SHARED_COLUMNS
 from trainer.preferences.formats.multiple_choice import MultipleChoice
+from trainer.preferences.formats.stepwise import Stepwise
 from trainer.preferences.formats.trl import Trl
 from trainer.preferences.formats.ultrafeedback import UltraFeedback
 from trainer.preferences.pairing import Pairing, rows_of
@@ -67,7 +68,7 @@ class PreferenceSource:
     """
 
     name: str
-    format: Trl | UltraFeedback | Hh | MathShepherd | MultipleChoice | Labelled
+    format: Trl | UltraFeedback | Hh | MathShepherd | Stepwise | MultipleChoice | Labelled
     paths: tuple[str, ...] = ()
     dataset: Dataset | None = None
     pairing: Pairing = field(default_factory=Pairing)
