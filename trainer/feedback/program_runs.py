@@ -18,7 +18,7 @@ class InputRun:
             says nothing about the program.
         outputs: for each repeat the canonical text of what a function returned or a script printed;
             `sha256:` and the hash where the text is long; empty unless the repeat ended `OK`.
-        cpu_seconds: CPU time of the slowest repeat.
+        cpu_seconds: CPU time of all repeats together.
         peak_memory: bytes of the largest repeat; 0 where it is not known.
     """
 

@@ -16,6 +16,8 @@ STAGES = {
     "hard_pairs": "snippets -> pairs with small differences and unnamed functions",
     "harden": "further pretraining on the hard pairs",
     "start": "the policy that rounds begin with",
+    "inputs": "problems -> test inputs, asked of a language model or taken from given tests",
+    "runs": "samples and test inputs -> what every program did on every input",
     "votes": "what programs put out -> expected outputs, and tests that each sample passes",
     "policy_pairs": "pass counts -> pairs of a policy's answers, by a rule",
     "prefixes": "samples -> their beginnings, cut at some of their line ends",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainer.feedback.rows import ADD
+from tests.trainer.feedback.problems import ADD
 from trainer.feedback.input_texts import NOT_PLAIN, FoundInputs, add_given, add_written
 from trainer.feedback.problem import AssertTest, CallTest, Problem, StdioTest
 from trainer.feedback.sandbox.types import Input
