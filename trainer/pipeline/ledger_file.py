@@ -12,8 +12,8 @@ class LedgerFile:
     """Rows of one table that are only ever added.
 
     A row is committed when `append` returns. Several processes of one machine may write at the same
-    time, and so may threads that share a lock. Processes of several machines may not: SQLite's write-ahead log needs memory that its
-    writers share.
+    time, and so may threads that share a lock. Processes of several machines may not: SQLite's
+    write-ahead log needs memory that its writers share.
 
     Args:
         columns: of the table, as SQL declares them; the first is its key. A file from before one of
@@ -29,7 +29,9 @@ class LedgerFile:
         self._file, self._table = file, table
         # Writers of other processes wait for each other, for at most a minute.
         try:
-            self._rows = sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+            self._rows = sqlite3.connect(
+                file, timeout=60, isolation_level=None, check_same_thread=False
+            )
         except sqlite3.OperationalError as error:
             raise self._unwritable(error) from error
         try:
