@@ -10,8 +10,27 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
+from trainer.feedback.sandbox.values import Drained
 from trainer.pairs.group import trimmed
+
+Number = int | float | complex | Decimal | Fraction
+
+# Types of plain data, which are looked up exactly: an object of a subclass may do anything in its
+# methods. Values of different kinds are never equal. What an iterator gave counts as a list.
+KINDS: dict[type, str] = {
+    type(None): "none",
+    **dict.fromkeys((int, float, complex, Decimal, Fraction), "number"),
+    **dict.fromkeys((list, Drained), "list"),
+    **dict.fromkeys((set, frozenset), "set"),
+    **{
+        kind: kind.__name__
+        for kind in (bool, str, bytes, tuple, dict, range, date, datetime, time, timedelta)
+    },
+}
 
 # Finite decimal numbers as programs print them. "nan" and "inf" are equal only as words.
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
@@ -70,8 +89,8 @@ def canonical_text(text: str) -> str:
 def equal_values(left: object, right: object, comparison: Comparison = STRICT) -> bool:
     """Whether two values of plain data are equal; reflexive and symmetric.
 
-    NaN equals NaN. 1 equals 1.0. Sets and dicts are compared without their order. A value of any
-    other type than Python's literals have equals nothing, not even itself.
+    NaN equals NaN. 1 equals 1.0. Sets and dicts are compared without their order. A value of a
+    type that the sandbox does not tell equals nothing, not even itself.
     """
     return _equal(left, right, comparison, MAX_DEPTH)
 
@@ -118,51 +137,37 @@ def _equal(left: object, right: object, comparison: Comparison, depth: int) -> b
         return len(left) == len(right) and all(
             _equal(a, b, comparison, depth - 1) for a, b in zip(left, right, strict=True)
         )
-    if isinstance(left, int | float | complex) and isinstance(right, int | float | complex):
+    if isinstance(left, Number) and isinstance(right, Number):
         return _equal_numbers(left, right, comparison.tolerance)
     return left == right  # both are of one of Python's own types, whose `==` is no foreign code
 
 
 def _kind(value: object, comparison: Comparison) -> str:
-    """Values of different kinds are never equal; empty for what is no plain data.
-
-    Types are looked up exactly: an object of a subclass may do anything in its methods.
-    """
-    kind = type(value)
-    if kind is bool and comparison.booleans_are_numbers:
+    """The name of a value's kind; empty for what is no plain data."""
+    kind = KINDS.get(type(value), "")
+    if kind == "bool" and comparison.booleans_are_numbers:
         return "number"
-    if kind is tuple and comparison.sequences_alike:
+    if kind == "tuple" and comparison.sequences_alike:
         return "list"
-    if kind in (int, float, complex):
-        return "number"
-    if kind is frozenset:
-        return "set"
-    if kind in (bool, str, bytes, list, tuple, set, dict):
-        return kind.__name__
-    return "none" if value is None else ""
+    return kind
 
 
-def _equal_numbers(
-    left: complex | float | int, right: complex | float | int, tolerance: float
-) -> bool:
-    if left == right:
-        return True
+def _equal_numbers(left: Number, right: Number, tolerance: float) -> bool:
     if isinstance(left, int) and isinstance(right, int):
-        return False
+        return left == right
     try:
         if isinstance(left, complex) or isinstance(right, complex):
             one, other = complex(left), complex(right)
             if cmath.isnan(one) or cmath.isnan(other):
-                return all(
-                    _equal_numbers(a, b, tolerance)
-                    for a, b in ((one.real, other.real), (one.imag, other.imag))
-                )
+                parts = ((one.real, other.real), (one.imag, other.imag))
+                return all(_equal_numbers(a, b, tolerance) for a, b in parts)
             return cmath.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
         if math.isnan(left) or math.isnan(right):
             return math.isnan(left) and math.isnan(right)
-        return math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
-    except OverflowError:
-        return False  # an integer beyond every float is close to none
+        return left == right or math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
+    except (OverflowError, ValueError):
+        # A number beyond every float, or a signalling NaN, is close to none.
+        return type(left) is type(right) and repr(left) == repr(right)
 
 
 def _equal_unordered(
@@ -222,6 +227,11 @@ def _canonical(value: object, comparison: Comparison, depth: int) -> str:
     if isinstance(value, complex):
         real, imaginary = _canonical_real(value.real), _canonical_real(value.imag)
         return real if imaginary == "0" else f"complex({real}, {imaginary})"
+    if isinstance(value, Decimal | Fraction):
+        try:
+            return _canonical_real(float(value))
+        except (OverflowError, ValueError):
+            return repr(value)
     if kind == "number":
         assert isinstance(value, int | float)
         return _canonical_real(value)

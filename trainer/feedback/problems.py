@@ -4,12 +4,14 @@ import hashlib
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from reward_model.release.release import sha256
+from trainer.feedback.grading import Grader, fault_of
 from trainer.feedback.problem import STEM, Problem
 from trainer.feedback.readers.apps import Apps
 from trainer.feedback.readers.competition_math import CompetitionMath
@@ -18,6 +20,8 @@ from trainer.feedback.readers.human_eval import HumanEval
 from trainer.feedback.readers.mbpp import Mbpp
 from trainer.feedback.readers.plain import Plain
 from trainer.feedback.readers.reader import Reader
+from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
+from trainer.feedback.sandbox.types import Limits, Sandbox
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 from trainer.preferences.source import Dataset
@@ -38,6 +42,11 @@ class ProblemsConfig:
         seed: seed of the draw.
         unlabelled: keep problems that have neither tests nor a reference answer. Only votes can
             label their samples.
+        check_gold: run the tests on the reference program, which must pass all of them, and on an
+            empty program, which must fail. Problems where that is not so judge nothing and are left
+            out. Without a reference only the empty program is run.
+        tolerance: absolute or relative difference of numbers that count as equal.
+        require_gold: leave out problems that have no reference to check their tests with.
     """
 
     source: Mbpp | HumanEval | Apps | Plain | Gsm8k | CompetitionMath
@@ -46,6 +55,11 @@ class ProblemsConfig:
     max_problems: int | None = None
     seed: int = 1
     unlabelled: bool = False
+    check_gold: bool = True
+    require_gold: bool = False
+    tolerance: float = 1e-6
+    limits: Limits = field(default_factory=Limits)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     rows_per_shard: int = 10_000
 
 
@@ -70,6 +84,14 @@ def run(config: ProblemsConfig, inputs: Path, output: Path) -> None:
     if config.max_problems is not None:
         problems = drawn(problems, config.max_problems, config.seed)
         counts["over max_problems"] = counts["read"] - len(problems)
+    # Nothing runs for problems of mathematics, which then need no sandbox.
+    programs = [problem for problem in problems if problem.tests]
+    isolation = ""
+    if config.check_gold and programs:
+        with open_sandbox(config.sandbox) as sandbox:
+            isolation = sandbox.isolation
+            faulty = faults(config, programs, sandbox, left_out)
+        problems = [problem for problem in problems if problem.id not in faulty]
     if not problems:
         reasons = "; ".join(f"{reason} ({len(ids)})" for reason, ids in left_out.places.items())
         raise StageError(
@@ -82,6 +104,7 @@ def run(config: ProblemsConfig, inputs: Path, output: Path) -> None:
         counts["tests"] = sum(len(problem.tests) for problem in problems)
         counts["with a reference"] = sum(bool(problem.gold) for problem in problems)
         draft.facts["counts"] = dict(counts) | left_out.counts()
+        draft.facts["isolation"] = isolation
         draft.facts["left_out"] = dict(left_out.places)
         draft.facts["read"] = {
             Path(file.path).name: sha256(Path(file.path))
@@ -119,12 +142,29 @@ def read_source(
             left_out.add("no tests", problem.id)
         elif not problem.gold and problem.kind == "math" and not config.unlabelled:
             left_out.add("no reference answer", problem.id)
+        elif not problem.gold and config.require_gold:
+            left_out.add("no reference", problem.id)
         elif problem.id in found:
             left_out.add("another row has the same id", place)
         else:
             found[problem.id] = problem
     counts["read"] = len(found)
     return list(found.values())
+
+
+def faults(
+    config: ProblemsConfig, problems: list[Problem], sandbox: Sandbox, left_out: LeftOut
+) -> set[str]:
+    """Ids of problems whose tests judge nothing: the reference fails, or an empty program passes."""
+    grader = Grader(sandbox, config.limits, tolerance=config.tolerance)
+    with ThreadPoolExecutor(sandbox.workers) as pool:
+        checked = pool.map(lambda problem: fault_of(problem, grader), problems)
+        progress = tqdm(checked, desc="check tests", unit=" problems", total=len(problems))
+        found = {problem.id: fault for problem, fault in zip(problems, progress, strict=True)}
+    for name, fault in found.items():
+        if fault:
+            left_out.add(fault, name)
+    return {name for name, fault in found.items() if fault}
 
 
 def rows_of(config: ProblemsConfig, inputs: Path) -> Iterator[tuple[str, Record | Unusable]]:

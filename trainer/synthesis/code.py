@@ -19,8 +19,13 @@ _TOKEN = re.compile(r"\w+|\S")
 
 def code_of(answer: str) -> str:
     """The longest fenced block, closed or not; the whole answer when it has no fence."""
-    blocks = [dedent(match[1]) for match in _FENCE.finditer(answer)]
-    return max(blocks, key=len, default=answer).strip("\n").rstrip()
+    return max(blocks_of(answer), key=len, default=answer.strip("\n").rstrip())
+
+
+def blocks_of(answer: str) -> list[str]:
+    """All fenced blocks, closed or not, in their order."""
+    found = [dedent(match[1]) for match in _FENCE.finditer(answer)]
+    return [block.strip("\n").rstrip() for block in found]
 
 
 def is_fenced(answer: str) -> bool:

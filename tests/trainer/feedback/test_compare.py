@@ -3,10 +3,14 @@
 import math
 import subprocess
 import sys
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trainer.feedback.sandbox.values import Drained
 
 from trainer.feedback.compare import (
     STRICT,
@@ -27,6 +31,10 @@ ATOMS = st.one_of(
     st.complex_numbers(),
     st.text(max_size=3),
     st.binary(max_size=2),
+    st.decimals(allow_nan=False),
+    st.fractions(),
+    st.dates(),
+    st.just(range(3)),
 )
 KEYS = st.recursive(ATOMS, lambda inner: st.tuples(inner, inner), max_leaves=3)
 VALUES = st.recursive(
@@ -96,6 +104,10 @@ def test_texts_compare_alike_in_both_orders(left: str, right: str) -> None:
         ({1, 2}, frozenset({2, 1})),
         ({"a": 1, "b": [2.0]}, {"b": [2], "a": 1}),
         ({0.1 + 0.2, 1.0}, {1.0000001, 0.3}),
+        (Decimal("0.5"), Fraction(1, 2)),
+        (Decimal("sNaN"), Decimal("sNaN")),
+        (Drained([1, 2]), [1, 2]),
+        (range(0, 3, 2), range(0, 4, 2)),
     ],
 )
 def test_equal_values(left: object, right: object) -> None:
@@ -122,6 +134,10 @@ def test_equal_values(left: object, right: object) -> None:
         (math.inf, -math.inf),
         (10**400, 1e308),
         (object(), object()),
+        (Decimal("1e999999999"), 1),
+        (Fraction(10**400), 1.0),
+        (range(2), [0, 1]),
+        (date(2020, 1, 1), datetime(2020, 1, 1)),
     ],
 )
 def test_different_values(left: object, right: object) -> None:

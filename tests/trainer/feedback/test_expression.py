@@ -1,9 +1,11 @@
 """Expressions evaluate to the values that they stand for."""
 
 import math
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
+from trainer.feedback.sandbox.values import Drained
 
 from tests.trainer.feedback.test_compare import VALUES
 from trainer.feedback.compare import equal_values
@@ -23,6 +25,8 @@ def test_what_repr_writes_as_something_else() -> None:
         (1,),
         (),
     )
+    assert list(eval(expression_of(Drained([1])))) == [1]  # noqa: S307
+    assert eval(expression_of(timedelta(1, 2))) == timedelta(1, 2)  # noqa: S307
     assert eval(expression_of(-(10**5000))) == -(10**5000)  # noqa: S307
 
 

@@ -5,8 +5,17 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer.feedback.answer_code import continued
 from trainer.feedback.problem import AssertTest, Problem
-from trainer.feedback.readers.reader import id_of, names_in, parsed, signature_of, unix
+from trainer.feedback.readers.reader import (
+    id_of,
+    names_bound,
+    names_in,
+    needed,
+    parsed,
+    signature_of,
+    unix,
+)
 from trainer.tables.record import Record, Unusable, text_of
 
 
@@ -37,8 +46,9 @@ class HumanEval:
             raise Unusable("the test does not define check")
         check = checks[0]
         assert isinstance(check, ast.FunctionDef)
-        # Imports and helpers of the prompt, which tests use as well as answers do. The entry
-        # point's own beginning is no part of it, and neither is a call of `check`.
+        # Imports and helpers of the prompt serve answers and tests; the entry point's own
+        # beginning does not. What the test defines beside `check` may tell what is expected, so it
+        # goes to the tests and never near a program.
         helpers = [node for node in begun.body if getattr(node, "name", "") != entry_point]
         around = [node for node in around if "check" not in names_in(node)]
         identifier = id_of(record, "task_id")
@@ -50,9 +60,9 @@ class HumanEval:
             entry_point=entry_point,
             signature=signature,
             prefix=prefix,
-            setup=ast.unparse(ast.Module([*helpers, *around], [])),
-            gold=prefix + unix(text_of(record, "canonical_solution")),
-            tests=tuple(AssertTest(code) for code in divided(check, entry_point)),
+            setup=ast.unparse(ast.Module(helpers, [])),
+            gold=continued(prefix, unix(text_of(record, "canonical_solution"))),
+            tests=tuple(AssertTest(code) for code in divided(check, around, entry_point)),
         )
 
 
@@ -60,27 +70,34 @@ def _is_check(node: ast.stmt) -> bool:
     return isinstance(node, ast.FunctionDef) and node.name == "check"
 
 
-def divided(check: ast.FunctionDef, entry_point: str) -> list[str]:
+def divided(check: ast.FunctionDef, around: list[ast.stmt], entry_point: str) -> list[str]:
     """The statements of `check` that can fail, each with the statements that prepare it.
 
-    A statement that holds an assert is a test; the others before it prepare it. A test that never
-    mentions the entry point, such as `assert True`, tests nothing and is left out. A body that
-    only works within a function, because it returns or yields, stays whole.
+    A statement is a test if it holds an assert, or if it mentions the entry point and does more
+    than to keep its result. The others before it, and those around `check`, prepare it as far as
+    they matter to it. A test that never mentions the entry point, such as `assert True`, tests
+    nothing and is left out. A body that only works within a function, because it returns or
+    yields, stays whole.
     """
     candidate = check.args.args[0].arg if check.args.args else "candidate"
     body = [_Renamed(candidate, entry_point).visit(deepcopy(node)) for node in check.body]
     if any(isinstance(node, ast.Return | ast.Yield | ast.Nonlocal) for node in ast.walk(check)):
         whole = deepcopy(check)
         whole.body, whole.args.args = body, []
-        call = ast.Expr(ast.Call(ast.Name("check"), [], []))
-        return [ast.unparse(ast.fix_missing_locations(ast.Module([whole, call], [])))]
-    tests, before = [], list[ast.stmt]()
+        test = [
+            *needed(around, names_in(whole)),
+            whole,
+            ast.Expr(ast.Call(ast.Name("check"), [], [])),
+        ]
+        return [ast.unparse(ast.fix_missing_locations(ast.Module(test, [])))]
+    tests, before = [], list(around)
     for node in body:
-        if any(isinstance(each, ast.Assert) for each in ast.walk(node)):
-            test = ast.Module([*before, node], [])
-            if entry_point in names_in(test):
-                tests.append(ast.unparse(test))
-        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        holds_assert = any(isinstance(each, ast.Assert) for each in ast.walk(node))
+        if holds_assert or (entry_point in names_in(node) and not names_bound(node)):
+            test = [*needed(before, names_in(node)), node]
+            if any(entry_point in names_in(each) for each in test):
+                tests.append(ast.unparse(ast.Module(test, [])))
+        else:
             before.append(node)
     return tests
 

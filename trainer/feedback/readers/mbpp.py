@@ -8,6 +8,8 @@ from typing import Literal
 from trainer.feedback.problem import AssertTest, Problem
 from trainer.feedback.readers.reader import (
     id_of,
+    names_in,
+    needed,
     optional_text,
     parsed,
     signature_of,
@@ -58,9 +60,10 @@ class Mbpp:
         if self.challenge_tests and record.get("challenge_test_list"):
             tests += self._asserts(record, "challenge_test_list")
         imports = list_of(record, "test_imports") if record.get("test_imports") else []
-        setup = [*map(str, imports), optional_text(record, "test_setup_code")]
         module = parsed(gold, "the reference code")
         entry_point = _entry_point(module, tests)
+        given = "\n".join([*map(str, imports), optional_text(record, "test_setup_code")]).strip()
+        borrowed = _borrowed(module, "\n".join([given, *tests]))
         return Problem(
             id=f"mbpp/{number}",
             group=f"mbpp/{number}",
@@ -68,7 +71,7 @@ class Mbpp:
             statement=statement,
             entry_point=entry_point,
             signature=signature_of(module, entry_point),
-            setup="\n".join(filter(None, setup)),
+            setup="\n".join(filter(None, [borrowed, given])),
             gold=gold,
             tests=tuple(map(AssertTest, tests)),
         )
@@ -95,3 +98,15 @@ def _entry_point(module: ast.Module, tests: list[str]) -> str:
         for name in [*own, *strange]:
             return name
     raise Unusable("the first test calls no function" if tests else "no tests")
+
+
+def _borrowed(module: ast.Module, tests: str) -> str:
+    """Imports and classes of the reference code that tests mention and nobody else gives them.
+
+    A few tests call `sys.getsizeof`, or make a `Node` as an argument. They expect every answer to
+    define such a class under the same name, which the text of the problem does not tell.
+    """
+    importing = (ast.Import, ast.ImportFrom, ast.ClassDef)
+    candidates = [node for node in module.body if isinstance(node, importing)]
+    found = needed(candidates, names_in(parsed(tests, "a test")))
+    return ast.unparse(ast.Module(found, [])) if found else ""

@@ -7,6 +7,7 @@ To add one, write its file in this folder and add its class to the union in
 import ast
 import json
 import warnings
+from collections.abc import Sequence
 from typing import Protocol
 
 from trainer.feedback.problem import Problem
@@ -53,6 +54,34 @@ def signature_of(module: ast.Module, name: str) -> str:
 def names_in(tree: ast.AST) -> set[str]:
     """All variables that a piece of code mentions."""
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def names_bound(node: ast.stmt) -> set[str]:
+    """Names that a statement gives a value, as far as it does nothing else; else none."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {each.asname or each.name.partition(".")[0] for each in node.names}
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Assign) and all(isinstance(each, ast.Name) for each in node.targets):
+        return {each.id for each in node.targets if isinstance(each, ast.Name)}
+    return set()
+
+
+def needed(statements: Sequence[ast.stmt], names: set[str]) -> list[ast.stmt]:
+    """Statements that something which mentions these names depends on, in their order.
+
+    Statements that do more than to bind a name are always needed, because they may change any of
+    them; texts that stand alone are not.
+    """
+    wanted = set(names)
+    kept = list[ast.stmt]()
+    for node in reversed(statements):
+        bound = names_bound(node)
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not is_text and (not bound or bound & wanted):
+            kept.append(node)
+            wanted |= names_in(node)
+    return kept[::-1]
 
 
 def id_of(record: Record, column: str) -> str:

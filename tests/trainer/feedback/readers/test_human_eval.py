@@ -56,9 +56,27 @@ def test_tests_may_use_imports_and_helpers_of_the_prompt_and_not_the_entry_point
     setup = HumanEval().read(ROW).setup
     assert "from typing import List" in setup
     assert "def poly" in setup
-    assert "METADATA" in setup
+    assert "METADATA" not in setup  # what a test defines may tell what is expected
     assert "def add" not in setup
     assert "check" not in setup
+
+
+def test_a_helper_of_the_test_goes_to_the_tests_that_need_it() -> None:
+    helper = "def close(a, b):\n    assert abs(a - b) < 1\n\n"
+    body = "def check(f):\n    unused = f(1, 1)\n    close(f(1, 2), 3)\n    assert f(0, 0) == 0\n"
+    tests = HumanEval().read(ROW | {"test": helper + body}).tests
+    assert tests == (
+        AssertTest("def close(a, b):\n    assert abs(a - b) < 1\nclose(add(1, 2), 3)"),
+        AssertTest("assert add(0, 0) == 0"),
+    )
+
+
+def test_a_rest_that_is_indented_otherwise_is_indented_anew() -> None:
+    assert (
+        HumanEval()
+        .read(ROW | {"canonical_solution": "  return a + b"})
+        .gold.endswith('"""\n    return a + b\n')
+    )
 
 
 def test_a_check_that_returns_stays_whole() -> None:

@@ -41,6 +41,16 @@ def test_a_row_of_the_sanitized_file() -> None:
     assert (problem.statement, problem.setup) == ("Add them.", "import math")
 
 
+def test_tests_get_the_classes_and_imports_that_they_expect_of_the_answer() -> None:
+    code = "import sys, math\nimport re\nclass Base: pass\nclass Node(Base): pass\n"
+    tests = ["assert add(Node()) == sys.maxsize"]
+    problem = Mbpp().read(ROW | {"code": code + str(ROW["code"]), "test_list": tests})
+    assert problem is not None
+    assert problem.setup == (
+        "import sys, math\n\nclass Base:\n    pass\n\nclass Node(Base):\n    pass"
+    )
+
+
 def test_splits_are_the_official_ones() -> None:
     def split_of(number: int) -> list[str]:
         return [

@@ -1,0 +1,240 @@
+"""Grades programs by the tests of their problem: a verdict for each test.
+
+The parent grades. A program gets inputs only, and what it returns or prints is compared here: what
+is expected never enters the sandbox together with a program.
+"""
+
+import ast
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.feedback.asserts import plain_assert
+from trainer.feedback.compare import Comparison, equal_texts, equal_values
+from trainer.feedback.pass_count import PassCount, Verdict
+from trainer.feedback.problem import CallTest, Problem, StdioTest
+from trainer.feedback.replay import Replayer, Ungradable
+from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
+from trainer.feedback.sandbox.values import decode
+
+
+@dataclass(frozen=True)
+class _PrintCheck:
+    """A script's input, and what it must print."""
+
+    given: Input
+    expected: str
+
+
+@dataclass(frozen=True)
+class _ValueCheck:
+    """The arguments of a call, and what it must return."""
+
+    given: Input
+    expected: object
+    relation: Literal["equal", "identical", "truth"]
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class _ReplayCheck:
+    """A statement that must reach its end."""
+
+    code: str
+
+
+_Check = _PrintCheck | _ValueCheck | _ReplayCheck
+
+
+class Grader:
+    """Grades programs in a sandbox. Any number of threads may call it.
+
+    Args:
+        tolerance: absolute or relative difference of numbers that count as equal.
+        max_timeouts: after this many time-outs a program is not run on further tests, and counts as
+            timed out there, too; None runs it on all.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        limits: Limits,
+        *,
+        tolerance: float = 1e-6,
+        max_timeouts: int | None = None,
+    ) -> None:
+        self._sandbox = sandbox
+        self._limits = limits
+        self._tolerance = tolerance
+        self._max_timeouts = max_timeouts
+        self._replayer = Replayer(sandbox, limits)
+        self._checks: dict[Problem, Sequence[_Check]] = {}
+        self._preparing = threading.Lock()
+
+    def grade(self, problem: Problem, code: str, *, first: bool = False) -> tuple[Verdict, ...]:
+        """Verdicts of a program, one for each test in their order.
+
+        Args:
+            first: only grade by the first test.
+
+        Raises:
+            Ungradable: a test judges nothing, whatever the program.
+        """
+        checks = self._prepared(problem)[: 1 if first else None]
+        program = Program(code, problem.entry_point, problem.setup)
+        inputs = [each.given for each in checks if not isinstance(each, _ReplayCheck)]
+        outcomes = iter(self._run(program, inputs))
+        verdicts = []
+        for check in checks:
+            if not isinstance(check, _ReplayCheck):
+                verdicts.append(_verdict(check, next(outcomes), self._tolerance))
+            elif verdicts.count(Verdict.TIMEOUT) == self._max_timeouts:
+                verdicts.append(Verdict.TIMEOUT)
+            else:
+                verdicts.append(self._replayer.verdict(program, check.code))
+        return tuple(verdicts)
+
+    def _run(self, program: Program, inputs: list[Input]) -> list[Outcome]:
+        if self._max_timeouts is None:
+            return self._sandbox.run(program, inputs, self._limits) if inputs else []
+        outcomes: list[Outcome] = []
+        left = self._max_timeouts
+        for given in inputs:
+            if left > 0:
+                outcomes += self._sandbox.run(program, [given], self._limits)
+                left -= outcomes[-1].status is Status.TIMEOUT
+            else:
+                outcomes.append(Outcome(Status.TIMEOUT, error="not run after other time-outs"))
+        return outcomes
+
+    def _prepared(self, problem: Problem) -> Sequence[_Check]:
+        """The checks of a problem, made once."""
+        with self._preparing:
+            checks = self._checks.get(problem)
+        if checks is None:
+            checks = self._prepare(problem)
+            with self._preparing:
+                self._checks[problem] = checks
+        return checks
+
+    def _prepare(self, problem: Problem) -> Sequence[_Check]:
+        """Tests -> checks. Expected values that are no literals are evaluated in one run."""
+        if not problem.tests:
+            raise Ungradable("no tests")
+        comparison = Comparison(self._tolerance, problem.sequences_alike)
+        python = Comparison(self._tolerance, problem.sequences_alike, booleans_are_numbers=True)
+        forms: list[_PrintCheck | _ReplayCheck | tuple[_ValueCheck, str]] = []
+        for test in problem.tests:
+            if isinstance(test, StdioTest):
+                forms.append(_PrintCheck(Input(test.stdin), test.stdout))
+                continue
+            if isinstance(test, CallTest):
+                given = Input(arguments=test.arguments, keywords=test.keywords)
+                forms.append((_ValueCheck(given, None, "equal", comparison), test.expected))
+                continue
+            plain = plain_assert(test.code, problem.entry_point)
+            if plain is None:
+                forms.append(_ReplayCheck(test.code))
+                continue
+            given = Input(arguments=plain.arguments, keywords=plain.keywords)
+            forms.append((_ValueCheck(given, None, plain.relation, python), plain.expected))
+        known = self._evaluated(problem, [form[1] for form in forms if isinstance(form, tuple)])
+        checks: list[_Check] = []
+        for form, test in zip(forms, problem.tests, strict=True):
+            if not isinstance(form, tuple):
+                checks.append(form)
+                continue
+            check, expression = form
+            if expression in known:
+                checks.append(
+                    _ValueCheck(check.given, known[expression], check.relation, check.comparison)
+                )
+            elif isinstance(test, CallTest):
+                raise Ungradable("an expected value that is no plain data")
+            else:
+                assert not isinstance(test, StdioTest)
+                checks.append(_ReplayCheck(test.code))
+        return checks
+
+    def _evaluated(self, problem: Problem, expressions: list[str]) -> dict[str, object]:
+        """Values of expected expressions; one that is no plain data has none."""
+        known: dict[str, object] = {}
+        open_: list[str] = []
+        for expression in dict.fromkeys(expressions):
+            try:
+                known[expression] = ast.literal_eval(expression)
+            except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+                open_.append(expression)
+        if not open_:
+            return known
+        # No program of a model is in these runs.
+        returned = Program("def expected(value): return value", "expected", problem.setup)
+        inputs = [Input(arguments=f"({expression},)") for expression in open_]
+        outcomes = self._sandbox.run(returned, inputs, self._limits)
+        for expression, outcome in zip(open_, outcomes, strict=True):
+            if outcome.status is Status.INFRASTRUCTURE:
+                raise InfrastructureError(outcome.error)
+            if outcome.status is Status.OK:
+                known[expression] = decode(outcome.value)
+        return known
+
+
+class InfrastructureError(Exception):
+    """The sandbox failed where no program was run, so that a problem could not be prepared."""
+
+
+def _verdict(check: _PrintCheck | _ValueCheck, outcome: Outcome, tolerance: float) -> Verdict:
+    # The status comes first: only a run that ended well has an output.
+    if outcome.status is not Status.OK:
+        return Verdict(outcome.status)
+    if isinstance(check, _PrintCheck):
+        equal = equal_texts(outcome.stdout, check.expected, Comparison(tolerance))
+        return Verdict.OK if equal else Verdict.WRONG
+    try:
+        value = decode(outcome.value)
+    except ValueError:
+        return Verdict.WRONG  # the program wrote to the descriptor of results itself
+    match check.relation:
+        case "equal":
+            equal = equal_values(value, check.expected, check.comparison)
+        case "identical":
+            equal = value is check.expected
+        case "truth":
+            equal = bool(value) is check.expected
+    return Verdict.OK if equal else Verdict.WRONG
+
+
+def pass_count(sample: str, problem: Problem, verdicts: Sequence[Verdict]) -> PassCount | None:
+    """How many tests a sample passes; None if the sandbox failed on one: that is no label."""
+    if Verdict.INFRASTRUCTURE in verdicts:
+        return None
+    passed = verdicts.count(Verdict.OK)
+    return PassCount(sample, problem.id, passed, len(verdicts), tuple(verdicts))
+
+
+def fault_of(problem: Problem, grader: Grader) -> str:
+    """Why the tests of a problem judge nothing, or "": the reference must pass, and nothing else.
+
+    An empty program must fail at least one test.
+    """
+    try:
+        if problem.gold:
+            verdicts = grader.grade(problem, problem.gold)
+            failures = [each for each in verdicts if each is not Verdict.OK]
+            if Verdict.INFRASTRUCTURE in failures:
+                return "the sandbox failed: run this stage again"
+            if failures:
+                return f"the reference does not pass ({failures[0]})"
+        # Nearly always the first test tells, and then the others need not run.
+        for first in (True, False):
+            verdicts = grader.grade(problem, "", first=first)
+            if Verdict.INFRASTRUCTURE in verdicts:
+                return "the sandbox failed: run this stage again"
+            if set(verdicts) != {Verdict.OK}:
+                return ""
+    except Ungradable as reason:
+        return str(reason)
+    except InfrastructureError:
+        return "the sandbox failed: run this stage again"
+    return "an empty program passes"

@@ -1,0 +1,150 @@
+"""Tests that are statements, judged without ever running in the process of the program.
+
+A test runs in the sandbox alone, without the program's code. In place of the entry point stands a
+recorder, which ends the test at the first call whose result is not known, and tells its arguments.
+The program is run on these arguments, in processes of its own. Then the test runs again, and the
+recorder returns copies of the results, which are plain data: an object that equals everything does
+not get here. The test passes only if its end is reached.
+
+Calls of a test are remembered over programs, because they are nearly always the same. What a
+program does to its arguments is not replayed: a test that looks at a changed list fails.
+"""
+
+from dataclasses import dataclass
+
+from trainer.feedback.expression import expression_of
+from trainer.feedback.pass_count import Verdict
+from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
+from trainer.feedback.sandbox.values import decode
+
+MAX_CALLS = 1000
+"""Calls of one test; one with more cannot be judged."""
+
+_ENTRY_POINT = "__replay__"
+_SOURCE = f'''
+def {_ENTRY_POINT}(test, name, results):
+    import builtins, copy
+
+    class Unknown(BaseException):
+        """Ends the test at a call whose result is not known."""
+
+    calls = []
+
+    def recorder(*arguments, **keywords):
+        calls.append((copy.deepcopy(arguments), copy.deepcopy(keywords)))
+        if len(calls) > len(results):
+            raise Unknown
+        returned, value = results[len(calls) - 1]
+        if returned:
+            return copy.deepcopy(value)
+        kind = getattr(builtins, value, None)
+        fits = isinstance(kind, type) and issubclass(kind, Exception)
+        raise kind() if fits else Exception(value)
+
+    names = globals()
+    names[name] = recorder
+    try:
+        exec(compile(test, "<test>", "exec", dont_inherit=True), names)
+    except BaseException as error:
+        return calls, type(error).__name__
+    return calls, ""
+'''
+
+
+class Ungradable(Exception):
+    """A test that judges nothing here, whatever the program; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """What a test did with the results so far: its calls, and how it ended ("" if well)."""
+
+    calls: tuple[Input, ...]
+    error: str
+
+
+class Replayer:
+    """Judges programs by tests that are statements. Any number of threads may call it."""
+
+    def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
+        self._sandbox = sandbox
+        self._limits = limits
+        # Setup, entry point and code of a test -> the calls that it made with some program.
+        self._calls: dict[tuple[str, str, str], tuple[Input, ...]] = {}
+
+    def verdict(self, program: Program, test: str) -> Verdict:
+        """The verdict of one test on a program.
+
+        Raises:
+            Ungradable: the test fails without asking the program anything, or calls it in a way
+                that cannot be told from outside.
+        """
+        key = (program.setup, program.entry_point, test)
+        calls = self._calls.get(key, ())
+        outcomes = self._sandbox.run(program, list(calls), self._limits) if calls else []
+        while True:
+            known = _leading(outcomes)
+            replay = self._replay(program, test, [_result(outcome) for outcome in known])
+            if isinstance(replay, Verdict):
+                return replay
+            agreed = _common(replay.calls, calls)
+            if agreed == len(replay.calls) <= len(known):
+                break
+            if agreed < len(replay.calls):
+                # A call that another program was not asked. Results after it belong to others.
+                calls = replay.calls[: agreed + 1]
+                new = self._sandbox.run(program, [calls[agreed]], self._limits)
+                outcomes = [*outcomes[:agreed], *new]
+                if len(calls) > MAX_CALLS:
+                    raise Ungradable(f"a test with more than {MAX_CALLS} calls")
+            else:  # the test asks for the call whose run was stopped
+                return Verdict(outcomes[len(known)].status)
+        self._calls.setdefault(key, calls)
+        if not replay.error:
+            return Verdict.OK
+        if not replay.calls:
+            raise Ungradable(f"a test fails before it calls the function ({replay.error})")
+        raised = any(each.status is not Status.OK for each in known[: len(replay.calls)])
+        return Verdict.EXCEPTION if raised else Verdict.WRONG
+
+    def _replay(self, program: Program, test: str, results: list[str]) -> _Replay | Verdict:
+        """Run the test with these results, or tell why that has no end."""
+        arguments = f"({test!r}, {program.entry_point!r}, [{', '.join(results)}])"
+        stage = Program(_SOURCE, _ENTRY_POINT, program.setup)
+        (outcome,) = self._sandbox.run(stage, [Input(arguments=arguments)], self._limits)
+        if outcome.status is not Status.OK:
+            if not results and outcome.status is not Status.INFRASTRUCTURE:
+                raise Ungradable(f"a test cannot be run alone ({outcome.error or outcome.status})")
+            # The results of the program made the test take too long, or worse.
+            return Verdict(outcome.status)
+        value = decode(outcome.value)
+        assert isinstance(value, tuple)
+        calls, error = value
+        return _Replay(
+            tuple(
+                Input(arguments=expression_of(given), keywords=expression_of(keywords))
+                for given, keywords in calls
+            ),
+            error,
+        )
+
+
+def _leading(outcomes: list[Outcome]) -> list[Outcome]:
+    """Outcomes up to the first that is neither a value nor an exception; a test may expect both."""
+    for index, outcome in enumerate(outcomes):
+        if outcome.status not in (Status.OK, Status.EXCEPTION):
+            return outcomes[:index]
+    return outcomes
+
+
+def _result(outcome: Outcome) -> str:
+    """The expression of a result for the recorder: whether it was returned, and what."""
+    if outcome.status is Status.OK:
+        return f"(True, {expression_of(decode(outcome.value))})"
+    return f"(False, {outcome.error!r})"
+
+
+def _common(one: tuple[Input, ...], other: tuple[Input, ...]) -> int:
+    """How many calls two lists of calls begin with in common."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
