@@ -77,7 +77,9 @@ def _is_name(node: ast.AST, name: str) -> bool:
 def _plain(
     call: ast.Call, expected: ast.expr, relation: Literal["equal", "identical", "truth"]
 ) -> PlainAssert:
-    keys = [ast.Constant(each.arg) if each.arg else None for each in call.keywords]
+    keys: list[ast.expr | None] = [
+        ast.Constant(each.arg) if each.arg else None for each in call.keywords
+    ]
     return PlainAssert(
         ast.unparse(ast.Tuple(call.args, ast.Load())),
         ast.unparse(ast.Dict(keys, [each.value for each in call.keywords])),

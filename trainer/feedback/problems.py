@@ -155,7 +155,7 @@ def read_source(
 def faults(
     config: ProblemsConfig, problems: list[Problem], sandbox: Sandbox, left_out: LeftOut
 ) -> set[str]:
-    """Ids of problems whose tests judge nothing: the reference fails, or an empty program passes."""
+    """Ids of problems whose tests judge nothing, each put under its reason."""
     grader = Grader(sandbox, config.limits, tolerance=config.tolerance)
     with ThreadPoolExecutor(sandbox.workers) as pool:
         checked = pool.map(lambda problem: fault_of(problem, grader), problems)

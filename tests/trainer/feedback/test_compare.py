@@ -10,7 +10,6 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trainer.feedback.sandbox.values import Drained
 
 from trainer.feedback.compare import (
     STRICT,
@@ -20,6 +19,7 @@ from trainer.feedback.compare import (
     equal_texts,
     equal_values,
 )
+from trainer.feedback.sandbox.values import Drained
 
 ATOMS = st.one_of(
     st.none(),

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given
-from trainer.feedback.sandbox.values import Drained
 
 from tests.trainer.feedback.test_compare import VALUES
 from trainer.feedback.compare import equal_values
 from trainer.feedback.expression import expression_of
+from trainer.feedback.sandbox.values import Drained
 
 
 @given(VALUES)

@@ -1,15 +1,18 @@
 """The stage reads problems, and says which are left out and why."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.bubblewrap import needs_bubblewrap
 from trainer.feedback.problem import read_problems
 from trainer.feedback.problems import ProblemsConfig, run
 from trainer.feedback.readers.gsm8k import Gsm8k
 from trainer.feedback.readers.mbpp import Mbpp
 from trainer.feedback.readers.plain import Plain
+from trainer.feedback.sandbox.open import SandboxConfig
 from trainer.pipeline.stage import StageError, read_manifest
 from trainer.tables.record import Record
 
@@ -27,7 +30,9 @@ def row(number: int) -> Record:
 
 def test_problems_keep_the_order_of_their_source(tmp_path: Path) -> None:
     paths = write(tmp_path, [row(12), row(11), row(700)])
-    run(ProblemsConfig(Mbpp(split="test"), paths), tmp_path, tmp_path / "problems")
+    run(
+        ProblemsConfig(Mbpp(split="test"), paths, check_gold=False), tmp_path, tmp_path / "problems"
+    )
     assert [problem.id for problem in read_problems(tmp_path / "problems")] == [
         "mbpp/12",
         "mbpp/11",
@@ -45,7 +50,8 @@ def test_problems_keep_the_order_of_their_source(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_counted_with_its_ids(tmp_path: Path) -> None:
     rows: list[Record] = [row(11), row(11), row(12) | {"code": "def"}, {"task_id": 13}]
-    run(ProblemsConfig(Mbpp(), write(tmp_path, rows)), tmp_path, tmp_path / "problems")
+    config = ProblemsConfig(Mbpp(), write(tmp_path, rows), check_gold=False)
+    run(config, tmp_path, tmp_path / "problems")
     manifest = read_manifest(tmp_path / "problems")
     assert manifest["left_out"] == {
         "another row has the same id": ["rows.jsonl:2"],
@@ -59,10 +65,10 @@ def test_a_problem_without_tests_is_kept_only_on_request(tmp_path: Path) -> None
     rows: list[Record] = [{"id": i, "statement": "s", "entry_point": "f"} for i in "ab"]
     paths = write(tmp_path, [*rows, {**rows[0], "id": "c", "tests": ["assert f(1)"]}])
     for unlabelled, expected in ((False, ["c"]), (True, ["a", "b", "c"])):
-        config = ProblemsConfig(Plain(), paths, unlabelled=unlabelled)
+        config = ProblemsConfig(Plain(), paths, unlabelled=unlabelled, check_gold=False)
         run(config, tmp_path, tmp_path / "problems")
         assert [each.id for each in read_problems(tmp_path / "problems")] == expected
-    run(ProblemsConfig(Plain(), paths), tmp_path, tmp_path / "problems")
+    run(replace(config, unlabelled=False), tmp_path, tmp_path / "problems")
     assert read_manifest(tmp_path / "problems")["left_out"] == {"no tests": ["a", "b"]}
 
 
@@ -70,7 +76,7 @@ def test_a_lower_limit_draws_some_of_the_same_problems(tmp_path: Path) -> None:
     paths = write(tmp_path, [row(number) for number in range(11, 41)])
     kept = []
     for limit in (5, 10):
-        config = ProblemsConfig(Mbpp(), paths, max_problems=limit)
+        config = ProblemsConfig(Mbpp(), paths, max_problems=limit, check_gold=False)
         run(config, tmp_path, tmp_path / "problems")
         kept.append([problem.id for problem in read_problems(tmp_path / "problems")])
     assert len(kept[1]) == 10
@@ -90,3 +96,47 @@ def test_nothing_to_read_says_what_to_do(tmp_path: Path) -> None:
         with pytest.raises(StageError, match=message):
             run(config, tmp_path, tmp_path / "problems")
     assert not (tmp_path / "problems").exists()
+
+
+@needs_bubblewrap
+def test_problems_whose_tests_judge_nothing_are_left_out(tmp_path: Path) -> None:
+    rows: list[Record] = [
+        row(11),
+        row(12) | {"code": "def add(a, b):\n    return a - b"},
+        row(13) | {"test_list": ["assert undefined(add(1, 2)) == 3"]},
+        row(14) | {"code": "import sys\ndef add(a, b):\n    sys.exit(0)"},
+    ]
+    config = ProblemsConfig(Mbpp(), write(tmp_path, rows), sandbox=SandboxConfig(workers=1))
+    run(config, tmp_path, tmp_path / "problems")
+    assert [problem.id for problem in read_problems(tmp_path / "problems")] == ["mbpp/11"]
+    manifest = read_manifest(tmp_path / "problems")
+    assert manifest["isolation"] == "bubblewrap"
+    assert manifest["left_out"] == {
+        "the reference does not pass (wrong)": ["mbpp/12"],
+        "the reference does not pass (exception)": ["mbpp/14"],
+        "a test fails before it calls the function (NameError)": ["mbpp/13"],
+    }
+
+
+@needs_bubblewrap
+def test_a_problem_without_a_reference_is_checked_with_an_empty_program(tmp_path: Path) -> None:
+    tests = [{"stdin": "", "stdout": text} for text in ("", "1")]
+    rows: list[Record] = [
+        {"id": "empty", "statement": "s", "tests": tests[:1]},
+        {"id": "one", "statement": "s", "tests": tests},
+    ]
+    config = ProblemsConfig(
+        Plain(problem="script"), write(tmp_path, rows), sandbox=SandboxConfig(workers=1)
+    )
+    run(config, tmp_path, tmp_path / "problems")
+    assert read_manifest(tmp_path / "problems")["left_out"] == {
+        "an empty program passes": ["empty"]
+    }
+    with pytest.raises(StageError, match=r"no reference \(2\)"):
+        run(replace(config, require_gold=True), tmp_path, tmp_path / "none")
+
+
+def test_problems_of_mathematics_need_no_sandbox(tmp_path: Path) -> None:
+    paths = write(tmp_path, [{"question": "q", "answer": "#### 1"}])
+    run(ProblemsConfig(Gsm8k(), paths), tmp_path, tmp_path / "problems")
+    assert read_manifest(tmp_path / "problems")["isolation"] == ""
