@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from transformers import AutoModelForCausalLM
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
@@ -30,6 +30,7 @@ ROWS = [
     ),
 ]
 PAIRS = 3
+SIDES = ("prompt", "chosen", "rejected")
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_trl_trains_on_the_same_texts(folder: Path) -> None:
         split="train",
         cache_dir=str(folder / "cache"),
     )
-    assert set(data.column_names) == {"prompt", "chosen", "rejected"}
+    assert set(data.column_names) == set(SIDES)
     trainer = DPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(policy),
         args=DPOConfig(
@@ -69,12 +70,13 @@ def test_trl_trains_on_the_same_texts(folder: Path) -> None:
         train_dataset=data,
         processing_class=tokenizer,
     )
-    assert len(trainer.train_dataset) == PAIRS
-    first = trainer.train_dataset[0]
-    prompt = "<|user|>\nWrite add.<|eos|>\n<|assistant|>\n"
-    assert tokenizer.decode(first["prompt_ids"]) == prompt
-    assert tokenizer.decode(first["chosen_ids"]).startswith(f"{ANSWER}<|eos|>")
-    assert tokenizer.decode(first["rejected_ids"]).startswith("def add(): 0<|eos|>")
+    prepared = trainer.train_dataset
+    assert isinstance(prepared, Dataset)
+    assert len(prepared) == PAIRS
+    texts = {side: str(tokenizer.decode(prepared[0][f"{side}_ids"])) for side in SIDES}
+    assert texts["prompt"] == "<|user|>\nWrite add.<|eos|>\n<|assistant|>\n"
+    assert texts["chosen"].startswith(f"{ANSWER}<|eos|>")
+    assert texts["rejected"].startswith("def add(): 0<|eos|>")
     assert trainer.train().global_step == 1
 
 
