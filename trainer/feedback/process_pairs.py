@@ -45,7 +45,7 @@ class ProcessPairsConfig:
     problems: str = "problems"
     prefixes: str = "prefixes"
     completions: str = "completions"
-    passes: str = "completion_votes"
+    passes: str = "votes_completions"
     min_completions: int = 3
     min_value: float = 0.5
     margin_tests: float = 4.0

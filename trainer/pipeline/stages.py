@@ -24,6 +24,8 @@ STAGES = {
     "completions": "prefixes -> answers that the policy goes on to write from them",
     "process_pairs": "completed prefixes -> a promising prefix over one that leads nowhere",
     "step_labels": "completed prefixes -> labels of steps, for step reward models",
+    "mutants": "programs that pass -> the same with one change each, which may fail",
+    "mutation_labels": "mutants that fail -> labels of steps, for step reward models",
     "preferences": "preference data in public formats -> pairs",
     "finetune": "finetuning with the ranking loss on preferences",
     "dpo": "policy rows -> a policy, by direct preference optimization",

@@ -43,7 +43,7 @@ def pairs(
         work, [answer(name, "", prefix=each.id) for each, name, _ in labels], "completions"
     )
     passes = [PassCount(name, each.problem, count, total) for each, name, count in labels]
-    make_passes(work, passes, "completion_votes")
+    make_passes(work, passes, "votes_completions")
     run(config, work, work / "process_pairs")
     return read_policy_rows(work / "process_pairs")
 

@@ -13,14 +13,8 @@ from trainer.evaluation.benchmarks.process_bench import NO_ERROR, read_questions
 from trainer.feedback.pass_count import PassCount
 from trainer.feedback.prefixes import STEM, Prefix
 from trainer.feedback.sample import Sample
-from trainer.feedback.step_labels import (
-    StepEnd,
-    StepLabels,
-    StepLabelsConfig,
-    label_steps,
-    read_step_labels,
-    run,
-)
+from trainer.feedback.step_files import StepLabels, read_step_labels
+from trainer.feedback.step_labels import StepEnd, StepLabelsConfig, label_steps, run
 from trainer.pairs.row import read_pairs
 from trainer.pipeline.stage import StageError, read_manifest
 from trainer.preferences import gather
@@ -60,7 +54,7 @@ def make_stages(
     make_passes(
         work,
         [PassCount(name, each.problem, count, 4) for each, name, count in rows],
-        "completion_votes",
+        "votes_completions",
     )
     make_passes(
         work,
@@ -223,7 +217,7 @@ def test_nothing_but_a_right_end_is_labelled_after_the_first_error(
 
 def test_without_any_labelled_step_the_stage_says_what_to_do(tmp_path: Path) -> None:
     make_stages(tmp_path, {answer("s", TEXT): {FIRST: [4]}}, {})
-    with pytest.raises(StageError, match="min_completions"):
+    with pytest.raises(StageError, match="too few labelled completions"):
         run(CONFIG, tmp_path, tmp_path / "step_labels")
 
 
