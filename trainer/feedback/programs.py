@@ -36,7 +36,8 @@ class Job:
 
 def job_of(problem: Problem, code: str, inputs: tuple[Input, ...]) -> Job:
     """The job that runs a sample's or the reference program of this problem."""
-    return Job(Program(code.rstrip(), problem.entry_point, problem.setup), inputs)
+    program = Program(code.rstrip(), problem.entry_point, problem.setup)
+    return Job(program, inputs, Comparison(sequences_alike=problem.sequences_alike))
 
 
 def output_text(job: Job, outcome: Outcome) -> str:

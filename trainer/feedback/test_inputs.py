@@ -230,12 +230,22 @@ def useful_on_gold(
     return kept
 
 
-def check(config: TestInputsConfig, _: Path) -> None:
+def check(config: TestInputsConfig, inputs: Path) -> None:
     """Raise StageError where the stage could only fail, before the first stage of a run."""
-    for template in (config.templates.function, config.templates.script):
-        require_placeholder(template, "statement")
-    if config.source != "given" and config.llm is None:
-        raise StageError("inputs: set llm to the model that is asked, or source to given")
+    require_placeholder(config.templates.function, "statement")
+    require_placeholder(config.templates.script, "statement")
+    prompt_of(Problem("", "", "function", ""), config)  # names only what there is
+    prompt_of(Problem("", "", "script", ""), config)
+    if config.source != "given":
+        if config.llm is None:
+            raise StageError("inputs: set llm to the model that is asked, or source to given")
+        if not config.llm.endpoint.url and not config.policy:
+            raise StageError(
+                "inputs: neither llm.endpoint.url nor policy is set: name the address of the model "
+                "that is asked, or the checkpoint that is to be served"
+            )
+    if config.policy and Path(config.policy).is_dir():
+        identify(find_policy(config.policy, inputs))
     if config.use_gold:
         open_sandbox(config.sandbox).close()
 

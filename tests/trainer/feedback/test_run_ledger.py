@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.feedback.compare import Comparison
@@ -24,6 +24,7 @@ RUNS = st.builds(
 )
 
 
+@settings(max_examples=25)
 @given(st.lists(RUNS, min_size=1, max_size=5))
 def test_a_killed_process_loses_nothing_that_it_had_appended(runs: list[RecordedRun]) -> None:
     """What a kill leaves behind are the files as they are while the ledger is still open."""
