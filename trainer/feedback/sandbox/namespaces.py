@@ -40,6 +40,20 @@ def prepare() -> None:
     _filter()
 
 
+def become(user: int) -> None:
+    """Turn into another user for good, without any capability."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    _drop_capabilities()
+    # After such a change a process may not even write the map of its own user namespace.
+    _call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def _drop_capabilities() -> None:
+    _call("capset", struct.pack("Ii", 0x20080522, 0), bytes(24))
+
+
 def fork_isolated() -> int:
     """`os.fork` into new user, pid, ipc and mount namespaces, of which the child is the init."""
     number = 56 if platform.machine() == "x86_64" else 220
@@ -62,6 +76,7 @@ def enter(root: str, user: int, group: int, limits: Limits) -> None:
         root: the folder that becomes `/`; its `tmp` becomes the only place to write.
         user, group: ids of the zygote, which the new user namespace maps.
     """
+    os.setsid()  # or a signal to its process group would reach the zygote
     for name, text in (
         ("uid_map", f"{_USER} {user} 1"),
         ("setgroups", "deny"),
@@ -84,15 +99,9 @@ def enter(root: str, user: int, group: int, limits: Limits) -> None:
     for capability in range(_last_capability() + 1):
         _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    header = struct.pack("Ii", 0x20080522, 0)
-    _call("capset", header, bytes(24))
+    _drop_capabilities()
     program = _filter()
     _call("prctl", _PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0)
-
-
-def protect() -> None:
-    """No process of the run may trace this one."""
-    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def set_limits(limits: Limits, cpu_seconds: int) -> None:

@@ -17,6 +17,8 @@ from trainer.feedback.sandbox.types import Limits, Outcome, Status
 LENIENCE = 1.5
 """A run is ended at this many times its CPU limit. One that ends by itself between four fifths of
 the limit and here is repeated alone; one that does not end is a time-out at once."""
+PATIENCE = 9
+"""Time without a core does not count against the wall limit, up to this many times the limit."""
 TOTAL_MEMORY = 2
 """Resident memory of all processes of a run together, in limits of one process."""
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -29,16 +31,36 @@ BROKEN = {
     "wall": Status.TIMEOUT,
     "memory": Status.MEMORY,
     "output": Status.OUTPUT_LIMIT,
+    "processes": Status.EXCEPTION,
 }
 CLAIMS = frozenset(["ok", "exception", "memory", "output_limit", "compile"])
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What the living processes of a run have used: CPU seconds, and resident bytes now."""
+    """What the living processes of a run have used, and resident bytes and threads now.
+
+    Attributes:
+        starved_seconds: the longest time that one of them was ready to run, but had no core.
+    """
 
     cpu_seconds: float
+    starved_seconds: float
     resident: int
+    threads: int
+
+    def beyond(self, limits: Limits, wall_seconds: float) -> str:
+        """The limit that it breaks, if any."""
+        if wall_seconds - min(self.starved_seconds, limits.wall_seconds * PATIENCE) > (
+            limits.wall_seconds
+        ):
+            return "wall"
+        if self.cpu_seconds > limits.cpu_seconds * LENIENCE:
+            return "cpu"
+        if self.resident > limits.memory_bytes * TOTAL_MEMORY:
+            return "memory"
+        # The kernel counts these too, but its limit does not bind root.
+        return "processes" if self.threads > limits.processes else ""
 
 
 @dataclass
@@ -83,15 +105,10 @@ def watch(
         if alive in events:
             break
         now = time.monotonic()
-        if now - started > limits.wall_seconds:
-            ending.broken = "wall"
-        elif now - looked >= wait:
+        if now - looked >= wait and not ending.broken:
             used = look()
             ending.cpu_seconds = max(ending.cpu_seconds, used.cpu_seconds)
-            if used.cpu_seconds > limits.cpu_seconds * LENIENCE:
-                ending.broken = "cpu"
-            elif used.resident > limits.memory_bytes * TOTAL_MEMORY:
-                ending.broken = "memory"
+            ending.broken = used.beyond(limits, now - started)
             looked, wait = now, min(STALE, wait * 1.5)
     kill()
     _, ending.wait_status, resources = os.wait4(pid, 0)
@@ -112,26 +129,29 @@ def own_pid() -> int:
 def usage(root: int, *, with_root: bool) -> Usage:
     """CPU time and resident memory of all descendants of a process, with or without itself."""
     parents: dict[int, int] = {}
-    used: dict[int, tuple[int, int]] = {}
+    used: dict[int, tuple[int, int, int, int]] = {}
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
             continue
         try:
             fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+            waited = int((process / "schedstat").read_bytes().split()[1])
         except (FileNotFoundError, ProcessLookupError):
             continue
         pid = int(process.name)
         parents[pid] = int(fields[1])
-        used[pid] = sum(map(int, fields[11:15])), int(fields[21])
-    cpu, resident = 0, 0
-    for pid, (ticks, pages) in used.items():
+        used[pid] = sum(map(int, fields[11:15])), waited, int(fields[21]), int(fields[17])
+    cpu, starved, resident, threads = 0, 0, 0, 0
+    for pid, (ticks, waited, pages, alike) in used.items():
         above: int | None = pid
         while above is not None and above != root:
             above = parents.get(above)
         if above == root and (with_root or pid != root):
             cpu += ticks
+            starved = max(starved, waited)
             resident += pages
-    return Usage(cpu / _TICKS, resident * _PAGE)
+            threads += alike
+    return Usage(cpu / _TICKS, starved / 1e9, resident * _PAGE, threads)
 
 
 def _drain(sinks: dict[int, bytearray], ending: Ending, most: int) -> None:
@@ -147,13 +167,9 @@ def _drain(sinks: dict[int, bytearray], ending: Ending, most: int) -> None:
             ending.broken = "output"
 
 
-def judge(ending: Ending, exit_status: int, script: bool, nonce: str, limits: Limits) -> Outcome:
-    """The outcome, from what was seen and from what the run claims.
-
-    Args:
-        exit_status: of the program's own process, as `wait` tells it.
-    """
-    status, value, error = _verdict(ending, exit_status, script, nonce, limits)
+def judge(ending: Ending, script: bool, nonce: str, limits: Limits) -> Outcome:
+    """The outcome, from what was seen and from what the run claims."""
+    status, value, error = _verdict(ending, script, nonce, limits)
     return Outcome(
         status=status,
         stdout=ending.stdout[: limits.output_bytes].decode("utf-8", "replace"),
@@ -164,9 +180,7 @@ def judge(ending: Ending, exit_status: int, script: bool, nonce: str, limits: Li
     )
 
 
-def _verdict(
-    ending: Ending, exit_status: int, script: bool, nonce: str, limits: Limits
-) -> tuple[Status, str, str]:
+def _verdict(ending: Ending, script: bool, nonce: str, limits: Limits) -> tuple[Status, str, str]:
     """Status, value and error."""
     if ending.broken:
         return BROKEN[ending.broken], "", f"limit: {ending.broken}"
@@ -179,7 +193,7 @@ def _verdict(
             # A script's proof is its exit, so it has no reason to claim anything.
             return (Status.EXCEPTION, "", "a false claim") if script else (status, text, "")
         return status, "", text[:200]
-    code = os.waitstatus_to_exitcode(exit_status)
+    code = os.waitstatus_to_exitcode(ending.wait_status)
     if code == -signal.SIGXCPU:
         return Status.TIMEOUT, "", "limit: cpu"
     if code == -signal.SIGKILL:

@@ -87,4 +87,4 @@ def _run(program: Program, given: Input, limits: Limits) -> Outcome:
             os.close(stdout_read)
             os.close(told_read)
     script = not program.entry_point and not given.check
-    return supervise.judge(ending, ending.wait_status, script, nonce, limits)
+    return supervise.judge(ending, script, nonce, limits)

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 DEPTH = 100
 """Nesting of a value. A cycle runs into it."""
-NODES = 500_000
+NODES = 200_000
 """Parts of a value altogether."""
 HASHED = 20_000
 """Members of sets and keys of dicts altogether that are no strings: their hashes are known, so a

@@ -17,13 +17,13 @@ import signal
 import struct
 import sys
 from dataclasses import asdict
-from typing import NoReturn
 
 from trainer.feedback.sandbox import child, namespaces, supervise
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Status
 
 ROOT = "/jail"
 """What runs see as `/`. The zygote's own `/proc` lies beside it, out of their reach."""
+MOST_DESCRIPTORS = 1 << 16
 READY = b"ready\n"
 PRELOADED = (
     "abc array ast base64 bisect calendar cmath collections contextlib copy csv dataclasses "
@@ -36,13 +36,16 @@ PRELOADED = (
 def main() -> None:
     """Answer requests until the parent closes them."""
     requests, replies = os.dup(0), os.dup(1)
-    null = os.open("/dev/null", os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
+    os.environ.pop("PWD", None)  # it is bubblewrap's
+    if len(sys.argv) > 1:
+        namespaces.become(int(sys.argv[1]))
     for name in PRELOADED.split():
         importlib.import_module(name)
     sys.set_int_max_str_digits(0)
     namespaces.prepare()
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
     gc.collect()
     gc.freeze()
     _write(replies, READY)
@@ -84,18 +87,22 @@ def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
     os.lseek(stdin, 0, os.SEEK_SET)
     stdout_read, stdout = os.pipe()
     told_read, told = os.pipe()
-    exit_read, exit_status = os.pipe()
+    failed_read, failed = os.pipe()
     user, group = os.getuid(), os.getgid()
     pid = namespaces.fork_isolated()
     if pid == 0:
         try:
             namespaces.enter(ROOT, user, group, limits)
-            _init(program, given, limits, nonce, (stdin, stdout, told, exit_status))
+            os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
+            teller = child.Teller(os.dup2(told, 3), nonce)
+            namespaces.set_limits(limits, math.ceil(limits.cpu_seconds * supervise.LENIENCE) + 1)
         except BaseException as error:  # noqa: BLE001 - it is told, and the process ends here
-            _write(exit_status, f"{type(error).__name__}: {error}".encode()[:400])
-        finally:
+            _write(failed, f"{type(error).__name__}: {error}".encode()[:400])
             os._exit(1)
-    for descriptor in (stdin, stdout, told, exit_status):
+        os.closerange(4, MOST_DESCRIPTORS)
+        child.run(program, given, teller)
+    for descriptor in (stdin, stdout, told, failed):
         os.close(descriptor)
     ending = supervise.watch(
         pid,
@@ -105,37 +112,10 @@ def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
         lambda: supervise.usage(supervise.own_pid(), with_root=False),
         lambda: os.kill(pid, signal.SIGKILL),
     )
-    status = os.read(exit_read, 512)
-    for descriptor in (stdout_read, told_read, exit_read):
+    failure = os.read(failed_read, 512)
+    for descriptor in (stdout_read, told_read, failed_read):
         os.close(descriptor)
-    if not ending.broken and not status.startswith(b"exit "):
-        return Outcome(Status.INFRASTRUCTURE, error=status.decode() or "the run's init has died")
+    if failure:
+        return Outcome(Status.INFRASTRUCTURE, error=failure.decode())
     script = not program.entry_point and not given.check
-    return supervise.judge(ending, int(status[5:] or b"0"), script, nonce, limits)
-
-
-def _init(
-    program: Program, given: Input, limits: Limits, nonce: str, ends: tuple[int, int, int, int]
-) -> NoReturn:
-    """The first process of the namespace: it starts the program and tells how that one ended.
-
-    The program is no init itself, because an init ignores signals that end others.
-    """
-    namespaces.protect()
-    stdin, stdout, told, exit_status = ends
-    pid = os.fork()
-    if pid == 0:
-        for target, descriptor in enumerate((stdin, stdout)):
-            os.dup2(descriptor, target)
-        teller = child.Teller(os.dup2(told, 3), nonce)
-        os.closerange(4, 1 << 16)
-        cpu_seconds = math.ceil(limits.cpu_seconds * supervise.LENIENCE) + 1
-        namespaces.set_limits(limits, cpu_seconds)
-        child.run(program, given, teller)
-    os.close(stdout)
-    os.close(told)
-    while True:
-        ended, status = os.wait()
-        if ended == pid:
-            _write(exit_status, f"exit {status}".encode())
-            os._exit(0)  # the kernel ends everything else in the namespace
+    return supervise.judge(ending, script, nonce, limits)
