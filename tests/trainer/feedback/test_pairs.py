@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,21 @@ from tests.trainer.feedback.made import (
     sampled,
 )
 from trainer.feedback import pass_count
-from trainer.feedback.pair_rules import AllOverAny, PassMargin, Random
+from trainer.feedback.pair_rules import (
+    AceCode,
+    AllOverAny,
+    MeanMinusDeviations,
+    PassMargin,
+    Random,
+    Rule,
+)
 from trainer.feedback.pairs import PolicyPairsConfig, Replay, run
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.sample import Sample
 from trainer.pairs import policy_row
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow, read_policy_rows
 from trainer.pairs.row import SPLITS, read_pairs
+from trainer.pipeline.overrides import with_field
 from trainer.pipeline.stage import StageError, read_manifest
 
 CONFIG = PolicyPairsConfig(rule=AllOverAny(), evaluation_share=0.3, source="round 1")
@@ -211,6 +219,21 @@ def test_the_order_of_samples_changes_no_file(tmp_path: Path) -> None:
     samples.write_text("".join(reversed(samples.read_text().splitlines(keepends=True))))
     run(config, work, work / "policy_pairs")
     assert read_manifest(work / "policy_pairs")["files"] == first
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        PassMargin(min_difference=0.4),
+        AllOverAny(),
+        AceCode(),
+        MeanMinusDeviations(),
+        Random(AceCode(min_chosen=0.5), seed=3),
+    ],
+)
+def test_every_rule_can_be_set_on_a_command_line(rule: Rule) -> None:
+    text = json.dumps(asdict(rule))
+    assert with_field(CONFIG, ["rule"], text, "policy_pairs.rule") == replace(CONFIG, rule=rule)
 
 
 def test_files_for_other_trainers_have_a_line_for_each_pair(tmp_path: Path) -> None:
