@@ -55,7 +55,7 @@ def markdown(report: PolicyReport) -> str:
 def comparison_table(comparison: Comparison, arms: list[str]) -> list[str]:
     """A row for each k or N; a column for each policy, and one for its difference."""
     start, *others = arms
-    head = ["", _cell(start)]
+    head = [letter(comparison), _cell(start)]
     for name in others:
         head += [_cell(name), "difference"]
     rows = [head, ["---"] + ["---:"] * (len(head) - 1)]
@@ -65,6 +65,11 @@ def comparison_table(comparison: Comparison, arms: list[str]) -> list[str]:
             cells += [_figure(row[name].value), _gain(row[name])]
         rows.append(cells)
     return ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def letter(comparison: Comparison) -> str:
+    """The name of what a comparison's rows are numbers of."""
+    return "k" if comparison.title == "pass@k" else "N"
 
 
 def ranking_table(table: Table) -> list[str]:
@@ -111,7 +116,7 @@ def curves(section: Section) -> bytes:
             low, high = [each.low for each in figures], [each.high for each in figures]
             axes.fill_between(sizes, low, high, alpha=0.15)
         axes.set_xscale("log", base=2)
-        axes.set(xlabel="k" if comparison.title == "pass@k" else "N", title=comparison.title)
+        axes.set(xlabel=letter(comparison), title=comparison.title)
         axes.set(xticks=sizes, xticklabels=[str(size) for size in sizes])
         if not index:
             axes.set_ylabel("share right")
