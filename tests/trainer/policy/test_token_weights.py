@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trainer.policy.encoded import EncodedAnswer, EncodedPolicyRow
-from trainer.policy.reference import text_key
-from trainer.policy.token_weight import read_token_weights
 
 from tests.trainer.policy.policies import make_policy, make_rows, make_work
 from tests.trainer.training.stages import Made
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow
 from trainer.pipeline.stage import StageError, read_manifest, writing_stage
+from trainer.policy.encoded import EncodedAnswer, EncodedPolicyRow
+from trainer.policy.reference import text_key
+from trainer.policy.token_weight import read_token_weights
 from trainer.policy.token_weights import TokenWeightsConfig, run, scaled, weigh
 
 CLIP, RANK = TokenWeightsConfig(), TokenWeightsConfig(scale="rank")
