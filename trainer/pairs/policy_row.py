@@ -1,6 +1,6 @@
 """Pairs of a policy's own answers by their exact token ids, for preference optimization."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.pipeline.shards import read_shards
@@ -58,3 +58,11 @@ class PolicyRow:
 def read_policy_rows(folder: Path) -> list[PolicyRow]:
     """All policy rows of a finished stage."""
     return read_shards(folder, STEM, PolicyRow)
+
+
+def swapped_sides(row: PolicyRow) -> list[PolicyRow]:
+    """The pairs of a row the wrong way round: each rejected answer over the chosen one."""
+    return [
+        replace(row, id=f"{row.id} swapped {number}", chosen=answer, rejected=(row.chosen,))
+        for number, answer in enumerate(row.rejected)
+    ]

@@ -15,8 +15,14 @@ class DpoConfig(LoopConfig):
     Attributes:
         pairs: stage of policy rows.
         replay: further stages of policy rows, such as those of earlier rounds.
+        swap_sides: train on every pair the wrong way round, for the second policy that
+            `token_weights` are estimated with.
         evaluation_share: share of the problems that are held out whole, for `eval_steps`.
         reference: stage, directory or hub id of the reference policy; None is the start.
+        second_reference: a further reference, with which the first one becomes a virtual one
+            (arXiv 2405.16388); it may have another tokenizer. None for none.
+        second_reference_eta: largest relative distance of the second reference's log-prob of an
+            answer from the first one's, to which it is clipped.
         beta: how strongly the policy is held near the reference; for IPO the paper's tau.
         loss_type: losses that are added up: `sigmoid` is DPO's, `sft` the negative log-likelihood
             of chosen answers, and `trainer.policy.losses` has the others.
@@ -28,8 +34,11 @@ class DpoConfig(LoopConfig):
 
     pairs: str = "policy_pairs"
     replay: tuple[str, ...] = ()
+    swap_sides: bool = False
     evaluation_share: float = 0.05
     reference: str | None = None
+    second_reference: str | None = None
+    second_reference_eta: float = 0.1
     beta: float = 0.1
     loss_type: tuple[LossType, ...] = ("sigmoid",)
     loss_weights: tuple[float, ...] | None = None
@@ -50,6 +59,13 @@ class DpoConfig(LoopConfig):
             raise StageError("label_smoothing is for the loss_type sigmoid alone: set it to 0")
         if not set(self.loss_type) & set(LOSSES):
             raise StageError(f"loss_type has no loss of pairs: name one of {', '.join(LOSSES)}")
+        if not 0 <= self.second_reference_eta < 1:
+            raise StageError("second_reference_eta must be in [0, 1)")
+        if self.second_reference is not None and self.token_weights is not None:
+            raise StageError(
+                "token_weights are of the policy's tokens, and second_reference is compared by "
+                "whole answers: set one of them"
+            )
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
             raise StageError(
                 f"loss_weights has {len(self.loss_weights)} numbers for {len(self.loss_type)} "

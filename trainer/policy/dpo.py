@@ -7,17 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from trainer.feedback.serving import Weights, find_policy, identify
-from trainer.pairs.policy_row import read_policy_rows
+from trainer.pairs.policy_row import PolicyRow, read_policy_rows, swapped_sides
 from trainer.pairs.split import HoldOut
 from trainer.pipeline.lineage import is_stage
 from trainer.pipeline.stage import StageError, manifest_hash, writing_stage
-from trainer.policy.batches import PolicyCollator
+from trainer.policy.batches import PolicyCollator, References
 from trainer.policy.config import DpoConfig
 from trainer.policy.encoded import EncodedPolicyRow, fitting_rows
 from trainer.policy.export import export_policy, rehearse_policy
 from trainer.policy.model import PolicyModel
+from trainer.policy.multi_reference import SecondReference, TwoReferences
 from trainer.policy.reference import ReferenceFile, texts_of
 from trainer.policy.reference_sums import ReferenceSums
 from trainer.policy.start import PolicyStart, load_policy
@@ -40,14 +42,12 @@ def run(config: DpoConfig, inputs: Path, output: Path) -> None:
         StageError: config, rows, start and processes do not go together.
     """
     folder = find_policy(config.start, inputs)
-    named = (config.pairs, *config.replay, config.start, config.reference, config.token_weights)
+    named = (config.pairs, *config.replay, config.start, config.reference)
+    named = (*named, config.second_reference, config.token_weights)
     reads = [inputs / name for name in named if name is not None and is_stage(inputs, name)]
     main = processes.is_main()
     with writing_stage(config, output, reads=reads) if main else nullcontext() as draft:
-        stages = (config.pairs, *config.replay)
-        rows = [row for name in stages for row in read_policy_rows(inputs / name)]
-        if not rows:
-            raise StageError(f"there are no pairs to train on: {config.pairs} is empty")
+        rows = _rows(config, inputs)
         hold_out = HoldOut(evaluation_share=config.evaluation_share, calibration_share=0.0)
         start = load_policy(
             folder,
@@ -60,6 +60,10 @@ def run(config: DpoConfig, inputs: Path, output: Path) -> None:
         for row in encoded:
             split[hold_out.split_of(row.group)].append(row)
         counts: Counter[str] = Counter()
+        second = None
+        if config.second_reference is not None:
+            second = SecondReference(config.second_reference, inputs, start.tokenizer, rows)
+            split = {name: second.readable(each, counts) for name, each in split.items()}
         trained = fitting_rows(split["train"], start.max_length, counts)
         if not trained:
             raise StageError("every problem is held out: lower evaluation_share")
@@ -77,11 +81,7 @@ def run(config: DpoConfig, inputs: Path, output: Path) -> None:
                 print(f"{output.name}: its last step is done, only the export is not", flush=True)
         else:
             processes.join()
-            weights = (
-                read_token_weights(inputs / config.token_weights) if config.token_weights else {}
-            )
-            references = _reference(config, inputs, output, start, base, [*trained, *ranked])
-            collator = PolicyCollator(ReferenceSums(references, weights), weights)
+            collator = _collator(config, inputs, output, start, base, [*trained, *ranked], second)
             held_out = None
             if config.eval_steps:
                 held_out = held_out_of(config, ranked, collator.batch, any_drawn=bool(drawn))
@@ -110,6 +110,17 @@ def run(config: DpoConfig, inputs: Path, output: Path) -> None:
     processes.wait()
 
 
+def _rows(config: DpoConfig, inputs: Path) -> list[PolicyRow]:
+    """All pairs that the config names, the wrong way round if it says so."""
+    stages = (config.pairs, *config.replay)
+    rows = [row for name in stages for row in read_policy_rows(inputs / name)]
+    if not rows:
+        raise StageError(f"there are no pairs to train on: {config.pairs} is empty")
+    if config.swap_sides:
+        return [swapped for row in rows for swapped in swapped_sides(row)]
+    return rows
+
+
 def _model(config: DpoConfig, start: PolicyStart) -> PolicyModel:
     """The policy as it is trained, with adapters if the config has any."""
     if config.lora:
@@ -127,6 +138,25 @@ def _model(config: DpoConfig, start: PolicyStart) -> PolicyModel:
     )
 
 
+def _collator(
+    config: DpoConfig,
+    inputs: Path,
+    output: Path,
+    start: PolicyStart,
+    base: Weights,
+    rows: list[EncodedPolicyRow],
+    second: SecondReference | None,
+) -> PolicyCollator:
+    """Packs rows with their reference log-probs and token weights."""
+    weights = read_token_weights(inputs / config.token_weights) if config.token_weights else {}
+    log_probs = _reference(config, inputs, output, start, base, rows)
+    references: References = ReferenceSums(log_probs, weights)
+    if second:
+        sums = second.sums(rows, output, bf16=config.bf16)
+        references = TwoReferences(references, sums, config.second_reference_eta)
+    return PolicyCollator(references, weights)
+
+
 def _reference(
     config: DpoConfig,
     inputs: Path,
@@ -139,22 +169,14 @@ def _reference(
 
     They are read from a file beside the stage, and computed first where it lacks some.
     """
-    weights, network = base, start.network
+    weights = base
     if config.reference is not None:
         weights = identify(find_policy(config.reference, inputs))
     precision = "bfloat16" if config.bf16 else "float32"
     file = ReferenceFile(output.with_name("reference-log-probs"), weights.digest, precision)
-    texts = texts_of(rows)
-    known = file.read(texts)
-    missing = {key: text for key, text in texts.items() if key not in known}
-    # All processes see the same files here, so they agree on what is missing.
-    processes.wait()
-    if missing:
-        if weights.digest != base.digest:
-            network = load_policy(weights.folder).network
-        network.to(processes.device())  # type: ignore[arg-type]  # a device's name
-        file.compute(missing, network, bf16=config.bf16)
-        network.to("cpu")  # type: ignore[arg-type]
-        processes.wait()
-        known = file.read(texts)
-    return known
+
+    def network_of() -> PreTrainedModel:
+        same = weights.digest == base.digest
+        return start.network if same else load_policy(weights.folder).network
+
+    return file.complete(texts_of(rows), network_of, bf16=config.bf16)

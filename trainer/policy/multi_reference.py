@@ -18,14 +18,21 @@ derivation.
 Only sums over whole answers are compared, so the references may have different tokenizers.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log
+from pathlib import Path
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
+from trainer.feedback.serving import find_policy, identify
+from trainer.pairs.policy_row import PolicyRow
 from trainer.policy.batches import References
 from trainer.policy.encoded import EncodedAnswer, EncodedPolicyRow
+from trainer.policy.reference import ReferenceFile, text_key, texts_of
+from trainer.policy.start import load_policy
 
 AnswerKey = tuple[str, str]
 """Id of a row, and of one of its answers."""
@@ -79,6 +86,61 @@ def virtual_reference(
         for one, two in zip(first, second, strict=True)
     )
     return chosen, rejected
+
+
+class SecondReference:
+    """A second reference policy and the rows as it reads them, until its log-probs are computed.
+
+    Args:
+        name: its stage, directory or hub id.
+        tokenizer: the first reference's. With the same vocabulary, rows keep their exact ids;
+            otherwise the second reference encodes their texts with a template of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Path,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: Sequence[PolicyRow],
+    ) -> None:
+        folder = find_policy(name, inputs)
+        policy = load_policy(folder)
+        exact = policy.tokenizer.get_vocab() == tokenizer.get_vocab()
+        encoded = policy.encoder.encode(rows, "second reference", exact=exact)
+        self._digest = identify(folder).digest
+        self._network = policy.network
+        self._rows = {
+            row.id: row
+            for row in encoded
+            if not row.refused
+            and len(row.prompt_ids) + max(len(answer.ids) for answer in row.answers)
+            <= policy.max_length
+        }
+
+    def readable(
+        self, rows: list[EncodedPolicyRow], counts: Counter[str]
+    ) -> list[EncodedPolicyRow]:
+        """Those of the first reference's rows that the second one can read whole."""
+        kept = [row for row in rows if row.id in self._rows]
+        counts["row: too long for the second reference, or its template refuses it"] += len(
+            rows
+        ) - len(kept)
+        return kept
+
+    def sums(
+        self, rows: Iterable[EncodedPolicyRow], output: Path, *, bf16: bool
+    ) -> dict[AnswerKey, float]:
+        """Its log-probs of all answers of these rows, each summed over its own tokens."""
+        own = [self._rows[row.id] for row in rows]
+        precision = "bfloat16" if bf16 else "float32"
+        file = ReferenceFile(output.with_name("reference-log-probs"), self._digest, precision)
+        log_probs = file.complete(texts_of(own), lambda: self._network, bf16=bf16)
+        return {
+            (row.id, answer.id): sum(log_probs[text_key(row.prompt_ids, answer.ids)])
+            for row in own
+            for answer in row.answers
+        }
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ ids reads it, and an interrupted computation goes on where it was.
 
 import hashlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -68,6 +68,28 @@ class ReferenceFile:
                     found[key] = array("f", values)
             ledger.close()
         return found
+
+    def complete(
+        self, texts: dict[str, Text], network_of: Callable[[], PreTrainedModel], *, bf16: bool
+    ) -> dict[str, "array[float]"]:
+        """The log-probs of all these texts, computed first where the files lack some.
+
+        Args:
+            network_of: gives the network, and is called only if something is missing. It attends by
+                `reward_model.attention.IMPLEMENTATION`, and is on the CPU afterwards.
+        """
+        known = self.read(texts)
+        missing = {key: text for key, text in texts.items() if key not in known}
+        # All processes see the same files here, so they agree on what is missing.
+        processes.wait()
+        if missing:
+            network = network_of()
+            network.to(processes.device())  # type: ignore[arg-type]  # a device's name
+            self.compute(missing, network, bf16=bf16)
+            network.to("cpu")  # type: ignore[arg-type]
+            processes.wait()
+            known = self.read(texts)
+        return known
 
     def compute(self, texts: dict[str, Text], network: PreTrainedModel, *, bf16: bool) -> None:
         """Compute those of this process's share of `texts`, and keep each batch at once.

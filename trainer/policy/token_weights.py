@@ -11,12 +11,14 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+from transformers import PreTrainedModel
 
 from trainer.feedback.serving import find_policy, identify
 from trainer.pairs.policy_row import read_policy_rows
@@ -25,9 +27,8 @@ from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 from trainer.policy.encoded import EncodedPolicyRow, fitting_rows
 from trainer.policy.reference import ReferenceFile, text_key, texts_of
-from trainer.policy.start import load_policy
+from trainer.policy.start import PolicyStart, load_policy
 from trainer.policy.token_weight import STEM, TokenWeights
-from trainer.training.loop import processes
 
 LogProbs = Mapping[str, "array[float]"]
 """Log-probs of each answer's tokens, by `text_key`."""
@@ -83,7 +84,6 @@ def run(config: TokenWeightsConfig, inputs: Path, output: Path) -> None:
     rows = [row for name in stages for row in read_policy_rows(inputs / name)]
     if not rows:
         raise StageError(f"there are no pairs to weigh the tokens of: {config.pairs} is empty")
-    precision = "bfloat16" if config.bf16 else "float32"
     counts: Counter[str] = Counter()
     encoded: list[EncodedPolicyRow] = []
     vocabulary: dict[str, int] = {}
@@ -99,15 +99,13 @@ def run(config: TokenWeightsConfig, inputs: Path, output: Path) -> None:
             raise StageError(
                 f"{config.forward} and {name} have different tokenizers: train both from one start"
             )
-        texts = texts_of(encoded)
         file = ReferenceFile(
-            output.with_name("reference-log-probs"), identify(folder).digest, precision
+            output.with_name("reference-log-probs"),
+            identify(folder).digest,
+            "bfloat16" if config.bf16 else "float32",
         )
-        known = file.read(texts)
-        if missing := {key: text for key, text in texts.items() if key not in known}:
-            policy.network.to(processes.device())  # type: ignore[arg-type]  # a device's name
-            file.compute(missing, policy.network, bf16=config.bf16)
-        found.append(file.read(texts))
+        own = partial(_network, policy)
+        found.append(file.complete(texts_of(encoded), own, bf16=config.bf16))
     forward, reverse = found
     named = (*stages, config.forward, config.reverse)
     reads = [inputs / name for name in dict.fromkeys(named) if is_stage(inputs, name)]
@@ -116,6 +114,10 @@ def run(config: TokenWeightsConfig, inputs: Path, output: Path) -> None:
         write_shards(draft.path, STEM, weights, config.rows_per_shard)
         draft.facts["counts"] = dict(sorted(counts.items()))
         draft.facts["contrast"] = contrast(config, encoded, forward, reverse)
+
+
+def _network(policy: PolicyStart) -> PreTrainedModel:
+    return policy.network
 
 
 def weigh(

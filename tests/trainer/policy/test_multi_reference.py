@@ -1,9 +1,17 @@
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.trainer.policy.policies import make_policy, make_work
+from tests.trainer.training.stages import weights
+from trainer.pipeline.stage import StageError, read_manifest
+from trainer.policy import dpo
+from trainer.policy.config import DpoConfig
 from trainer.policy.multi_reference import (
     clipped,
     first_weight,
@@ -82,4 +90,66 @@ def test_the_reference_that_tells_the_answers_apart_counts_more() -> None:
 
 @given(LOG_PROBS, LOG_PROBS, LOG_PROBS, LOG_PROBS)
 def test_without_room_the_first_reference_is_left(a: float, b: float, c: float, d: float) -> None:
-    assert virtual_reference((a, b), (c, d), eta=0.0) == (pytest.approx(a), pytest.approx(b))
+    assert virtual_reference((a, b), (c, d), eta=0.0) == pytest.approx((a, b))
+
+
+CONFIG = DpoConfig(
+    start="base",
+    max_steps=4,
+    prompts_per_step=4,
+    learning_rate=3e-3,
+    evaluation_share=0.2,
+    eval_steps=0,
+    bf16=False,
+    report_to="none",
+)
+
+
+def train(config: DpoConfig, work: Path, name: str) -> Path:
+    dpo.run(config, work, work / name)
+    return work / name
+
+
+def gap(one: Path, other: Path) -> float:
+    left, right = weights(one), weights(other)
+    return max(float((left[name].float() - right[name].float()).abs().max()) for name in left)
+
+
+def test_the_same_reference_twice_is_one(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    once = train(CONFIG, work, "once")
+    twice = train(replace(CONFIG, second_reference="base"), work, "twice")
+    assert gap(once, twice) < 1e-6
+
+
+def test_a_second_reference_may_have_another_tokenizer(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    other = make_policy(tmp_path / "other", seed=5)
+    tokenizer = AutoTokenizer.from_pretrained(other)
+    tokenizer.add_tokens(["answer "])
+    tokenizer.save_pretrained(other)
+    model = AutoModelForCausalLM.from_pretrained(other)
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(other)
+    once = train(CONFIG, work, "once")
+    # Texts of two tokens have far higher log-probs than ids of ten: the clip decides.
+    two = train(replace(CONFIG, second_reference=str(other)), work, "two")
+    assert gap(once, two) > 1e-6
+    none = replace(CONFIG, second_reference=str(other), second_reference_eta=0.0)
+    assert gap(once, train(none, work, "none")) < 1e-6
+
+
+def test_rows_that_the_second_reference_cannot_read_are_counted(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    make_policy(tmp_path / "short", seed=5, max_position_embeddings=20)
+    short = train(replace(CONFIG, second_reference=str(tmp_path / "short")), work, "dpo")
+    manifest = read_manifest(short)
+    left_out = manifest["left_out"]
+    reason = "row: too long for the second reference, or its template refuses it"
+    assert left_out[reason] > 0
+    assert manifest["rows"]["train"] < 20
+
+
+def test_token_weights_with_a_second_reference_are_refused() -> None:
+    with pytest.raises(StageError, match="set one of them"):
+        replace(CONFIG, second_reference="base", token_weights="token_weights")

@@ -12,6 +12,8 @@ from tests.trainer.policy.policies import make_policy, make_rows, make_work
 from tests.trainer.training.stages import Made
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow
 from trainer.pipeline.stage import StageError, read_manifest, writing_stage
+from trainer.policy import dpo
+from trainer.policy.config import DpoConfig
 from trainer.policy.encoded import EncodedAnswer, EncodedPolicyRow
 from trainer.policy.reference import text_key
 from trainer.policy.token_weight import read_token_weights
@@ -131,3 +133,29 @@ def test_no_pairs_are_refused(work: Path) -> None:
     make_rows(work / "policy_pairs", [])
     with pytest.raises(StageError, match="policy_pairs is empty"):
         run(CLIP, work, work / "token_weights")
+
+
+def test_two_contrasted_policies_weigh_the_tokens_for_a_third(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    config = DpoConfig(
+        start="base",
+        max_steps=12,
+        prompts_per_step=6,
+        learning_rate=3e-3,
+        evaluation_share=0.0,
+        eval_steps=0,
+        bf16=False,
+        logging_steps=1,
+        report_to="none",
+    )
+    dpo.run(config, work, work / "dpo")
+    swapped = replace(config, swap_sides=True)
+    dpo.run(swapped, work, work / "dpo_reversed")
+    run(CLIP, work, work / "token_weights")
+    contrast = read_manifest(work / "token_weights")["contrast"]
+    assert contrast["mean_on_chosen"] < 0 < contrast["mean_on_rejected"]
+    dpo.run(replace(config, token_weights="token_weights"), work, work / "tis")
+    losses = [line["loss"] for line in read_manifest(work / "tis")["log"] if "loss" in line]
+    # Policy and reference have the same weighted sums before the first step.
+    assert losses[0] == pytest.approx(0.693, abs=1e-3)
+    assert losses[-1] < 0.5
