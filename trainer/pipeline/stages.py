@@ -31,6 +31,7 @@ STAGES = {
     "dpo": "policy rows -> a policy, by direct preference optimization",
     "calibrate": "mean, spread and temperature of raw scores on the calibration split",
     "evaluate": "accuracy on held-out groups, beside baselines",
+    "token_weights": "pairs and two contrasted policies -> weights of the answers' tokens",
     "gate": "a round's policy is accepted or refused on a labelled probe",
     "policy_report": "pass@k, accuracy and best-of-N of policies, beside the start's",
     "samples": "problems -> several answers of a policy to each",
