@@ -20,6 +20,7 @@ TOOLS = {
     "plan": "estimate tokens, FLOPs, memory, hours and disk before anything runs",
     "doctor": "check the data that the finetune stage would train on, without training",
     "show": "print every field of a recipe's configs in the form that --set takes",
+    "grade": "run samples of code against the tests of MBPP or HumanEval, and print pass@k",
     "verify": "check a release, in a directory or at a URL, against its manifest",
     "push": "copy a release to a folder, an object store or the Hugging Face hub",
 }
@@ -129,6 +130,7 @@ def parser() -> argparse.ArgumentParser:
     add_recipe(doctor)
     add_work(doctor)
     add_recipe(add("show", tools["show"], show))
+    add_grade(add("grade", tools["grade"], grade_samples))
     verify = add("verify", tools["verify"], verify_release)
     verify.add_argument("release", help="directory, s3://... or another URL, or hf://owner/name")
     push = add("push", tools["push"], push_release)
@@ -158,6 +160,44 @@ def add_work(command: argparse.ArgumentParser) -> None:
     """Add the option that names the work folder."""
     command.add_argument(
         "--work", type=Path, required=True, help="folder of the run, with a folder for each stage"
+    )
+
+
+def add_grade(command: argparse.ArgumentParser) -> None:
+    """Add what `grade` reads and writes, and how programs are run."""
+    command.add_argument("problems", help="JSON Lines or Parquet of MBPP or HumanEval, also .gz")
+    command.add_argument("samples", help="rows with task_id, and solution or completion")
+    command.add_argument("output", type=Path, help="file that gets a row for each sample")
+    command.add_argument(
+        "--isolation",
+        choices=["bubblewrap", "sandbox_fusion", "none"],
+        default="bubblewrap",
+        help="walls; none runs programs with all your rights; default: %(default)s",
+    )
+    command.add_argument("--url", default="", help="address of a SandboxFusion server")
+    command.add_argument("--workers", type=int, default=0, help="default: one for each core")
+    command.add_argument(
+        "--cpu-seconds", type=float, default=4.0, help="CPU time of a test; default: %(default)s"
+    )
+    command.add_argument(
+        "--wall-seconds",
+        type=float,
+        default=20.0,
+        help="limit behind that, for programs that sleep; default: %(default)s",
+    )
+    command.add_argument(
+        "--memory-mib", type=int, default=1024, help="memory of a test; default: %(default)s"
+    )
+    command.add_argument(
+        "--max-timeouts",
+        type=int,
+        help="a sample that timed out so often counts as timed out on its further tests",
+    )
+    command.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-6,
+        help="absolute or relative difference of equal numbers; default: %(default)s",
     )
 
 
@@ -257,3 +297,26 @@ def push_release(options: argparse.Namespace) -> None:
     from trainer.publishing.push import open_destination, push
 
     print(push(options.release, open_destination(options.destination), force=options.force))
+
+
+def grade_samples(options: argparse.Namespace) -> None:
+    """Grade samples of code against the tests of their problems."""
+    from trainer.feedback.grade import GradeConfig, grade
+    from trainer.feedback.sandbox.open import SandboxConfig
+    from trainer.feedback.sandbox.types import Limits
+
+    grade(
+        GradeConfig(
+            options.problems,
+            options.samples,
+            options.output,
+            Limits(
+                cpu_seconds=options.cpu_seconds,
+                wall_seconds=options.wall_seconds,
+                memory_bytes=options.memory_mib << 20,
+            ),
+            SandboxConfig(options.isolation, options.workers, options.url),
+            options.tolerance,
+            options.max_timeouts,
+        )
+    )

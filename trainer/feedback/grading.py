@@ -7,7 +7,7 @@ is expected never enters the sandbox together with a program.
 import ast
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from trainer.feedback.asserts import plain_assert
@@ -17,6 +17,13 @@ from trainer.feedback.problem import CallTest, Problem, StdioTest
 from trainer.feedback.replay import Replayer, Ungradable
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
 from trainer.feedback.sandbox.values import decode
+from trainer.feedback.verdict_ledger import VerdictLedger, verdicts_key
+
+SANDBOX_FAILED = "the sandbox failed: run this stage again"
+
+
+class InfrastructureError(Exception):
+    """The sandbox failed where no program was run, so that a problem could not be prepared."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Grader:
         tolerance: absolute or relative difference of numbers that count as equal.
         max_timeouts: after this many time-outs a program is not run on further tests, and counts as
             timed out there, too; None runs it on all.
+        ledger: verdicts that are known from earlier, and where new ones go.
     """
 
     def __init__(
@@ -63,25 +71,36 @@ class Grader:
         *,
         tolerance: float = 1e-6,
         max_timeouts: int | None = None,
+        ledger: VerdictLedger | None = None,
     ) -> None:
         self._sandbox = sandbox
         self._limits = limits
         self._tolerance = tolerance
         self._max_timeouts = max_timeouts
+        self._ledger = ledger
+        self._settings = (asdict(limits), tolerance, max_timeouts, sandbox.isolation)
         self._replayer = Replayer(sandbox, limits)
         self._checks: dict[Problem, Sequence[_Check]] = {}
         self._preparing = threading.Lock()
 
-    def grade(self, problem: Problem, code: str, *, first: bool = False) -> tuple[Verdict, ...]:
+    def grade(self, problem: Problem, code: str) -> tuple[Verdict, ...]:
         """Verdicts of a program, one for each test in their order.
-
-        Args:
-            first: only grade by the first test.
 
         Raises:
             Ungradable: a test judges nothing, whatever the program.
+            InfrastructureError: the sandbox failed before the program was run.
         """
-        checks = self._prepared(problem)[: 1 if first else None]
+        if self._ledger is None:
+            return self._grade(problem, code)
+        key = verdicts_key(problem, code, self._settings)
+        verdicts = self._ledger.find(key)
+        if verdicts is None:
+            verdicts = self._grade(problem, code)
+            self._ledger.append(key, verdicts)
+        return verdicts
+
+    def _grade(self, problem: Problem, code: str) -> tuple[Verdict, ...]:
+        checks = self._prepared(problem)
         program = Program(code, problem.entry_point, problem.setup)
         inputs = [each.given for each in checks if not isinstance(each, _ReplayCheck)]
         outcomes = iter(self._run(program, inputs))
@@ -180,10 +199,6 @@ class Grader:
         return known
 
 
-class InfrastructureError(Exception):
-    """The sandbox failed where no program was run, so that a problem could not be prepared."""
-
-
 def _verdict(check: _PrintCheck | _ValueCheck, outcome: Outcome, tolerance: float) -> Verdict:
     # The status comes first: only a run that ended well has an output.
     if outcome.status is not Status.OK:
@@ -223,18 +238,18 @@ def fault_of(problem: Problem, grader: Grader) -> str:
             verdicts = grader.grade(problem, problem.gold)
             failures = [each for each in verdicts if each is not Verdict.OK]
             if Verdict.INFRASTRUCTURE in failures:
-                return "the sandbox failed: run this stage again"
+                return SANDBOX_FAILED
             if failures:
                 return f"the reference does not pass ({failures[0]})"
         # Nearly always the first test tells, and then the others need not run.
-        for first in (True, False):
-            verdicts = grader.grade(problem, "", first=first)
+        for tests in (problem.tests[:1], problem.tests):
+            verdicts = grader.grade(replace(problem, tests=tests), "")
             if Verdict.INFRASTRUCTURE in verdicts:
-                return "the sandbox failed: run this stage again"
+                return SANDBOX_FAILED
             if set(verdicts) != {Verdict.OK}:
                 return ""
     except Ungradable as reason:
         return str(reason)
     except InfrastructureError:
-        return "the sandbox failed: run this stage again"
+        return SANDBOX_FAILED
     return "an empty program passes"

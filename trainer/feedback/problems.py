@@ -4,7 +4,6 @@ import hashlib
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +20,9 @@ from trainer.feedback.readers.mbpp import Mbpp
 from trainer.feedback.readers.plain import Plain
 from trainer.feedback.readers.reader import Reader
 from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
-from trainer.feedback.sandbox.types import Limits, Sandbox
+from trainer.feedback.sandbox.types import Limits
+from trainer.feedback.threads import in_threads
+from trainer.feedback.verdict_ledger import VerdictLedger
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 from trainer.preferences.source import Dataset
@@ -77,7 +78,10 @@ class LeftOut:
 
 
 def run(config: ProblemsConfig, inputs: Path, output: Path) -> None:
-    """Read the problems, check them, and write those that can be used, in the source's order."""
+    """Read the problems, check them, and write those that can be used, in the source's order.
+
+    Verdicts are kept in `<output>-ledger` too, so that an interrupted check goes on.
+    """
     left_out = LeftOut()
     counts: Counter[str] = Counter()
     problems = read_source(config, inputs, left_out, counts)
@@ -88,9 +92,11 @@ def run(config: ProblemsConfig, inputs: Path, output: Path) -> None:
     programs = [problem for problem in problems if problem.tests]
     isolation = ""
     if config.check_gold and programs:
-        with open_sandbox(config.sandbox) as sandbox:
+        ledger = output.with_name(f"{output.name}-ledger") / "verdicts.sqlite"
+        with open_sandbox(config.sandbox) as sandbox, VerdictLedger(ledger) as known:
             isolation = sandbox.isolation
-            faulty = faults(config, programs, sandbox, left_out)
+            grader = Grader(sandbox, config.limits, tolerance=config.tolerance, ledger=known)
+            faulty = faults(grader, programs, sandbox.workers, left_out)
         problems = [problem for problem in problems if problem.id not in faulty]
     if not problems:
         reasons = "; ".join(f"{reason} ({len(ids)})" for reason, ids in left_out.places.items())
@@ -152,15 +158,16 @@ def read_source(
     return list(found.values())
 
 
-def faults(
-    config: ProblemsConfig, problems: list[Problem], sandbox: Sandbox, left_out: LeftOut
-) -> set[str]:
+def faults(grader: Grader, problems: list[Problem], workers: int, left_out: LeftOut) -> set[str]:
     """Ids of problems whose tests judge nothing, each put under its reason."""
-    grader = Grader(sandbox, config.limits, tolerance=config.tolerance)
-    with ThreadPoolExecutor(sandbox.workers) as pool:
-        checked = pool.map(lambda problem: fault_of(problem, grader), problems)
-        progress = tqdm(checked, desc="check tests", unit=" problems", total=len(problems))
-        found = {problem.id: fault for problem, fault in zip(problems, progress, strict=True)}
+    checked = in_threads(
+        lambda problem: fault_of(problem, grader),
+        problems,
+        workers,
+        what="check tests",
+        unit="problems",
+    )
+    found = {problem.id: fault for problem, fault in zip(problems, checked, strict=True)}
     for name, fault in found.items():
         if fault:
             left_out.add(fault, name)
