@@ -1,8 +1,7 @@
-"""What starts a program on a SandboxFusion server. It is sent as text and never imported.
+"""What starts a program on a SandboxFusion server: it is sent as text, with a call of `main`.
 
-Two lines are put in front of it: the sources of `values` and `child`, and the task. The program
-runs in this process, so all that is printed may be forged: no more comes of that than of a wrong
-value, because nothing here knows what is expected.
+The program runs in the same process, so all that is printed may be forged: no more comes of that
+than of a wrong value, because nothing here knows what is expected.
 """
 
 import json
@@ -11,18 +10,20 @@ import resource
 import sys
 import types
 
-SOURCES: "dict[str, str]"
-TASK: str
 
+def main(sources: "dict[str, str]", text: str) -> None:
+    """Run a program once, as the sandbox of this machine does.
 
-def main() -> None:
-    """Run the program once, as the sandbox of this machine does."""
+    Args:
+        sources: of the modules `values` and `child`.
+        text: the task, as JSON.
+    """
     if os.environ.get("PYTHONHASHSEED") != "0":
         # Hash seed and text encoding are fixed when an interpreter starts.
         fixed = {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
         command = [sys.executable, "-X", "utf8", sys.argv[0]]
-        os.execve(sys.executable, command, {**os.environ, **fixed})
-    task = json.loads(TASK)
+        os.execve(sys.executable, command, {**os.environ, **fixed})  # noqa: S606 - this interpreter
+    task = json.loads(text)
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)
     package = "trainer.feedback.sandbox"
@@ -35,7 +36,7 @@ def main() -> None:
         module = types.ModuleType(f"{package}.{name}")
         sys.modules[module.__name__] = module
         setattr(sys.modules[package], name, module)
-        exec(SOURCES[name], module.__dict__)
+        exec(sources[name], module.__dict__)  # noqa: S102 - these are our own modules
     child = sys.modules[f"{package}.child"]
     limit_resources(task["limits"])
     program = types.SimpleNamespace(**task["program"])
@@ -53,6 +54,3 @@ def limit_resources(limits: "dict[str, float]") -> None:
         hard = resource.getrlimit(which)[1]
         lowest = int(value) if hard == resource.RLIM_INFINITY else min(int(value), hard)
         resource.setrlimit(which, (lowest, lowest))
-
-
-main()

@@ -114,6 +114,9 @@ def set_limits(limits: Limits, cpu_seconds: int) -> None:
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_STACK, STACK_BYTES),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_SIGPENDING, 256),
     ):
         _, hard = resource.getrlimit(which)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -167,11 +170,16 @@ _DENIED = {
     "syslog": (103, 116),
     "personality": (135, 92),
     "fanotify_init": (300, 262),
+    # The kernel counts these for the user, so a run could use up those of its neighbours.
+    "inotify_init": (253, 26),
+    "inotify_init1": (294, 26),
     "vmsplice": (278, 75),
     # Memory that no limit of a process counts.
     "memfd_create": (319, 279),
     "shmget": (29, 194),
     "msgget": (68, 186),
+    "semget": (64, 190),
+    "pidfd_getfd": (438, 438),
     **{f"from {number}": (number, number) for number in (425, 426, 427)},  # io_uring
     **{f"from {number}": (number, number) for number in (428, 429, 430, 431, 432, 433, 442)},
     "memfd_secret": (447, 447),
@@ -185,6 +193,7 @@ def _filter() -> _Program:
     arm = platform.machine() != "x86_64"
     architecture = 0xC00000B7 if arm else 0xC000003E
     clone, clone3, socket = (220 if arm else 56), 435, (198 if arm else 41)
+    prlimit = 261 if arm else 302
     load, equal, above, masked, answer = 0x20, 0x15, 0x35, 0x45, 0x06
     lines: list[tuple[int, int, int, int]] = [
         (load, 0, 0, 4),
@@ -204,6 +213,12 @@ def _filter() -> _Program:
         (equal, 0, 4, clone),
         (load, 0, 0, 16),
         (masked, 0, 1, _ALL_NAMESPACES),
+        (answer, 0, 0, _SECCOMP_ERRNO | _EPERM),
+        (answer, 0, 0, _SECCOMP_ALLOW),
+        # Limits of the init are not the program's to set.
+        (equal, 0, 4, prlimit),
+        (load, 0, 0, 16),
+        (equal, 1, 0, 0),
         (answer, 0, 0, _SECCOMP_ERRNO | _EPERM),
         (answer, 0, 0, _SECCOMP_ALLOW),
         (equal, 0, 6, socket),

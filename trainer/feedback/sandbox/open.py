@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainer.feedback.sandbox.bubblewrap import BubblewrapSandbox
+from trainer.feedback.sandbox.sandbox_fusion import DEFAULT_WORKERS, SandboxFusion
 from trainer.feedback.sandbox.types import Sandbox
 from trainer.feedback.sandbox.unconfined import UnconfinedSandbox
 from trainer.pipeline.stage import StageError
@@ -16,7 +17,8 @@ class SandboxConfig:
     Attributes:
         isolation: the walls. `none` runs programs with all rights of this process; it is never
             chosen by itself, and every manifest says so.
-        workers: runs at a time; 0 for one on each core that this process may use.
+        workers: runs at a time; 0 for one on each core that this process may use, and for 16
+            requests in flight with `sandbox_fusion`.
         url: address of the server, for `sandbox_fusion`.
     """
 
@@ -37,4 +39,6 @@ def open_sandbox(config: SandboxConfig) -> Sandbox:
         case "none":
             return UnconfinedSandbox(config.workers)
         case "sandbox_fusion":
-            raise StageError("isolation: sandbox_fusion is not built yet; use bubblewrap")
+            if not config.url:
+                raise StageError("isolation=sandbox_fusion needs the server's address: set url")
+            return SandboxFusion(config.url, config.workers or DEFAULT_WORKERS)

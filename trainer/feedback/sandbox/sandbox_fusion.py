@@ -18,6 +18,7 @@ from trainer.feedback.sandbox.supervise import CLAIMS
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Status
 from trainer.pipeline.stage import StageError
 
+DEFAULT_WORKERS = 16
 # What bubblewrap's sandbox leaves to a time limit, a server must leave to its network and queue.
 _QUEUE_SECONDS = 300.0
 # SandboxFusion keeps so much of standard output and drops the rest without a word.
@@ -70,7 +71,7 @@ class SandboxFusion:
     def __init__(
         self,
         url: str,
-        workers: int = 16,
+        workers: int = DEFAULT_WORKERS,
         max_attempts: int = 5,
         max_backoff_seconds: float = 10.0,
     ) -> None:
@@ -119,9 +120,9 @@ class SandboxFusion:
             "given": asdict(given),
         }
         # Literals in ASCII, which a server can write to a file in any encoding.
-        head = f"SOURCES = {ascii(self._sources)}\nTASK = {json.dumps(task)!r}\n"
+        call = f"main({self._sources!a}, {json.dumps(task)!r})\n"
         body = {
-            "code": head + self._driver,
+            "code": f"{self._driver}\n\n{call}",
             "language": "python",
             "stdin": given.stdin.encode("utf-8", "replace").decode(),
             "compile_timeout": limits.wall_seconds,
