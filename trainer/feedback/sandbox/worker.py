@@ -193,6 +193,9 @@ def command(bwrap: str, mapping: tuple[int, ...] = ()) -> list[str]:
     for packages in _packages():
         for folder in (packages, zygote.ROOT + packages):
             line += ["--tmpfs", folder, "--remount-ro", folder]
+    for device in _DEVICES:
+        # A device can still be written to, but nobody may change its owner, mode or times.
+        line += ["--remount-ro", zygote.ROOT + device]
     line += ["--dir", zygote.ROOT + namespaces.HOME, "--chdir", "/", "--remount-ro", "/"]
     other = []
     if mapping:

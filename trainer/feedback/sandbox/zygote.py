@@ -92,7 +92,6 @@ def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
     pid = namespaces.fork_isolated()
     if pid == 0:
         try:
-            os.setsid()  # a signal to the program's group must not reach the zygote
             namespaces.enter(ROOT, user, group, limits)
             os.dup2(stdin, 0)
             os.dup2(stdout, 1)

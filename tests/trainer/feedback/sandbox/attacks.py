@@ -531,6 +531,10 @@ def square(x):
         if folder == "/tmp" or folder.startswith("/tmp/"): continue
         attempt(folder, lambda: open(os.path.join(folder, NAME), "w"))
         attempt(folder, lambda: os.mkdir(os.path.join(folder, NAME)))
+    for path in ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"):
+        # With the mode that it has: if this works, it does no harm.
+        attempt("chmod " + path, lambda: os.chmod(path, os.stat(path).st_mode & 0o7777))
+        attempt("times of " + path, lambda: os.utime(path))
     for path in ("/usr/bin/env", "/usr/lib/os-release", SECRET, __import__("json").__file__):
         attempt(path, lambda: open(path, "a"))
         attempt("chmod " + path, lambda: os.chmod(path, 0o777))
