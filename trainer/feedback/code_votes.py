@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from trainer.feedback.answer_code import program_in
 from trainer.feedback.compare import Comparison, equal_texts, equal_values
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import Problem
 from trainer.feedback.problem_votes import InputVote, ProblemVotes
 from trainer.feedback.program_runs import InputRun, ProgramRuns
+from trainer.feedback.sample import Sample
 from trainer.feedback.sandbox.types import Status
 from trainer.feedback.vote_rules import VoteRules, degenerate, tally
 
@@ -120,6 +122,25 @@ def count_passes(
         passed = sum(each is Verdict.OK for each in verdicts)
         counts["samples with a label"] += 1
         found.append(PassCount(each.sample, problem.id, passed, len(verdicts), verdicts))
+    return found
+
+
+def count_failures(
+    problem: Problem, votes: ProblemVotes, samples: Sequence[Sample], counts: Counter[str]
+) -> list[PassCount]:
+    """Pass counts of samples that have no program: a policy must not gain by giving none.
+
+    One that has a program and no runs has no label.
+    """
+    found = []
+    for sample in samples:
+        if program_in(problem, sample.text):
+            counts["samples without a label: their program was not run"] += 1
+            continue
+        counts["samples without code, which fail"] += 1
+        counts["samples with a label"] += 1
+        verdicts = (Verdict.COMPILE,) * len(votes.tests)
+        found.append(PassCount(sample.id, problem.id, 0, len(verdicts), verdicts))
     return found
 
 

@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from trainer.feedback.answer_code import program_in
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import Problem
 from trainer.feedback.same_program import program_key
 from trainer.feedback.sample import Sample, Sampler
 from trainer.pairs.group import trimmed
-from trainer.synthesis.code import code_of
 
 Labelled = tuple[Sample, PassCount]
 
@@ -37,7 +37,7 @@ def distinct_answers(
         if problem.kind == "math":
             key = trimmed(sample.text)
         else:
-            key = program_key(code_of(sample.text), rename_locals=rename_locals)
+            key = program_key(program_in(problem, sample.text), rename_locals=rename_locals)
         same[key].append((sample, passes))
     kept = []
     for alike in same.values():

@@ -6,7 +6,7 @@ self-consistency: the majority of the policy's own (PFPO, arXiv 2411.16345).
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +15,15 @@ from tqdm import tqdm
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.math_judge import MathJudge
 from trainer.feedback import math_votes, pass_count, problem_votes, vote_statistics
-from trainer.feedback.code_votes import count_passes, vote
+from trainer.feedback.code_votes import count_failures, count_passes, vote
+from trainer.feedback.given_tests import grade_samples
 from trainer.feedback.pass_count import PassCount
 from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.problem_votes import ProblemVotes
 from trainer.feedback.program_runs import ProgramRuns, read_program_runs
 from trainer.feedback.sample import Sample, read_samples
+from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
+from trainer.feedback.sandbox.types import Limits
 from trainer.feedback.vote_rules import VoteRules
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, bookkeeping, writing_stage
@@ -39,7 +42,8 @@ class VotesConfig(VoteRules):
         frontier_samples, frontier_runs: folders of a frontier model's samples and their runs on the
             same test inputs.
         frontier_choice: whether a frontier model's programs vote, or its first one decides.
-        timeout: seconds for reading or comparing final answers once; bounds a hanging comparison.
+        sandbox, limits: where and how far programs run that given tests judge.
+        timeout: seconds for reading or comparing final answers once, as a comparison may hang.
         processes: processes that read and compare final answers.
         resamples, seed: of the bootstrap for the 95 % intervals.
         rows_per_shard: rows in one file.
@@ -52,6 +56,8 @@ class VotesConfig(VoteRules):
     frontier_samples: str = "frontier_samples"
     frontier_runs: str = "frontier_runs"
     frontier_choice: Literal["majority", "first"] = "majority"
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    limits: Limits = field(default_factory=Limits)
     timeout: float = 20.0
     processes: int = bookkeeping(2)
     resamples: int = 2000
@@ -64,6 +70,8 @@ Labels = tuple[list[ProblemVotes], list[PassCount]]
 
 def run(config: VotesConfig, inputs: Path, output: Path) -> None:
     """Write votes, pass counts, and statistics as `votes.md` and `votes.svg`.
+
+    Verdicts of given tests are kept in `<output>-ledger` too.
 
     Raises:
         StageError: samples or runs are not of these problems.
@@ -78,9 +86,15 @@ def run(config: VotesConfig, inputs: Path, output: Path) -> None:
     votes: list[ProblemVotes] = []
     passes: list[PassCount] = []
     programs = [problem for problem in problems if problem.kind != "math"]
-    if programs:
+    facts: dict[str, object] = {}
+    if programs and config.expected == "given":
+        with open_sandbox(config.sandbox) as sandbox:
+            ledger = output.with_name(f"{output.name}-ledger") / "verdicts.sqlite"
+            passes = grade_samples(programs, samples, sandbox, config.limits, ledger, counts)
+            facts["isolation"] = sandbox.isolation
+    elif programs:
         reads += [config.runs, *([config.frontier_runs] if config.expected == "frontier" else [])]
-        labels = label_programs(config, programs, inputs, counts)
+        labels = label_programs(config, programs, samples, inputs, counts)
         votes, passes = votes + labels[0], passes + labels[1]
     answered = [problem for problem in problems if problem.kind == "math"]
     if answered:
@@ -98,7 +112,9 @@ def run(config: VotesConfig, inputs: Path, output: Path) -> None:
             (draft.path / "votes.md").write_text(vote_statistics.markdown(bins))
             (draft.path / "votes.svg").write_bytes(vote_statistics.svg(bins))
         draft.facts["counts"] = dict(sorted((+counts).items()))
-        draft.facts["statistics"] = vote_statistics.facts(votes, resampling)
+        draft.facts.update(facts)
+        if votes:
+            draft.facts["statistics"] = vote_statistics.facts(votes, resampling)
 
 
 def by_problem(
@@ -121,7 +137,11 @@ def by_problem(
 
 
 def label_programs(
-    config: VotesConfig, problems: Sequence[Problem], inputs: Path, counts: Counter[str]
+    config: VotesConfig,
+    problems: Sequence[Problem],
+    samples: dict[str, list[Sample]],
+    inputs: Path,
+    counts: Counter[str],
 ) -> Labels:
     """Votes on test inputs, and passes of programs."""
     runs, golds = divided(read_program_runs(inputs / config.runs))
@@ -148,9 +168,12 @@ def label_programs(
         votes.append(found)
         counts[f"problems: {found.left_out or 'with labels'}"] += 1
         if found.left_out:
-            counts["samples without a label: their problem has none"] += len(runs[problem.id])
+            counts["samples without a label: their problem has none"] += len(samples[problem.id])
         else:
             passes += count_passes(problem, found, runs[problem.id], counts)
+            ran = {each.sample for each in runs[problem.id]}
+            not_run = [each for each in samples[problem.id] if each.id not in ran]
+            passes += count_failures(problem, found, not_run, counts)
     return votes, passes
 
 

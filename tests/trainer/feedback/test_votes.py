@@ -107,6 +107,19 @@ def test_given_answers_need_no_vote(work: Path) -> None:
     assert read_problem_votes(work / "votes") == []
 
 
+def test_a_sample_without_code_fails_the_tests_of_the_others(work: Path) -> None:
+    problem = function("p")
+    make_problems(work / "problems", [problem])
+    answers = ["def f(): return 1", "def f(): return 1", "```python\n```", "def f(): return 2"]
+    make_samples(work / "samples", [sampled("p", n, text) for n, text in enumerate(answers)])
+    make_runs(work / "runs", [runs_of("p-0", "p", "1", "2"), runs_of("p-1", "p", "1", "2")])
+    run(CONFIG, work, work / "votes")
+    assert passed(work / "votes") == {"p-0": (2, 2), "p-1": (2, 2), "p-2": (0, 2)}
+    counts = read_manifest(work / "votes")["counts"]
+    assert counts["samples without code, which fail"] == 1
+    assert counts["samples without a label: their program was not run"] == 1
+
+
 def test_samples_of_other_problems_are_refused(work: Path) -> None:
     make_problems(work / "problems", [function("p")])
     with pytest.raises(StageError, match="has a sample of q, which is none of the problems"):
