@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-
 from tests.bubblewrap import needs_bubblewrap
 from tests.trainer.feedback.made import make_problems, make_samples, sampled
 from tests.trainer.feedback.sandboxes import FakeSandbox
@@ -24,7 +23,12 @@ ADD = Problem(
     tests=(CallTest("(1, 2)", "3"), CallTest("(0, 0)", "0")),
 )
 ASSERTED = Problem(
-    "inc", "inc", "function", "Add one.", entry_point="inc", tests=(AssertTest("assert inc(1) == 2"),)
+    "inc",
+    "inc",
+    "function",
+    "Add one.",
+    entry_point="inc",
+    tests=(AssertTest("assert inc(1) == 2"),),
 )
 SCRIPT = Problem("echo", "echo", "script", "Echo.", tests=(StdioTest("a\n", "a\n"),))
 
