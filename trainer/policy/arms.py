@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.feedback.answer_code import program_in
 from trainer.feedback.pass_count import read_pass_counts
 from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.program_runs import ProgramRuns, read_program_runs
@@ -61,7 +62,8 @@ def read_arm(arm: Arm, problems: Sequence[Problem], inputs: Path) -> GradedArm:
     """Join an arm's samples with their pass counts.
 
     A sample without a pass count has no label: its run failed for a reason that is not its own. It
-    is left out and counted, because calling it wrong would blame the policy.
+    is left out and counted, because calling it wrong would blame the policy. A sample without a
+    program was never run, and is wrong.
 
     Raises:
         StageError: the pass counts are of other samples, or no sample has one.
@@ -71,19 +73,32 @@ def read_arm(arm: Arm, problems: Sequence[Problem], inputs: Path) -> GradedArm:
     passed = {each.sample: each for each in read_pass_counts(inputs / arm.passes)}
     runs = read_program_runs(inputs / arm.runs) if arm.runs else []
     graded = GradedArm(arm, {problem.id: [] for problem in problems}, runs)
+    samples: dict[str, list[Sample]] = {problem.id: [] for problem in problems}
     for sample in read_samples(inputs / arm.samples):
-        count = passed.get(sample.id)
-        if sample.problem not in graded.by_problem:
-            graded.counts["sample: of another problem"] += 1
-        elif count is None:
-            graded.counts["sample: without a label"] += 1
-        elif not count.total:
-            graded.counts["sample: of a problem without tests"] += 1
+        if sample.problem in samples:
+            samples[sample.problem].append(sample)
         else:
+            graded.counts["sample: of another problem"] += 1
+    for problem in problems:
+        own = samples[problem.id]
+        empty = {
+            sample.id
+            for sample in own
+            if problem.kind != "math" and not program_in(problem, sample.text)
+        }
+        # Where no program was graded the problem has no usable tests, and none is wrong by them.
+        if len(empty) < len(own) and not any(sample.id in passed for sample in own):
+            graded.counts["sample: of a problem without labels"] += len(own)
+            continue
+        for sample in own:
+            count = passed.get(sample.id)
+            if count is None and sample.id not in empty:
+                graded.counts["sample: without a label"] += 1
+                continue
+            correct = count is not None and 0 < count.total == count.passed
             graded.counts["sample: graded"] += 1
-            graded.counts["sample: cut at max_tokens"] += sample.finish_reason == "length"
-            correct = count.passed == count.total
-            graded.by_problem[sample.problem].append(GradedSample(sample, correct))
+            graded.counts["sample: without a program, which is wrong"] += sample.id in empty
+            graded.by_problem[problem.id].append(GradedSample(sample, correct))
     if not graded.counts["sample: graded"]:
         raise StageError(
             f"{arm.name}: no sample of {arm.samples} has a pass count in {arm.passes} for a "

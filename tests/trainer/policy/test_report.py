@@ -74,6 +74,20 @@ def test_a_sample_without_a_label_is_left_out_and_counted(tmp_path: Path) -> Non
     assert report.sections[0].comparison("pass@k").rows["1"]["start"].value.value == 0.75
 
 
+def test_a_sample_without_a_program_is_wrong(tmp_path: Path) -> None:
+    make_problems(tmp_path, ["a", "b"])
+    texts = {"a": ["def f(): ...", ""], "b": ["def f(): ...", "def f(): pass"]}
+    make_samples(tmp_path, "start", {"a": [True, None], "b": [None, None]}, texts=texts)
+    run(PolicyReportConfig((START,), resamples=20), tmp_path, tmp_path / "out")
+    report = read(tmp_path / "out")
+    assert report.sections[0].comparison("pass@k").rows["1"]["start"].value.value == 0.5
+    assert report.left_out["start"] == {
+        "sample: graded": 2,
+        "sample: without a program, which is wrong": 1,
+        "sample: of a problem without labels": 2,
+    }
+
+
 def test_problems_that_a_policy_has_no_samples_of_are_counted(tmp_path: Path) -> None:
     make_problems(tmp_path, ["a", "b", "c"])
     make_samples(tmp_path, "start", {each: [True, False] for each in "abc"})
