@@ -16,7 +16,7 @@ from trainer.feedback.program_runs import InputRun
 from trainer.feedback.programs import Job, output_text
 from trainer.feedback.run_ledger import RecordedRun, RunLedger, run_key
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
-from trainer.pipeline.stage import StageError
+from trainer.pipeline.stage import StageError, bookkeeping
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class RunSettings:
     limits: Limits = field(default_factory=Limits)
     repeats: int = 2
     max_timeouts: int | None = None
-    max_retries: int = 2
-    max_consecutive_failures: int = 50
+    max_retries: int = bookkeeping(2)
+    max_consecutive_failures: int = bookkeeping(50)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.bubblewrap import needs_bubblewrap
 from tests.trainer.feedback.problems import ADD, SUM, write_problems
 from tests.trainer.feedback.rows import answer, make_samples, make_stage
 from tests.trainer.feedback.sandboxes import FakeSandbox, Reply, in_process
 from trainer.feedback import test_inputs
-from trainer.feedback.execution import ExecutionConfig, execute, programs_to_run
+from trainer.feedback.execution import ExecutionConfig, check, execute, programs_to_run, run
 from trainer.feedback.problem import Problem
-from trainer.feedback.program_runs import ProgramRuns, read_program_runs
+from trainer.feedback.program_runs import InputRun, ProgramRuns, read_program_runs
 from trainer.feedback.sandbox.types import Input, Outcome, Program, Status
 from trainer.feedback.test_inputs import TestInputs
 from trainer.pipeline.stage import StageError, manifest_hash, read_manifest
@@ -176,7 +178,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_done_twice(
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(seed)]
     process = subprocess.run(command, capture_output=True, text=True, check=True)
     kills, started = map(int, process.stdout.split())
-    total = 150 * len(INPUTS) * 2
+    total = (150 + 1) * len(INPUTS) * 2
     assert kills >= 5
     assert total <= started <= total + 2 * kills, "a kill costs only the two runs in flight"
     for name in ("whole", "killed"):
@@ -187,3 +189,82 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_done_twice(
     )
     assert whole == killed
     assert whole
+
+
+FULL_DISK = """
+import resource
+import sys
+from collections import Counter
+from pathlib import Path
+from tests.trainer.feedback.sandboxes import FakeSandbox
+from trainer.feedback.execution import ExecutionConfig, execute, programs_to_run
+from trainer.pipeline.stage import StageError
+
+work, config, counts = Path(sys.argv[1]), ExecutionConfig(), Counter()
+programs, sandbox = programs_to_run(config, work, counts), FakeSandbox()
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+try:
+    execute(config, programs, counts, sandbox, work, work / "runs")
+except StageError as error:
+    print(sandbox.calls.total(), error)
+"""
+
+
+def test_a_disk_that_fills_up_stops_the_stage_and_loses_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk."""
+    texts = {f"s{n}": RIGHT.replace("a + b", f"'{n} ' * 300 + str(a + b)") for n in range(100)}
+    make_work(tmp_path, **texts)
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    made, _, message = process.stdout.partition(" ")
+    assert "cannot be written" in message
+    assert not (tmp_path / "runs").exists()
+    rows, sandbox = executed(tmp_path)
+    assert len(rows) == 101
+    total = 101 * len(INPUTS) * 2
+    assert 10 < int(made) < total
+    assert total <= int(made) + sandbox.calls.total() <= total + 2, "a failed write lost its run"
+
+
+def test_without_bubblewrap_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StageError, match="bubblewrap is not installed"):
+        check(ExecutionConfig(), tmp_path)
+
+
+REAL = """
+import sys
+from pathlib import Path
+from trainer.feedback.execution import ExecutionConfig, run
+
+run(ExecutionConfig(), Path(sys.argv[1]), Path(sys.argv[1]) / "runs")
+"""
+
+
+@needs_bubblewrap
+def test_killed_with_real_programs_under_way_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    texts = {f"s{n}": RIGHT.replace("a + b", f"a + b * {n + 1}") for n in range(30)}
+    for name in ("whole", "killed"):
+        make_work(tmp_path / name, **texts)
+    run(ExecutionConfig(), tmp_path / "whole", tmp_path / "whole" / "runs")
+    work = tmp_path / "killed"
+    command = [sys.executable, "-c", REAL, str(work)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    shown = ""
+    while "ok=" not in shown:  # the bar shows the first outcomes
+        shown += process.stderr.read(1)
+    process.kill()
+    process.communicate()
+    assert not (work / "runs").exists()
+    run(ExecutionConfig(), work, work / "runs")
+    whole, killed = (
+        [replace(row, outcomes=tuple(map(unmeasured, row.outcomes))) for row in rows]
+        for rows in map(read_program_runs, (tmp_path / "whole" / "runs", work / "runs"))
+    )
+    assert whole == killed
+    assert len(whole) == 31
+
+
+def unmeasured(run: InputRun) -> InputRun:
+    return replace(run, cpu_seconds=0.0, peak_memory=0)

@@ -7,7 +7,7 @@ from trainer.feedback.sandbox.bubblewrap import BubblewrapSandbox
 from trainer.feedback.sandbox.sandbox_fusion import DEFAULT_WORKERS, SandboxFusion
 from trainer.feedback.sandbox.types import Sandbox
 from trainer.feedback.sandbox.unconfined import UnconfinedSandbox
-from trainer.pipeline.stage import StageError
+from trainer.pipeline.stage import StageError, bookkeeping
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class SandboxConfig:
     """
 
     isolation: Literal["bubblewrap", "sandbox_fusion", "none"] = "bubblewrap"
-    workers: int = 0
-    url: str = ""
+    workers: int = bookkeeping(0)
+    url: str = bookkeeping("")
 
 
 def open_sandbox(config: SandboxConfig) -> Sandbox:
