@@ -11,10 +11,11 @@ from trainer.feedback.sandbox.types import Input, Limits, Program
 
 def main() -> None:
     """Run what the file of the descriptor in the last argument asks for."""
+    namespaces.die_with_parent()
     with os.fdopen(int(sys.argv[2])) as file:
         task = json.load(file)
     limits = Limits(**task["limits"])
-    teller = child.Teller(os.dup2(task["told"], 3), task["nonce"])
+    teller = child.Teller(os.dup2(task["told"], 3, inheritable=False), task["nonce"])
     os.closerange(4, 1 << 16)
     sys.argv[:] = [""]
     sys.path.pop(0)

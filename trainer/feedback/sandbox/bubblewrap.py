@@ -34,7 +34,12 @@ class BubblewrapSandbox:
         self.workers = workers or len(os.sched_getaffinity(0))
         # Bubblewrap dies with the thread that starts it, and a caller's thread may end early.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox-starter")
-        self._slots = [_Slot(self._starter) for _ in range(self.workers)]
+        cores = sorted(os.sched_getaffinity(0))
+        # With a core of its own, a run of many processes slows no neighbour.
+        pinned = self.workers <= len(cores)
+        self._slots = [
+            _Slot(self._starter, cores[i] if pinned else None) for i in range(self.workers)
+        ]
         self._idle: queue.LifoQueue[_Slot] = queue.LifoQueue()
         self._gathering = threading.Lock()
         try:
@@ -107,12 +112,13 @@ def _near(outcome: Outcome, limits: Limits) -> bool:
 class _Slot:
     """A place for a worker. One that dies is replaced, and its run is tried again."""
 
-    def __init__(self, starter: ThreadPoolExecutor) -> None:
+    def __init__(self, starter: ThreadPoolExecutor, core: int | None) -> None:
         self._starter = starter
+        self._core = core
         self._worker: Worker | None = None
 
     def start(self) -> "Worker":
-        self._worker = self._starter.submit(Worker).result()
+        self._worker = self._starter.submit(Worker, self._core).result()
         return self._worker
 
     def stop(self) -> None:
@@ -137,6 +143,9 @@ class _Slot:
                 if failures == TRIES:
                     outcomes.append(Outcome(Status.INFRASTRUCTURE, error=str(error)))
                     failures = 0
+            except BaseException:
+                self.stop()  # it still owes outcomes, which the next run would take for its own
+                raise
         return outcomes
 
 

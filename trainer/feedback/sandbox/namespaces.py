@@ -11,6 +11,7 @@ import ctypes
 import os
 import platform
 import resource
+import signal
 import struct
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,13 @@ _NEW_NAMESPACES = 0x10000000 | 0x20000000 | 0x08000000 | 0x00020000  # user, pid
 _ALL_NAMESPACES = 0x7E020080
 _SIGCHLD = 17
 _MS_NOSUID, _MS_NODEV = 2, 4
-_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 22, 24, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = (
+    1,
+    4,
+    22,
+    24,
+    38,
+)
 _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 _USER = 1000
 """The user and group that a run believes to be."""
@@ -54,6 +61,11 @@ def _drop_capabilities() -> None:
     _call("capset", struct.pack("Ii", 0x20080522, 0), bytes(24))
 
 
+def die_with_parent() -> None:
+    """Be killed when the thread that started this process ends."""
+    _call("prctl", _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
 def fork_isolated() -> int:
     """`os.fork` into new user, pid, ipc and mount namespaces, of which the child is the init."""
     number = 56 if platform.machine() == "x86_64" else 220
@@ -81,6 +93,8 @@ def enter(root: str, user: int, group: int, limits: Limits) -> None:
         ("uid_map", f"{_USER} {user} 1"),
         ("setgroups", "deny"),
         ("gid_map", f"{_USER} {group} 1"),
+        # If the machine has no memory left, a run ends, and never the zygote.
+        ("oom_score_adj", "1000"),
     ):
         descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
         os.write(descriptor, text.encode())
@@ -167,6 +181,7 @@ _DENIED = {
     "swapon": (167, 224),
     "quotactl": (179, 60),
     "acct": (163, 89),
+    "sched_setaffinity": (203, 122),
     "syslog": (103, 116),
     "personality": (135, 92),
     "fanotify_init": (300, 262),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.feedback.sandbox import values
 from trainer.feedback.sandbox.types import Limits, Outcome, Status
 
 LENIENCE = 1.5
@@ -190,6 +191,10 @@ def _verdict(ending: Ending, script: bool, nonce: str, limits: Limits) -> tuple[
     if claim is not None:
         status, text = claim
         if status is Status.OK:
+            try:
+                values.decode(text)
+            except values.Malformed:
+                return Status.EXCEPTION, "", "a claim without a value"
             # A script's proof is its exit, so it has no reason to claim anything.
             return (Status.EXCEPTION, "", "a false claim") if script else (status, text, "")
         return status, "", text[:200]

@@ -56,7 +56,7 @@ def _run(program: Program, given: Input, limits: Limits) -> Outcome:
     told_read, told = os.pipe()
     stdout_read, stdout = os.pipe()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as stdin:
-        stdin.write(given.stdin.encode("utf-8", "surrogateescape"))
+        stdin.write(given.stdin.encode("utf-8", "surrogatepass"))
         stdin.seek(0)
         with tempfile.TemporaryFile() as request:
             request.write(json.dumps(task | {"nonce": nonce, "told": told}).encode())

@@ -52,9 +52,16 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One bubblewrap with a zygote in it."""
+    """One bubblewrap with a zygote in it.
 
-    def __init__(self) -> None:
+    Args:
+        core: the only core that its runs may use; None for any.
+
+    Raises:
+        StageError: the walls cannot be built here.
+    """
+
+    def __init__(self, core: int | None = None) -> None:
         bwrap = shutil.which("bwrap")
         if bwrap is None:
             raise StageError(_NO_BWRAP)
@@ -63,7 +70,7 @@ class Worker:
         info_read, info = os.pipe()
         go, go_write = os.pipe()
         self._process = subprocess.Popen(
-            command(bwrap, (info, go) if mapped else ()),
+            command(bwrap, core, (info, go) if mapped else ()),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -170,12 +177,13 @@ def _map_users(info: int) -> None:
         (process / name).write_text(f"{USER} 0 1\n{OTHER_USER} {NOBODY} 1\n")
 
 
-def command(bwrap: str, mapping: tuple[int, ...] = ()) -> list[str]:
+def command(bwrap: str, core: int | None, mapping: tuple[int, ...]) -> list[str]:
     """The command line of a worker.
 
     Args:
         bwrap: path of bubblewrap.
-        mapping: where bubblewrap tells of its process, and waits until its users are mapped.
+        mapping: where bubblewrap tells of its process, and waits until its users are mapped;
+            empty if nothing is to be mapped.
 
     Its root holds the zygote with its `/proc`. Runs see only `/jail` of it: system folders, the
     interpreter without installed packages, and a few devices.
@@ -197,13 +205,13 @@ def command(bwrap: str, mapping: tuple[int, ...] = ()) -> list[str]:
         # A device can still be written to, but nobody may change its owner, mode or times.
         line += ["--remount-ro", zygote.ROOT + device]
     line += ["--dir", zygote.ROOT + namespaces.HOME, "--chdir", "/", "--remount-ro", "/"]
-    other = []
+    user = USER
     if mapping:
         line += ["--info-fd", str(mapping[0]), "--userns-block-fd", str(mapping[1])]
         line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        other = [str(OTHER_USER)]
+        user = OTHER_USER
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    return [*line, python, "-I", "-S", "-B", "-c", _BOOT, *other]
+    return [*line, python, "-I", "-S", "-B", "-c", _BOOT, str(user), str(core)]
 
 
 def _mounts(root: str) -> Iterator[tuple[str, str, str]]:

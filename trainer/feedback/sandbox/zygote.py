@@ -37,8 +37,11 @@ def main() -> None:
     """Answer requests until the parent closes them."""
     requests, replies = os.dup(0), os.dup(1)
     os.environ.pop("PWD", None)  # it is bubblewrap's
-    if len(sys.argv) > 1:
-        namespaces.become(int(sys.argv[1]))
+    user, core = sys.argv[1:]
+    if core != "None":
+        os.sched_setaffinity(0, {int(core)})
+    if int(user) != os.getuid():
+        namespaces.become(int(user))
     for name in PRELOADED.split():
         importlib.import_module(name)
     sys.set_int_max_str_digits(0)
@@ -83,7 +86,7 @@ def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
     """Run a program once, in namespaces of its own."""
     nonce = secrets.token_hex(16)
     stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    _write(stdin, given.stdin.encode("utf-8", "surrogateescape"))
+    _write(stdin, given.stdin.encode("utf-8", "surrogatepass"))
     os.lseek(stdin, 0, os.SEEK_SET)
     stdout_read, stdout = os.pipe()
     told_read, told = os.pipe()
@@ -95,7 +98,7 @@ def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
             namespaces.enter(ROOT, user, group, limits)
             os.dup2(stdin, 0)
             os.dup2(stdout, 1)
-            teller = child.Teller(os.dup2(told, 3), nonce)
+            teller = child.Teller(os.dup2(told, 3, inheritable=False), nonce)
             namespaces.set_limits(limits, math.ceil(limits.cpu_seconds * supervise.LENIENCE) + 1)
         except BaseException as error:  # noqa: BLE001 - it is told, and the process ends here
             _write(failed, f"{type(error).__name__}: {error}".encode()[:400])

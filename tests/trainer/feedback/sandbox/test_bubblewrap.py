@@ -63,6 +63,28 @@ def test_a_worker_that_dies_is_replaced_and_its_run_repeated(sandbox: Bubblewrap
     assert [script(sandbox, "print(1)").status for _ in range(3)] == [Status.OK] * 3
 
 
+def test_no_text_of_an_input_hurts_the_worker(sandbox: BubblewrapSandbox) -> None:
+    program = Program("print(ascii(input()))")
+    outcomes = sandbox.run(program, [Input(stdin="\ud800"), Input(stdin="\udcff\0é")], QUICK)
+    assert [outcome.status for outcome in outcomes] == [Status.OK] * 2
+
+
+def test_a_run_that_is_interrupted_leaves_no_outcome_to_the_next() -> None:
+    """An interrupt between two answers, as by Ctrl-C."""
+    with BubblewrapSandbox(1) as sandbox:
+        previous = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        slow = Program("import time; time.sleep(1); print('stale')")
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.run(slow, [Input()] * 3, QUICK)
+        signal.signal(signal.SIGALRM, previous)
+        assert script(sandbox, "print('fresh')").stdout == "fresh\n"
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [
