@@ -16,7 +16,9 @@ import pytest
 
 from trainer.corpus import gather
 from trainer.corpus.gather import CorpusConfig
-from trainer.feedback import samples
+from trainer.feedback import prefix_completions, prefixes, samples
+from trainer.feedback.prefix_completions import PrefixCompletionsConfig
+from trainer.feedback.prefixes import PrefixesConfig, read_prefixes
 from trainer.feedback.problem import STEM, Problem
 from trainer.feedback.sample import read_samples
 from trainer.feedback.samples import SamplesConfig
@@ -151,6 +153,48 @@ def test_samples_carry_the_exact_ids_and_log_probabilities_of_the_policy(work: P
     tokenizer = AutoTokenizer.from_pretrained(work / "strong_lm")
     for each in found:
         assert each.sampler.weights == identify(work / "strong_lm").digest
+        assert tokenizer.decode(list(each.token_ids), skip_special_tokens=True) == each.text
+        ids = torch.tensor([each.prompt_ids + each.token_ids])
+        with torch.no_grad():
+            logits = model(ids).logits[0, len(each.prompt_ids) - 1 : -1]
+        expected = logits.log_softmax(-1)[range(len(each.token_ids)), list(each.token_ids)]
+        assert torch.allclose(expected, torch.tensor(each.log_probs), atol=1e-3)
+
+
+def test_prefixes_are_completed_from_their_exact_ids_or_as_a_continued_message(work: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    server = ServerConfig(sys.executable, "float32", max_model_len=1024)
+    with served(
+        EndpointConfig("", "policy"), identify(work / "strong_lm"), server, work / "policy.log"
+    ) as endpoint:
+        llm = LlmConfig(endpoint, Sampling(1.0, max_tokens=80, samples=4))
+        problem = Problem("p", "p", "function", "Add two.", "add", "def add(a, b):")
+        with writing_stage(problem, work / "few") as draft:
+            write_shards(draft.path, STEM, [problem], 10)
+        sampling = SamplesConfig(llm, policy="strong_lm", problems="few")
+        samples.run(sampling, work, work / "whole")
+        cutting = PrefixesConfig(samples="whole", problems="few", tokenizer="strong_lm", share=1.0)
+        prefixes.run(cutting, work, work / "prefixes")
+        exact = replace(llm, endpoint=replace(endpoint, route="completions"))
+        for name, asked in (("exact", exact), ("continued", llm)):
+            completing = PrefixCompletionsConfig(
+                replace(asked, sampling=Sampling(1.0, max_tokens=20, samples=2)), "strong_lm"
+            )
+            prefix_completions.run(completing, work, work / name)
+    begun = {prefix.id: prefix for prefix in read_prefixes(work / "prefixes")}
+    assert all(prefix.token_ids for prefix in begun.values())
+    for each in read_samples(work / "continued"):
+        assert each.text.startswith(begun[each.prefix].text.rstrip())
+    model = AutoModelForCausalLM.from_pretrained(work / "strong_lm", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(work / "strong_lm")
+    found = read_samples(work / "exact")
+    assert len(found) == 2 * len(begun)
+    for each in found:
+        prefix = begun[each.prefix]
+        assert each.prompt_ids == prefix.prompt_ids
+        assert each.token_ids[: len(prefix.token_ids)] == prefix.token_ids
         assert tokenizer.decode(list(each.token_ids), skip_special_tokens=True) == each.text
         ids = torch.tensor([each.prompt_ids + each.token_ids])
         with torch.no_grad():
