@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trainer.feedback import sample
+from trainer.feedback.answer_code import program_in
 from trainer.feedback.pass_count import read_pass_counts
 from trainer.feedback.prefixes import draw
 from trainer.feedback.problem import Problem, read_problems
@@ -23,7 +24,6 @@ from trainer.feedback.samples import PromptTemplates, prompt_of
 from trainer.pairs.mutants import mutants
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import StageError, writing_stage
-from trainer.synthesis.code import code_of
 
 STEM = "mutants"
 MUTATION = Sampler(model="mutation")
@@ -148,7 +148,7 @@ def programs(
     if config.samples:
         passes = read_pass_counts(inputs / config.passes)
         passing = {each.sample for each in passes if 0 < each.total == each.passed}
-        known = {problem.id for problem in problems}
+        known = {problem.id: problem for problem in problems}
         taken: Counter[str] = Counter()
         drawn = sorted(read_samples(inputs / config.samples), key=lambda s: draw(config.seed, s.id))
         for each in drawn:
@@ -157,7 +157,7 @@ def programs(
                     counts["program: over the problem's limit"] += 1
                     continue
                 taken[each.problem] += 1
-                add(each.problem, each.prompt, code_of(each.text))
+                add(each.problem, each.prompt, program_in(known[each.problem], each.text))
     counts["program: mutated"] = len(found)
     return list(found.values())
 

@@ -1,5 +1,6 @@
 """The stages of the process level in a row, with real runs in the real sandbox."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bubblewrap import needs_bubblewrap
@@ -41,21 +42,6 @@ def policy(prompt: str, seed: int | None) -> str:
     return possible[(seed or 0) % len(possible)][len(begun) :]
 
 
-def label(work: Path, made: str) -> None:
-    """Run the samples of a stage, and count what they pass by the votes of the first samples."""
-    runs = f"runs_{made}"
-    execution.run(execution.ExecutionConfig(samples=made, sandbox=SANDBOX), work, work / runs)
-    config = votes.VotesConfig(
-        expected="frontier",
-        samples=made,
-        runs=runs,
-        frontier_samples="samples",
-        frontier_runs="runs",
-        min_valid=5,
-    )
-    votes.run(config, work, work / f"votes_{made}")
-
-
 @needs_bubblewrap
 def test_samples_become_process_pairs_and_step_labels(tmp_path: Path) -> None:
     write_problems(tmp_path / "problems", ADD)
@@ -72,7 +58,21 @@ def test_samples_become_process_pairs_and_step_labels(tmp_path: Path) -> None:
         prefixes.run(prefixes.PrefixesConfig(share=1.0), tmp_path, tmp_path / "prefixes")
         completing = prefix_completions.PrefixCompletionsConfig(asking(server.url, samples=3))
         prefix_completions.run(completing, tmp_path, tmp_path / "completions")
-    label(tmp_path, "completions")
+    execution.run(
+        execution.ExecutionConfig(samples="completions", sandbox=SANDBOX),
+        tmp_path,
+        tmp_path / "runs_completions",
+    )
+    # Completions are judged by the votes of the samples, and have none themselves.
+    judging = votes.VotesConfig(
+        expected="frontier",
+        frontier_samples="samples",
+        frontier_runs="runs",
+        min_valid=5,
+        samples="completions",
+        runs="runs_completions",
+    )
+    votes.run(judging, tmp_path, tmp_path / "votes_completions")
 
     pairing = process_pairs.ProcessPairsConfig(margin_share=0.4)
     process_pairs.run(pairing, tmp_path, tmp_path / "process_pairs")
@@ -98,14 +98,21 @@ def test_samples_become_process_pairs_and_step_labels(tmp_path: Path) -> None:
         else:
             assert set(steps.labels) == {True}
 
-    mutants.run(mutants.MutantsConfig(), tmp_path, tmp_path / "mutants")
-    label(tmp_path, "mutants")
-    all_of_them = mutation_labels.MutationLabelsConfig(evaluation_share=0.0, calibration_share=0.0)
-    mutation_labels.run(all_of_them, tmp_path, tmp_path / "mutation_labels")
+
+@needs_bubblewrap
+def test_programs_with_tests_become_step_labels_of_mutants_that_fail(tmp_path: Path) -> None:
+    gold = "def add(a, b):\n    total = a + 0\n    total = total + b\n    return total"
+    write_problems(tmp_path / "problems", replace(ADD, gold=gold))
+    mutants.run(mutants.MutantsConfig(mutants=100), tmp_path, tmp_path / "mutants")
+    grading = votes.VotesConfig(expected="given", samples="mutants", sandbox=SANDBOX)
+    votes.run(grading, tmp_path, tmp_path / "votes_mutants")
+    everything = mutation_labels.MutationLabelsConfig(evaluation_share=0.0, calibration_share=0.0)
+    mutation_labels.run(everything, tmp_path, tmp_path / "mutation_labels")
     found = read_step_labels(tmp_path / "mutation_labels", "train")
     wrong = [steps for steps in found if steps.first_error is not None]
-    assert wrong
-    assert all(steps.completions[-1].startswith("    return ") for steps in wrong)
     counts = read_manifest(tmp_path / "mutation_labels")["counts"]
     assert counts["program: passes"] == 1
-    assert counts["mutant: fails"] == len(wrong)
+    assert counts["mutant: fails"] == len(wrong) > 5
+    # The sum with nothing may as well be the difference.
+    assert counts["mutant: equivalent, passes all tests"] >= 1
+    assert not any("a - 0" in step for steps in found for step in steps.completions)
