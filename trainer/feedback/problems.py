@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from reward_model.release.release import sha256
 from trainer.feedback.grading import Grader, fault_of
-from trainer.feedback.problem import STEM, Problem
+from trainer.feedback.problem import STEM, Problem, read_problems
 from trainer.feedback.readers.apps import Apps
 from trainer.feedback.readers.competition_math import CompetitionMath
 from trainer.feedback.readers.gsm8k import Gsm8k
@@ -41,6 +41,8 @@ class ProblemsConfig:
         max_problems: problems that are kept. They are drawn by hash, so that those of a lower limit
             are among those of a higher one.
         seed: seed of the draw.
+        without: stages of problems, such as a probe drawn from the same file, whose problems are
+            left out here.
         unlabelled: keep problems that have neither tests nor a reference answer. Only votes can
             label their samples.
         check_gold: run the tests on the reference program, which must pass all of them, and on an
@@ -55,6 +57,7 @@ class ProblemsConfig:
     dataset: Dataset | None = None
     max_problems: int | None = None
     seed: int = 1
+    without: tuple[str, ...] = ()
     unlabelled: bool = False
     check_gold: bool = True
     require_gold: bool = False
@@ -85,9 +88,13 @@ def run(config: ProblemsConfig, inputs: Path, output: Path) -> None:
     left_out = LeftOut()
     counts: Counter[str] = Counter()
     problems = read_source(config, inputs, left_out, counts)
+    taken = {each.group for stage in config.without for each in read_problems(inputs / stage)}
+    if taken:
+        counts["of another stage"] = sum(problem.group in taken for problem in problems)
+        problems = [problem for problem in problems if problem.group not in taken]
     if config.max_problems is not None:
         problems = drawn(problems, config.max_problems, config.seed)
-        counts["over max_problems"] = counts["read"] - len(problems)
+        counts["over max_problems"] = counts["read"] - counts["of another stage"] - len(problems)
     # Nothing runs for problems of mathematics, which then need no sandbox.
     programs = [problem for problem in problems if problem.tests]
     isolation = ""
@@ -104,7 +111,7 @@ def run(config: ProblemsConfig, inputs: Path, output: Path) -> None:
             f"no problem can be used as {config.source.kind}: {reasons or 'no rows'}: name another "
             "format, split or file"
         )
-    with writing_stage(config, output) as draft:
+    with writing_stage(config, output, reads=[inputs / each for each in config.without]) as draft:
         write_shards(draft.path, STEM, problems, config.rows_per_shard)
         counts["problems"] = len(problems)
         counts["tests"] = sum(len(problem.tests) for problem in problems)

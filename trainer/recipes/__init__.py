@@ -7,6 +7,11 @@ from trainer.pipeline.recipe import Recipe
 # Each name is a module of this folder with a function `recipe()`.
 RECIPES = {
     "finetune": "a base model and a preference file -> a release, by LoRA",
+    "pfpo": "rounds of DPO on votes of a policy's own programs, as in PFPO, on a 7B model",
+    "pfpo_cpu": "the same on two CPU cores, beside labels by given tests and at random",
+    "pfpo_math": "rounds of DPO on votes of a policy's own final answers, on a 7B model",
+    "pfpo_math_cpu": "the same on two CPU cores, beside given answers and random labels",
+    "code_dpo": "DPO on a policy's own programs, judged by given tests",
     "cpu_tiny": "all stages in minutes on two CPU cores, from the packages installed here",
     "tiny_code_rm": "the embedded default release: cpu_tiny with more packages and steps",
     "codepmp_cpu": "the paper's method on two CPU cores: vLLM writes both sides of the pairs",

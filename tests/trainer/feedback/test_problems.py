@@ -118,6 +118,24 @@ def test_problems_whose_tests_judge_nothing_are_left_out(tmp_path: Path) -> None
     }
 
 
+def test_problems_of_another_stage_are_left_out_and_not_drawn(tmp_path: Path) -> None:
+    rows = [
+        {"task_id": n, "text": f"Do {n}.", "code": f"def f{n}():\n    return {n}\n"}
+        | {"test_list": [f"assert f{n}() == {n}"]}
+        for n in range(1, 31)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    probe = ProblemsConfig(Mbpp(), ("rows.jsonl",), max_problems=10, check_gold=False)
+    run(probe, tmp_path, tmp_path / "probe")
+    run(replace(probe, without=("probe",)), tmp_path, tmp_path / "problems")
+    held_out = {problem.id for problem in read_problems(tmp_path / "probe")}
+    kept = {problem.id for problem in read_problems(tmp_path / "problems")}
+    assert len(held_out) == len(kept) == 10
+    assert not held_out & kept
+    counts = read_manifest(tmp_path / "problems")["counts"]
+    assert (counts["of another stage"], counts["over max_problems"]) == (10, 10)
+
+
 @needs_bubblewrap
 def test_a_problem_without_a_reference_is_checked_with_an_empty_program(tmp_path: Path) -> None:
     tests = [{"stdin": "", "stdout": text} for text in ("", "1")]

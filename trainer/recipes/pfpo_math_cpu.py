@@ -1,0 +1,31 @@
+"""PFPO on final answers at a size for two CPU cores, beside given answers and random labels.
+
+runs/pfpo_cpu.sh --math MODEL GSM8K [WORK]
+"""
+
+from dataclasses import replace
+
+from trainer.feedback.serving import ServerConfig
+from trainer.pipeline.recipe import Recipe
+from trainer.recipes.pfpo_math import STUDY as PAPER
+from trainer.recipes.rounds import study
+from trainer.training.config import LoraAdapters
+
+STUDY = replace(
+    PAPER,
+    policy="Qwen/Qwen2.5-Coder-0.5B-Instruct",
+    train=replace(PAPER.train, max_problems=40),
+    probe=replace(PAPER.probe, max_problems=20),
+    test=replace(PAPER.test, max_problems=60),
+    max_tokens=400,
+    max_length=768,
+    learning_rates=(5e-5, 2e-5),
+    prompts_per_step=8,
+    lora=LoraAdapters(),
+    server=ServerConfig(max_model_len=1024, max_num_seqs=40),
+)
+
+
+def recipe() -> Recipe:
+    """One round by votes, and one each by given answers and at random."""
+    return study("pfpo_math_cpu", STUDY, rounds=1, controls=("given", "random"))
