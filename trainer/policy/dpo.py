@@ -1,7 +1,5 @@
 """Direct preference optimization (arXiv 2305.18290) of a policy on pairs of its own answers."""
 
-from array import array
-from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -10,24 +8,25 @@ import torch
 from transformers import PreTrainedModel
 
 from trainer.feedback.serving import Weights, find_policy, identify
-from trainer.pairs.policy_row import PolicyRow, read_policy_rows, swapped_sides
-from trainer.pairs.split import HoldOut
 from trainer.pipeline.lineage import is_stage
 from trainer.pipeline.stage import StageError, manifest_hash, writing_stage
 from trainer.policy.batches import PolicyCollator, References
 from trainer.policy.config import DpoConfig
-from trainer.policy.encoded import EncodedPolicyRow, fitting_rows
+from trainer.policy.data import PolicyData, prepare
+from trainer.policy.encoded import EncodedPolicyRow
 from trainer.policy.export import export_policy, rehearse_policy
 from trainer.policy.model import PolicyModel
 from trainer.policy.multi_reference import SecondReference, TwoReferences
 from trainer.policy.reference import ReferenceFile, texts_of
 from trainer.policy.reference_sums import ReferenceSums
+from trainer.policy.sampler_gap import SamplerGap, sampler_gap
 from trainer.policy.start import PolicyStart, load_policy
 from trainer.policy.token_weight import read_token_weights
+from trainer.preferences.doctor.findings import Findings, report
 from trainer.training.loop import checkpoints, processes
 from trainer.training.loop.checkpoints import Identity
 from trainer.training.loop.finished import FinishedRun
-from trainer.training.loop.schedule import schedule_of
+from trainer.training.loop.schedule import Schedule, schedule_of
 from trainer.training.run import draw, held_out_of, take_steps, trainer_of
 from trainer.training.weights.lora import add_adapters
 from trainer.training.weights.origin import origin_of
@@ -46,60 +45,40 @@ def run(config: DpoConfig, inputs: Path, output: Path) -> None:
     named = (*named, config.second_reference, config.token_weights)
     reads = [inputs / name for name in named if name is not None and is_stage(inputs, name)]
     main = processes.is_main()
+    processes.join()
     with writing_stage(config, output, reads=reads) if main else nullcontext() as draft:
-        rows = _rows(config, inputs)
-        hold_out = HoldOut(evaluation_share=config.evaluation_share, calibration_share=0.0)
+        quantized = bool(config.lora and config.lora.load_in_4bit)
         start = load_policy(
             folder,
             max_length=config.max_length,
             end_token=config.end_token,
-            load_in_4bit=bool(config.lora and config.lora.load_in_4bit),
+            load_in_4bit=quantized,
         )
-        encoded = start.encoder.encode(rows, "pairs")
-        split: dict[str, list[EncodedPolicyRow]] = {"train": [], "evaluation": []}
-        for row in encoded:
-            split[hold_out.split_of(row.group)].append(row)
-        counts: Counter[str] = Counter()
-        second = None
-        if config.second_reference is not None:
-            second = SecondReference(config.second_reference, inputs, start.tokenizer, rows)
-            split = {name: second.readable(each, counts) for name, each in split.items()}
-        trained = fitting_rows(split["train"], start.max_length, counts)
-        if not trained:
-            raise StageError("every problem is held out: lower evaluation_share")
-        schedule = schedule_of(config, len(trained))
-        drawn = draw(config, schedule, split["evaluation"]) if config.eval_steps else []
-        ranked = fitting_rows(drawn, start.max_length, Counter()) if drawn else []
-
+        data = prepare(config, inputs, start)
+        schedule = schedule_of(config, len(data.trained))
+        ranked = draw(config, schedule, data.held_out) if config.eval_steps else []
+        base = identify(folder)
+        rows = [*data.trained, *ranked]
+        collator, gap = _references(config, inputs, output, start, base, rows, data.second)
+        findings = Findings((*gap.findings, *data.findings.checks), data.findings.lengths)
+        if main:
+            print(report(findings), flush=True)
         identity = Identity.of(config, {read.name: manifest_hash(read) for read in reads})
         finished = FinishedRun(output, identity, only_adapters=config.lora is not None)
-        base = identify(folder)
         if finished.exists():
-            processes.join()
+            # Otherwise the main process could be through before another one has looked.
             processes.wait()
             if main:
                 print(f"{output.name}: its last step is done, only the export is not", flush=True)
         else:
-            processes.join()
-            collator = _collator(config, inputs, output, start, base, [*trained, *ranked], second)
-            held_out = None
-            if config.eval_steps:
-                held_out = held_out_of(config, ranked, collator.batch, any_drawn=bool(drawn))
-            model = _model(config, start)
-            if main:
-                rehearse_policy(config, folder, start, model, output)
-            trainer = trainer_of(
-                config, model, start.network, trained, held_out, collator, schedule, output
-            )
-            take_steps(config, trainer, schedule, identity, finished, inputs, output)
-            del trainer  # with the states of its optimizer, before weights are read and merged
+            _train(config, inputs, output, start, data, ranked, collator, schedule, finished)
         if draft:
             state, log = finished.read()
             export_policy(config, folder, start, state, draft.path)
-            draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
-            draft.facts["rows"] = {"train": len(trained), "evaluation": len(ranked)}
-            draft.facts["base_weights"] = base.digest
-            draft.facts["template"] = base.template
+            draft.facts |= {"doctor": findings.facts(), "sampler": gap.facts()}
+            draft.facts |= {"left_out": dict(data.left_out), "steps": schedule.total}
+            draft.facts["rows"] = {"train": len(data.trained), "evaluation": len(ranked)}
+            draft.facts |= {"base_weights": base.digest, "template": base.template}
             if not is_stage(inputs, config.start):
                 draft.facts["base"] = asdict(origin_of(config.start, folder))
             draft.facts["log"] = log
@@ -110,15 +89,28 @@ def run(config: DpoConfig, inputs: Path, output: Path) -> None:
     processes.wait()
 
 
-def _rows(config: DpoConfig, inputs: Path) -> list[PolicyRow]:
-    """All pairs that the config names, the wrong way round if it says so."""
-    stages = (config.pairs, *config.replay)
-    rows = [row for name in stages for row in read_policy_rows(inputs / name)]
-    if not rows:
-        raise StageError(f"there are no pairs to train on: {config.pairs} is empty")
-    if config.swap_sides:
-        return [swapped for row in rows for swapped in swapped_sides(row)]
-    return rows
+def _train(
+    config: DpoConfig,
+    inputs: Path,
+    output: Path,
+    start: PolicyStart,
+    data: PolicyData,
+    ranked: list[EncodedPolicyRow],
+    collator: PolicyCollator,
+    schedule: Schedule,
+    finished: FinishedRun,
+) -> None:
+    """Take the steps that are left, and write the last weights to `finished`."""
+    held_out = None
+    if config.eval_steps:
+        held_out = held_out_of(config, ranked, collator.batch, any_drawn=bool(ranked))
+    model = _model(config, start)
+    if processes.is_main():
+        rehearse_policy(config, find_policy(config.start, inputs), start, model, output)
+    trainer = trainer_of(
+        config, model, start.network, data.trained, held_out, collator, schedule, output
+    )
+    take_steps(config, trainer, schedule, finished.identity, finished, inputs, output)
 
 
 def _model(config: DpoConfig, start: PolicyStart) -> PolicyModel:
@@ -138,7 +130,7 @@ def _model(config: DpoConfig, start: PolicyStart) -> PolicyModel:
     )
 
 
-def _collator(
+def _references(
     config: DpoConfig,
     inputs: Path,
     output: Path,
@@ -146,37 +138,32 @@ def _collator(
     base: Weights,
     rows: list[EncodedPolicyRow],
     second: SecondReference | None,
-) -> PolicyCollator:
-    """Packs rows with their reference log-probs and token weights."""
+) -> tuple[PolicyCollator, SamplerGap]:
+    """What packs rows with their reference log-probs, and how far the sampler is from those.
+
+    Log-probs are read from a file beside the stage, and computed first where it lacks some.
+    """
+    reference = base
+    if config.reference is not None:
+        reference = identify(find_policy(config.reference, inputs))
+    precision = "bfloat16" if config.bf16 else "float32"
+    file = ReferenceFile(output.with_name("reference-log-probs"), reference.digest, precision)
+
+    def network_of() -> PreTrainedModel:
+        same = reference.digest == base.digest
+        return start.network if same else load_policy(reference.folder).network
+
+    log_probs = file.complete(texts_of(rows), network_of, bf16=config.bf16)
     weights = read_token_weights(inputs / config.token_weights) if config.token_weights else {}
-    log_probs = _reference(config, inputs, output, start, base, rows)
+    for answer in (answer for row in rows for answer in row.answers):
+        if len(weights.get(answer.id, answer.ids)) != len(answer.ids):
+            raise StageError(
+                f"{config.token_weights} has {len(weights[answer.id])} weights for answer "
+                f"{answer.id}, which has {len(answer.ids)} tokens: make it from these pairs and "
+                "with this tokenizer"
+            )
     references: References = ReferenceSums(log_probs, weights)
     if second:
         sums = second.sums(rows, output, bf16=config.bf16)
         references = TwoReferences(references, sums, config.second_reference_eta)
-    return PolicyCollator(references, weights)
-
-
-def _reference(
-    config: DpoConfig,
-    inputs: Path,
-    output: Path,
-    start: PolicyStart,
-    base: Weights,
-    rows: list[EncodedPolicyRow],
-) -> dict[str, "array[float]"]:
-    """Log-probs of every answer under the reference policy, by `text_key`.
-
-    They are read from a file beside the stage, and computed first where it lacks some.
-    """
-    weights = base
-    if config.reference is not None:
-        weights = identify(find_policy(config.reference, inputs))
-    precision = "bfloat16" if config.bf16 else "float32"
-    file = ReferenceFile(output.with_name("reference-log-probs"), weights.digest, precision)
-
-    def network_of() -> PreTrainedModel:
-        same = weights.digest == base.digest
-        return start.network if same else load_policy(weights.folder).network
-
-    return file.complete(texts_of(rows), network_of, bf16=config.bf16)
+    return PolicyCollator(references, weights), sampler_gap(rows, log_probs, reference)

@@ -35,7 +35,7 @@ class EncodedPolicyRow:
     """A problem's chosen answer and its rejected ones.
 
     Attributes:
-        id, group, source: those of `PolicyRow`.
+        id, group, source, ends, sampler, template: those of `PolicyRow`.
         prompt_ids: everything before an answer.
         refused: why the row has no ids; empty otherwise.
     """
@@ -47,6 +47,9 @@ class EncodedPolicyRow:
     chosen: EncodedAnswer
     rejected: tuple[EncodedAnswer, ...]
     refused: str = ""
+    ends: bool = True
+    sampler: str = ""
+    template: str = ""
 
     @property
     def answers(self) -> tuple[EncodedAnswer, ...]:
@@ -65,7 +68,7 @@ class PolicyEncoder:
 
     def __init__(self, encoder: Encoder, end_id: int, vocabulary: int) -> None:
         self._encoder = encoder
-        self._end_id = end_id
+        self.end_id = end_id
         self._vocabulary = vocabulary
         self._prompts: dict[str, array[int]] = {}
 
@@ -103,7 +106,16 @@ class PolicyEncoder:
                 )
         chosen, *rejected = answers
         return EncodedPolicyRow(
-            row.id, row.group, row.source, prompt, chosen, tuple(rejected), refused
+            row.id,
+            row.group,
+            row.source,
+            prompt,
+            chosen,
+            tuple(rejected),
+            refused,
+            row.ends,
+            row.sampler,
+            row.template,
         )
 
     def _prompt_ids(self, prompt: str) -> "array[int]":
@@ -124,14 +136,14 @@ class PolicyEncoder:
         # A policy generates its answer after the prompt's last token, so no token joins the two.
         ids = array("i", self._encoder.literal_ids(answer.text))
         if row.ends:
-            ids.append(self._end_id)
+            ids.append(self.end_id)
         return EncodedAnswer(answer.id, ids, array("f"))
 
 
 def fitting_rows(
     rows: list[EncodedPolicyRow], max_length: int, counts: Counter[str]
 ) -> list[EncodedPolicyRow]:
-    """Rows of which the chosen and some rejected answer can be trained on; nothing is cut.
+    """Rows of which the chosen and some rejected answer can be trained on.
 
     Args:
         counts: gets the number of rows and answers that are left out, by reason.
@@ -139,32 +151,7 @@ def fitting_rows(
     Raises:
         StageError: rows are given and none of them is left.
     """
-    kept = []
-    for row in rows:
-        if row.refused:
-            counts["row: the chat template refuses it"] += 1
-            continue
-        limit = max_length - len(row.prompt_ids)
-        if len(row.chosen.ids) > limit:
-            counts["chosen: too long"] += 1
-            continue
-        if not row.chosen.ids or not row.prompt_ids:
-            counts["chosen: empty"] += 1
-            continue
-        rejected = []
-        for answer in row.rejected:
-            if len(answer.ids) > limit:
-                counts["rejected: too long"] += 1
-            elif not answer.ids:
-                counts["rejected: empty"] += 1
-            elif answer.ids == row.chosen.ids:
-                counts["rejected: the same tokens as the chosen"] += 1
-            else:
-                rejected.append(answer)
-        if rejected:
-            kept.append(replace(row, rejected=tuple(rejected)))
-        else:
-            counts["row: nothing rejected"] += 1
+    kept = [fit for row in rows if (fit := fitting_row(row, max_length, counts))]
     if rows and not kept:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.most_common(3))
         raise StageError(
@@ -172,3 +159,36 @@ def fitting_rows(
             f"{max_length}): raise max_length or mend the pairs"
         )
     return kept
+
+
+def fitting_row(
+    row: EncodedPolicyRow, max_length: int, counts: Counter[str]
+) -> EncodedPolicyRow | None:
+    """A row without the answers that are too long, empty or no other than the chosen one.
+
+    Nothing is cut. None if that leaves no pair.
+    """
+    limit = max_length - len(row.prompt_ids)
+    if row.refused:
+        counts["row: the chat template refuses it"] += 1
+        return None
+    if len(row.chosen.ids) > limit:
+        counts["chosen: too long"] += 1
+        return None
+    if not row.chosen.ids or not row.prompt_ids:
+        counts["chosen: empty"] += 1
+        return None
+    rejected = []
+    for answer in row.rejected:
+        if len(answer.ids) > limit:
+            counts["rejected: too long"] += 1
+        elif not answer.ids:
+            counts["rejected: empty"] += 1
+        elif answer.ids == row.chosen.ids:
+            counts["rejected: the same tokens as the chosen"] += 1
+        else:
+            rejected.append(answer)
+    if not rejected:
+        counts["row: nothing rejected"] += 1
+        return None
+    return replace(row, rejected=tuple(rejected))

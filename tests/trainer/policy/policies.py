@@ -36,9 +36,12 @@ def make_policy(
     tokenizer = make_tokenizer(template=TEMPLATE)
     settings = {**_SHAPE, "tie_word_embeddings": tied, **changes}
     dtype = settings.pop("dtype", torch.float32)
-    config = AutoConfig.for_model(
-        architecture, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **settings
-    )
+    special = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    config = AutoConfig.for_model(architecture, vocab_size=len(tokenizer), **special, **settings)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config)
     for parameter in model.parameters():

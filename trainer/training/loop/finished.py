@@ -28,7 +28,7 @@ class FinishedRun:
 
     def __init__(self, output: Path, identity: Identity, *, only_adapters: bool) -> None:
         self._folder = folder_of(output) / "finished"
-        self._identity = identity
+        self.identity = identity
         self._only_adapters = only_adapters
 
     def exists(self) -> bool:
@@ -37,7 +37,7 @@ class FinishedRun:
         Raises:
             StageError: the weights there are of a run that differs.
         """
-        return require_same_run(self._folder, self._identity)
+        return require_same_run(self._folder, self.identity)
 
     def write(self, state: dict[str, Tensor], log: list[dict[str, Any]]) -> None:
         """Write weights and log; a folder that is cut short does not count."""
@@ -49,7 +49,7 @@ class FinishedRun:
             state = {n: t for n, t in state.items() if any(part in n for part in parts)}
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, draft / _WEIGHTS)
         (draft / _LOG).write_text(json.dumps(log))
-        self._identity.write(draft)
+        self.identity.write(draft)
         shutil.rmtree(self._folder, ignore_errors=True)
         draft.replace(self._folder)
 
