@@ -19,11 +19,13 @@ from trainer.feedback.sandbox.values import decode
 
 MAX_CALLS = 1000
 """Calls of one test; one with more cannot be judged."""
+MAX_RESTARTS = 2
+"""How often calls may differ from those before. A program leaves another's calls only once."""
 
 _ENTRY_POINT = "__replay__"
 _SOURCE = f'''
 def {_ENTRY_POINT}(test, name, results):
-    import builtins, copy
+    import builtins, copy, random
 
     class Unknown(BaseException):
         """Ends the test at a call whose result is not known."""
@@ -41,6 +43,7 @@ def {_ENTRY_POINT}(test, name, results):
         fits = isinstance(kind, type) and issubclass(kind, Exception)
         raise kind() if fits else Exception(value)
 
+    random.seed(0)  # a test may draw its arguments, and must draw the same ones each time
     names = globals()
     names[name] = recorder
     try:
@@ -81,23 +84,29 @@ class Replayer:
         """
         key = (program.setup, program.entry_point, test)
         calls = self._calls.get(key, ())
-        outcomes = self._sandbox.run(program, list(calls), self._limits) if calls else []
+        outcomes: list[Outcome] = []
+        restarts = 0
         while True:
+            # Known calls are made in growing lots: most wrong programs fail at the first.
+            if lot := calls[len(outcomes) : max(1, 2 * len(outcomes))]:
+                outcomes += self._sandbox.run(program, list(lot), self._limits)
             known = _leading(outcomes)
             replay = self._replay(program, test, [_result(outcome) for outcome in known])
             if isinstance(replay, Verdict):
                 return replay
             agreed = _common(replay.calls, calls)
-            if agreed == len(replay.calls) <= len(known):
-                break
             if agreed < len(replay.calls):
-                # A call that another program was not asked. Results after it belong to others.
-                calls = replay.calls[: agreed + 1]
-                new = self._sandbox.run(program, [calls[agreed]], self._limits)
-                outcomes = [*outcomes[:agreed], *new]
-                if len(calls) > MAX_CALLS:
-                    raise Ungradable(f"a test with more than {MAX_CALLS} calls")
-            else:  # the test asks for the call whose run was stopped
+                # A call that is not known, because another result led to it.
+                restarts += agreed < len(calls)
+                calls, outcomes = replay.calls[: agreed + 1], outcomes[:agreed]
+                if restarts > MAX_RESTARTS or len(calls) > MAX_CALLS:
+                    raise Ungradable(
+                        f"a test that calls differently each time, or more than {MAX_CALLS} times"
+                    )
+            elif agreed <= len(known):
+                break
+            elif len(known) < len(outcomes):
+                # The test asks for the call whose run was stopped.
                 return Verdict(outcomes[len(known)].status)
         self._calls.setdefault(key, calls)
         if not replay.error:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import signal
 import subprocess
@@ -192,7 +193,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         assert killed.stderr is not None
         seen = b""
         while not re.search(rb" [1-9]\d*/60 ", seen):  # the bar says that some are done
-            piece = killed.stderr.read1(1024)
+            piece = os.read(killed.stderr.fileno(), 1024)
             assert piece, seen
             seen += piece
         killed.send_signal(signal.SIGKILL)

@@ -110,6 +110,13 @@ def test_a_test_may_call_many_times_and_go_on_from_results(grader: Grader) -> No
         assert grader.grade(problem, "def f(x): return {0: 0, 1: 2}[x]") == (EXCEPTION,) * 3
 
 
+def test_a_test_may_draw_its_arguments(grader: Grader) -> None:
+    test = "import random\nfor _ in range(5):\n    x = random.random()\n    assert f(x) == x"
+    problem = function(test)
+    assert grader.grade(problem, "def f(x): return x") == (OK,)
+    assert grader.grade(problem, "def f(x): return 0") == (WRONG,)
+
+
 def test_a_test_may_expect_an_exception(grader: Grader) -> None:
     test = "try:\n    f(-1)\nexcept ValueError:\n    pass\nelse:\n    assert False"
     problem = function(test)
@@ -236,6 +243,7 @@ def test_only_tests_that_the_reference_alone_passes_judge_anything(grader: Grade
     [
         ("assert nothing(f) == 1", "before it calls the function"),
         ("assert f(object()) in [1]", "cannot be run alone"),
+        ("import os\nfor _ in range(3): assert f(os.urandom(8)) == 1", "differently each time"),
         (CallTest("(1,)", "object()"), "no plain data"),
     ],
 )
