@@ -21,6 +21,7 @@ TOOLS = {
     "doctor": "check the data that the finetune stage would train on, without training",
     "show": "print every field of a recipe's configs in the form that --set takes",
     "grade": "run samples of code against the tests of MBPP or HumanEval, and print pass@k",
+    "sandbox": "try the walls between programs and this machine, and print which of them hold",
     "verify": "check a release, in a directory or at a URL, against its manifest",
     "push": "copy a release to a folder, an object store or the Hugging Face hub",
 }
@@ -131,6 +132,11 @@ def parser() -> argparse.ArgumentParser:
     add_work(doctor)
     add_recipe(add("show", tools["show"], show))
     add_grade(add("grade", tools["grade"], grade_samples))
+    sandbox = add("sandbox", tools["sandbox"], try_sandbox)
+    sandbox.add_argument(
+        "--isolation", choices=["bubblewrap", "sandbox_fusion", "none"], default="bubblewrap"
+    )
+    sandbox.add_argument("--url", default="", help="address of the SandboxFusion server")
     verify = add("verify", tools["verify"], verify_release)
     verify.add_argument("release", help="directory, s3://... or another URL, or hf://owner/name")
     push = add("push", tools["push"], push_release)
@@ -320,3 +326,11 @@ def grade_samples(options: argparse.Namespace) -> None:
             options.max_timeouts,
         )
     )
+
+
+def try_sandbox(options: argparse.Namespace) -> None:
+    """Print which walls hold; fails unless all do."""
+    from trainer.feedback.sandbox.open import SandboxConfig
+    from trainer.feedback.sandbox.self_test import require_walls
+
+    print(require_walls(SandboxConfig(options.isolation, workers=1, url=options.url)))

@@ -52,5 +52,8 @@ def limit_resources(limits: "dict[str, float]") -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(which)[1]
-        lowest = int(value) if hard == resource.RLIM_INFINITY else min(int(value), hard)
-        resource.setrlimit(which, (lowest, lowest))
+        soft = int(value) if hard == resource.RLIM_INFINITY else min(int(value), hard)
+        # Where both are the same, the kernel kills at once, and nobody learns the reason.
+        spare = int(which == resource.RLIMIT_CPU)
+        above = soft + spare if hard == resource.RLIM_INFINITY else min(soft + spare, hard)
+        resource.setrlimit(which, (soft, above))
