@@ -49,7 +49,7 @@ def run(program: Program, given: Input, teller: Teller) -> NoReturn:
     stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), "utf-8", "surrogateescape")
     sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc]
     site.setquit()  # `exit()` ends many scripts, and an interpreter without `site` has none
-    spare = bytearray(1 << 20)  # room for the message that there is no memory
+    spare = bytes(1 << 20)  # address space for the message that there is no memory
     script = not program.entry_point and not given.check
     status, text, code = "exception", "", 1
     try:

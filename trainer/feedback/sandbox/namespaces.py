@@ -67,17 +67,15 @@ def die_with_parent() -> None:
 
 
 def fork_isolated() -> int:
-    """`os.fork` into new user, pid, ipc and mount namespaces, of which the child is the init."""
+    """Fork into new user, pid, ipc and mount namespaces, of which the child is the init.
+
+    Unlike `os.fork` it runs no hooks: they repair what other threads may have held, but this
+    process has one thread, and they take a third of the time of a fork.
+    """
     number = 56 if platform.machine() == "x86_64" else 220
-    ctypes.pythonapi.PyOS_BeforeFork()
     pid = int(_syscall(number, ctypes.c_ulong(_NEW_NAMESPACES | _SIGCHLD), 0, 0, 0, 0))
-    error = ctypes.get_errno()
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-    else:
-        ctypes.pythonapi.PyOS_AfterFork_Parent()
     if pid < 0:
-        raise OSError(error, os.strerror(error), "clone")
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "clone")
     return pid
 
 

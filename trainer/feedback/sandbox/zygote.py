@@ -12,7 +12,7 @@ import importlib
 import json
 import math
 import os
-import secrets
+import random
 import signal
 import struct
 import sys
@@ -27,9 +27,9 @@ MOST_DESCRIPTORS = 1 << 16
 READY = b"ready\n"
 PRELOADED = (
     "abc array ast base64 bisect calendar cmath collections contextlib copy csv dataclasses "
-    "datetime decimal enum fractions functools hashlib heapq inspect io itertools json math "
+    "datetime decimal enum fractions functools heapq inspect io itertools json math "
     "numbers operator pprint queue random re statistics string sys textwrap threading time "
-    "types typing unicodedata uuid"
+    "types typing unicodedata"
 )
 
 
@@ -84,7 +84,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
     """Run a program once, in namespaces of its own."""
-    nonce = secrets.token_hex(16)
+    nonce = os.urandom(16).hex()
     stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
     _write(stdin, given.stdin.encode("utf-8", "surrogatepass"))
     os.lseek(stdin, 0, os.SEEK_SET)
@@ -104,6 +104,8 @@ def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
             _write(failed, f"{type(error).__name__}: {error}".encode()[:400])
             os._exit(1)
         os.closerange(4, MOST_DESCRIPTORS)
+        if "random" in program.setup + program.code + given.check:
+            random.seed(os.urandom(16))
         child.run(program, given, teller)
     for descriptor in (stdin, stdout, told, failed):
         os.close(descriptor)
