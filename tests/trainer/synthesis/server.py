@@ -29,8 +29,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, reply: Reply, plan: Iterable[str | None]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, reply: Reply, plan: Iterable[str | None], port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.reply = reply
         self.plan = iter(plan)
         self.hold: threading.Barrier | None = None
@@ -54,6 +54,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is theirs
         pass
+
+    def do_GET(self) -> None:
+        """Answer a question for its health."""
+        self._send(200, "{}")
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
