@@ -172,11 +172,13 @@ def _outcome(result: CommandResult, nonce: str, limits: Limits, *, is_script: bo
         return Outcome(status, stdout, value, error, cpu_seconds=result.execution_time or 0.0)
 
     code = result.return_code
+    whole = told and text.endswith("\n")
+    dropped = not whole and len((result.stdout or "").encode("utf-8", "replace"))
+    if len(printed) > limits.output_bytes or dropped >= _SERVER_OUTPUT_BYTES:
+        return ended(Status.OUTPUT_LIMIT)
     if result.status == "TimeLimitExceeded" or code in (-_SIGXCPU, 128 + _SIGXCPU):
         return ended(Status.TIMEOUT)
-    if len(printed) > limits.output_bytes or (not told and len(printed) >= _SERVER_OUTPUT_BYTES):
-        return ended(Status.OUTPUT_LIMIT)
-    if told and text.endswith("\n") and status in CLAIMS:
+    if whole and status in CLAIMS:
         if len(text) > limits.output_bytes:
             return ended(Status.OUTPUT_LIMIT)
         if status != Status.OK:

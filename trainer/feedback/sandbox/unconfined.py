@@ -23,6 +23,14 @@ _BOOT = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from trainer.feedback.sandbox import alone; alone.main()"
 )
+# Not `-I`, which would ignore the hash seed, too.
+_PYTHON = (sys.executable, "-P", "-s", "-S", "-B", "-c")
+_ENVIRONMENT = {
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "PATH": os.defpath,
+    "PYTHONHASHSEED": "0",
+}
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -62,12 +70,12 @@ def _run(program: Program, given: Input, limits: Limits) -> Outcome:
             request.write(json.dumps(task | {"nonce": nonce, "told": told}).encode())
             request.seek(0)
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(_ROOT), str(request.fileno())],
+                [*_PYTHON, _BOOT, str(_ROOT), str(request.fileno())],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=subprocess.DEVNULL,
                 cwd=folder,
-                env={"LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": folder, "PATH": os.defpath},
+                env=_ENVIRONMENT | {"HOME": folder},
                 pass_fds=(told, request.fileno()),
                 start_new_session=True,
             )

@@ -211,7 +211,8 @@ def command(bwrap: str, core: int | None, mapping: tuple[int, ...]) -> list[str]
         line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         user = OTHER_USER
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    return [*line, python, "-I", "-S", "-B", "-c", _BOOT, str(user), str(core)]
+    # Not `-I`, which would ignore the hash seed, too.
+    return [*line, python, "-P", "-s", "-S", "-B", "-c", _BOOT, str(user), str(core)]
 
 
 def _mounts(root: str) -> Iterator[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 FAULTS = ("500", "404", "close", "cut", "html", "no json", "other json", "SandboxError", "nulls")
 
@@ -120,13 +120,25 @@ def run_code(body: dict[str, Any]) -> dict[str, Any]:
             start_new_session=True,
         )
         started = time.monotonic()
+        out, err = bytearray(), bytearray()
+        threads = [
+            threading.Thread(target=_drain, args=(process.stdout, out)),
+            threading.Thread(target=_drain, args=(process.stderr, err)),
+            threading.Thread(target=_feed, args=(process.stdin, body["stdin"].encode())),
+        ]
+        for thread in threads:
+            thread.start()
         status = "Finished"
         try:
-            out, err = process.communicate(body["stdin"].encode(), body["run_timeout"])
+            process.wait(body["run_timeout"])
         except subprocess.TimeoutExpired:
             status = "TimeLimitExceeded"
+        # As the real one does, it ends the group, and no process that has left it.
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
+        process.wait()
+        for thread in threads:
+            thread.join()
         result = {
             "status": status,
             "execution_time": time.monotonic() - started,
@@ -145,9 +157,20 @@ def run_code(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decoded(output: bytes) -> str:
+def _drain(stream: IO[bytes], captured: bytearray) -> None:
+    with stream:
+        while piece := os.read(stream.fileno(), 1 << 16):
+            captured += piece[: max(0, _CAPTURED - len(captured))]
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    with suppress(BrokenPipeError), stream:
+        stream.write(data)
+
+
+def _decoded(output: bytearray) -> str:
     try:
-        return output[:_CAPTURED].decode()
+        return output.decode()
     except UnicodeDecodeError as error:
         return f"[DecodeError] {error}"
 
