@@ -135,5 +135,11 @@ def ranking(arms: Mapping[str, Sequence[Candidates]], resampling: Resampling) ->
     ]
     if not scored:
         return []
+    accuracy = replace(
+        pairwise.by_source(scored, resampling),
+        title="pairwise accuracy of the reward model",
+        what="share of pairs of a right and a wrong sample of a problem whose right one scores "
+        "higher, on each policy's samples; ties count half",
+    )
     by_length = length_bias.accuracy_table(scored, resampling)
-    return [pairwise.by_source(scored, resampling), *([by_length] if by_length.rows else [])]
+    return [accuracy, *([by_length] if by_length.rows else [])]

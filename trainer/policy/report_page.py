@@ -105,10 +105,9 @@ def curves(section: Section) -> bytes:
     Every policy is a line with its interval.
     """
     drawn = [each for each in section.comparisons if len(each.rows) > 1] or section.comparisons[:1]
-    figure = Figure(figsize=(4.2 * len(drawn), 3.4), layout="constrained")
-    for index, (axes, comparison) in enumerate(
-        zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True)
-    ):
+    figure = Figure(figsize=(max(4.0, 3.2 * len(drawn)), 3.6), layout="constrained")
+    columns = figure.subplots(1, len(drawn), squeeze=False, sharey=True)[0]
+    for axes, comparison in zip(columns, drawn, strict=True):
         sizes = [int(size) for size in comparison.rows]
         for name in next(iter(comparison.rows.values())):
             figures = [row[name].value for row in comparison.rows.values()]
@@ -118,9 +117,9 @@ def curves(section: Section) -> bytes:
         axes.set_xscale("log", base=2)
         axes.set(xlabel=letter(comparison), title=comparison.title)
         axes.set(xticks=sizes, xticklabels=[str(size) for size in sizes])
-        if not index:
-            axes.set_ylabel("share right")
-            axes.legend(frameon=False, fontsize="small")
+    columns[0].set_ylabel("share right")
+    lines, names = columns[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside upper center", frameon=False, ncols=4)
     stream = BytesIO()
     # The same report gives the same bytes: ids come from the salt, and there is no date.
     with rc_context({"svg.hashsalt": section.kind}):
@@ -135,7 +134,9 @@ def _figure(estimate: Estimate) -> str:
 def _gain(compared: Compared) -> str:
     gain = compared.gain
     assert gain is not None
-    return f"{gain.value:+.3f}<br>{gain.low:+.3f} to {gain.high:+.3f}"
+    # Adding 0 makes a plus of the minus that a rounded -0.0001 would keep.
+    value, low, high = (round(each, 3) + 0.0 for each in (gain.value, gain.low, gain.high))
+    return f"{value:+.3f}<br>{low:+.3f} to {high:+.3f}"
 
 
 def _cell(text: str) -> str:

@@ -14,6 +14,7 @@ from trainer.feedback.program_runs import InputRun, ProgramRuns
 from trainer.feedback.sandbox.types import Status
 from trainer.pairs import policy_row
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow
+from trainer.pairs.row import PreferenceRow, Rejected, write_pairs
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, read_manifest, writing_stage
 from trainer.policy.arms import Arm
@@ -171,6 +172,19 @@ def test_a_policy_that_was_trained_on_the_problems_is_refused(tmp_path: Path) ->
     make_samples(tmp_path, "one", passing, reads=("problems", "dpo"))
     with pytest.raises(StageError, match="round 1: its policy was trained on group a: report on"):
         run(CONFIG, tmp_path, tmp_path / "out")
+
+
+def test_a_reward_model_that_was_trained_on_the_problems_is_refused(tmp_path: Path) -> None:
+    make_problems(tmp_path, ["a"])
+    make_samples(tmp_path, "start", {"a": [True, False]})
+    row = PreferenceRow("1", "group a", "Solve a.", "1", (Rejected("failing", "2"),))
+    with writing_stage(MadeConfig(), tmp_path / "policy_pairs") as draft:
+        write_pairs(draft.path, "train", [row], 10)
+    with writing_stage(MadeConfig(), tmp_path / "finetune", reads=[tmp_path / "policy_pairs"]):
+        pass
+    config = PolicyReportConfig((START,), reward_model="finetune")
+    with pytest.raises(StageError, match="finetune was trained on group a"):
+        run(config, tmp_path, tmp_path / "out")
 
 
 def test_pass_counts_of_other_samples_are_refused(tmp_path: Path) -> None:
