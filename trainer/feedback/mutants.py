@@ -65,6 +65,7 @@ class Mutant:
     Attributes:
         sample: id of the sample that has this text, by which it is executed and labelled.
         base: sample of the program it was made of; its own id if it is that program.
+        group: as in `Problem`.
         steps: its lines, which joined by line ends are the answer's text.
         error: index of the first step that differs from the program's; None if it is that program.
     """
@@ -72,6 +73,7 @@ class Mutant:
     sample: str
     base: str
     problem: str
+    group: str
     prompt: str
     steps: tuple[str, ...]
     error: int | None = None
@@ -81,7 +83,7 @@ class Mutant:
 class Base:
     """A program to be mutated, and the request that it answers."""
 
-    problem: str
+    problem: Problem
     prompt: str
     code: str
 
@@ -130,21 +132,21 @@ def programs(
     """
     found: dict[tuple[str, str], Base] = {}
 
-    def add(problem: str, prompt: str, code: str) -> None:
+    def add(problem: Problem, prompt: str, code: str) -> None:
         try:
             plain = ast.unparse(ast.parse(code))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             counts["program: cannot be parsed"] += 1
             return
-        if not plain or (problem, plain) in found:
+        if not plain or (problem.id, plain) in found:
             counts["program: empty or a duplicate"] += 1
             return
-        found[problem, plain] = Base(problem, prompt, plain)
+        found[problem.id, plain] = Base(problem, prompt, plain)
 
     for problem in problems:
         if config.gold and problem.gold:
             prompt = prompt_of(problem, config.templates, config.examples)
-            add(problem.id, prompt, problem.gold)
+            add(problem, prompt, problem.gold)
     if config.samples:
         passes = read_pass_counts(inputs / config.passes)
         passing = {each.sample for each in passes if 0 < each.total == each.passed}
@@ -157,7 +159,8 @@ def programs(
                     counts["program: over the problem's limit"] += 1
                     continue
                 taken[each.problem] += 1
-                add(each.problem, each.prompt, program_in(known[each.problem], each.text))
+                problem = known[each.problem]
+                add(problem, each.prompt, program_in(problem, each.text))
     counts["program: mutated"] = len(found)
     return list(found.values())
 
@@ -180,11 +183,13 @@ def mutants_of(base: Base, config: MutantsConfig, counts: Counter[str]) -> Itera
         return
     original, _ = steps_of(lines, 0, config.fenced)
     name = identity(base, original)
-    yield Mutant(name, name, base.problem, base.prompt, original)
+    problem = base.problem
+    yield Mutant(name, name, problem.id, problem.group, base.prompt, original)
     for other, first in changed:
         steps, error = steps_of(other, first, config.fenced)
         counts["mutant: made"] += 1
-        yield Mutant(identity(base, steps), name, base.problem, base.prompt, steps, error)
+        mutated = identity(base, steps)
+        yield Mutant(mutated, name, problem.id, problem.group, base.prompt, steps, error)
 
 
 def steps_of(lines: Sequence[str], changed: int, fenced: bool) -> tuple[tuple[str, ...], int]:
@@ -209,7 +214,7 @@ def steps_of(lines: Sequence[str], changed: int, fenced: bool) -> tuple[tuple[st
 
 def identity(base: Base, steps: Sequence[str]) -> str:
     """Id of the sample of this answer."""
-    text = json.dumps([base.problem, base.prompt, *steps])
+    text = json.dumps([base.problem.id, base.prompt, *steps])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

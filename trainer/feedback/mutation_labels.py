@@ -77,7 +77,7 @@ def labelled_steps(mutant: Mutant, labels: tuple[bool | None, ...]) -> StepLabel
     nothing = (None,) * len(labels)
     return StepLabels(
         id=mutant.sample,
-        group=mutant.problem,
+        group=mutant.group,
         prompt=mutant.prompt,
         completions=mutant.steps,
         labels=labels,

@@ -7,21 +7,23 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 from tqdm import tqdm
 
 from trainer.feedback.pass_count import read_pass_counts
 from trainer.feedback.prefix_values import PrefixValue, prefix_values
 from trainer.feedback.prefixes import Prefix, read_prefixes
-from trainer.feedback.problem import read_problems
+from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.sample import read_samples
 from trainer.pairs.policy_row import STEM, PolicyAnswer, PolicyRow
+from trainer.pairs.split import HoldOut
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 
 
-@dataclass(frozen=True)
-class ProcessPairsConfig:
+@dataclass(frozen=True, kw_only=True)
+class ProcessPairsConfig(HoldOut):
     """Which prefixes of a problem are compared. The defaults are PFPO's (arXiv 2411.16345).
 
     Attributes:
@@ -39,6 +41,8 @@ class ProcessPairsConfig:
         max_pairs: pairs of one problem.
         max_rejected: rejected prefixes beside one chosen; they share the prompt's computation.
         source: what the rows tell of how they came about, such as `round 1`.
+        policy_rows: rows of the training split alone, or of all problems. The same groups are held
+            out as in `policy_pairs`.
         seed: of which pairs are kept where there are too many.
     """
 
@@ -56,8 +60,8 @@ class ProcessPairsConfig:
     max_pairs: int = 16
     max_rejected: int = 4
     source: str = ""
+    policy_rows: Literal["train", "all"] = "train"
     seed: int = 1
-    rows_per_shard: int = 10_000
 
 
 Valued = tuple[Prefix, PrefixValue]
@@ -69,7 +73,7 @@ def run(config: ProcessPairsConfig, inputs: Path, output: Path) -> None:
     No rows for a reward model are written: it reads its score after an answer's end, and a prefix
     has none. What the values teach such a model is in the stage `step_labels`.
     """
-    kinds = {problem.id: problem.kind for problem in read_problems(inputs / config.problems)}
+    problems = {problem.id: problem for problem in read_problems(inputs / config.problems)}
     prefixes = read_prefixes(inputs / config.prefixes)
     completions = read_samples(inputs / config.completions)
     passes = read_pass_counts(inputs / config.passes)
@@ -77,7 +81,7 @@ def run(config: ProcessPairsConfig, inputs: Path, output: Path) -> None:
     values = prefix_values(prefixes, completions, passes, config.min_completions, counts)
     by_problem: dict[str, list[Valued]] = defaultdict(list)
     for prefix in prefixes:
-        if prefix.problem not in kinds:
+        if prefix.problem not in problems:
             raise StageError(
                 f"the problem {prefix.problem} of {config.prefixes} is not in {config.problems}: "
                 "name the stage of problems that were sampled"
@@ -86,7 +90,10 @@ def run(config: ProcessPairsConfig, inputs: Path, output: Path) -> None:
             by_problem[prefix.problem].append((prefix, values[prefix.id]))
     rows: list[PolicyRow] = []
     for problem, valued in tqdm(by_problem.items(), desc="process pairs", unit=" problems"):
-        rows += rows_of(problem, valued, kinds[problem] == "math", config, counts)
+        if config.policy_rows == "train" and config.split_of(problems[problem].group) != "train":
+            counts["problem: held out"] += 1
+        else:
+            rows += rows_of(problems[problem], valued, config, counts)
     counts["rows"] = len(rows)
     counts["pairs"] = sum(len(row.rejected) for row in rows)
     if not rows:
@@ -107,13 +114,13 @@ def run(config: ProcessPairsConfig, inputs: Path, output: Path) -> None:
 
 
 def rows_of(
-    problem: str,
+    problem: Problem,
     valued: list[Valued],
-    is_math: bool,
     config: ProcessPairsConfig,
     counts: Counter[str],
 ) -> list[PolicyRow]:
     """The rows of one problem, within its limits; which pairs they have depends on the seed."""
+    is_math = problem.kind == "math"
     worse_than: dict[str, list[Valued]] = {}
     chosen: list[Valued] = []
     for one in valued:
@@ -128,7 +135,7 @@ def rows_of(
             chosen.append(one)
             worse_than[one[0].id] = worse
     counts["problem: with pairs" if chosen else "problem: without pairs"] += 1
-    rng = random.Random(f"{config.seed} {problem}")  # so that other problems change nothing
+    rng = random.Random(f"{config.seed} {problem.id}")  # so that other problems change nothing
     rng.shuffle(chosen)
     rows: list[PolicyRow] = []
     left = config.max_pairs
@@ -147,7 +154,7 @@ def rows_of(
         rows.append(
             PolicyRow(
                 id=hashlib.sha256(identity.encode()).hexdigest()[:16],
-                group=problem,
+                group=problem.group,
                 prompt=prefix.prompt,
                 chosen=answer_of(best),
                 rejected=tuple(answer_of(rival) for rival in taken),

@@ -33,7 +33,7 @@ class StepLabels:
 
     Attributes:
         id: of the sample.
-        group: the problem, unit of hold-out.
+        group: unit of hold-out, as in `Problem`.
         completions: the steps.
         labels: whether each is right; None where there is no label.
         soft_labels: values of the steps that have a label; None for the others.

@@ -10,8 +10,10 @@ from tqdm import tqdm
 from trainer.feedback.pass_count import PassCount, read_pass_counts
 from trainer.feedback.prefix_values import PrefixValue, prefix_values, wilson
 from trainer.feedback.prefixes import Prefix, read_prefixes
+from trainer.feedback.problem import read_problems
 from trainer.feedback.sample import Sample, read_samples
 from trainer.feedback.step_files import StepFilesConfig, StepLabels, write_step_labels
+from trainer.pipeline.stage import StageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class StepLabelsConfig(StepFilesConfig):
             end keeps its last label, so that it is not taken for a wrong one.
     """
 
+    problems: str = "problems"
     samples: str = "samples"
     passes: str = "votes"
     prefixes: str = "prefixes"
@@ -63,21 +66,30 @@ def run(config: StepLabelsConfig, inputs: Path, output: Path) -> None:
     for prefix in prefixes:
         for sample in prefix.samples if prefix.id in values else ():
             ends[sample].append((prefix, values[prefix.id]))
+    groups = {problem.id: problem.group for problem in read_problems(inputs / config.problems)}
     outcomes = {each.sample: each for each in read_pass_counts(inputs / config.passes)}
     samples = read_samples(inputs / config.samples)
+    if strays := {sample.problem for sample in samples} - groups.keys():
+        raise StageError(
+            f"the problem {min(strays)} of {config.samples} is not in {config.problems}: name the "
+            "stage of problems that were sampled"
+        )
     labelled = [
-        label_sample(sample, ends[sample.id], outcomes.get(sample.id), config, counts)
+        label_sample(
+            sample, groups[sample.problem], ends[sample.id], outcomes.get(sample.id), config, counts
+        )
         for sample in tqdm(samples, desc="step labels", unit=" answers")
         if sample.id in ends
     ]
     counts["answer: without a valued prefix"] = len(samples) - len(labelled)
-    reads = [config.samples, config.passes, config.prefixes]
+    reads = [config.problems, config.samples, config.passes, config.prefixes]
     reads += [config.completions, config.completion_passes]
     write_step_labels(config, labelled, counts, [inputs / name for name in reads], output)
 
 
 def label_sample(
     sample: Sample,
+    group: str,
     ends: Iterable[tuple[Prefix, PrefixValue]],
     outcome: PassCount | None,
     config: StepLabelsConfig,
@@ -105,7 +117,7 @@ def label_sample(
     else:
         share = outcome.passed / outcome.total
         known.append(StepEnd(share, *wilson(share, 1), 1))
-    return label_steps(sample.id, sample.problem, sample.prompt, steps, known, config)
+    return label_steps(sample.id, group, sample.prompt, steps, known, config)
 
 
 def label_steps(

@@ -58,8 +58,8 @@ def test_the_passing_programs_may_be_left_out(tmp_path: Path) -> None:
 
 
 def test_nothing_is_labelled_by_a_program_that_does_not_pass(tmp_path: Path) -> None:
-    other = Mutant("o", "o", "add", "Add.", ("def add(a, b):", "    return a + b"))
-    wrong = Mutant("w", "o", "add", "Add.", ("def add(a, b):", "    return a - b"), 1)
+    other = Mutant("o", "o", "add", "add", "Add.", ("def add(a, b):", "    return a + b"))
+    wrong = Mutant("w", "o", "add", "add", "Add.", ("def add(a, b):", "    return a - b"), 1)
     passes = {"o": PassCount("o", "add", 2, 3), "w": PassCount("w", "add", 0, 3)}
     counts: Counter[str] = Counter()
     assert list(label([other, wrong], passes, CONFIG, counts)) == []

@@ -96,7 +96,8 @@ def test_prefixes_of_answers_need_two_right_completions_of_three(tmp_path: Path)
     passed = {
         prefix(f"p{right}", problem="sum"): [1] * right + [0] * (3 - right) for right in range(4)
     }
-    rows = pairs(tmp_path, passed, ProcessPairsConfig(), total=1, problem=SUM)
+    config = ProcessPairsConfig(evaluation_share=0.0, calibration_share=0.0)
+    rows = pairs(tmp_path, passed, config, total=1, problem=SUM)
     assert compared(rows) == {(good, bad) for good in ("p2", "p3") for bad in ("p0", "p1")}
 
 
@@ -133,6 +134,14 @@ def test_limits_of_a_problem_and_of_a_row_hold_and_what_is_over_is_counted(
     assert (counts["pairs"], counts["pair: over the limits"]) == (7, 18)
     again = pairs(tmp_path, passed, ProcessPairsConfig(max_pairs=7, max_rejected=2))
     assert again == rows
+
+
+def test_held_out_problems_have_no_rows_unless_all_are_asked_for(tmp_path: Path) -> None:
+    passed = {prefix("good"): [10, 10, 10], prefix("bad"): [0, 0, 0]}
+    everything = ProcessPairsConfig(evaluation_share=1.0, policy_rows="all")
+    assert len(pairs(tmp_path, passed, everything)) == 1
+    with pytest.raises(StageError, match="'problem: held out': 1"):
+        pairs(tmp_path, passed, ProcessPairsConfig(evaluation_share=1.0))
 
 
 def test_the_manifest_tells_how_values_are_spread(tmp_path: Path) -> None:

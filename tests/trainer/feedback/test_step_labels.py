@@ -8,6 +8,7 @@ from datasets import Value, load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainer.feedback.problems import ADD, write_problems
 from tests.trainer.feedback.rows import SAMPLER, answer, make_passes, make_samples, make_stage
 from trainer.evaluation.benchmarks.process_bench import NO_ERROR, read_questions
 from trainer.feedback.pass_count import PassCount
@@ -48,6 +49,8 @@ def make_stages(
         for each, numbers in prefixes.items()
         for number, count in enumerate(numbers)
     ]
+    names = dict.fromkeys(sample.problem for sample in values)
+    write_problems(work / "problems", *(replace(ADD, id=name, group=name) for name in names))
     make_samples(work, list(values))
     make_stage(work / "prefixes", STEM, list(prefixes))
     make_samples(work, [answer(name, "", prefix=each.id) for each, name, _ in rows], "completions")
