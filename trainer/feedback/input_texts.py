@@ -214,6 +214,20 @@ def input_of(
         return "too long"
 
 
+def call_text(name: str, input_: Input) -> str:
+    """An input as a call of the function."""
+    positional = ast.parse(input_.arguments, mode="eval").body
+    named = ast.parse(input_.keywords, mode="eval").body
+    assert isinstance(positional, ast.Tuple)
+    assert isinstance(named, ast.Dict)
+    keywords = [
+        ast.keyword(str(key.value), each)
+        for key, each in zip(named.keys, named.values, strict=True)
+        if isinstance(key, ast.Constant)
+    ]
+    return ast.unparse(ast.Call(ast.Name(name), positional.elts, keywords))
+
+
 def fenced_blocks(text: str) -> list[str]:
     return [dedent(match[1]) for match in _FENCE.finditer(text)]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from trainer.feedback.input_texts import FoundInputs, add_given, add_written
+from trainer.feedback.input_texts import FoundInputs, add_given, add_written, call_text
 from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.programs import job_of
 from trainer.feedback.run_ledger import RunLedger, ledger_path
@@ -13,6 +13,7 @@ from trainer.feedback.runner import ProgramRunner, RunSettings
 from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
 from trainer.feedback.sandbox.types import Input, Sandbox
 from trainer.feedback.serving import ServerConfig, find_policy, identify, served
+from trainer.feedback.signature import signature_of
 from trainer.pipeline.lineage import is_stage
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import StageError, writing_stage
@@ -23,22 +24,20 @@ from trainer.synthesis.templates import render, require_placeholder
 STEM = "inputs"
 
 FUNCTION_INPUTS = """\
-A function is to be tested that does the following.
+There is a Python function `{entry_point}` that does the following.
 
 {statement}
 
-It begins with this line:
+You do not write this function, you only test it. Write {count} different calls of it: a few usual \
+ones, and then those on which a careless solution would fail, such as empty, single, equal, \
+negative and large values, as far as the function accepts them. Write one call a line, with \
+literal values as arguments and without variables. Do not write what the calls return.
 
-```python
-{signature}
+Answer with {count} lines in this form, in one fenced block:
+
 ```
-
-Write {count} different calls of `{entry_point}` that test it well: a few usual ones, and then \
-those on which a careless solution would fail, such as empty, single, equal, negative and large \
-values, as far as the function accepts them. Write one call a line, with literal values as \
-arguments and without variables. Do not write what the calls return, and do not write the function.
-
-Answer with the {count} calls alone, in one fenced block."""
+{calls}
+```"""
 
 SCRIPT_INPUTS = """\
 A program is to be tested that reads from standard input and does the following.
@@ -57,7 +56,8 @@ Answer with {count} fenced blocks, each of which holds exactly one input."""
 class InputTemplates:
     """How a model is asked for inputs of each kind of problem.
 
-    Each may contain `{statement}`, `{signature}`, `{entry_point}` and `{count}`.
+    Each may contain `{statement}`, `{signature}`, `{entry_point}`, `{count}` and `{calls}`, which
+    are calls as they should be written: of given inputs, or with the names of the arguments.
     """
 
     function: str = FUNCTION_INPUTS
@@ -74,6 +74,8 @@ class TestInputsConfig:
         llm: the model that is asked. Without a URL the stage serves `policy` itself.
         policy: the weights behind the endpoint: a stage's, those that a gate accepted, a directory
             or a hub id. Empty if they are not known.
+        examples: how many of the given tests' inputs the prompt shows. They say what the text often
+            leaves open, such as the types of arguments.
         max_inputs: inputs of a problem; as many are asked for.
         max_characters: of one input.
         use_gold: run reference programs, and drop inputs on which they do not end well and alike.
@@ -90,6 +92,7 @@ class TestInputsConfig:
     server: ServerConfig = field(default_factory=ServerConfig)
     problems: str = "problems"
     templates: InputTemplates = field(default_factory=InputTemplates)
+    examples: int = 0
     max_inputs: int = 10
     max_characters: int = 2000
     use_gold: bool = True
@@ -157,13 +160,20 @@ def ask(
 
 def prompt_of(problem: Problem, config: TestInputsConfig) -> str:
     """The user's message that asks for a problem's inputs."""
+    name = problem.entry_point.rpartition(".")[2]
+    given = FoundInputs()
+    if config.examples:
+        add_given(problem, given, config.max_characters)
+    shown = [call_text(name, each) for each in given.inputs[: config.examples]]
+    named = f"{name}({', '.join(signature_of(problem).parameters)})"
     script = problem.kind == "script"
     return render(
         config.templates.script if script else config.templates.function,
         statement=problem.statement,
-        signature=problem.signature or f"def {problem.entry_point}",
-        entry_point=problem.entry_point,
+        signature=problem.signature or f"def {name}",
+        entry_point=name,
         count=str(config.max_inputs),
+        calls="\n".join(shown or [named]),
     )
 
 

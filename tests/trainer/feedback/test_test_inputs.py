@@ -7,7 +7,7 @@ from tests.bubblewrap import needs_bubblewrap
 from tests.trainer.feedback.problems import ADD, SUM, write_problems
 from tests.trainer.synthesis.corpus import asking
 from tests.trainer.synthesis.server import serving
-from trainer.feedback.problem import Problem, StdioTest
+from trainer.feedback.problem import AssertTest, Problem, StdioTest
 from trainer.feedback.sandbox.open import SandboxConfig
 from trainer.feedback.sandbox.types import Input
 from trainer.feedback.test_inputs import (
@@ -157,9 +157,18 @@ def test_an_answer_that_is_missing_is_counted_and_asked_for_again(tmp_path: Path
 
 def test_the_prompt_shows_no_test_and_no_reference() -> None:
     prompt = prompt_of(ADD, config(max_inputs=7))
-    assert all(text in prompt for text in (ADD.statement, ADD.signature, "7 calls", "`add`"))
+    assert all(text in prompt for text in (ADD.statement, "7 different calls", "\nadd(a, b)\n"))
     assert "return a + b" not in prompt
     assert "(2, 2)" not in prompt
+
+
+def test_examples_show_what_goes_in_and_not_what_comes_out() -> None:
+    named = AssertTest("assert add(1, b=25) == 26")
+    problem = replace(ADD, tests=(named, *ADD.tests), entry_point="Adder.add", signature="")
+    prompt = prompt_of(problem, config(examples=2))
+    assert "\nadd(1, b=25)\nadd(1, 2)\n```" in prompt
+    assert "26" not in prompt
+    assert "add(2, 2)" not in prompt
 
 
 @pytest.mark.parametrize(
