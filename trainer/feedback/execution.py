@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.feedback.answer_code import program_in
 from trainer.feedback.problem import read_problems
 from trainer.feedback.program_runs import STEM, InputRun, ProgramRuns
 from trainer.feedback.programs import Job, job_of
@@ -17,7 +18,6 @@ from trainer.feedback.sandbox.types import Sandbox, Status
 from trainer.feedback.test_inputs import read_test_inputs
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
-from trainer.synthesis.code import code_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def programs_to_run(
     programs: list[ProgramToRun] = []
     for sample in read_samples(inputs / config.samples):
         problem = problems.get(sample.problem)
-        code = code_of(sample.text)
+        code = program_in(problem, sample.text) if problem else ""
         if problem is None:
             reason = "its problem is not in the problems"
         elif problem.kind == "math":
