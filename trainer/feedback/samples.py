@@ -9,11 +9,11 @@ from pathlib import Path
 
 from trainer.feedback.problem import AssertTest, CallTest, Problem, StdioTest, Test, read_problems
 from trainer.feedback.sample import STEM, Sample, Sampler
-from trainer.feedback.serving import ServerConfig, find_policy, identify, served
+from trainer.feedback.serving import ServerConfig, complete_by, find_policy, identify
 from trainer.pipeline.lineage import is_stage
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
-from trainer.synthesis.completions import Completions, LlmConfig, complete_all, ledger_path
+from trainer.synthesis.completions import Completions, LlmConfig
 from trainer.synthesis.requests import Prompt
 from trainer.synthesis.templates import render, require_placeholder
 
@@ -130,11 +130,9 @@ def ask_policy(
         chat = config.llm.endpoint.route == "chat"
         asked: dict[str, object] = {"return_token_ids": True, "logprobs": True if chat else 1}
         sampling = replace(sampling, extra=asked | sampling.extra)
-    log = output.with_name(f"{output.name}-server.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with served(config.llm.endpoint, weights, config.server, log) as endpoint:
-        llm = replace(config.llm, endpoint=endpoint, sampling=sampling)
-        completions = complete_all(prompts, llm, ledger_path(output))
+    llm = replace(config.llm, sampling=sampling)
+    completions = complete_by(tuple(prompts), llm, weights, config.server, output)
+    endpoint = completions.config.endpoint
     sampler = Sampler(
         model=endpoint.model,
         weights=weights.digest if weights else endpoint.revision,

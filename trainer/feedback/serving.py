@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,15 @@ from pathlib import Path
 from reward_model.release.hub import locate
 from reward_model.release.release import ReleaseError, sha256
 from trainer.pipeline.stage import MANIFEST, StageError
+from trainer.synthesis.completions import (
+    Completions,
+    LlmConfig,
+    complete_all,
+    is_answered,
+    ledger_path,
+)
 from trainer.synthesis.endpoint import EndpointConfig
+from trainer.synthesis.requests import Prompt
 
 # Written by a gate: which policy the next round starts from.
 POINTER = "policy.json"
@@ -96,14 +104,43 @@ def identify(folder: Path) -> Weights:
     return Weights(folder, weights.hexdigest(), hashed)
 
 
+def complete_by(
+    prompts: Sequence[Prompt],
+    llm: LlmConfig,
+    weights: Weights | None,
+    server: ServerConfig,
+    output: Path,
+) -> Completions:
+    """All completions of a stage by its policy, in as many runs as it takes.
+
+    They are kept in `<output>-answers`. A server starts only if one is missing.
+
+    Raises:
+        StageError: see `served` and `complete_all`.
+    """
+    llm = replace(llm, endpoint=endpoint_of(llm.endpoint, weights))
+    ledger = ledger_path(output)
+    if is_answered(prompts, llm, ledger):
+        return complete_all(prompts, llm, ledger)
+    with served(llm.endpoint, weights, server, output.with_name(f"{output.name}-server.log")) as at:
+        return complete_all(prompts, replace(llm, endpoint=at), ledger)
+
+
+def endpoint_of(endpoint: EndpointConfig, weights: Weights | None) -> EndpointConfig:
+    """The endpoint with the weights' digest as its revision.
+
+    So no answer of another policy is ever taken for one of this.
+    """
+    if weights and not endpoint.revision:
+        return replace(endpoint, revision=weights.digest[:32])
+    return endpoint
+
+
 @contextmanager
 def served(
     endpoint: EndpointConfig, weights: Weights | None, server: ServerConfig, log: Path
 ) -> Iterator[EndpointConfig]:
     """An endpoint that answers: the given one, or without a URL a server of these weights.
-
-    The revision of the endpoint becomes the digest of the weights, so that no answer of another
-    policy is ever taken for one of this.
 
     Args:
         log: file for the server's own log.
@@ -111,8 +148,7 @@ def served(
     Raises:
         StageError: there is nothing to serve, or the server does not start.
     """
-    if weights and not endpoint.revision:
-        endpoint = replace(endpoint, revision=weights.digest[:32])
+    endpoint = endpoint_of(endpoint, weights)
     if endpoint.url:
         yield endpoint
         return
@@ -151,6 +187,7 @@ def _start(
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     # On a CPU vLLM asks how much memory its cache may take, and keeps a core for itself.
     quiet |= {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+    log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with log.open("wb") as stream:
             return subprocess.Popen(

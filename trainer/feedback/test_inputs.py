@@ -1,7 +1,7 @@
 """Problems -> test inputs without outputs: asked of a language model, or of the given tests."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,13 +12,12 @@ from trainer.feedback.run_ledger import RunLedger, ledger_path
 from trainer.feedback.runner import ProgramRunner, RunSettings
 from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
 from trainer.feedback.sandbox.types import Input, Sandbox
-from trainer.feedback.serving import ServerConfig, find_policy, identify, served
+from trainer.feedback.serving import ServerConfig, complete_by, find_policy, identify
 from trainer.feedback.signature import signature_of
 from trainer.pipeline.lineage import is_stage
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import StageError, writing_stage
-from trainer.synthesis.completions import Completions, LlmConfig, complete_all
-from trainer.synthesis.completions import ledger_path as answers_path
+from trainer.synthesis.completions import Completions, LlmConfig
 from trainer.synthesis.templates import render, require_placeholder
 
 STEM = "inputs"
@@ -150,12 +149,8 @@ def ask(
     """All completions of the problems' prompts, as far as the endpoint answers."""
     assert config.llm
     weights = identify(find_policy(config.policy, inputs)) if config.policy else None
-    log = output.with_name(f"{output.name}-server.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with served(config.llm.endpoint, weights, config.server, log) as endpoint:
-        llm = replace(config.llm, endpoint=endpoint)
-        prompts = [prompt_of(problem, config) for problem in problems]
-        return complete_all(prompts, llm, answers_path(output))
+    prompts = [prompt_of(problem, config) for problem in problems]
+    return complete_by(prompts, config.llm, weights, config.server, output)
 
 
 def prompt_of(problem: Problem, config: TestInputsConfig) -> str:

@@ -71,6 +71,13 @@ def ledger_path(stage: Path) -> Path:
     return stage.with_name(f"{stage.name}-answers")
 
 
+def is_answered(prompts: Iterable[Prompt], config: LlmConfig, ledger: Path) -> bool:
+    """Whether `ledger` holds every completion, so that nothing would be requested."""
+    wanted = {request.id for prompt in prompts for request in config.requests(prompt)}
+    with Ledger(ledger) as kept:
+        return wanted <= kept.completions().keys()
+
+
 def complete_all(prompts: Iterable[Prompt], config: LlmConfig, ledger: Path) -> Completions:
     """Request all completions that `ledger` does not hold yet, and return all of them.
 

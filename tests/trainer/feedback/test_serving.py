@@ -5,7 +5,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from trainer.feedback.serving import POINTER, ServerConfig, find_policy, identify, served
+from tests.trainer.synthesis.corpus import asking
+from tests.trainer.synthesis.server import serving
+from trainer.feedback.serving import (
+    POINTER,
+    ServerConfig,
+    complete_by,
+    find_policy,
+    identify,
+    served,
+)
 from trainer.pipeline.stage import StageError, writing_stage
 from trainer.synthesis.endpoint import EndpointConfig
 
@@ -107,3 +116,13 @@ def test_a_digest_tells_weights_and_template_apart(tmp_path: Path, model: Path) 
     assert identify(model).digest != before.digest
     with pytest.raises(StageError, match=r"has no \*\.safetensors"):
         identify(tmp_path)
+
+
+def test_a_server_starts_only_if_an_answer_is_missing(tmp_path: Path, model: Path) -> None:
+    weights, output = identify(model), tmp_path / "samples"
+    with serving() as running:
+        asked = complete_by(["Say."], asking(running.url), weights, ServerConfig("none"), output)
+    again = complete_by(["Say."], asking(""), weights, ServerConfig("none"), output)
+    assert again.of("Say.") == asked.of("Say.")
+    with pytest.raises(StageError, match="run scripts/install-vllm"):
+        complete_by(["Say.", "Say more."], asking(""), weights, ServerConfig("none"), output)
