@@ -218,8 +218,10 @@ def sampled(setup: Study, policy: str, problems_of: str, number: int, *, seed: i
 def test_inputs_of(setup: Study) -> Stage[Any]:
     """A stage that asks the first policy for test inputs, without a look at reference programs."""
     llm = LlmConfig(_endpoint(setup), Sampling(0.8, 0.95, 1024, 1, 2))
-    config = TestInputsConfig(llm=llm, policy="start", server=setup.server, use_gold=False)
-    return Stage(test_inputs.run, config)
+    config = TestInputsConfig(
+        llm=llm, policy="start", server=setup.server, examples=setup.examples, use_gold=False
+    )
+    return Stage(test_inputs.run, config, test_inputs.check)
 
 
 def _endpoint(setup: Study) -> EndpointConfig:
