@@ -23,7 +23,7 @@ def test_help_names_every_stage_tool_and_recipe_and_costs_no_torch() -> None:
     assert words[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["pretrain", "run", "plan", "doctor", "show", "push"])
+@pytest.mark.parametrize("command", ["pretrain", "run", "plan", "doctor", "show", "grade", "push"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -34,10 +34,13 @@ def continued(prefix: str, rest: str) -> str:
     Some data sets and many models indent the rest otherwise than the prefix, or not at all.
     """
     again = f"{prefix.rstrip()}\n{indent(dedent(rest), '    ')}\n"
-    for whole in (prefix + rest, again):
-        tree = _parsed(whole)
-        if tree is not None and not _returns(tree.body):
-            return whole
+    try:
+        for whole in (prefix + rest, again):
+            tree = _parsed(whole)
+            if tree is not None and not _returns(tree.body):
+                return whole
+    except RecursionError:
+        pass  # thousands of nested statements, which no compiler takes either
     return prefix + rest
 
 

@@ -19,7 +19,8 @@ from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sand
 from trainer.feedback.sandbox.values import decode
 from trainer.feedback.verdict_ledger import VerdictLedger, verdicts_key
 
-SANDBOX_FAILED = "the sandbox failed: run this stage again"
+SANDBOX_FAILED = "the sandbox failed"
+"""The one reason of `fault_of` that says nothing about the problem."""
 
 
 class InfrastructureError(Exception):

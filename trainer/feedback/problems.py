@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from reward_model.release.release import sha256
-from trainer.feedback.grading import Grader, fault_of
+from trainer.feedback.grading import SANDBOX_FAILED, Grader, fault_of
 from trainer.feedback.problem import STEM, Problem, read_problems
 from trainer.feedback.readers.apps import Apps
 from trainer.feedback.readers.competition_math import CompetitionMath
@@ -166,7 +166,11 @@ def read_source(
 
 
 def faults(grader: Grader, problems: list[Problem], workers: int, left_out: LeftOut) -> set[str]:
-    """Ids of problems whose tests judge nothing, each put under its reason."""
+    """Ids of problems whose tests judge nothing, each put under its reason.
+
+    Raises:
+        StageError: the sandbox failed, so that it is not known of some.
+    """
     checked = in_threads(
         lambda problem: fault_of(problem, grader),
         problems,
@@ -175,6 +179,12 @@ def faults(grader: Grader, problems: list[Problem], workers: int, left_out: Left
         unit="problems",
     )
     found = {problem.id: fault for problem, fault in zip(problems, checked, strict=True)}
+    if failed := [name for name, fault in found.items() if fault == SANDBOX_FAILED]:
+        raise StageError(
+            f"the sandbox failed on {len(failed)} of {len(problems)} problems, such as "
+            f"{failed[0]}, which says nothing about them: see what `python -m trainer sandbox` "
+            "says, then run this stage again. Verdicts so far are kept"
+        )
     for name, fault in found.items():
         if fault:
             left_out.add(fault, name)

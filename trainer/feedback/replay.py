@@ -148,9 +148,13 @@ def _leading(outcomes: list[Outcome]) -> list[Outcome]:
 
 def _result(outcome: Outcome) -> str:
     """The expression of a result for the recorder: whether it was returned, and what."""
+    error = outcome.error
     if outcome.status is Status.OK:
-        return f"(True, {expression_of(decode(outcome.value))})"
-    return f"(False, {outcome.error!r})"
+        try:
+            return f"(True, {expression_of(decode(outcome.value))})"
+        except ValueError:  # the program itself wrote where results are told
+            error = "no value"
+    return f"(False, {error!r})"
 
 
 def _common(one: tuple[Input, ...], other: tuple[Input, ...]) -> int:

@@ -41,6 +41,8 @@ def test_the_rest_of_a_function_is_joined_to_its_prefix(rest: str) -> None:
 
 
 def test_what_cannot_be_mended_is_joined_as_it_is() -> None:
+    chain = "    if a: pass\n" + "    elif b: pass\n" * 3000
+    assert continued(PREFIX, chain) == PREFIX + chain
     assert continued(PREFIX, "    return (") == PREFIX + "    return ("
 
 

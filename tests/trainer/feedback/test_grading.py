@@ -146,7 +146,19 @@ builtins.AssertionError = Exception
 builtins.abs = lambda x: 0
 def f(x): return 7
 """
+TELLS_ITSELF = """
+import os, sys
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        for value in frame.f_locals.values():
+            if hasattr(value, "tell") and hasattr(value, "nonce"):
+                value.tell("ok", '["nonsense"]')
+                os._exit(0)
+        frame = frame.f_back
+"""
 CHEATS = {
+    "tells a result itself": TELLS_ITSELF,
     "equals everything": EQUALS_EVERYTHING.format(base="", value=""),
     "equals everything, as a number": EQUALS_EVERYTHING.format(base="(int)", value="7"),
     "exits": "import sys\nsys.exit(0)",

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.bubblewrap import needs_bubblewrap
+from trainer.feedback.grading import Grader
 from trainer.feedback.problem import read_problems
-from trainer.feedback.problems import ProblemsConfig, run
+from trainer.feedback.problems import LeftOut, ProblemsConfig, faults, run
 from trainer.feedback.readers.gsm8k import Gsm8k
 from trainer.feedback.readers.mbpp import Mbpp
 from trainer.feedback.readers.plain import Plain
 from trainer.feedback.sandbox.open import SandboxConfig
+from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Status
 from trainer.pipeline.stage import StageError, read_manifest
 from trainer.tables.record import Record
 
@@ -158,3 +160,27 @@ def test_problems_of_mathematics_need_no_sandbox(tmp_path: Path) -> None:
     paths = write(tmp_path, [{"question": "q", "answer": "#### 1"}])
     run(ProblemsConfig(Gsm8k(), paths), tmp_path, tmp_path / "problems")
     assert read_manifest(tmp_path / "problems")["isolation"] == ""
+
+
+class Broken:
+    """A sandbox that fails on every run."""
+
+    isolation, workers = "broken", 1
+
+    def run(self, program: Program, inputs: list[Input], limits: Limits) -> list[Outcome]:
+        return [Outcome(Status.INFRASTRUCTURE)] * len(inputs)
+
+    def close(self) -> None: ...
+    def __enter__(self) -> "Broken":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_a_failure_of_the_sandbox_leaves_no_problem_out(tmp_path: Path) -> None:
+    problem = Mbpp().read(row(11))
+    assert problem is not None
+    left_out = LeftOut()
+    with pytest.raises(StageError, match="the sandbox failed on 1 of 1 problems"):
+        faults(Grader(Broken(), Limits()), [problem], 1, left_out)
+    assert not left_out.places

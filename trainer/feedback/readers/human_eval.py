@@ -50,7 +50,12 @@ class HumanEval:
         # beginning does not. What the test defines beside `check` may tell what is expected, so it
         # goes to the tests and never near a program.
         helpers = [node for node in begun.body if getattr(node, "name", "") != entry_point]
-        around = [node for node in around if "check" not in names_in(node)]
+        # Nor is a call of `check` any part of a test, even if another function makes it.
+        callers = {"check"}
+        for node in around:
+            if callers & names_in(node):
+                callers |= names_bound(node)
+        around = [node for node in around if not callers & (names_in(node) | names_bound(node))]
         identifier = id_of(record, "task_id")
         return Problem(
             id=identifier,

@@ -71,6 +71,14 @@ def test_a_helper_of_the_test_goes_to_the_tests_that_need_it() -> None:
     )
 
 
+def test_calls_of_check_are_no_part_of_a_test() -> None:
+    calls = "\ndef test_check():\n    check(add)\n\ntest_check()\n"
+    test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
+    assert HumanEval().read(ROW | {"test": test + calls}).tests == (
+        AssertTest("assert add(1, 2) == 3"),
+    )
+
+
 def test_a_rest_that_is_indented_otherwise_is_indented_anew() -> None:
     assert (
         HumanEval()
