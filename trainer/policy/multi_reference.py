@@ -25,7 +25,7 @@ from math import inf, log
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainer.feedback.serving import find_policy, identify
 from trainer.pairs.policy_row import PolicyRow
@@ -109,7 +109,7 @@ class SecondReference:
         exact = policy.tokenizer.get_vocab() == tokenizer.get_vocab()
         encoded = policy.encoder.encode(rows, "second reference", exact=exact)
         self._digest = identify(folder).digest
-        self._network = policy.network
+        self._network: PreTrainedModel | None = policy.network
         self._rows = {
             row.id: row
             for row in encoded
@@ -131,11 +131,16 @@ class SecondReference:
     def sums(
         self, rows: Iterable[EncodedPolicyRow], output: Path, *, bf16: bool
     ) -> dict[AnswerKey, float]:
-        """Its log-probs of all answers of these rows, each summed over its own tokens."""
+        """Its log-probs of all answers of these rows, each summed over its own tokens.
+
+        Called once: the network is not kept beside the one that is trained.
+        """
+        network, self._network = self._network, None
+        assert network is not None
         own = [self._rows[row.id] for row in rows]
         precision = "bfloat16" if bf16 else "float32"
         file = ReferenceFile(output.with_name("reference-log-probs"), self._digest, precision)
-        log_probs = file.complete(texts_of(own), lambda: self._network, bf16=bf16)
+        log_probs = file.complete(texts_of(own), lambda: network, bf16=bf16)
         return {
             (row.id, answer.id): sum(log_probs[text_key(row.prompt_ids, answer.ids)])
             for row in own

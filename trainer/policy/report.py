@@ -1,6 +1,6 @@
 """Report on policies: pass@k, accuracy and best-of-N on held-out problems, beside the start's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,9 +73,7 @@ def run(config: PolicyReportConfig, inputs: Path, output: Path) -> None:
     problems = problems_of(config.problems, inputs)
     for arm in config.arms:
         require_held_out_from(arm, problems, inputs)
-    if config.reward_model and is_stage(inputs, config.reward_model):
-        asked = [Question(each.id, each.group, each.statement, (), ()) for each in problems]
-        require_held_out(asked, inputs, config.reward_model, by_request=False)
+    notes = [note_on_reward_model(config, problems, inputs)]
     arms = [read_arm(arm, problems, inputs) for arm in config.arms]
     kinds: dict[Kind, list[Problem]] = {"programs": [], "answers": []}
     for problem in problems:
@@ -91,18 +89,14 @@ def run(config: PolicyReportConfig, inputs: Path, output: Path) -> None:
         arms=[arm.name for arm in config.arms],
         scorer=scorer.name if scorer else "",
         sections=[section for section in found if section],
-        notes=[note for note in [sampling_note(arms)] if note],
+        notes=[note for note in [*notes, sampling_note(arms)] if note],
         left_out=left_out,
     )
     if not report.sections:
         raise StageError(
             f"no problem of {config.problems} has graded samples of every arm: {left_out}"
         )
-    stages = [config.problems]
-    stages += [name for arm in config.arms for name in (arm.samples, arm.passes, arm.runs) if name]
-    if config.reward_model and is_stage(inputs, config.reward_model):
-        stages.append(config.reward_model)
-    reads = [inputs / stage for stage in dict.fromkeys(stages)]
+    reads = [inputs / stage for stage in stages_read(config, inputs)]
     with writing_stage(config, output, reads=reads) as draft:
         write(report, draft.path)
         (draft.path / "report.md").write_text(report_page.markdown(report), encoding="utf-8")
@@ -116,6 +110,35 @@ def run(config: PolicyReportConfig, inputs: Path, output: Path) -> None:
             }
             for section in report.sections
         }
+
+
+def note_on_reward_model(
+    config: PolicyReportConfig, problems: Sequence[Problem], inputs: Path
+) -> str:
+    """A sentence if it is not known what the reward model was trained on; else empty.
+
+    Raises:
+        StageError: it is a stage of this run that was trained on a problem of the report.
+    """
+    if config.reward_model and is_stage(inputs, config.reward_model):
+        asked = [Question(each.id, each.group, each.statement, (), ()) for each in problems]
+        require_held_out(asked, inputs, config.reward_model, by_request=False)
+        return ""
+    if not config.reward_model and not config.service:
+        return ""
+    return (
+        "the reward model is not a stage of this run, so nothing says that it has not seen these "
+        "problems"
+    )
+
+
+def stages_read(config: PolicyReportConfig, inputs: Path) -> list[str]:
+    """The stages that the report is made from, each once."""
+    stages = [config.problems]
+    stages += [name for arm in config.arms for name in (arm.samples, arm.passes, arm.runs) if name]
+    if config.reward_model and is_stage(inputs, config.reward_model):
+        stages.append(config.reward_model)
+    return list(dict.fromkeys(stages))
 
 
 @contextmanager

@@ -48,18 +48,7 @@ def section_of(
         ]
         for name, each in samples.items()
     }
-    if kind == "answers":
-        with MathJudge() as judge:
-            candidates = {name: with_answer_votes(each, judge) for name, each in candidates.items()}
-        left_out.update(judge.counts)
-    else:
-        candidates |= {
-            arm.arm.name: with_program_votes(
-                candidates[arm.arm.name], samples[arm.arm.name], arm.runs
-            )
-            for arm in arms
-            if arm.runs
-        }
+    candidates = with_votes(kind, arms, samples, candidates, left_out)
     if scorer:
         candidates = {
             name: choosing.with_scores(each, scorer, left_out, f"{name}: scoring")
@@ -82,6 +71,26 @@ def section_of(
         ranking=choosing.ranking(candidates, resampling),
         left_out={reason: count for reason, count in left_out.items() if count},
     )
+
+
+def with_votes(
+    kind: Kind,
+    arms: Sequence[GradedArm],
+    samples: Mapping[str, Sequence[Sequence[GradedSample]]],
+    candidates: Mapping[str, list[Candidates]],
+    counts: Counter[str],
+) -> dict[str, list[Candidates]]:
+    """Candidates of every policy with their classes of equal answers or outputs."""
+    if kind == "answers":
+        with MathJudge() as judge:
+            voted = {name: with_answer_votes(each, judge) for name, each in candidates.items()}
+        counts.update(judge.counts)
+        return voted
+    own = {arm.arm.name: arm.runs for arm in arms}
+    return {
+        name: with_program_votes(each, samples[name], own[name]) if own[name] else each
+        for name, each in candidates.items()
+    }
 
 
 def question_of(problem: Problem, samples: Sequence[GradedSample]) -> Question:
