@@ -57,7 +57,7 @@ class SamplerGap:
             who = f"{self.unknown} of {self.rows} rows do not say which policy sampled them"
         else:
             who = "the reference sampled all rows"
-        warns = self.of_others or is_far
+        warns = self.of_others or is_far or (self.unknown and self.gap is None)
         advice = ": sample from the start, or name the sampler as reference" if warns else ""
         severity: Severity = "warning" if warns else "fine"
         found = [Finding("sampler", severity, f"{who}; {measured}{advice}", self.of_others)]
