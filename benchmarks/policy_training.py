@@ -24,9 +24,9 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
 from benchmarks.harness.stats import ratio
+from benchmarks.harness.step_clock import Clock
 from benchmarks.inputs.checkpoint import POSITIONS, make_checkpoint
 from benchmarks.inputs.pairs import read_pairs
-from benchmarks.training import Clock
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow
 from trainer.policy.batches import PolicyCollator, pack_answers
 from trainer.policy.config import DpoConfig

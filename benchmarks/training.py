@@ -9,21 +9,17 @@ turns.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     Trainer,
-    TrainerCallback,
 )
 from transformers.utils import logging as transformers_logging
 from trl.trainer.reward_config import RewardConfig
@@ -31,6 +27,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
 from benchmarks.harness.stats import Ratio, ratio
+from benchmarks.harness.step_clock import Clock
 from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.pairs import read_pairs
 from reward_model.packing import new_tokens
@@ -61,22 +58,6 @@ class Work:
     @property
     def pairs_per_step(self) -> int:
         return self.rows_per_step * self.rivals
-
-
-class Clock(TrainerCallback):
-    """Seconds of each step but the first, in which a process warms up."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-
-    @property
-    def seconds(self) -> float:
-        return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
 
 
 Arm = Callable[[Work, Path, argparse.Namespace, Path], Trainer]
