@@ -78,9 +78,6 @@ UNREADABLE = "unreadable"
 UNGRADABLE = "ungradable"
 """Reasons why a sample is not graded, beside the sandbox's failures."""
 
-Job = tuple[Problem, str]
-"""A problem and a program for it."""
-
 
 def grade(config: GradeConfig) -> None:
     """Grade all samples, write the output, and print pass@k on the last line.
@@ -168,7 +165,9 @@ def task_key(value: object) -> str:
     return str(value).strip().lower().removeprefix("mbpp/")
 
 
-def job_of(row: Record | Unusable, problems: dict[str, Problem]) -> Job | GradedSample:
+def job_of(
+    row: Record | Unusable, problems: dict[str, Problem]
+) -> tuple[Problem, str] | GradedSample:
     """The program of a sample with its problem, or what becomes of a sample without."""
     if isinstance(row, Unusable):
         return GradedSample(None, None, UNREADABLE)
