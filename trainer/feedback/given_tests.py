@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from trainer.feedback.answer_code import program_in
 from trainer.feedback.grading import Grader, InfrastructureError, pass_count
@@ -10,9 +9,7 @@ from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import Problem
 from trainer.feedback.replay import Ungradable
 from trainer.feedback.sample import Sample
-from trainer.feedback.sandbox.types import Limits, Sandbox
 from trainer.feedback.threads import in_threads
-from trainer.feedback.verdict_ledger import VerdictLedger
 
 Job = tuple[Problem, str]
 """A problem and a program for it."""
@@ -23,16 +20,16 @@ UNGRADABLE = "their problem's tests judge nothing"
 def grade_samples(
     problems: Sequence[Problem],
     samples: dict[str, list[Sample]],
-    sandbox: Sandbox,
-    limits: Limits,
-    ledger: Path,
+    grader: Grader,
+    workers: int,
     counts: Counter[str],
 ) -> list[PassCount]:
     """A pass count for each sample, except where the sandbox failed or no test judges anything.
 
     Args:
         samples: of each problem by its id.
-        ledger: the file of verdicts. A run that was killed goes on from there.
+        grader: with a ledger of verdicts, from which a run that was killed goes on.
+        workers: programs at a time.
     """
     programs = {
         sample.id: (problem, program_in(problem, sample.text))
@@ -40,15 +37,9 @@ def grade_samples(
         for sample in samples[problem.id]
     }
     jobs = list(dict.fromkeys(job for job in programs.values() if job[1]))
-    with VerdictLedger(ledger) as known:
-        grader = Grader(sandbox, limits, ledger=known)
-        graded = in_threads(
-            lambda job: verdicts_of(grader, *job),
-            jobs,
-            sandbox.workers,
-            what="grade",
-            unit="programs",
-        )
+    graded = in_threads(
+        lambda job: verdicts_of(grader, *job), jobs, workers, what="grade", unit="programs"
+    )
     verdicts = dict(zip(jobs, graded, strict=True))
     found = []
     for name, (problem, code) in programs.items():

@@ -17,6 +17,7 @@ from trainer.evaluation.measures.math_judge import MathJudge
 from trainer.feedback import math_votes, pass_count, problem_votes, vote_statistics
 from trainer.feedback.code_votes import count_failures, count_passes, vote
 from trainer.feedback.given_tests import grade_samples
+from trainer.feedback.grading import Grader
 from trainer.feedback.pass_count import PassCount
 from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.problem_votes import ProblemVotes
@@ -24,6 +25,7 @@ from trainer.feedback.program_runs import ProgramRuns, read_program_runs
 from trainer.feedback.sample import Sample, read_samples
 from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
 from trainer.feedback.sandbox.types import Limits
+from trainer.feedback.verdict_ledger import VerdictLedger
 from trainer.feedback.vote_rules import VoteRules
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, bookkeeping, writing_stage
@@ -43,6 +45,8 @@ class VotesConfig(VoteRules):
             same test inputs.
         frontier_choice: whether a frontier model's programs vote, or its first one decides.
         sandbox, limits: where and how far programs run that given tests judge.
+        max_timeouts: after this many time-outs a program counts as timed out on further given
+            tests, too; None runs it on all, and an endless loop takes its whole limit on each.
         timeout: seconds for reading or comparing final answers once, as a comparison may hang.
         processes: processes that read and compare final answers.
         resamples, seed: of the bootstrap for the 95 % intervals.
@@ -58,6 +62,7 @@ class VotesConfig(VoteRules):
     frontier_choice: Literal["majority", "first"] = "majority"
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     limits: Limits = field(default_factory=Limits)
+    max_timeouts: int | None = None
     timeout: float = 20.0
     processes: int = bookkeeping(2)
     resamples: int = 2000
@@ -90,7 +95,11 @@ def run(config: VotesConfig, inputs: Path, output: Path) -> None:
     if programs and config.expected == "given":
         with open_sandbox(config.sandbox) as sandbox:
             ledger = output.with_name(f"{output.name}-ledger") / "verdicts.sqlite"
-            passes = grade_samples(programs, samples, sandbox, config.limits, ledger, counts)
+            with VerdictLedger(ledger) as known:
+                grader = Grader(
+                    sandbox, config.limits, max_timeouts=config.max_timeouts, ledger=known
+                )
+                passes = grade_samples(programs, samples, grader, sandbox.workers, counts)
             facts["isolation"] = sandbox.isolation
     elif programs:
         reads += [config.runs, *([config.frontier_runs] if config.expected == "frontier" else [])]

@@ -8,9 +8,11 @@ from tests.trainer.feedback.made import make_problems, make_samples, sampled
 from tests.trainer.feedback.sandboxes import FakeSandbox
 from trainer.feedback import votes
 from trainer.feedback.given_tests import grade_samples
+from trainer.feedback.grading import Grader
 from trainer.feedback.pass_count import Verdict, read_pass_counts
 from trainer.feedback.problem import AssertTest, CallTest, Problem, StdioTest
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Status
+from trainer.feedback.verdict_ledger import VerdictLedger
 from trainer.feedback.votes import VotesConfig
 from trainer.pipeline.stage import read_manifest
 
@@ -65,9 +67,9 @@ def test_every_form_of_test_labels_samples(tmp_path: Path) -> None:
 def graded(folder: Path, sandbox: FakeSandbox) -> tuple[list[str], Counter[str]]:
     samples = [sampled("add", n, f"def add(a, b): return a + b + {n}") for n in range(4)]
     counts: Counter[str] = Counter()
-    found = grade_samples(
-        [ADD], {"add": samples}, sandbox, Limits(), folder / "verdicts.sqlite", counts
-    )
+    with VerdictLedger(folder / "verdicts.sqlite") as known:
+        grader = Grader(sandbox, Limits(), ledger=known)
+        found = grade_samples([ADD], {"add": samples}, grader, sandbox.workers, counts)
     return [each.sample for each in found], counts
 
 
@@ -86,10 +88,10 @@ def test_a_failure_of_the_sandbox_is_no_label_and_is_made_up_for(tmp_path: Path)
     assert {program.code for program, _ in again.calls} == {"def add(a, b): return a + b + 2"}
 
 
-def test_problems_without_tests_are_counted(tmp_path: Path) -> None:
+def test_problems_without_tests_are_counted() -> None:
     bare = Problem("bare", "bare", "function", "Do.", entry_point="f")
     counts: Counter[str] = Counter()
     samples = {"bare": [sampled("bare", 0), sampled("bare", 1, "```\n```")]}
-    file = tmp_path / "verdicts.sqlite"
-    assert grade_samples([bare], samples, FakeSandbox(), Limits(), file, counts) == []
+    grader = Grader(FakeSandbox(), Limits())
+    assert grade_samples([bare], samples, grader, 1, counts) == []
     assert counts == {"samples without a label: their problem's tests judge nothing": 2}

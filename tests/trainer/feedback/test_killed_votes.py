@@ -22,10 +22,12 @@ from pathlib import Path
 from tests.trainer.feedback.sandboxes import FakeSandbox
 from trainer.feedback import pairs, votes
 from trainer.feedback.given_tests import grade_samples
+from trainer.feedback.grading import Grader
 from trainer.feedback.pair_rules import PassMargin
 from trainer.feedback.pairs import PolicyPairsConfig
 from trainer.feedback.problem import CallTest, Problem
 from trainer.feedback.sandbox.types import Limits
+from trainer.feedback.verdict_ledger import VerdictLedger
 from trainer.feedback.votes import VotesConfig
 from collections import Counter
 from tests.trainer.feedback.made import sampled
@@ -40,8 +42,9 @@ def stages(work, calls):
         return FakeSandbox()._reply(program, given)
 
     sandbox = FakeSandbox(run, workers=1)
-    ledger = work / "ledger" / "verdicts.sqlite"
-    found = grade_samples([ADD], {"a": SAMPLES}, sandbox, Limits(), ledger, Counter())
+    with VerdictLedger(work / "ledger" / "verdicts.sqlite") as known:
+        grader = Grader(sandbox, Limits(), ledger=known)
+        found = grade_samples([ADD], {"a": SAMPLES}, grader, 1, Counter())
     assert len(found) == 60
     if not (work / "votes" / "manifest.json").is_file():
         votes.run(VotesConfig(min_valid=2, resamples=20), work, work / "votes")
