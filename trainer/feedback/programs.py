@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from trainer.feedback.compare import STRICT, Comparison, canonical, canonical_text
 from trainer.feedback.problem import Problem
@@ -28,7 +29,7 @@ class Job:
     inputs: tuple[Input, ...]
     comparison: Comparison = STRICT
 
-    @property
+    @cached_property
     def program_hash(self) -> str:
         text = json.dumps(asdict(self.program), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

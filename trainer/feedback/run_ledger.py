@@ -29,8 +29,8 @@ class RecordedRun:
 
 def run_key(job: Job, input_: Input, limits: Limits, repeat: int, isolation: str) -> str:
     """The identity of a run, the same in every process: whatever could change its outcome."""
-    parts = [asdict(part) for part in (job.program, input_, limits, job.comparison)]
-    text = json.dumps([*parts, repeat, isolation, OUTPUT_FORM], sort_keys=True)
+    parts = [asdict(part) for part in (input_, limits, job.comparison)]
+    text = json.dumps([job.program_hash, *parts, repeat, isolation, OUTPUT_FORM], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

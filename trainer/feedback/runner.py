@@ -39,6 +39,11 @@ class RunSettings:
     max_retries: int = bookkeeping(2)
     max_consecutive_failures: int = bookkeeping(50)
 
+    def __post_init__(self) -> None:
+        """Raise StageError for limits that would run nothing."""
+        if self.repeats < 1 or self.max_timeouts == 0:
+            raise StageError("repeats and max_timeouts must be at least 1, or max_timeouts null")
+
 
 @dataclass(frozen=True)
 class Repeat:

@@ -11,6 +11,7 @@ from trainer.feedback.execution import ExecutionConfig
 from trainer.feedback.pair_rules import AllOverAny, PassMargin, Random, Rule
 from trainer.feedback.pairs import PolicyPairsConfig, Replay
 from trainer.feedback.problems import ProblemsConfig
+from trainer.feedback.runner import RunSettings
 from trainer.feedback.samples import SamplesConfig
 from trainer.feedback.serving import ServerConfig
 from trainer.feedback.test_inputs import TestInputsConfig
@@ -121,7 +122,8 @@ def round_of(setup: Study, number: int, policy: str, expected: Expected) -> Stag
         )
     }
     if setup.programs and expected != "given":
-        executed = ExecutionConfig(samples=f"samples_{arm}")
+        # An endless loop takes the whole limit on each input, twice; three of them say enough.
+        executed = ExecutionConfig(samples=f"samples_{arm}", execution=RunSettings(max_timeouts=3))
         stages[f"runs_{arm}"] = Stage(execution.run, executed, execution.check)
     stages |= labelled_and_trained(setup, arm, expected, number, policy)
     stages |= graded(setup, "probe", arm, f"dpo_{arm}")

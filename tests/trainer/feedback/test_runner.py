@@ -128,3 +128,26 @@ def test_a_value_that_cannot_be_compared_did_not_end_well(tmp_path: Path) -> Non
     reply = FakeSandbox(lambda *_: Outcome(Status.OK, value="no wire form"))
     (runs,) = run(tmp_path, reply, DOUBLE)
     assert statuses(runs) == [(Status.EXCEPTION,) * 2] * 3
+
+
+def test_settings_that_would_run_nothing_are_refused() -> None:
+    with pytest.raises(StageError, match="at least 1"):
+        RunSettings(repeats=0)
+    with pytest.raises(StageError, match="at least 1"):
+        RunSettings(max_timeouts=0)
+
+
+def test_an_interruption_ends_the_runs_and_keeps_what_was_made(tmp_path: Path) -> None:
+    numbers = count()
+    many = replace(DOUBLE, inputs=tuple(Input(arguments=f"({n},)") for n in range(50)))
+
+    def interrupted(program: Program, input_: Input) -> Outcome:
+        if next(numbers) == 30:
+            raise KeyboardInterrupt
+        return in_process(program, input_)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, FakeSandbox(interrupted), many)
+    sandbox = FakeSandbox()
+    run(tmp_path, sandbox, many)
+    assert 100 - 31 <= sandbox.calls.total() <= 100 - 29
