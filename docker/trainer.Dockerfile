@@ -23,8 +23,9 @@ RUN cd /opt/venv/lib/python3*/site-packages \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
 
 FROM ${BASE} AS trainer
-# Triton compiles the launcher of each kernel where it runs, against Python's headers; KubeRay's probes call wget.
-RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev tini wget \
+# Triton compiles the launcher of each kernel where it runs, against Python's headers; KubeRay's probes call wget; programs
+# that models wrote run behind bubblewrap.
+RUN apt-get update && apt-get install --yes --no-install-recommends bubblewrap gcc libc6-dev tini wget \
       $([ -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ] || echo python3-dev) \
     && rm -rf /var/lib/apt/lists/*
 # Installers are for builds; a base that has them loses them here.

@@ -31,3 +31,17 @@ def test_kernels_can_be_compiled_and_ray_can_be_asked_for_jobs(command: tuple[st
     """None of which the first stages need."""
     program, *arguments = command
     podman("run", "--rm", *RESTRICTED, f"--entrypoint={program}", TRAINER, *arguments)
+
+
+def test_programs_run_behind_walls_with_the_security_context_of_the_job() -> None:
+    """That of `k8s/training/feedback`: a profile of system calls, and an unmasked /proc."""
+    profile = Path(__file__).parents[2] / "docker" / "seccomp-sandbox.json"
+    options = (f"--security-opt=seccomp={profile}", "--security-opt=unmask=ALL")
+    printed = podman("run", "--rm", *RESTRICTED, *options, TRAINER, "sandbox")
+    assert "walls of isolation=bubblewrap hold" in printed
+    assert "OPEN" not in printed
+
+
+def test_without_that_context_nothing_runs() -> None:
+    with pytest.raises(AssertionError, match="bubblewrap cannot build them here"):
+        podman("run", "--rm", *RESTRICTED, TRAINER, "sandbox")

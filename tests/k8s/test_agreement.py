@@ -14,7 +14,9 @@ from tests.k8s.rendering import (
     FOLDERS,
     K8S,
     OVERLAYS,
+    RESTRICTED,
     ROOT,
+    SANDBOXED,
     Object,
     at,
     containers,
@@ -283,7 +285,7 @@ def test_resources_are_set_and_memory_is_not_overcommitted(folder: str) -> None:
             assert memory == at(container, "resources", "requests", "memory")
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", RESTRICTED)
 def test_pods_are_restricted(folder: str) -> None:
     """By the pod security standard of that name, and with a root file system that is read-only."""
     for template in pod_templates(rendered(folder)):
@@ -310,11 +312,32 @@ def test_everything_is_in_one_namespace(folder: str) -> None:
     }
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", RESTRICTED)
 def test_namespaces_admit_restricted_pods_alone(folder: str) -> None:
     (namespace,) = of_kind(rendered(folder), "Namespace")
     label = "pod-security.kubernetes.io/enforce"
     assert labels_at(namespace, "metadata", "labels")[label] == "restricted"
+
+
+def test_pods_of_a_sandbox_may_make_namespaces_and_mounts_and_nothing_else() -> None:
+    """`tests/docker` runs the image with just that."""
+    (namespace,) = of_kind(rendered(SANDBOXED), "Namespace")
+    label = "pod-security.kubernetes.io/enforce"
+    assert labels_at(namespace, "metadata", "labels")[label] == "privileged"
+    (template,) = pod_templates(rendered(SANDBOXED))
+    assert at(template, "spec", "hostUsers") is False
+    pod = at(template, "spec", "securityContext")
+    assert (at(pod, "runAsNonRoot"), at(pod, "runAsUser")) == (True, 10001)
+    profile = Path(text_at(pod, "seccompProfile", "localhostProfile")).name
+    assert (ROOT / "docker" / profile).is_file()
+    first, second = containers(template)
+    assert at(first, "securityContext") == at(second, "securityContext")
+    assert at(first, "securityContext") == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "procMount": "Unmasked",
+    }
 
 
 def whole_pods(folder: str) -> list[Object]:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.k8s.rendering import (
     ROOT,
+    SANDBOXED,
     TRAINING,
     at,
     containers,
@@ -102,3 +103,14 @@ def test_ray_is_of_the_version_that_the_image_has() -> None:
     rayjob = one_of_kind(rendered("training/synthesis"), "RayJob")
     version = text_at(rayjob, "spec", "rayClusterSpec", "rayVersion")
     assert f"ray=={version}" in (ROOT / "constraints.txt").read_text().splitlines()
+
+
+def test_feedback_tries_its_walls_before_it_runs_programs() -> None:
+    job = one_of_kind(rendered(SANDBOXED), "Job")
+    walls, trainer = containers(template_of(job))
+    assert after_trainer(at(walls, "args")) == ["sandbox"]
+    options = parser().parse_args(after_trainer(at(trainer, "args")))
+    stages = open_recipe(options.recipe).between(options.first, options.last)
+    assert [name for name in stages if name.startswith("runs")] == ["runs_1"]
+    mounts = items_at(trainer, "volumeMounts")
+    assert [each["name"] for each in mounts if each["mountPath"] == str(options.work)] == ["work"]
