@@ -8,7 +8,8 @@ from trainer.pipeline.recipe import Recipe
 RECIPES = {
     "finetune": "a base model and a preference file -> a release, by LoRA",
     "pfpo": "rounds of DPO on votes of a policy's own programs, as in PFPO, on a 7B model",
-    "pfpo_cpu": "the same on two CPU cores, beside labels by given tests and at random",
+    "pfpo_process": "the same, with rounds that train on pairs of prefixes, too",
+    "pfpo_cpu": "pfpo on two CPU cores, beside labels by given tests and at random",
     "pfpo_math": "rounds of DPO on votes of a policy's own final answers, on a 7B model",
     "pfpo_math_cpu": "the same on two CPU cores, beside given answers and random labels",
     "code_dpo": "DPO on a policy's own programs, judged by given tests",

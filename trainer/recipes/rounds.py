@@ -6,11 +6,25 @@ This is no recipe by itself; `pfpo` and the others call it with their sizes.
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from trainer.feedback import execution, pairs, problems, samples, test_inputs, votes
+from trainer.feedback import (
+    execution,
+    pairs,
+    prefix_completions,
+    prefixes,
+    problems,
+    process_pairs,
+    samples,
+    test_inputs,
+    votes,
+)
+from trainer.feedback.code_votes import DEFAULT_MIN_VALID
 from trainer.feedback.execution import ExecutionConfig
 from trainer.feedback.pair_rules import AllOverAny, PassMargin, Random, Rule
 from trainer.feedback.pairs import PolicyPairsConfig, Replay
+from trainer.feedback.prefix_completions import PrefixCompletionsConfig
+from trainer.feedback.prefixes import PrefixesConfig
 from trainer.feedback.problems import ProblemsConfig
+from trainer.feedback.process_pairs import ProcessPairsConfig
 from trainer.feedback.runner import RunSettings
 from trainer.feedback.samples import SamplesConfig
 from trainer.feedback.serving import ServerConfig
@@ -25,7 +39,7 @@ from trainer.policy.report import PolicyReportConfig
 from trainer.policy.start_policy import StartPolicyConfig
 from trainer.synthesis.completions import LlmConfig
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.requests import Sampling
+from trainer.synthesis.requests import Route, Sampling
 from trainer.training.config import LoraAdapters
 
 Stages = dict[str, Stage[Any]]
@@ -44,6 +58,9 @@ class Study:
         programs: whether solutions are programs, which need test inputs; else final answers.
         samples: answers to each problem that are labelled.
         graded_samples: answers to each problem of the probe and the test.
+        completions: of each prefix, in rounds with process pairs.
+        completion_route: how prefixes are sent: by exact ids (`completions`), or as a message that
+            the server continues (`chat`).
         learning_rates, betas, sft_weights: of each round; the last one holds for later rounds.
     """
 
@@ -54,6 +71,8 @@ class Study:
     programs: bool = True
     samples: int = 10
     graded_samples: int = 4
+    completions: int = 5
+    completion_route: Route = "completions"
     examples: int = 0
     temperature: float = 1.0
     top_p: float = 1.0
@@ -76,12 +95,14 @@ def study(
     rounds: int,
     expected: Expected = "majority",
     controls: tuple[Expected, ...] = (),
+    process: tuple[int, ...] = (),
 ) -> Recipe:
     """The recipe: rounds of pseudo feedback, each gated, and a report beside the start.
 
     Args:
         expected: what labels the samples of the rounds.
         controls: further arms of one round from the first round's samples, labelled otherwise.
+        process: rounds that train on process pairs too, and so on pairs of earlier rounds as well.
     """
     stages: Stages = {
         "start": Stage(start_policy.run, StartPolicyConfig(setup.policy), start_policy.check),
@@ -98,7 +119,7 @@ def study(
     stages |= graded(setup, "probe", "0", "start") | graded(setup, "test", "0", "start")
     policy = "start"
     for number in range(1, rounds + 1):
-        stages |= round_of(setup, number, policy, expected)
+        stages |= round_of(setup, number, policy, expected, process)
         policy = f"gate_{number}"
     arms = {expected: policy}
     for control in controls:
@@ -113,7 +134,9 @@ def study(
     return Recipe(name, stages)
 
 
-def round_of(setup: Study, number: int, policy: str, expected: Expected) -> Stages:
+def round_of(
+    setup: Study, number: int, policy: str, expected: Expected, process: tuple[int, ...] = ()
+) -> Stages:
     """A round: sample, execute, vote, pair, train, and ask the probe whether that was better."""
     arm = str(number)
     stages: Stages = {
@@ -125,7 +148,9 @@ def round_of(setup: Study, number: int, policy: str, expected: Expected) -> Stag
         # An endless loop takes the whole limit on each input, twice; three of them say enough.
         executed = ExecutionConfig(samples=f"samples_{arm}", execution=RunSettings(max_timeouts=3))
         stages[f"runs_{arm}"] = Stage(execution.run, executed, execution.check)
-    stages |= labelled_and_trained(setup, arm, expected, number, policy)
+    if number in process:
+        stages |= process_level(setup, number, policy, expected)
+    stages |= labelled_and_trained(setup, arm, expected, number, policy, process)
     stages |= graded(setup, "probe", arm, f"dpo_{arm}")
     stages[f"gate_{arm}"] = Stage(
         gate.run,
@@ -143,8 +168,54 @@ def round_of(setup: Study, number: int, policy: str, expected: Expected) -> Stag
     return stages
 
 
+def process_level(setup: Study, number: int, policy: str, expected: Expected) -> Stages:
+    """Prefixes of a round's samples, completed by the same policy, and pairs of them."""
+    sampling = Sampling(setup.temperature, setup.top_p, setup.max_tokens, 1, setup.completions)
+    llm = LlmConfig(replace(_endpoint(setup), route=setup.completion_route), sampling)
+    cut = PrefixesConfig(samples=f"samples_{number}", tokenizer=policy)
+    completed = PrefixCompletionsConfig(
+        llm, policy, server=setup.server, prefixes=f"prefixes_{number}"
+    )
+    stages: Stages = {
+        f"prefixes_{number}": Stage(prefixes.run, cut),
+        f"completions_{number}": Stage(prefix_completions.run, completed),
+    }
+    if setup.programs and expected != "given":
+        executed = ExecutionConfig(
+            samples=f"completions_{number}", execution=RunSettings(max_timeouts=3)
+        )
+        stages[f"runs_completions_{number}"] = Stage(execution.run, executed, execution.check)
+    # Completions are judged by the votes of the round's samples, and have none themselves.
+    judged = VotesConfig(
+        expected="given" if expected == "given" else "frontier",
+        samples=f"completions_{number}",
+        runs=f"runs_completions_{number}",
+        frontier_samples=f"samples_{number}",
+        frontier_runs=f"runs_{number}",
+        min_valid=float(DEFAULT_MIN_VALID),
+    )
+    stages[f"votes_completions_{number}"] = Stage(votes.run, judged)
+    paired = ProcessPairsConfig(
+        prefixes=f"prefixes_{number}",
+        completions=f"completions_{number}",
+        passes=f"votes_completions_{number}",
+        # PFPO's 4 of 10 tests; some problems have fewer, or lose some to votes that disagree.
+        margin_share=0.4,
+        max_pairs=setup.max_pairs_per_problem or 1000,
+        source=f"round {number}, process",
+        policy_rows="all",
+    )
+    stages[f"process_pairs_{number}"] = Stage(process_pairs.run, paired)
+    return stages
+
+
 def labelled_and_trained(
-    setup: Study, arm: str, expected: Expected, number: int, policy: str
+    setup: Study,
+    arm: str,
+    expected: Expected,
+    number: int,
+    policy: str,
+    process: tuple[int, ...] = (),
 ) -> Stages:
     """Votes, pairs and DPO on a round's samples; the stages are named after the arm."""
     # Random pairs are as many as the votes would make: only the labels differ from those.
@@ -152,6 +223,8 @@ def labelled_and_trained(
     by_tests = AllOverAny() if expected == "given" or not setup.programs else PassMargin(0.5, 0.6)
     rule: Rule = Random(like=by_tests) if expected == "random" else by_tests
     earlier = [Replay(f"policy_pairs_{each}") for each in range(1, number)]
+    if number in process:
+        earlier.append(Replay(f"process_pairs_{number}"))
     at = number - 1
 
     def of_round(values: tuple[float, ...]) -> float:

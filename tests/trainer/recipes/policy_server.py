@@ -18,8 +18,13 @@ def reply(prompt: str, seed: int | None) -> str:
     if found := re.search(r"What is (\d+) plus (\d+)", prompt):
         right = int(found[1]) + int(found[2])
         return f"I add them.\nThe answer is \\boxed{{{right if luck < 6 else right + 1 + luck}}}."
-    body = "return a + b" if luck < 6 else f"return a - b - {luck}"
-    return f"```python\ndef add(a, b):\n    {body}\n```"
+    bodies = ["return a + b"] * 6 + [f"return a - b - {bad}" for bad in range(6, 10)]
+    programs = [f"```python\ndef add(a, b):\n    {body}\n```" for body in bodies]
+    # A message of the assistant's to go on with stands behind the request.
+    beginnings = [program[:end] for program in programs for end in range(len(program))]
+    begun = max((each for each in beginnings if prompt.endswith(each)), key=len)
+    possible = [program for program in programs if program.startswith(begun)]
+    return possible[luck % len(possible)][len(begun) :]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from trainer.feedback.sample import read_samples
 from trainer.feedback.serving import POINTER, ServerConfig
 from trainer.pairs.policy_row import read_policy_rows
 from trainer.pipeline.recipe import Recipe
-from trainer.pipeline.running import run_recipe
+from trainer.pipeline.running import run_recipe, run_stage
 from trainer.pipeline.stage import read_manifest
 from trainer.recipes.rounds import Study, study
 
@@ -93,6 +93,34 @@ def test_rounds_on_programs_end_in_a_report_beside_the_start(tmp_path: Path) -> 
     assert (second != trained["base_weights"]) == accepted["accepted"]
     sources = {row.source for row in read_policy_rows(tmp_path / "policy_pairs_2")}
     assert len(sources) == 2
+
+
+@needs_bubblewrap
+def test_a_round_with_process_pairs_trains_on_prefixes_too(tmp_path: Path) -> None:
+    rows = [
+        {"task_id": n, "text": f"Add two numbers, variant {n}."}
+        | {"code": "def add(a, b):\n    return a + b\n", "test_list": ["assert add(2, 3) == 5"]}
+        for n in [*range(11, 31), *range(511, 531), *range(601, 631)]
+    ]
+    for file in ("rows.jsonl", "held-out.jsonl"):
+        (tmp_path / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # The stand-in has no token ids of the policy's, so prefixes are sent as messages.
+    small = replace(
+        small_study(tmp_path, Mbpp(), programs=True), completions=3, completion_route="chat"
+    )
+    recipe = study("small", small, rounds=1, process=(1,))
+    for stage in recipe.between(None, "dpo_1"):
+        # The start's own measures have no part in the round.
+        if not stage.endswith("_0"):
+            run_stage(stage, recipe, tmp_path)
+    rows_by_source = {row.source: row for row in read_policy_rows(tmp_path / "policy_pairs_1")}
+    assert {source: row.ends for source, row in rows_by_source.items()} == {
+        "round 1, majority": True,
+        "round 1, process": False,
+    }
+    for row in read_policy_rows(tmp_path / "process_pairs_1"):
+        assert all("a - b" in rival.text for rival in row.rejected)
+    assert read_manifest(tmp_path / "dpo_1")["base_weights"]
 
 
 def test_rounds_on_final_answers_need_neither_inputs_nor_a_sandbox(
