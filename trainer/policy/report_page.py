@@ -19,12 +19,16 @@ HEADINGS = {
 def markdown(report: PolicyReport) -> str:
     """The whole page; pictures lie beside it."""
     start, *others = report.arms
-    lines = [f"# Policies beside {_cell(start)}", ""]
-    lines.append(
-        "Under every figure is its 95 % interval, by bootstrap over problems. A difference is to "
-        f"{_cell(start)} on the same problems, and its interval is that of the paired difference: "
-        "where it does not hold 0, the difference is more than chance."
-    )
+    lines = [f"# {', '.join(map(_cell, others))} beside {_cell(start)}", ""]
+    about = "Under every figure is its 95 % interval, by bootstrap over problems."
+    if others:
+        about += (
+            f" A difference is to {_cell(start)} on the same problems, and its interval is that of "
+            "the paired difference: where it does not hold 0, the difference is more than chance."
+        )
+    else:
+        lines = [f"# {_cell(start)}", ""]
+    lines.append(about)
     if report.scorer:
         lines += ["", f"Reward model: {_cell(report.scorer)}."]
     for note in report.notes:
