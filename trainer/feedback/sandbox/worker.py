@@ -4,6 +4,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 from trainer.feedback.sandbox import namespaces, zygote
@@ -160,7 +162,10 @@ def _may_map_users() -> bool:
         return False
     status = Path("/proc/self/status").read_text()
     effective = int(status.partition("CapEff:")[2].split(maxsplit=1)[0], 16)
-    return all(effective >> capability & 1 for capability in (6, 7, 31))  # setgid, setuid, setfcap
+    users = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    known = any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in users)
+    # setgid, setuid and setfcap
+    return known and all(effective >> capability & 1 for capability in (6, 7, 31))
 
 
 def _map_users(info: int) -> None:
@@ -172,9 +177,14 @@ def _map_users(info: int) -> None:
             break
     if not told:
         return  # it has died, and its standard error says why
-    process = Path("/proc") / str(json.loads(told)["child-pid"])
-    for name in ("uid_map", "gid_map"):
-        (process / name).write_text(f"{USER} 0 1\n{OTHER_USER} {NOBODY} 1\n")
+    child = int(json.loads(told)["child-pid"])
+    try:
+        for name in ("uid_map", "gid_map"):
+            users = f"{USER} 0 1\n{OTHER_USER} {NOBODY} 1\n"
+            Path(f"/proc/{child}/{name}").write_text(users)
+    except OSError:
+        os.kill(child, signal.SIGKILL)  # it waits for its users, and not yet for its parent
+        raise
 
 
 def command(bwrap: str, core: int | None, mapping: tuple[int, ...]) -> list[str]:
@@ -190,7 +200,8 @@ def command(bwrap: str, core: int | None, mapping: tuple[int, ...]) -> list[str]
     """
     line = [bwrap, "--unshare-all", "--unshare-user", "--cap-drop", "ALL"]
     line += ["--new-session", "--die-with-parent"]
-    line += ["--uid", str(USER), "--gid", str(USER), "--hostname", "sandbox", "--proc", "/proc"]
+    line += ["--uid", str(USER), "--gid", str(USER), "--hostname", "sandbox"]
+    line += ["--proc", "/proc"] if _may_mount_proc(bwrap) else ["--bind", "/proc", "/proc"]
     made: set[Path] = set()
     for option, source, target in [*_mounts(""), *_mounts(zygote.ROOT), *_modules()]:
         for parent in reversed(Path(target).parents[:-1]):
@@ -213,6 +224,17 @@ def command(bwrap: str, core: int | None, mapping: tuple[int, ...]) -> list[str]
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
     # Not `-I`, which would ignore the hash seed, too.
     return [*line, python, "-P", "-s", "-S", "-B", "-c", _BOOT, str(user), str(core)]
+
+
+@cache
+def _may_mount_proc(bwrap: str) -> bool:
+    """Whether the kernel permits a new `/proc`.
+
+    It does not in a container that hides parts of its own. There the zygote gets the container's,
+    which no run sees either.
+    """
+    line = [bwrap, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc"]
+    return subprocess.run([*line, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _mounts(root: str) -> Iterator[tuple[str, str, str]]:

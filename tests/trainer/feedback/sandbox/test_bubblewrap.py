@@ -209,6 +209,20 @@ def test_a_killed_parent_leaves_no_process() -> None:
         os.close(descriptor)
 
 
+def test_a_container_that_hides_parts_of_proc_can_have_a_sandbox() -> None:
+    """There no `/proc` can be mounted, and only one user is known."""
+    container = "bwrap --unshare-user --unshare-pid --cap-add ALL --ro-bind / / --bind /tmp /tmp"
+    hidden = "--proc /proc --tmpfs /proc/acpi --dev-bind /dev /dev --die-with-parent"
+    code = (
+        "from trainer.feedback.sandbox.bubblewrap import *\n"
+        "with BubblewrapSandbox(1) as sandbox:\n"
+        "    print(sandbox.run(Program('while True: pass'), [Input()], Limits(0.2)))"
+    )
+    command = [*container.split(), *hidden.split(), sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "error='limit: cpu'" in told.stdout, told.stderr[-2000:]
+
+
 def test_without_bubblewrap_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StageError, match="apt-get install bubblewrap"):
