@@ -27,9 +27,15 @@ _HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _OUTPUT = re.compile(r"^[ \t#*]*(?:expected\s+)?(?:outputs?|answers?|results?)\b", re.IGNORECASE)
-# Where the end of a call is looked for: characters, and closing parentheses among them.
-_MAX_CALL = 20_000
-_MAX_ENDS = 500
+# Parentheses within a text close nothing.
+_TEXT_OR_PARENTHESIS = re.compile(
+    r"""(\"{3}|'{3})(?:\\.|(?!\1).)*\1|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[()]""", re.DOTALL
+)
+# Where the end of a call is looked for: characters, and parentheses that are tried among them.
+_MAX_CALL = 10_000
+_MAX_TRIES = 8
+# Calls that are looked at in one text.
+_MAX_CALLS = 200
 
 NOT_PLAIN = "arguments are no plain data"
 
@@ -98,10 +104,8 @@ def inputs_of_calls(text: str, problem: Problem) -> list[Input | str]:
     """
     name, signature = problem.entry_point.rpartition(".")[2], signature_of(problem)
     assigned = [(match.start(), match) for match in _ASSIGNMENT.finditer(text)]
-    called = [
-        (match.start(), None)
-        for match in re.finditer(rf"(?<!def )\b{re.escape(name)}[ \t]*\(", text)
-    ]
+    calls = re.finditer(rf"(?<!def )\b{re.escape(name)}[ \t]*\(", text)
+    called = [(match.start(), None) for match in islice(calls, _MAX_CALLS)]
     variables: dict[str, ast.expr] = {}
     made: list[Input | str] = []
     for start, assignment in sorted([*assigned, *called], key=lambda each: each[0]):
@@ -117,11 +121,21 @@ def inputs_of_calls(text: str, problem: Problem) -> list[Input | str]:
 
 
 def call_at(text: str, start: int) -> ast.Call | None:
-    """The call that begins there: it ends at the first parenthesis with which it can be parsed."""
+    """The call that begins there: it ends at the first parenthesis with which it can be parsed.
+
+    Only a few are tried, because a model may repeat what is no call until its tokens run out.
+    """
     window = text[start : start + _MAX_CALL]
-    for end in islice(re.finditer(r"\)", window), _MAX_ENDS):
-        if isinstance(node := parse_expression(window[: end.end()]), ast.Call):
+    depth = tries = 0
+    for match in _TEXT_OR_PARENTHESIS.finditer(window):
+        depth += (match[0] == "(") - (match[0] == ")")
+        if match[0] != ")" or depth > 0:
+            continue
+        if isinstance(node := parse_expression(window[: match.end()]), ast.Call):
             return node
+        tries += 1
+        if tries == _MAX_TRIES:
+            return None
     return None
 
 

@@ -140,6 +140,12 @@ def test_given_tests_give_their_inputs_and_not_what_they_expect() -> None:
     assert found.reasons == {"taken": 3, "duplicate": 1}
 
 
+@pytest.mark.parametrize("text", ["add(1 2), ", "add((", "add('", "1, 2\n", "a = [1]\n", "```\n"])
+def test_a_model_that_repeats_itself_is_read_in_a_moment(text: str) -> None:
+    assert len(written(text * 2000 + ")" * 2000).inputs) <= 1
+    written(text * 2000, SCRIPT)
+
+
 @given(st.text())
 def test_no_text_breaks_the_reader(text: str) -> None:
     for problem in (ADD, SCRIPT):
