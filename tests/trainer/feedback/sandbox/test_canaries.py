@@ -21,6 +21,9 @@ from tests.trainer.feedback.sandbox.attacks import (
     QUICK,
     probe,
 )
+from trainer.feedback.grading import Grader
+from trainer.feedback.pass_count import Verdict
+from trainer.feedback.problem import AssertTest, CallTest, Problem
 from trainer.feedback.sandbox.bubblewrap import BubblewrapSandbox
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
 
@@ -74,6 +77,35 @@ def attacked(sandbox: Sandbox, code: str, limits: Limits = QUICK) -> Outcome:
 def test_no_cheat_passes(sandbox: Sandbox, name: str) -> None:
     outcome = attacked(sandbox, CHEATS[name])
     assert (outcome.status, outcome.value) != (Status.OK, EXPECTED)
+
+
+SQUARE = Problem(
+    "square",
+    "square",
+    "function",
+    "Square a number.",
+    entry_point="square",
+    setup="import math",
+    tests=(
+        CallTest("(7,)", "49"),
+        AssertTest("assert square(7) == 49"),
+        AssertTest("assert math.isclose(square(7), 49.0)"),
+        AssertTest("assert sorted([square(7), square(1)])[1] == 49"),
+        AssertTest("def check(candidate):\n    assert candidate(7) == 49\n\ncheck(square)"),
+    ),
+)
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_no_cheat_is_graded_as_right(sandbox: Sandbox, name: str) -> None:
+    verdicts = Grader(sandbox, QUICK, max_timeouts=1).grade(SQUARE, CHEATS[name])
+    assert len(verdicts) == len(SQUARE.tests)
+    assert not set(verdicts) & {Verdict.OK, Verdict.INFRASTRUCTURE}
+
+
+def test_a_solution_is_graded_as_right(sandbox: Sandbox) -> None:
+    verdicts = Grader(sandbox, QUICK).grade(SQUARE, "def square(x):\n    return x * x")
+    assert set(verdicts) == {Verdict.OK}
 
 
 @pytest.mark.parametrize("name", HOGS)
