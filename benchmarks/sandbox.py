@@ -147,19 +147,17 @@ def _scaling(workers: int, programs: list[str]) -> Turn:
 
 def _neighbours(turns: int) -> dict[str, list[float]]:
     """CPU seconds of a usual program while another worker runs a canary over and over."""
-    limits = Limits(cpu_seconds=1.0, wall_seconds=5.0)
+    limits = Limits(cpu_seconds=0.5, wall_seconds=5.0)
     seconds: dict[str, list[float]] = {name: [] for name in _CANARIES}
     with BubblewrapSandbox(2) as sandbox, ThreadPoolExecutor(1) as beside:
         for _ in range(turns):
             for name, code in _CANARIES.items():
                 attack = (
-                    beside.submit(sandbox.run, Program(code), [Input()] * 2, limits)
-                    if code
-                    else None
+                    beside.submit(sandbox.run, Program(code), [Input()], limits) if code else None
                 )
                 runs = 0
                 measured = []
-                while runs < 10 or (attack and not attack.done() and runs < 40):
+                while runs < 5 or (attack and not attack.done() and runs < 40):
                     (outcome,) = sandbox.run(Program(_NEIGHBOUR), [Input()], Limits())
                     assert outcome.status is Status.OK, outcome
                     measured.append(outcome.cpu_seconds)

@@ -590,6 +590,8 @@ def square(x):
     if libc.prctl(39, 0, 0, 0, 0) != 1: reached.append("no_new_privs is off")
     attempt("clock", lambda: __import__("time").clock_settime(0, 0))
     attempt("priority", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10)))
+    attempt("sync", lambda: call("syscall", ctypes.c_long(162)))
+    attempt("affinity", lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))
     attempt("reboot", lambda: call("reboot", 0xFEE1DEAD))
     attempt("bpf", lambda: call("syscall", ctypes.c_long(321), 0, 0, 0))
     attempt("keys", lambda: call("syscall", ctypes.c_long(250), 0, -4 & (2**64 - 1), 1))
