@@ -98,6 +98,8 @@ def grade(config: GradeConfig) -> None:
         open_sandbox(config.sandbox) as sandbox,
         VerdictLedger(partial / "verdicts.sqlite") as ledger,
     ):
+        if sandbox.isolation == "none":
+            print("grade: programs run without any walls, with all your rights", file=sys.stderr)
         grader = Grader(
             sandbox,
             config.limits,

@@ -1,7 +1,7 @@
 """Work on threads that wait for a sandbox: results in order, and a progress bar."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -20,7 +20,10 @@ def in_threads(
     """
     pool = ThreadPoolExecutor(workers)
     try:
-        results = pool.map(function, items)
-        return list(tqdm(results, desc=what, unit=f" {unit}", total=len(items)))
+        running = [pool.submit(function, item) for item in items]
+        # As they end: a slow one neither stops the bar nor hides the error of another.
+        for done in tqdm(as_completed(running), desc=what, unit=f" {unit}", total=len(items)):
+            done.result()
+        return [each.result() for each in running]
     finally:
         pool.shutdown(cancel_futures=True)

@@ -166,6 +166,12 @@ def test_broken_input_is_a_line_and_a_status(
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_without_walls_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples: list[Record] = [{"task_id": 2, "solution": RIGHT}]
+    assert grade(tmp_path, MBPP, samples, "--isolation", "none") == 0
+    assert "without any walls" in capsys.readouterr().err
+
+
 def test_files_that_are_not_there_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
