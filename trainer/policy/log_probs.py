@@ -30,15 +30,14 @@ def answer_log_probs(network: PreTrainedModel, answers: PackedAnswers) -> Tensor
     assert isinstance(head, nn.Module)
     softcap = getattr(network.config, "final_logit_softcapping", None)
     rows = max(1, _MAX_LOGITS.get(device.type, 2**26) // network.config.vocab_size)
-    is_plain = (
-        isinstance(head, nn.Linear) and softcap is None and getattr(head, "bias", None) is None
-    )
-    if is_plain and not head.weight.requires_grad and torch.is_grad_enabled():
-        weight = head.weight
+    if isinstance(head, nn.Linear) and softcap is None and getattr(head, "bias", None) is None:
+        weight: Tensor = head.weight
         if torch.is_autocast_enabled(device.type):
             # Autocast would convert a frozen weight again for every part.
-            weight = weight.to(torch.get_autocast_dtype(device.type))
-        found: Tensor = _FrozenHead.apply(hidden_ND, weight, targets_N, rows)  # type: ignore[no-untyped-call]
+            dtype = torch.get_autocast_dtype(device.type)
+            hidden_ND, weight = hidden_ND.to(dtype), weight.to(dtype)
+        kind = _TrainedHead if weight.requires_grad else _FrozenHead
+        found: Tensor = kind.apply(hidden_ND, weight, targets_N, rows)  # type: ignore[no-untyped-call]
         return found
     parts = [
         # The logits of a part are computed again in the backward pass instead of being kept.
@@ -60,6 +59,16 @@ def _log_probs(
     return chosen - logits_NV.logsumexp(1)
 
 
+def _shares(hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probs [N] of the targets and `softmax(W h)` [N, V], in float32."""
+    logits = nn.functional.linear(hidden_ND, head_VD).float()
+    chosen = logits.gather(1, targets_N[:, None])
+    largest = logits.amax(1, keepdim=True)
+    # In place, because every pass over the logits costs as much as a part of the product.
+    sums = logits.sub_(largest).exp_().sum(1, keepdim=True)
+    return (chosen - largest - sums.log()).squeeze(1), logits.div_(sums)
+
+
 class _FrozenHead(torch.autograd.Function):
     """Log-probs under a head that is not trained, as under LoRA.
 
@@ -71,17 +80,16 @@ class _FrozenHead(torch.autograd.Function):
     def forward(
         ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, rows: int
     ) -> Tensor:
-        log_probs, gradients = [], torch.empty_like(hidden_ND)
+        log_probs = []
+        wanted = hidden_ND.requires_grad
+        gradients = torch.empty_like(hidden_ND) if wanted else hidden_ND.new_empty(0)
         for start in range(0, len(hidden_ND), rows):
             part = slice(start, start + rows)
-            logits = nn.functional.linear(hidden_ND[part], head_VD).float()
-            targets = targets_N[part]
-            chosen = logits.gather(1, targets[:, None]).squeeze(1)
-            largest = logits.amax(1, keepdim=True)
-            sums = logits.sub_(largest).exp_().sum(1, keepdim=True)
-            log_probs.append(chosen - (largest + sums.log()).squeeze(1))
-            shares = logits.div_(sums)
-            gradients[part] = head_VD[targets] - shares.to(head_VD.dtype) @ head_VD
+            found, shares = _shares(hidden_ND[part], head_VD, targets_N[part])
+            log_probs.append(found)
+            if wanted:
+                product = shares.to(head_VD.dtype) @ head_VD
+                gradients[part] = head_VD[targets_N[part]] - product
         ctx.save_for_backward(gradients)
         return torch.cat(log_probs)
 
@@ -89,3 +97,32 @@ class _FrozenHead(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         (gradients,) = ctx.saved_tensors
         return (gradients * grads[0][:, None]).to(gradients.dtype), None, None, None
+
+
+class _TrainedHead(torch.autograd.Function):
+    """Log-probs under a head that is trained. Logits are computed again in the backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, rows: int
+    ) -> Tensor:
+        ctx.save_for_backward(hidden_ND, head_VD, targets_N)
+        ctx.rows = rows
+        parts = zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)
+        return torch.cat([_shares(hidden, head_VD, targets)[0] for hidden, targets in parts])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        hidden_ND, head_VD, targets_N = ctx.saved_tensors
+        of_hidden = torch.empty_like(hidden_ND)
+        of_head = torch.zeros_like(head_VD, dtype=torch.float32)
+        for start in range(0, len(hidden_ND), ctx.rows):
+            part = slice(start, start + ctx.rows)
+            grad = grads[0][part, None]
+            # The gradient for the logits is (one at the target - softmax) times the given one.
+            _, shares = _shares(hidden_ND[part], head_VD, targets_N[part])
+            of_logits = shares.mul_(-grad).scatter_add_(1, targets_N[part, None], grad)
+            of_logits = of_logits.to(head_VD.dtype)
+            of_hidden[part] = of_logits @ head_VD
+            of_head += of_logits.T @ hidden_ND[part]
+        return of_hidden, of_head.to(head_VD.dtype), None, None
