@@ -76,8 +76,8 @@ class LoopConfig:
         max_grad_norm: norm to which gradients are clipped.
         max_length: tokens of a prompt with its answer; longer ones are left out and counted. None
             is the tokenizer's own limit.
-        bf16: compute matrix products in bfloat16 (autocast). Sums, norms, the head, and attention
-            on a CPU stay in float32.
+        bf16: compute matrix products in bfloat16 (autocast). Sums, norms, a score head, and
+            attention on a CPU stay in float32.
         gradient_checkpointing: recompute activations in the backward pass to save memory.
         lora: train adapters, and a reward model's score head, instead of all weights.
         save_steps: steps between checkpoints from which an interrupted run resumes, or their share
