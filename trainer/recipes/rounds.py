@@ -116,10 +116,18 @@ def study(
     votes_on_outputs = setup.programs and expected != "given"
     if votes_on_outputs:
         stages["inputs"] = test_inputs_of(setup)
+    if setup.programs:
+        # On the inputs of the given tests, programs show how they vote among themselves.
+        asked = TestInputsConfig(source="given", problems="problems_test", use_gold=False)
+        stages["inputs_test"] = Stage(test_inputs.run, asked)
     stages |= graded(setup, "probe", "0", "start") | graded(setup, "test", "0", "start")
     policy = "start"
+    # Given tests tell how many pairs of the votes they confirm; nothing is trained on that.
+    truth = "votes_given" if "given" in controls else ""
     for number in range(1, rounds + 1):
-        stages |= round_of(setup, number, policy, expected, process)
+        stages |= round_of(
+            setup, number, policy, expected, process, truth=truth if number == 1 else ""
+        )
         policy = f"gate_{number}"
     arms = {expected: policy}
     for control in controls:
@@ -127,15 +135,28 @@ def study(
         arms[control] = f"dpo_{control}"
     for arm, trained in arms.items():
         stages |= graded(setup, "test", arm, trained)
-    told = [Arm("start", "samples_test_0", "votes_test_0")]
-    told += [Arm(arm, f"samples_test_{arm}", f"votes_test_{arm}") for arm in arms]
+    told = [
+        Arm(
+            name,
+            f"samples_test_{arm}",
+            f"votes_test_{arm}",
+            f"runs_test_{arm}" if setup.programs else "",
+        )
+        for name, arm in [("start", "0"), *((arm, arm) for arm in arms)]
+    ]
     reported = PolicyReportConfig(arms=tuple(told), problems="problems_test")
     stages["policy_report"] = Stage(report.run, reported)
     return Recipe(name, stages)
 
 
 def round_of(
-    setup: Study, number: int, policy: str, expected: Expected, process: tuple[int, ...] = ()
+    setup: Study,
+    number: int,
+    policy: str,
+    expected: Expected,
+    process: tuple[int, ...] = (),
+    *,
+    truth: str = "",
 ) -> Stages:
     """A round: sample, execute, vote, pair, train, and ask the probe whether that was better."""
     arm = str(number)
@@ -150,7 +171,9 @@ def round_of(
         stages[f"runs_{arm}"] = Stage(execution.run, executed, execution.check)
     if number in process:
         stages |= process_level(setup, number, policy, expected)
-    stages |= labelled_and_trained(setup, arm, expected, number, policy, process)
+    if truth:
+        stages[truth] = labelled(number, "given")
+    stages |= labelled_and_trained(setup, arm, expected, number, policy, process, truth=truth)
     stages |= graded(setup, "probe", arm, f"dpo_{arm}")
     stages[f"gate_{arm}"] = Stage(
         gate.run,
@@ -216,6 +239,8 @@ def labelled_and_trained(
     number: int,
     policy: str,
     process: tuple[int, ...] = (),
+    *,
+    truth: str = "",
 ) -> Stages:
     """Votes, pairs and DPO on a round's samples; the stages are named after the arm."""
     # Random pairs are as many as the votes would make: only the labels differ from those.
@@ -232,16 +257,14 @@ def labelled_and_trained(
 
     sft = of_round(setup.sft_weights)
     return {
-        f"votes_{arm}": Stage(
-            votes.run,
-            VotesConfig(expected=labels, samples=f"samples_{number}", runs=f"runs_{number}"),
-        ),
+        f"votes_{arm}": labelled(number, labels),
         f"policy_pairs_{arm}": Stage(
             pairs.run,
             PolicyPairsConfig(
                 rule=rule,
                 samples=f"samples_{number}",
                 votes=f"votes_{arm}",
+                truth=truth,
                 max_pairs_per_problem=setup.max_pairs_per_problem if setup.programs else 1,
                 source=f"round {number}, {expected}",
                 policy_rows="all",
@@ -268,14 +291,33 @@ def labelled_and_trained(
     }
 
 
+def labelled(number: int, expected: Literal["majority", "given", "frontier"]) -> Stage[Any]:
+    """A stage that labels a round's samples."""
+    config = VotesConfig(expected=expected, samples=f"samples_{number}", runs=f"runs_{number}")
+    # An endless loop costs the whole limit on every given test, and one of them is enough.
+    return Stage(votes.run, replace(config, max_timeouts=1) if expected == "given" else config)
+
+
 def graded(setup: Study, problems_of: str, arm: str, policy: str) -> Stages:
     """Samples of a policy on the probe or the test, and how many given tests each passes."""
     name = f"{problems_of}_{arm}"
     asked = sampled(setup, policy, f"problems_{problems_of}", setup.graded_samples, seed=1)
     counted = VotesConfig(
-        expected="given", problems=f"problems_{problems_of}", samples=f"samples_{name}"
+        expected="given",
+        problems=f"problems_{problems_of}",
+        samples=f"samples_{name}",
+        max_timeouts=1,
     )
-    return {f"samples_{name}": asked, f"votes_{name}": Stage(votes.run, counted)}
+    stages: Stages = {f"samples_{name}": asked, f"votes_{name}": Stage(votes.run, counted)}
+    if setup.programs and problems_of == "test":
+        executed = ExecutionConfig(
+            problems=f"problems_{problems_of}",
+            inputs=f"inputs_{problems_of}",
+            samples=f"samples_{name}",
+            execution=RunSettings(max_timeouts=3),
+        )
+        stages[f"runs_{name}"] = Stage(execution.run, executed, execution.check)
+    return stages
 
 
 def sampled(setup: Study, policy: str, problems_of: str, number: int, *, seed: int) -> Stage[Any]:
