@@ -32,5 +32,5 @@ STUDY = replace(
 
 
 def recipe() -> Recipe:
-    """Two rounds by votes, and one round each by given tests and at random."""
-    return study("pfpo_cpu", STUDY, rounds=2, controls=("given", "random"))
+    """One round by votes, and one each by given tests and at random."""
+    return study("pfpo_cpu", STUDY, rounds=1, controls=("given", "random"))

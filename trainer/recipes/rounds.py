@@ -129,7 +129,11 @@ def study(
             setup, number, policy, expected, process, truth=truth if number == 1 else ""
         )
         policy = f"gate_{number}"
-    arms = {expected: policy}
+    # Every round's policy is reported, also one that its gate refused.
+    arms = {
+        f"{expected}_{number}" if rounds > 1 else expected: f"dpo_{number}"
+        for number in range(1, rounds + 1)
+    }
     for control in controls:
         stages |= labelled_and_trained(setup, control, control, 1, "start")
         arms[control] = f"dpo_{control}"

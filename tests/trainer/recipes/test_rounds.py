@@ -75,7 +75,9 @@ def test_rounds_on_programs_end_in_a_report_beside_the_start(tmp_path: Path) -> 
     small = small_study(tmp_path, Mbpp(), programs=True)
     recipe = study("small", small, rounds=2, controls=("given", "random"))
     report = run(recipe, tmp_path)
-    assert {"start", "majority", "given", "random"} <= set(json.dumps(report).split('"'))
+    assert {"start", "majority_1", "majority_2", "given", "random"} <= set(
+        json.dumps(report).split('"')
+    )
     # The votes found what the tests would have said, and random labels are no better than that.
     truth = read_manifest(tmp_path / "policy_pairs_1")
     assert truth["counts"]
