@@ -6,7 +6,8 @@
 #   runs/pfpo_cpu.sh --math MODEL DATA [WORK]  final answers: DATA holds GSM8K's train.jsonl and test.jsonl, or .gz
 #
 # MODEL is a directory or hub id of a small instruction-tuned model, such as Qwen2.5-Coder-0.5B-Instruct. Hours, most of them
-# for sampling. Run again after an interruption, it goes on where it was: answers, runs and training steps are kept.
+# for sampling. REWARD_BASE names the directory or hub id of a small model that a reward model of the samples is made from;
+# default SmolLM2-135M-Instruct of the hub. Run again after an interruption, it goes on where it was: answers, runs and training steps are kept.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -26,5 +27,7 @@ mkdir -p "$work"
 cp -u "$data"/*.jsonl* "$work/"
 
 export OMP_WAIT_POLICY=PASSIVE # busy-waiting threads stall when anything else runs
-.venv/bin/python -m trainer run --recipe "$recipe" --work "$work" --set "start.policy=$model"
+settings=(--set "start.policy=$model")
+if [ "$recipe" = pfpo_cpu ] && [ "${REWARD_BASE-}" ]; then settings+=(--set "finetune.start=$REWARD_BASE"); fi
+.venv/bin/python -m trainer run --recipe "$recipe" --work "$work" "${settings[@]}"
 cat "$work/policy_report/report.md"
