@@ -3,8 +3,8 @@
     python -m trainer run --recipe pfpo --work WORK --set start.policy=MODEL
 
 WORK holds `mbpp.jsonl`, or `--set problems.paths=[...]` and likewise for `problems_probe` and
-`problems_test` name other files; `--set problems.source.kind=...` names another format. The paper's
-figures are for a 7B model on 8 GPUs; its problems were those of APPS, CodeContests and xCodeEval.
+`problems_test` name other files; `--set 'problems.source={"kind": "apps"}'` names another format.
+The paper's figures are for a 7B model on 8 GPUs, on problems of APPS, CodeContests and xCodeEval.
 """
 
 from trainer.feedback.problems import ProblemsConfig
