@@ -12,9 +12,11 @@ def program_in(problem: Problem, answer: str) -> str:
     """The program that an answer gives; empty if it has no code.
 
     Of several fenced blocks it is the longest that defines the entry point, or else the longest.
-    Code that does not define it may continue the problem's prefix.
+    Code that does not define it may continue the problem's prefix. A fence in a text that is
+    Python as a whole stands in a docstring or a comment, and begins no block.
     """
-    blocks = blocks_of(answer) or [answer.strip("\n").rstrip()]
+    blocks = [] if _parsed(answer) else blocks_of(answer)
+    blocks = blocks or [answer.strip("\n").rstrip()]
     blocks = sorted((block for block in blocks if block.strip()), key=len, reverse=True)
     for block in blocks:
         if defines(block, problem.entry_point):

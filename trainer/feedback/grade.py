@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainer.evaluation.measures.pass_at_k import mean_pass_at_k
 from trainer.feedback.answer_code import program_in
-from trainer.feedback.grading import Grader, InfrastructureError
+from trainer.feedback.grading import SANDBOX_FAILED, Grader, InfrastructureError, fault_of
 from trainer.feedback.pass_count import Verdict
 from trainer.feedback.problem import Problem
 from trainer.feedback.readers.human_eval import HumanEval
@@ -84,9 +84,15 @@ def grade(config: GradeConfig) -> None:
 
     Verdicts are kept beside the output until it is whole, so that an interrupted run goes on.
 
+    A problem whose reference fails, or which an empty program passes, would judge at random: its
+    samples are not graded.
+
     Raises:
         StageError: a file cannot be read, or no sample could be graded.
     """
+    read_from = [Path(place).resolve() for place in (config.problems, config.samples)]
+    if config.output.is_dir() or config.output.resolve() in read_from:
+        raise StageError(f"{config.output} is a folder or what is read: name another file")
     problems = tasks_of(config.problems)
     rows = [row for file in find_files(config.samples, Path()) for _, row in read_file(file)]
     if not rows:
@@ -107,13 +113,25 @@ def grade(config: GradeConfig) -> None:
             max_timeouts=config.max_timeouts,
             ledger=ledger,
         )
+        asked = list(dict.fromkeys(problem for problem, _ in programs))
+        reasons = in_threads(
+            lambda problem: fault_of(problem, grader),
+            asked,
+            sandbox.workers,
+            what="references",
+            unit="problems",
+        )
+        faults = {one: reason for one, reason in zip(asked, reasons, strict=True) if reason}
         verdicts = in_threads(
-            lambda job: verdicts_of(grader, *job),
+            lambda job: verdicts_of(grader, *job, faults.get(job[0], "")),
             programs,
             sandbox.workers,
             what="grade",
             unit="programs",
         )
+    if faults:
+        said = dict(Counter(faults.values()))
+        print(f"grade: problems whose samples are not graded: {said}", file=sys.stderr)
     known = dict(zip(programs, verdicts, strict=True))
     graded = [
         job if isinstance(job, GradedSample) else sample_of(row, known[job])
@@ -141,7 +159,9 @@ def tasks_of(place: str) -> dict[str, Problem]:
                 assert problem is not None, "no reader here has a split"
                 if not problem.tests:
                     raise Unusable("no test calls the entry point")
-                problems[task_key(record["task_id"])] = problem
+                key = task_key(record["task_id"])
+                if problems.setdefault(key, problem) is not problem:
+                    raise Unusable("its task_id comes twice, and the first counts")
             except Unusable as reason:
                 left_out[str(reason)] += 1
     if reader is None or not problems:
@@ -189,8 +209,12 @@ def job_of(
     return (problem, code) if code.strip() else GradedSample(task, False, NO_CODE)
 
 
-def verdicts_of(grader: Grader, problem: Problem, code: str) -> tuple[Verdict, ...] | str:
-    """The verdicts of a program, or the reason why it has none."""
+def verdicts_of(
+    grader: Grader, problem: Problem, code: str, fault: str
+) -> tuple[Verdict, ...] | str:
+    """The verdicts of a program, or why it has none: perhaps a `fault_of` its problem."""
+    if fault:
+        return Verdict.INFRASTRUCTURE if fault == SANDBOX_FAILED else UNGRADABLE
     try:
         return grader.grade(problem, code)
     except Ungradable:

@@ -21,6 +21,14 @@ def test_an_answer_without_fences_is_the_program() -> None:
     assert program_in(PROBLEM, f"\n{WHOLE}\n\n") == WHOLE
 
 
+def test_a_fence_in_a_docstring_or_a_comment_begins_no_block() -> None:
+    whole = (
+        'def add(a, b):\n    """\n    ```python\n    add(1, 2)\n    ```\n    """\n    return a + b'
+    )
+    assert program_in(PROBLEM, whole) == whole
+    assert program_in(PROBLEM, f"Here:\n```python\n{WHOLE}\n```\n{whole}") == WHOLE
+
+
 @pytest.mark.parametrize("answer", ["", " \n", "```python\n```"])
 def test_an_answer_may_have_no_code(answer: str) -> None:
     assert program_in(PROBLEM, answer) == ""

@@ -128,6 +128,44 @@ def test_what_cannot_be_graded_says_why_and_is_no_part_of_the_figures(
 
 
 @needs_bubblewrap
+def test_a_problem_whose_own_reference_fails_judges_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a function does to its arguments is not replayed, so the reference fails, too."""
+    code = "def order(values):\n    values.sort()"
+    test = "given = [2, 1]\norder(given)\nassert given == [1, 2]"
+    sorting: Record = {"task_id": 5, "text": "Sort.", "code": code, "test_list": [test]}
+    samples: list[Record] = [{"task_id": 5, "solution": code}, {"task_id": 2, "solution": RIGHT}]
+    assert grade(tmp_path, [*MBPP, sorting], samples) == 0
+    assert [row["verdict"] for row in read(tmp_path / "out.jsonl")] == ["ungradable", "ok"]
+    printed = capsys.readouterr()
+    assert json.loads(printed.out.splitlines()[-1]) == {"pass@1": 1.0}
+    assert "the reference does not pass (wrong)" in printed.err
+
+
+@needs_bubblewrap
+def test_of_problems_with_one_id_the_first_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other: Record = MBPP[0] | {"code": WRONG, "test_list": ["assert add(2, 3) == 6"]}
+    assert grade(tmp_path, [*MBPP, other], [{"task_id": 2, "solution": RIGHT}]) == 0
+    assert [row["verdict"] for row in read(tmp_path / "out.jsonl")] == ["ok"]
+    assert "'its task_id comes twice, and the first counts': 1" in capsys.readouterr().err
+
+
+def test_what_is_read_is_never_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = write(tmp_path / "problems.jsonl", MBPP)
+    samples = write(tmp_path / "samples.jsonl", [{"task_id": 2, "solution": RIGHT}])
+    before = Path(samples).read_text()
+    for output in (samples, str(tmp_path)):
+        assert main(["grade", problems, samples, output]) == 1
+        assert "name another file" in capsys.readouterr().err
+    assert Path(samples).read_text() == before
+
+
+@needs_bubblewrap
 def test_a_row_that_is_no_json_keeps_its_place(tmp_path: Path) -> None:
     problems = write(tmp_path / "problems.jsonl", MBPP)
     (tmp_path / "s.jsonl").write_text(

@@ -24,6 +24,9 @@ from trainer.feedback.sandbox.types import Input, Program
 # Running what a model wrote is what this process is for; it has nothing else to lose.
 run_in, value_in = exec, eval
 
+FILE = "program.py"
+"""What a program is told that it is called; there is no such file."""
+
 
 class Teller:
     """The descriptor on which a run tells what came of it, and the nonce of its messages."""
@@ -48,6 +51,9 @@ def run(program: Program, given: Input, teller: Teller) -> NoReturn:
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r")), "utf-8", "surrogateescape")
     stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), "utf-8", "surrogateescape")
     sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc]
+    # As an interpreter has them: ready-made readers and writers of contests ask for the modes.
+    sys.stdin.mode, stdout.mode = "r", "w"  # type: ignore[misc]
+    sys.argv = [FILE]
     site.setquit()  # `exit()` ends many scripts, and an interpreter without `site` has none
     spare = bytes(1 << 20)  # address space for the message that there is no memory
     script = not program.entry_point and not given.check
@@ -71,8 +77,9 @@ def run(program: Program, given: Input, teller: Teller) -> NoReturn:
     if script and (code == 0 or text == "SystemExit"):
         _finish()
     try:
-        stdout.flush()
-        sys.stdout.flush()
+        for stream in (stdout, sys.stdout):
+            if not getattr(stream, "closed", stream is None):
+                stream.flush()
     except BaseException as error:  # noqa: BLE001 - the stream may be the program's own
         status, text, code = "exception", type(error).__name__, 1
     if not script or code != 0:
@@ -92,7 +99,9 @@ def _execute(program: Program, given: Input, script: bool) -> tuple[str, str]:
     """Status and wire form of the value. Raises what the program raises."""
     try:
         setup = compile(program.setup, "<setup>", "exec", dont_inherit=True)
-        code = compile(program.code, "<program>", "exec", dont_inherit=True)
+        # A file may begin with a byte order mark, which `compile` refuses in a text.
+        source = program.code.lstrip("\ufeff")
+        code = compile(source, "<program>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         return "compile", type(error).__name__
     # Code below a main guard is what a script does. In a file with a function that is asked for
@@ -102,6 +111,7 @@ def _execute(program: Program, given: Input, script: bool) -> tuple[str, str]:
     names = module.__dict__
     run_in(setup, names)
     if script:
+        names["__file__"] = FILE
         run_in(code, names)
         return "ok", ""
     if given.check:

@@ -215,6 +215,9 @@ def command(bwrap: str, core: int | None, mapping: tuple[int, ...]) -> list[str]
     for device in _DEVICES:
         # A device can still be written to, but nobody may change its owner, mode or times.
         line += ["--remount-ro", zygote.ROOT + device]
+    # What usually lies in `/proc` and in a tmpfs of its own: queues and pools need the second.
+    for name, target in (("stdin", zygote.STDIN), ("shm", namespaces.HOME)):
+        line += ["--symlink", target, f"{zygote.ROOT}/dev/{name}"]
     line += ["--dir", zygote.ROOT + namespaces.HOME, "--chdir", "/", "--remount-ro", "/"]
     user = USER
     if mapping:

@@ -17,12 +17,16 @@ import signal
 import struct
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from trainer.feedback.sandbox import child, namespaces, supervise
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Status
 
 ROOT = "/jail"
 """What runs see as `/`. The zygote's own `/proc` lies beside it, out of their reach."""
+STDIN = f"{namespaces.HOME}/.stdin"
+"""Where `/dev/stdin` leads, for programs that open it: without `/proc` it cannot lead to
+descriptor 0."""
 MOST_DESCRIPTORS = 1 << 16
 READY = b"ready\n"
 PRELOADED = (
@@ -96,6 +100,8 @@ def isolated(program: Program, given: Input, limits: Limits) -> Outcome:
     if pid == 0:
         try:
             namespaces.enter(ROOT, user, group, limits)
+            if "/dev/stdin" in program.code:
+                Path(STDIN).write_bytes(given.stdin.encode("utf-8", "surrogatepass"))
             os.dup2(stdin, 0)
             os.dup2(stdout, 1)
             teller = child.Teller(os.dup2(told, 3, inheritable=False), nonce)

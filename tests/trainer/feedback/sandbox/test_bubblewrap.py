@@ -144,7 +144,7 @@ for n in range(100):
 print(alive)
 """
     lines = script(sandbox, code).stdout.splitlines()
-    assert lines[0] == "[] /tmp 1 ['null', 'random', 'urandom', 'zero']"
+    assert lines[0] == "[] /tmp 1 ['null', 'random', 'shm', 'stdin', 'urandom', 'zero']"
     assert lines[1] == "False False False"
     assert lines[2] == "[] ['HOME', 'LC_ALL', 'PATH', 'PYTHONHASHSEED', 'TZ']"
     assert lines[3] == "[0, 1, 2, 3]"

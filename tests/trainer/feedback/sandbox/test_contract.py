@@ -132,6 +132,16 @@ def test_a_program_that_sleeps_meets_the_limit_of_wall_time(sandbox: Sandbox) ->
         "import atexit; a = input(); atexit.register(lambda: print(a, input()))",
         "import threading\ndef main(): print(input(), input())\n"
         "threading.Thread(target=main).start()",
+        "import fileinput; a, b = fileinput.input(); print(a.strip(), b.strip())",
+        "print(*open('/dev/stdin').read().split())",
+        "import sys; print(input(), input()); sys.stdout.close()",
+        "import sys\nassert 'x' in sys.stdin.mode or 'r' in sys.stdin.mode\n"
+        "assert 'r' not in sys.stdout.mode\nprint(input(), input())",
+        "\ufeffprint(input(), input())",
+        "import argparse, os; argparse.ArgumentParser().parse_args()\n"
+        "os.path.dirname(os.path.abspath(__file__)); print(input(), input())",
+        "from multiprocessing import Pool\n"
+        "with Pool(2) as pool: print(*pool.map(str, [input(), input()]))",
     ],
 )
 def test_a_script_reads_and_writes_in_every_usual_way(sandbox: Sandbox, code: str) -> None:
