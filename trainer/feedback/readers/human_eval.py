@@ -79,10 +79,10 @@ def divided(check: ast.FunctionDef, around: list[ast.stmt], entry_point: str) ->
     """The statements of `check` that can fail, each with the statements that prepare it.
 
     A statement is a test if it holds an assert, or if it mentions the entry point and does more
-    than to keep its result. The others before it, and those around `check`, prepare it as far as
-    they matter to it. A test that never mentions the entry point, such as `assert True`, tests
-    nothing and is left out. A body that only works within a function, because it returns or
-    yields, stays whole.
+    than to keep its result. A function that `check` defines tests nothing itself: its call does.
+    The others before it, and those around `check`, prepare it as far as they matter to it. A test
+    that never mentions the entry point, such as `assert True`, tests nothing and is left out. A
+    body that only works within a function, because it returns or yields, stays whole.
     """
     candidate = check.args.args[0].arg if check.args.args else "candidate"
     body = [_Renamed(candidate, entry_point).visit(deepcopy(node)) for node in check.body]
@@ -96,9 +96,16 @@ def divided(check: ast.FunctionDef, around: list[ast.stmt], entry_point: str) ->
         ]
         return [ast.unparse(ast.fix_missing_locations(ast.Module(test, [])))]
     tests, before = [], list(around)
+    asking, asserting = {entry_point}, set[str]()
     for node in body:
-        holds_assert = any(isinstance(each, ast.Assert) for each in ast.walk(node))
-        if holds_assert or (entry_point in names_in(node) and not names_bound(node)):
+        names = names_in(node)
+        asserts = any(isinstance(each, ast.Assert) for each in ast.walk(node))
+        asserts = asserts or bool(asserting & names)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            asking |= names_bound(node) if asking & names else set()
+            asserting |= names_bound(node) if asserts else set()
+            before.append(node)
+        elif asserts or (asking & names and not names_bound(node)):
             test = [*needed(before, names_in(node)), node]
             if any(entry_point in names_in(each) for each in test):
                 tests.append(ast.unparse(ast.Module(test, [])))

@@ -71,6 +71,19 @@ def test_a_helper_of_the_test_goes_to_the_tests_that_need_it() -> None:
     )
 
 
+def test_a_function_within_check_is_tested_by_its_calls() -> None:
+    """Its definition alone would be passed by everything, and its calls by nobody asked."""
+    body = "def check(f):\n    def one(n):\n        assert f(n, 0) == n\n    one(1)\n    one(2)\n"
+    body += "    kept = one(3)\n    assert f(0, 0) == 0\n"
+    defined = "def one(n):\n    assert add(n, 0) == n"
+    assert [test.code for test in HumanEval().read(ROW | {"test": body}).tests] == [
+        f"{defined}\none(1)",
+        f"{defined}\none(2)",
+        f"{defined}\nkept = one(3)",
+        "assert add(0, 0) == 0",
+    ]
+
+
 def test_calls_of_check_are_no_part_of_a_test() -> None:
     calls = "\ndef test_check():\n    check(add)\n\ntest_check()\n"
     test = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
