@@ -1,7 +1,7 @@
 """Asserts that say plainly what a call must return: they become a call and a comparison.
 
 So the assert need not run at all, neither beside the program, which could tamper with it, nor
-alone. Whatever has another form is replayed (`trainer.feedback.replay`).
+alone. `trainer.feedback.statements` judges whatever has another form.
 """
 
 import ast

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from trainer.feedback.answer_code import program_in
-from trainer.feedback.compare import Comparison, equal_texts, equal_values
+from trainer.feedback.compare import EqualityRules, equal_texts, equal_values
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import Problem
 from trainer.feedback.problem_votes import InputVote, ProblemVotes
@@ -164,6 +164,6 @@ def equal_outputs(left: str, right: str, is_script: bool) -> bool:
     if is_script:
         return equal_texts(left, right)
     try:
-        return equal_values(ast.literal_eval(left), ast.literal_eval(right), Comparison())
+        return equal_values(ast.literal_eval(left), ast.literal_eval(right), EqualityRules())
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return False  # such as a set, whose canonical text is no literal: equal texts only

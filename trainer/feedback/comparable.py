@@ -10,15 +10,15 @@ from trainer.feedback.same_program import program_key
 from trainer.feedback.sample import Sample, Sampler
 from trainer.pairs.group import trimmed
 
-Labelled = tuple[Sample, PassCount]
+LabelledSample = tuple[Sample, PassCount]
 
 
-def comparable(labelled: Iterable[Labelled]) -> list[list[Labelled]]:
+def comparable(labelled: Iterable[LabelledSample]) -> list[list[LabelledSample]]:
     """Answers of one sampler to one prompt, judged by as many tests.
 
     Across samplers the better answer is the better model's, which is not what a pair should teach.
     """
-    found: dict[tuple[Sampler, str, tuple[int, ...], int], list[Labelled]] = defaultdict(list)
+    found: dict[tuple[Sampler, str, tuple[int, ...], int], list[LabelledSample]] = defaultdict(list)
     for sample, passes in sorted(labelled, key=lambda each: (each[0].number, each[0].id)):
         key = (sample.sampler, sample.prompt, sample.prompt_ids, passes.total)
         found[key].append((sample, passes))
@@ -26,13 +26,13 @@ def comparable(labelled: Iterable[Labelled]) -> list[list[Labelled]]:
 
 
 def distinct_answers(
-    problem: Problem, labelled: Sequence[Labelled], rename_locals: bool, counts: Counter[str]
-) -> list[Labelled]:
+    problem: Problem, labelled: Sequence[LabelledSample], rename_locals: bool, counts: Counter[str]
+) -> list[LabelledSample]:
     """Each program once; for problems with a final answer, each text once.
 
     A program that was judged in two ways is left out: its behaviour depends on something else.
     """
-    same: dict[str, list[Labelled]] = defaultdict(list)
+    same: dict[str, list[LabelledSample]] = defaultdict(list)
     for sample, passes in labelled:
         if problem.kind == "math":
             key = trimmed(sample.text)

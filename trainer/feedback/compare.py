@@ -48,7 +48,7 @@ MAX_DEPTH = 200
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EqualityRules:
     """How values are compared.
 
     Attributes:
@@ -64,10 +64,10 @@ class Comparison:
     booleans_are_numbers: bool = False
 
 
-STRICT = Comparison()
+STRICT = EqualityRules()
 
 
-def equal_texts(left: str, right: str, comparison: Comparison = STRICT) -> bool:
+def equal_texts(left: str, right: str, comparison: EqualityRules = STRICT) -> bool:
     """Whether two printed texts are the same up to white space at the ends of lines.
 
     Otherwise their words must be the same one by one; numbers may differ by the tolerance, unless
@@ -86,7 +86,7 @@ def canonical_text(text: str) -> str:
     return trimmed(text)
 
 
-def equal_values(left: object, right: object, comparison: Comparison = STRICT) -> bool:
+def equal_values(left: object, right: object, comparison: EqualityRules = STRICT) -> bool:
     """Whether two values of plain data are equal; reflexive and symmetric.
 
     NaN equals NaN. 1 equals 1.0. Sets and dicts are compared without their order. A value of a
@@ -95,7 +95,7 @@ def equal_values(left: object, right: object, comparison: Comparison = STRICT) -
     return _equal(left, right, comparison, MAX_DEPTH)
 
 
-def canonical(value: object, comparison: Comparison = STRICT) -> str:
+def canonical(value: object, comparison: EqualityRules = STRICT) -> str:
     """The text that stands for a value in votes: values that vote alike have the same text.
 
     It depends on neither the hash seed nor the order of sets and dicts. A float is rounded to 12
@@ -123,7 +123,7 @@ def _equal_words(left: str, right: str, tolerance: float) -> bool:
     )
 
 
-def _equal(left: object, right: object, comparison: Comparison, depth: int) -> bool:
+def _equal(left: object, right: object, comparison: EqualityRules, depth: int) -> bool:
     if depth == 0:
         return False
     one, other = _kind(left, comparison), _kind(right, comparison)
@@ -142,7 +142,7 @@ def _equal(left: object, right: object, comparison: Comparison, depth: int) -> b
     return left == right  # both are of one of Python's own types, whose `==` is no foreign code
 
 
-def _kind(value: object, comparison: Comparison) -> str:
+def _kind(value: object, comparison: EqualityRules) -> str:
     """The name of a value's kind; empty for what is no plain data."""
     kind = KINDS.get(type(value), "")
     if kind == "bool" and comparison.booleans_are_numbers:
@@ -171,7 +171,7 @@ def _equal_numbers(left: Number, right: Number, tolerance: float) -> bool:
 
 
 def _equal_unordered(
-    left: Collection[object], right: Collection[object], comparison: Comparison, depth: int
+    left: Collection[object], right: Collection[object], comparison: EqualityRules, depth: int
 ) -> bool:
     """Whether elements can be paired so that all pairs are equal."""
     if len(left) != len(right):
@@ -207,7 +207,7 @@ def _has_perfect_matching(rows: Sequence[Sequence[bool]]) -> bool:
     return all(place(row, set()) for row in range(len(rows)))
 
 
-def _canonical(value: object, comparison: Comparison, depth: int) -> str:
+def _canonical(value: object, comparison: EqualityRules, depth: int) -> str:
     if depth == 0:
         raise ValueError("nested too deep")
 

@@ -4,17 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 from trainer.feedback.answer_code import program_in
-from trainer.feedback.grading import Grader, InfrastructureError, pass_count
+from trainer.feedback.grading import (
+    SANDBOX_FAILED,
+    UNGRADABLE,
+    Grader,
+    grade_all,
+    pass_count,
+)
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import Problem
-from trainer.feedback.replay import Ungradable
 from trainer.feedback.sample import Sample
-from trainer.feedback.threads import in_threads
-
-Job = tuple[Problem, str]
-"""A problem and a program for it."""
-
-UNGRADABLE = "their problem's tests judge nothing"
 
 
 def grade_samples(
@@ -36,11 +35,7 @@ def grade_samples(
         for problem in problems
         for sample in samples[problem.id]
     }
-    jobs = list(dict.fromkeys(job for job in programs.values() if job[1]))
-    graded = in_threads(
-        lambda job: verdicts_of(grader, *job), jobs, workers, what="grade", unit="programs"
-    )
-    verdicts = dict(zip(jobs, graded, strict=True))
+    verdicts = grade_all(grader, (each for each in programs.values() if each[1]), workers)
     found = []
     for name, (problem, code) in programs.items():
         # A sample without code fails: a policy must not gain by giving none.
@@ -50,19 +45,9 @@ def grade_samples(
             continue
         counted = pass_count(name, problem, fate)
         if counted is None:
-            counts["samples without a label: the sandbox failed"] += 1
+            counts[f"samples without a label: {SANDBOX_FAILED}"] += 1
             continue
         counts["samples without code, which fail"] += not code
         counts["samples with a label"] += 1
         found.append(counted)
     return found
-
-
-def verdicts_of(grader: Grader, problem: Problem, code: str) -> tuple[Verdict, ...] | str:
-    """The verdicts of a program, or the reason why it has none."""
-    try:
-        return grader.grade(problem, code)
-    except Ungradable:
-        return UNGRADABLE
-    except InfrastructureError:
-        return "the sandbox failed"

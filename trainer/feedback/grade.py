@@ -12,13 +12,12 @@ from pathlib import Path
 
 from trainer.evaluation.measures.pass_at_k import mean_pass_at_k
 from trainer.feedback.answer_code import program_in
-from trainer.feedback.grading import SANDBOX_FAILED, Grader, InfrastructureError, fault_of
+from trainer.feedback.grading import SANDBOX_FAILED, Grader, Submission, fault_of, grade_all
 from trainer.feedback.pass_count import Verdict
 from trainer.feedback.problem import Problem
 from trainer.feedback.readers.human_eval import HumanEval
 from trainer.feedback.readers.mbpp import Mbpp
 from trainer.feedback.readers.reader import unix
-from trainer.feedback.replay import Ungradable
 from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
 from trainer.feedback.sandbox.types import Limits
 from trainer.feedback.threads import in_threads
@@ -54,7 +53,7 @@ class GradeConfig:
 
 
 @dataclass(frozen=True)
-class GradedSample:
+class GradedRow:
     """A row of the output.
 
     Attributes:
@@ -98,7 +97,6 @@ def grade(config: GradeConfig) -> None:
     if not rows:
         raise StageError(f"{config.samples} holds no sample")
     jobs = [job_of(row, problems) for row in rows]
-    programs = list(dict.fromkeys(job for job in jobs if isinstance(job, tuple)))
     partial = config.output.with_name(f".{config.output.name}.partial")
     with (
         open_sandbox(config.sandbox) as sandbox,
@@ -113,6 +111,7 @@ def grade(config: GradeConfig) -> None:
             max_timeouts=config.max_timeouts,
             ledger=ledger,
         )
+        programs = [job for job in jobs if isinstance(job, tuple)]
         asked = list(dict.fromkeys(problem for problem, _ in programs))
         reasons = in_threads(
             lambda problem: fault_of(problem, grader),
@@ -122,19 +121,13 @@ def grade(config: GradeConfig) -> None:
             unit="problems",
         )
         faults = {one: reason for one, reason in zip(asked, reasons, strict=True) if reason}
-        verdicts = in_threads(
-            lambda job: verdicts_of(grader, *job, faults.get(job[0], "")),
-            programs,
-            sandbox.workers,
-            what="grade",
-            unit="programs",
-        )
+        judged = (job for job in programs if job[0] not in faults)
+        verdicts = grade_all(grader, judged, sandbox.workers)
     if faults:
         said = dict(Counter(faults.values()))
         print(f"grade: problems whose samples are not graded: {said}", file=sys.stderr)
-    known = dict(zip(programs, verdicts, strict=True))
     graded = [
-        job if isinstance(job, GradedSample) else sample_of(row, known[job])
+        job if isinstance(job, GradedRow) else sample_of(row, faults.get(job[0]) or verdicts[job])
         for row, job in zip(rows, jobs, strict=True)
     ]
     draft = partial / "rows"
@@ -187,16 +180,14 @@ def task_key(value: object) -> str:
     return str(value).strip().lower().removeprefix("mbpp/")
 
 
-def job_of(
-    row: Record | Unusable, problems: dict[str, Problem]
-) -> tuple[Problem, str] | GradedSample:
+def job_of(row: Record | Unusable, problems: dict[str, Problem]) -> Submission | GradedRow:
     """The program of a sample with its problem, or what becomes of a sample without."""
     if isinstance(row, Unusable):
-        return GradedSample(None, None, UNREADABLE)
+        return GradedRow(None, None, UNREADABLE)
     task = row.get("task_id")
     problem = problems.get(task_key(task))
     if problem is None:
-        return GradedSample(task, None, UNKNOWN_TASK)
+        return GradedRow(task, None, UNKNOWN_TASK)
     completion, solution = row.get("completion"), row.get("solution")
     if isinstance(solution, str) and solution.strip():
         code = program_in(problem, solution) if is_fenced(solution) else unix(solution)
@@ -205,36 +196,24 @@ def job_of(
         fenced = is_fenced(completion)
         code = program_in(problem, completion) if fenced else problem.prefix + unix(completion)
     else:
-        return GradedSample(task, False, NO_CODE)
-    return (problem, code) if code.strip() else GradedSample(task, False, NO_CODE)
+        return GradedRow(task, False, NO_CODE)
+    return (problem, code) if code.strip() else GradedRow(task, False, NO_CODE)
 
 
-def verdicts_of(
-    grader: Grader, problem: Problem, code: str, fault: str
-) -> tuple[Verdict, ...] | str:
-    """The verdicts of a program, or why it has none: perhaps a `fault_of` its problem."""
-    if fault:
-        return Verdict.INFRASTRUCTURE if fault == SANDBOX_FAILED else UNGRADABLE
-    try:
-        return grader.grade(problem, code)
-    except Ungradable:
-        return UNGRADABLE
-    except InfrastructureError:
-        return Verdict.INFRASTRUCTURE
-
-
-def sample_of(row: Record | Unusable, verdicts: tuple[Verdict, ...] | str) -> GradedSample:
+def sample_of(row: Record | Unusable, verdicts: tuple[Verdict, ...] | str) -> GradedRow:
+    """The row of a sample, from its verdicts or the reason why it has none."""
     assert isinstance(row, dict)
     task = row["task_id"]
     if isinstance(verdicts, str):
-        return GradedSample(task, None, verdicts)
+        failed = verdicts == SANDBOX_FAILED
+        return GradedRow(task, None, Verdict.INFRASTRUCTURE if failed else UNGRADABLE)
     if Verdict.INFRASTRUCTURE in verdicts:
-        return GradedSample(task, None, Verdict.INFRASTRUCTURE, verdicts)
+        return GradedRow(task, None, Verdict.INFRASTRUCTURE, verdicts)
     first = next((each for each in verdicts if each is not Verdict.OK), Verdict.OK)
-    return GradedSample(task, first is Verdict.OK, first, verdicts)
+    return GradedRow(task, first is Verdict.OK, first, verdicts)
 
 
-def summarize(graded: list[GradedSample], problems: dict[str, Problem]) -> None:
+def summarize(graded: list[GradedRow], problems: dict[str, Problem]) -> None:
     """Print counts, and on the last line pass@k over the problems that have samples.
 
     Raises:

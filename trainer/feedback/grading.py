@@ -6,21 +6,26 @@ is expected never enters the sandbox together with a program.
 
 import ast
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from trainer.feedback.asserts import plain_assert
-from trainer.feedback.compare import Comparison, equal_texts, equal_values
+from trainer.feedback.compare import EqualityRules, equal_texts, equal_values
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import CallTest, Problem, StdioTest
-from trainer.feedback.replay import Replayer, Ungradable
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
 from trainer.feedback.sandbox.values import decode
+from trainer.feedback.statements import StatementJudge, Ungradable
+from trainer.feedback.threads import in_threads
 from trainer.feedback.verdict_ledger import VerdictLedger, verdicts_key
 
 SANDBOX_FAILED = "the sandbox failed"
 """The one reason of `fault_of` that says nothing about the problem."""
+UNGRADABLE = "their problem's tests judge nothing"
+
+Submission = tuple[Problem, str]
+"""A problem and a program for it."""
 
 
 class InfrastructureError(Exception):
@@ -42,17 +47,17 @@ class _ValueCheck:
     given: Input
     expected: object
     relation: Literal["equal", "identical", "truth"]
-    comparison: Comparison
+    comparison: EqualityRules
 
 
 @dataclass(frozen=True)
-class _ReplayCheck:
+class _StatementCheck:
     """A statement that must reach its end."""
 
     code: str
 
 
-_Check = _PrintCheck | _ValueCheck | _ReplayCheck
+_Check = _PrintCheck | _ValueCheck | _StatementCheck
 
 
 class Grader:
@@ -80,7 +85,7 @@ class Grader:
         self._max_timeouts = max_timeouts
         self._ledger = ledger
         self._settings = (asdict(limits), tolerance, max_timeouts, sandbox.isolation)
-        self._replayer = Replayer(sandbox, limits)
+        self._statement_judge = StatementJudge(sandbox, limits)
         self._checks: dict[Problem, Sequence[_Check]] = {}
         self._preparing = threading.Lock()
 
@@ -103,16 +108,16 @@ class Grader:
     def _grade(self, problem: Problem, code: str) -> tuple[Verdict, ...]:
         checks = self._prepared(problem)
         program = Program(code, problem.entry_point, problem.setup)
-        inputs = [each.given for each in checks if not isinstance(each, _ReplayCheck)]
+        inputs = [each.given for each in checks if not isinstance(each, _StatementCheck)]
         outcomes = iter(self._run(program, inputs))
         verdicts = []
         for check in checks:
-            if not isinstance(check, _ReplayCheck):
+            if not isinstance(check, _StatementCheck):
                 verdicts.append(_verdict(check, next(outcomes), self._tolerance))
             elif verdicts.count(Verdict.TIMEOUT) == self._max_timeouts:
                 verdicts.append(Verdict.TIMEOUT)
             else:
-                verdicts.append(self._replayer.verdict(program, check.code))
+                verdicts.append(self._statement_judge.verdict(program, check.code))
         return tuple(verdicts)
 
     def _run(self, program: Program, inputs: list[Input]) -> list[Outcome]:
@@ -142,9 +147,9 @@ class Grader:
         """Tests -> checks. Expected values that are no literals are evaluated in one run."""
         if not problem.tests:
             raise Ungradable("no tests")
-        comparison = Comparison(self._tolerance, problem.sequences_alike)
-        python = Comparison(self._tolerance, problem.sequences_alike, booleans_are_numbers=True)
-        forms: list[_PrintCheck | _ReplayCheck | tuple[_ValueCheck, str]] = []
+        comparison = EqualityRules(self._tolerance, problem.sequences_alike)
+        python = EqualityRules(self._tolerance, problem.sequences_alike, booleans_are_numbers=True)
+        forms: list[_PrintCheck | _StatementCheck | tuple[_ValueCheck, str]] = []
         for test in problem.tests:
             if isinstance(test, StdioTest):
                 forms.append(_PrintCheck(Input(test.stdin), test.stdout))
@@ -155,7 +160,7 @@ class Grader:
                 continue
             plain = plain_assert(test.code, problem.entry_point)
             if plain is None:
-                forms.append(_ReplayCheck(test.code))
+                forms.append(_StatementCheck(test.code))
                 continue
             given = Input(arguments=plain.arguments, keywords=plain.keywords)
             forms.append((_ValueCheck(given, None, plain.relation, python), plain.expected))
@@ -174,7 +179,7 @@ class Grader:
                 raise Ungradable("an expected value that is no plain data")
             else:
                 assert not isinstance(test, StdioTest)
-                checks.append(_ReplayCheck(test.code))
+                checks.append(_StatementCheck(test.code))
         return checks
 
     def _evaluated(self, problem: Problem, expressions: list[str]) -> dict[str, object]:
@@ -205,7 +210,7 @@ def _verdict(check: _PrintCheck | _ValueCheck, outcome: Outcome, tolerance: floa
     if outcome.status is not Status.OK:
         return Verdict(outcome.status)
     if isinstance(check, _PrintCheck):
-        equal = equal_texts(outcome.stdout, check.expected, Comparison(tolerance))
+        equal = equal_texts(outcome.stdout, check.expected, EqualityRules(tolerance))
         return Verdict.OK if equal else Verdict.WRONG
     try:
         value = decode(outcome.value)
@@ -219,6 +224,27 @@ def _verdict(check: _PrintCheck | _ValueCheck, outcome: Outcome, tolerance: floa
         case "truth":
             equal = bool(value) is check.expected
     return Verdict.OK if equal else Verdict.WRONG
+
+
+def grade_all(
+    grader: Grader, submissions: Iterable[Submission], workers: int
+) -> dict[Submission, tuple[Verdict, ...] | str]:
+    """The verdicts of each different program, or the reason why it has none.
+
+    The reasons are UNGRADABLE and SANDBOX_FAILED.
+    """
+
+    def grade(submission: Submission) -> tuple[Verdict, ...] | str:
+        try:
+            return grader.grade(*submission)
+        except Ungradable:
+            return UNGRADABLE
+        except InfrastructureError:
+            return SANDBOX_FAILED
+
+    different = list(dict.fromkeys(submissions))
+    graded = in_threads(grade, different, workers, what="grade", unit="programs")
+    return dict(zip(different, graded, strict=True))
 
 
 def pass_count(sample: str, problem: Problem, verdicts: Sequence[Verdict]) -> PassCount | None:

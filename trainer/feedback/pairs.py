@@ -14,7 +14,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from trainer.feedback.comparable import Labelled, comparable, distinct_answers, kind_of
+from trainer.feedback.comparable import LabelledSample, comparable, distinct_answers, kind_of
 from trainer.feedback.exports import FILE_FORMATS, FileFormat, write_dataset_info, write_exports
 from trainer.feedback.pair_facts import confirm, length_facts
 from trainer.feedback.pair_rules import Candidate, PassMargin, Rule, pairs_of
@@ -123,14 +123,14 @@ def run(config: PolicyPairsConfig, inputs: Path, output: Path) -> None:
 
 def read_labelled(
     config: PolicyPairsConfig, problems: Sequence[Problem], inputs: Path, counts: Counter[str]
-) -> dict[str, list[Labelled]]:
+) -> dict[str, list[LabelledSample]]:
     """Samples with their pass counts by problem; those that cannot be compared are counted.
 
     Raises:
         StageError: samples and pass counts do not belong together.
     """
     passes = {each.sample: each for each in read_pass_counts(inputs / config.votes)}
-    found: dict[str, list[Labelled]] = {problem.id: [] for problem in problems}
+    found: dict[str, list[LabelledSample]] = {problem.id: [] for problem in problems}
     seen = set()
     for sample in read_samples(inputs / config.samples):
         seen.add(sample.id)
@@ -158,7 +158,10 @@ def read_labelled(
 
 
 def rows_of(
-    problem: Problem, labelled: Sequence[Labelled], config: PolicyPairsConfig, counts: Counter[str]
+    problem: Problem,
+    labelled: Sequence[LabelledSample],
+    config: PolicyPairsConfig,
+    counts: Counter[str],
 ) -> list[PolicyRow]:
     """The rows of one problem: a chosen answer with all that are rejected beside it."""
     if not labelled:

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from trainer.feedback.compare import STRICT, Comparison, canonical, canonical_text
+from trainer.feedback.compare import STRICT, EqualityRules, canonical, canonical_text
 from trainer.feedback.problem import Problem
 from trainer.feedback.sandbox.types import Input, Outcome, Program
 from trainer.feedback.sandbox.values import decode
@@ -27,7 +27,7 @@ class Job:
 
     program: Program
     inputs: tuple[Input, ...]
-    comparison: Comparison = STRICT
+    comparison: EqualityRules = STRICT
 
     @cached_property
     def program_hash(self) -> str:
@@ -38,7 +38,7 @@ class Job:
 def job_of(problem: Problem, code: str, inputs: tuple[Input, ...]) -> Job:
     """The job that runs a sample's or the reference program of this problem."""
     program = Program(code.rstrip(), problem.entry_point, problem.setup)
-    return Job(program, inputs, Comparison(sequences_alike=problem.sequences_alike))
+    return Job(program, inputs, EqualityRules(sequences_alike=problem.sequences_alike))
 
 
 def output_text(job: Job, outcome: Outcome) -> str:

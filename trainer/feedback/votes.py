@@ -70,7 +70,7 @@ class VotesConfig(VoteRules):
     rows_per_shard: int = 10_000
 
 
-Labels = tuple[list[ProblemVotes], list[PassCount]]
+VotesAndPasses = tuple[list[ProblemVotes], list[PassCount]]
 
 
 def run(config: VotesConfig, inputs: Path, output: Path) -> None:
@@ -151,7 +151,7 @@ def label_programs(
     samples: dict[str, list[Sample]],
     inputs: Path,
     counts: Counter[str],
-) -> Labels:
+) -> VotesAndPasses:
     """Votes on test inputs, and passes of programs."""
     runs, golds = divided(read_program_runs(inputs / config.runs))
     voters = runs
@@ -206,7 +206,7 @@ def label_answers(
     samples: dict[str, list[Sample]],
     inputs: Path,
     counts: Counter[str],
-) -> Labels:
+) -> VotesAndPasses:
     """Votes on final answers, and which samples end in the expected one."""
     own = [sample for problem in problems for sample in samples[problem.id]]
     with MathJudge(timeout=config.timeout, processes=config.processes) as judge:

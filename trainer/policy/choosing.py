@@ -14,7 +14,7 @@ from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.evaluation.measures.table import Table
 from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.scorer import QuestionScorer
-from trainer.policy.comparison import Comparison, compare
+from trainer.policy.comparison import ArmComparison, compare
 
 Classes = tuple[int, ...]
 """For each sample its class of equal answers, or `NO_ANSWER`."""
@@ -96,7 +96,7 @@ def with_scores(
 
 def comparisons(
     arms: Mapping[str, Sequence[Candidates]], sizes: Sequence[int], resampling: Resampling
-) -> list[Comparison]:
+) -> list[ArmComparison]:
     """A comparison for each chooser that all policies allow: exact expectations over all draws.
 
     Args:
@@ -117,7 +117,7 @@ def comparisons(
                 for name, candidates in arms.items()
             }
             rows[str(n)] = compare(groups, values, resampling)
-        made.append(Comparison(chooser.title, chooser.what, rows))
+        made.append(ArmComparison(chooser.title, chooser.what, rows))
     return made
 
 

@@ -21,7 +21,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """One figure of all policies.
 
     Attributes:

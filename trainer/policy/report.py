@@ -22,7 +22,7 @@ from trainer.policy.arms import (
     require_held_out_from,
     sampling_note,
 )
-from trainer.policy.report_file import Kind, PolicyReport, write
+from trainer.policy.report_file import PolicyReport, SolutionKind, write
 from trainer.policy.section import section_of
 
 
@@ -75,7 +75,7 @@ def run(config: PolicyReportConfig, inputs: Path, output: Path) -> None:
         require_held_out_from(arm, problems, inputs)
     notes = [note_on_reward_model(config, problems, inputs)]
     arms = [read_arm(arm, problems, inputs) for arm in config.arms]
-    kinds: dict[Kind, list[Problem]] = {"programs": [], "answers": []}
+    kinds: dict[SolutionKind, list[Problem]] = {"programs": [], "answers": []}
     for problem in problems:
         kinds["answers" if problem.kind == "math" else "programs"].append(problem)
     resampling = Resampling(config.resamples, config.seed)

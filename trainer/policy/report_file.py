@@ -9,11 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from trainer.evaluation.measures.table import Table
 from trainer.pipeline.stage import StageError
-from trainer.policy.comparison import Comparison
+from trainer.policy.comparison import ArmComparison
 
 FILE = "report.json"
 
-Kind = Literal["programs", "answers"]
+SolutionKind = Literal["programs", "answers"]
 """Programs are graded by execution, answers by what they end in."""
 
 
@@ -30,15 +30,15 @@ class Section:
         left_out: problems and samples that do not count, by reason.
     """
 
-    kind: Kind
+    kind: SolutionKind
     problems: int
     samples: dict[str, int]
     cut: dict[str, float]
-    comparisons: list[Comparison]
+    comparisons: list[ArmComparison]
     ranking: list[Table] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
-    def comparison(self, title: str) -> Comparison:
+    def comparison(self, title: str) -> ArmComparison:
         return next(each for each in self.comparisons if each.title == title)
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from trainer.evaluation.measures.estimate import Estimate
 from trainer.evaluation.measures.table import Table
-from trainer.policy.comparison import Compared, Comparison
+from trainer.policy.comparison import ArmComparison, Compared
 from trainer.policy.report_file import PolicyReport, Section
 
 HEADINGS = {
@@ -56,7 +56,7 @@ def markdown(report: PolicyReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def comparison_table(comparison: Comparison, arms: list[str]) -> list[str]:
+def comparison_table(comparison: ArmComparison, arms: list[str]) -> list[str]:
     """A row for each k or N; a column for each policy, and one for its difference."""
     start, *others = arms
     head = [letter(comparison), _cell(start)]
@@ -71,7 +71,7 @@ def comparison_table(comparison: Comparison, arms: list[str]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" for cells in rows]
 
 
-def letter(comparison: Comparison) -> str:
+def letter(comparison: ArmComparison) -> str:
     """The name of what a comparison's rows are numbers of."""
     return "k" if comparison.title == "pass@k" else "N"
 

@@ -17,12 +17,12 @@ from trainer.feedback.program_runs import ProgramRuns
 from trainer.policy import choosing
 from trainer.policy.arms import GradedArm, GradedSample
 from trainer.policy.choosing import Candidates
-from trainer.policy.comparison import Comparison, compare
-from trainer.policy.report_file import Kind, Section
+from trainer.policy.comparison import ArmComparison, compare
+from trainer.policy.report_file import Section, SolutionKind
 
 
 def section_of(
-    kind: Kind,
+    kind: SolutionKind,
     problems: Sequence[Problem],
     arms: Sequence[GradedArm],
     scorer: QuestionScorer | None,
@@ -74,7 +74,7 @@ def section_of(
 
 
 def with_votes(
-    kind: Kind,
+    kind: SolutionKind,
     arms: Sequence[GradedArm],
     samples: Mapping[str, Sequence[Sequence[GradedSample]]],
     candidates: Mapping[str, list[Candidates]],
@@ -137,11 +137,11 @@ def with_program_votes(
 
 
 def pass_rates(
-    kind: Kind,
+    kind: SolutionKind,
     candidates: Mapping[str, Sequence[Candidates]],
     sizes: Sequence[int],
     resampling: Resampling,
-) -> Comparison:
+) -> ArmComparison:
     """pass@k of programs, or the accuracy of answers, which is pass@1."""
     groups = [each.question.group for each in next(iter(candidates.values()))]
     rows = {}
@@ -156,5 +156,5 @@ def pass_rates(
             "probability that one of k samples passes every given test: the unbiased estimate from "
             "all samples of a problem, and its mean over problems"
         )
-        return Comparison("pass@k", what, rows)
-    return Comparison("accuracy", "share of samples with the right final answer", rows)
+        return ArmComparison("pass@k", what, rows)
+    return ArmComparison("accuracy", "share of samples with the right final answer", rows)

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from trainer.synthesis.endpoint import Endpoint, EndpointConfig
-from trainer.synthesis.requests import CompletionRequest, Outcome
+from trainer.synthesis.requests import CompletionRequest, RequestOutcome
 
 
 def send_all(
     requests: Iterable[CompletionRequest],
     endpoint: EndpointConfig,
-    record: Callable[[Outcome], None],
+    record: Callable[[RequestOutcome], None],
 ) -> None:
     """Send all requests; `record` gets each outcome when it arrives, in no particular order.
 

@@ -14,9 +14,9 @@ from trainer.synthesis.requests import (
     CompletionRequest,
     Failure,
     ModelIdentity,
-    Outcome,
     Prefilled,
     Prompt,
+    RequestOutcome,
     Route,
 )
 
@@ -94,7 +94,7 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def complete(self, request: CompletionRequest) -> Outcome:
+    async def complete(self, request: CompletionRequest) -> RequestOutcome:
         """Never raises for anything that an endpoint or a network can do."""
         try:
             # The client's own time-out is for one attempt; this one bounds them all.

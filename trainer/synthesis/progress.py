@@ -8,7 +8,7 @@ from tqdm import tqdm
 from trainer.pipeline.stage import StageError
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.ledger import Ledger
-from trainer.synthesis.requests import Completion, Outcome
+from trainer.synthesis.requests import Completion, RequestOutcome
 
 
 class Progress:
@@ -32,7 +32,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: RequestOutcome) -> None:
         """Keep a completion or count a failure."""
         if isinstance(outcome, Completion):
             self._ledger.append(outcome)

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 from trainer.pipeline.stage import StageError
 from trainer.synthesis import asyncio_engine
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.requests import CompletionRequest, Outcome
+from trainer.synthesis.requests import CompletionRequest, RequestOutcome
 
 _REQUEST = TypeAdapter(CompletionRequest)
-_OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+_OUTCOME: TypeAdapter[RequestOutcome] = TypeAdapter(RequestOutcome)
 
 
 class RayWorker:
@@ -23,7 +23,7 @@ class RayWorker:
         self._endpoint = endpoint
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        outcomes: list[Outcome] = []
+        outcomes: list[RequestOutcome] = []
         requests = [_REQUEST.validate_json(row) for row in batch["request"]]
         asyncio_engine.send_all(requests, self._endpoint, outcomes.append)
         return {"outcome": [_OUTCOME.dump_json(outcome) for outcome in outcomes]}
@@ -32,7 +32,7 @@ class RayWorker:
 def send_all(
     requests: list[CompletionRequest],
     endpoint: EndpointConfig,
-    record: Callable[[Outcome], None],
+    record: Callable[[RequestOutcome], None],
     *,
     workers: int,
     address: str,

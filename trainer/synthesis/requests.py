@@ -132,4 +132,4 @@ class Failure:
     fatal: bool = False
 
 
-Outcome = Completion | Failure
+RequestOutcome = Completion | Failure

@@ -1,13 +1,15 @@
 from collections import Counter
 
 from tests.trainer.feedback.made import function, sampled
-from trainer.feedback.comparable import Labelled, comparable, distinct_answers, kind_of
+from trainer.feedback.comparable import LabelledSample, comparable, distinct_answers, kind_of
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import Problem
 from trainer.feedback.sample import Sampler
 
 
-def labelled(number: int, text: str, passed: int, total: int = 2, **facts: object) -> Labelled:
+def labelled(
+    number: int, text: str, passed: int, total: int = 2, **facts: object
+) -> LabelledSample:
     sample = sampled("p", number, text, **facts)
     return sample, PassCount(sample.id, "p", passed, total)
 

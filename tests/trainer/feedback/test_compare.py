@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trainer.feedback.compare import (
     STRICT,
-    Comparison,
+    EqualityRules,
     canonical,
     canonical_text,
     equal_texts,
@@ -49,7 +49,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 COMPARISONS = st.builds(
-    Comparison, sequences_alike=st.booleans(), booleans_are_numbers=st.booleans()
+    EqualityRules, sequences_alike=st.booleans(), booleans_are_numbers=st.booleans()
 )
 # Words and white space that texts are made of.
 TEXTS = st.lists(
@@ -58,20 +58,20 @@ TEXTS = st.lists(
 
 
 @given(VALUES, COMPARISONS)
-def test_a_value_equals_itself(value: object, comparison: Comparison) -> None:
+def test_a_value_equals_itself(value: object, comparison: EqualityRules) -> None:
     assert equal_values(value, value, comparison)
 
 
 @given(VALUES, VALUES, COMPARISONS)
 def test_values_compare_alike_in_both_orders(
-    left: object, right: object, comparison: Comparison
+    left: object, right: object, comparison: EqualityRules
 ) -> None:
     assert equal_values(left, right, comparison) == equal_values(right, left, comparison)
 
 
 @given(VALUES, VALUES, COMPARISONS)
 def test_values_that_vote_alike_compare_equal(
-    left: object, right: object, comparison: Comparison
+    left: object, right: object, comparison: EqualityRules
 ) -> None:
     if canonical(left, comparison) == canonical(right, comparison):
         assert equal_values(left, right, comparison)
@@ -151,13 +151,13 @@ def test_integers_of_any_length_have_a_text() -> None:
 
 
 def test_tuples_and_lists_are_alike_on_request() -> None:
-    alike = Comparison(sequences_alike=True)
+    alike = EqualityRules(sequences_alike=True)
     assert equal_values([(1, 2), {3: (4,)}], ((1, 2), {3: [4]}), alike)
     assert canonical([(1,)], alike) == canonical(([1],), alike)
 
 
 def test_true_is_one_where_pythons_equality_is_asked_for() -> None:
-    python = Comparison(booleans_are_numbers=True)
+    python = EqualityRules(booleans_are_numbers=True)
     assert equal_values([True, 0], [1.0, False], python)
     assert not equal_values(True, 1, STRICT)
 

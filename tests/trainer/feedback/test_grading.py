@@ -8,9 +8,9 @@ from tests.bubblewrap import needs_bubblewrap
 from trainer.feedback.grading import Grader, fault_of, pass_count
 from trainer.feedback.pass_count import PassCount, Verdict
 from trainer.feedback.problem import AssertTest, CallTest, Problem, StdioTest, Test
-from trainer.feedback.replay import Ungradable
 from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox
+from trainer.feedback.statements import Ungradable
 
 pytestmark = needs_bubblewrap
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.feedback.compare import Comparison
+from trainer.feedback.compare import EqualityRules
 from trainer.feedback.programs import Job
 from trainer.feedback.run_ledger import RecordedRun, RunLedger, run_key
 from trainer.feedback.sandbox.types import Input, Limits, Program, Status
@@ -68,7 +68,7 @@ def test_whatever_changes_a_run_changes_its_key() -> None:
                 "bubblewrap",
             ),
             (
-                replace(JOB, comparison=Comparison(sequences_alike=True)),
+                replace(JOB, comparison=EqualityRules(sequences_alike=True)),
                 Input(),
                 Limits(),
                 0,

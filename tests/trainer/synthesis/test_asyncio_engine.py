@@ -5,13 +5,13 @@ import pytest
 from tests.trainer.synthesis.server import serving
 from trainer.synthesis.asyncio_engine import send_all
 from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.requests import CompletionRequest, Failure, Outcome
+from trainer.synthesis.requests import CompletionRequest, Failure, RequestOutcome
 
 REQUESTS = [CompletionRequest(f"id{number}", f"prompt {number}", {}) for number in range(12)]
 
 
 def test_each_request_has_one_outcome_and_failures_are_outcomes_too() -> None:
-    outcomes: list[Outcome] = []
+    outcomes: list[RequestOutcome] = []
     with serving(plan=["500", None, "close"]) as server:
         config = EndpointConfig(server.url, "coder", concurrency=3, max_retries=0)
         send_all(REQUESTS, config, outcomes.append)
@@ -22,7 +22,7 @@ def test_each_request_has_one_outcome_and_failures_are_outcomes_too() -> None:
 
 def test_requests_in_flight_are_as_many_as_allowed() -> None:
     """Each waits until four are there, so fewer would never end and more would be seen."""
-    outcomes: list[Outcome] = []
+    outcomes: list[RequestOutcome] = []
     with serving() as server:
         server.hold = threading.Barrier(4)
         config = EndpointConfig(server.url, "coder", concurrency=4, max_retries=0)
@@ -31,7 +31,7 @@ def test_requests_in_flight_are_as_many_as_allowed() -> None:
 
 
 def test_an_error_while_recording_ends_the_sending() -> None:
-    def record(outcome: Outcome) -> None:
+    def record(outcome: RequestOutcome) -> None:
         raise RuntimeError("the disk is full")
 
     with serving() as server:

@@ -14,14 +14,14 @@ from trainer.synthesis.requests import (
     Completion,
     CompletionRequest,
     Failure,
-    Outcome,
+    RequestOutcome,
     Route,
     Sampling,
 )
 
 
-def complete(config: EndpointConfig, request: CompletionRequest) -> Outcome:
-    async def run() -> Outcome:
+def complete(config: EndpointConfig, request: CompletionRequest) -> RequestOutcome:
+    async def run() -> RequestOutcome:
         async with Endpoint(config) as endpoint:
             return await endpoint.complete(request)
 

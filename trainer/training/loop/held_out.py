@@ -13,7 +13,7 @@ from torch import nn
 from trainer.pairs.accuracy import accuracy
 from trainer.training.objective.losses import JointLoss
 
-Outcome = tuple[str, float, dict[str, float]]
+GroupOutcome = tuple[str, float, dict[str, float]]
 """A pair's source, its difference of scores, and its other figures."""
 
 
@@ -50,7 +50,7 @@ class HeldOut(Generic[R]):
 
         The loss's other figures are averaged over all pairs.
         """
-        outcomes: list[Outcome] = gather_object(self._outcomes(model, accelerator))
+        outcomes: list[GroupOutcome] = gather_object(self._outcomes(model, accelerator))
         by_source: defaultdict[str, list[float]] = defaultdict(list)
         for source, difference, _ in outcomes:
             by_source[source].append(difference)
@@ -61,11 +61,11 @@ class HeldOut(Generic[R]):
             found |= {f"accuracy_{name}": accuracy(gaps) for name, gaps in by_source.items()}
         return found
 
-    def _outcomes(self, model: nn.Module, accelerator: Accelerator) -> list[Outcome]:
+    def _outcomes(self, model: nn.Module, accelerator: Accelerator) -> list[GroupOutcome]:
         """Outcomes of this process's share of the rows."""
         size = self.batch_size
         chunks = [self.rows[start : start + size] for start in range(0, len(self.rows), size)]
-        outcomes: list[Outcome] = []
+        outcomes: list[GroupOutcome] = []
         model.eval()
         for start in range(0, len(chunks), accelerator.num_processes):
             own = start + accelerator.process_index

@@ -7,7 +7,7 @@ recorder returns copies of the results, which are plain data: an object that equ
 not get here. The test passes only if its end is reached.
 
 Calls of a test are remembered over programs, because they are nearly always the same. What a
-program does to its arguments is not replayed: a test that looks at a changed list fails.
+program does to its arguments is not recorded: a test that looks at a changed list fails.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MAX_CALLS = 1000
 MAX_RESTARTS = 2
 """How often calls may differ from those before. A program leaves another's calls only once."""
 
-_ENTRY_POINT = "__replay__"
+_ENTRY_POINT = "__record__"
 _SOURCE = f'''
 def {_ENTRY_POINT}(test, name, results):
     import builtins, copy, random
@@ -59,14 +59,14 @@ class Ungradable(Exception):
 
 
 @dataclass(frozen=True)
-class _Replay:
+class _Recording:
     """What a test did with the results so far: its calls, and how it ended ("" if well)."""
 
     calls: tuple[Input, ...]
     error: str
 
 
-class Replayer:
+class StatementJudge:
     """Judges programs by tests that are statements. Any number of threads may call it."""
 
     def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
@@ -91,14 +91,14 @@ class Replayer:
             if lot := calls[len(outcomes) : max(1, 2 * len(outcomes))]:
                 outcomes += self._sandbox.run(program, list(lot), self._limits)
             known = _leading(outcomes)
-            replay = self._replay(program, test, [_result(outcome) for outcome in known])
-            if isinstance(replay, Verdict):
-                return replay
-            agreed = _common(replay.calls, calls)
-            if agreed < len(replay.calls):
+            recording = self._record(program, test, [_result(outcome) for outcome in known])
+            if isinstance(recording, Verdict):
+                return recording
+            agreed = _common(recording.calls, calls)
+            if agreed < len(recording.calls):
                 # A call that is not known, because another result led to it.
                 restarts += agreed < len(calls)
-                calls, outcomes = replay.calls[: agreed + 1], outcomes[:agreed]
+                calls, outcomes = recording.calls[: agreed + 1], outcomes[:agreed]
                 if restarts > MAX_RESTARTS or len(calls) > MAX_CALLS:
                     raise Ungradable(
                         f"a test that calls differently each time, or more than {MAX_CALLS} times"
@@ -109,14 +109,14 @@ class Replayer:
                 # The test asks for the call whose run was stopped.
                 return Verdict(outcomes[len(known)].status)
         self._calls.setdefault(key, calls)
-        if not replay.error:
+        if not recording.error:
             return Verdict.OK
-        if not replay.calls:
-            raise Ungradable(f"a test fails before it calls the function ({replay.error})")
-        raised = any(each.status is not Status.OK for each in known[: len(replay.calls)])
+        if not recording.calls:
+            raise Ungradable(f"a test fails before it calls the function ({recording.error})")
+        raised = any(each.status is not Status.OK for each in known[: len(recording.calls)])
         return Verdict.EXCEPTION if raised else Verdict.WRONG
 
-    def _replay(self, program: Program, test: str, results: list[str]) -> _Replay | Verdict:
+    def _record(self, program: Program, test: str, results: list[str]) -> _Recording | Verdict:
         """Run the test with these results, or tell why that has no end."""
         arguments = f"({test!r}, {program.entry_point!r}, [{', '.join(results)}])"
         stage = Program(_SOURCE, _ENTRY_POINT, program.setup)
@@ -129,7 +129,7 @@ class Replayer:
         value = decode(outcome.value)
         assert isinstance(value, tuple)
         calls, error = value
-        return _Replay(
+        return _Recording(
             tuple(
                 Input(arguments=expression_of(given), keywords=expression_of(keywords))
                 for given, keywords in calls
