@@ -31,8 +31,9 @@ STUDY = replace(
     test=replace(PAPER.test, max_problems=80),
     max_tokens=400,
     max_length=768,
-    # LoRA takes about ten times the rate of training all weights.
-    learning_rates=(5e-5, 2e-5),
+    # LoRA takes about ten times the rate of training all weights, and these steps are few.
+    learning_rates=(1e-4, 2e-5),
+    num_train_epochs=1.0,
     prompts_per_step=8,
     max_pairs_per_problem=6,
     lora=LoraAdapters(),
