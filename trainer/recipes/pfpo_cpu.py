@@ -35,7 +35,7 @@ STUDY = replace(
     learning_rates=(1e-4, 2e-5),
     num_train_epochs=1.0,
     prompts_per_step=8,
-    max_pairs_per_problem=6,
+    max_pairs_per_problem=2,
     lora=LoraAdapters(),
     server=ServerConfig(max_model_len=1024, max_num_seqs=40),
 )
