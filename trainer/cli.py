@@ -311,16 +311,20 @@ def grade_samples(options: argparse.Namespace) -> None:
     from trainer.feedback.sandbox.open import SandboxConfig
     from trainer.feedback.sandbox.types import Limits
 
+    try:
+        limits = Limits(
+            cpu_seconds=options.cpu_seconds,
+            wall_seconds=options.wall_seconds,
+            memory_bytes=options.memory_mib << 20,
+        )
+    except ValueError as error:
+        raise StageError(str(error)) from error
     grade(
         GradeConfig(
             options.problems,
             options.samples,
             options.output,
-            Limits(
-                cpu_seconds=options.cpu_seconds,
-                wall_seconds=options.wall_seconds,
-                memory_bytes=options.memory_mib << 20,
-            ),
+            limits,
             SandboxConfig(options.isolation, options.workers, options.url),
             options.tolerance,
             options.max_timeouts,

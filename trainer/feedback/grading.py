@@ -19,6 +19,7 @@ from trainer.feedback.sandbox.values import decode
 from trainer.feedback.statements import StatementJudge, Ungradable
 from trainer.feedback.threads import in_threads
 from trainer.feedback.verdict_ledger import VerdictLedger, verdicts_key
+from trainer.pipeline.stage import StageError
 
 SANDBOX_FAILED = "the sandbox failed"
 """The one reason of `fault_of` that says nothing about the problem."""
@@ -68,6 +69,9 @@ class Grader:
         max_timeouts: after this many time-outs a program is not run on further tests, and counts as
             timed out there, too; None runs it on all.
         ledger: verdicts that are known from earlier, and where new ones go.
+
+    Raises:
+        StageError: with these settings no program could pass, or any would.
     """
 
     def __init__(
@@ -79,6 +83,10 @@ class Grader:
         max_timeouts: int | None = None,
         ledger: VerdictLedger | None = None,
     ) -> None:
+        if max_timeouts is not None and max_timeouts < 1:
+            raise StageError(f"max_timeouts is {max_timeouts}: it must be at least 1, or absent")
+        if not 0 <= tolerance < 1:
+            raise StageError(f"tolerance is {tolerance}: it must be at least 0 and below 1")
         self._sandbox = sandbox
         self._limits = limits
         self._tolerance = tolerance

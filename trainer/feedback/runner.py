@@ -41,7 +41,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         """Raise StageError for limits that would run nothing."""
-        if self.repeats < 1 or self.max_timeouts == 0:
+        if self.repeats < 1 or (self.max_timeouts is not None and self.max_timeouts < 1):
             raise StageError("repeats and max_timeouts must be at least 1, or max_timeouts null")
 
 

@@ -63,11 +63,16 @@ def with_field(config: Dataclass, fields: list[str], value: str, path: str) -> D
     # JSON comes first: where a field may be text or None, null must become None and not a text.
     try:
         parsed = adapter.validate_json(value)
-    except ValidationError:
+    except ValidationError as as_json:
         # Text needs no quotes, and neither does any other type that has a reading as text.
         try:
             parsed = adapter.validate_python(value)
-        except ValidationError as error:
+        except ValidationError as as_text:
+            # What looks like JSON was meant as such, and that reading says what is wrong with it.
+            error = as_json if value.startswith(("{", "[")) else as_text
             first = error.errors(include_input=False, include_url=False)[0]
             raise StageError(f"--set {path}={value}: {first['msg']}") from error
-    return dataclasses.replace(config, **{name: parsed})
+    try:
+        return dataclasses.replace(config, **{name: parsed})
+    except ValueError as error:
+        raise StageError(f"--set {path}={value}: {error}") from error

@@ -59,6 +59,8 @@ class DpoConfig(LoopConfig):
             raise StageError("label_smoothing is for the loss_type sigmoid alone: set it to 0")
         if not set(self.loss_type) & set(LOSSES):
             raise StageError(f"loss_type has no loss of pairs: name one of {', '.join(LOSSES)}")
+        if len(set(self.loss_type)) < len(self.loss_type):
+            raise StageError("loss_type names a loss twice: write it once, and its weight")
         if not 0 <= self.second_reference_eta < 1:
             raise StageError("second_reference_eta must be in [0, 1)")
         if self.second_reference is not None and self.token_weights is not None:

@@ -99,8 +99,9 @@ class PolicyEncoder:
             refused, answers = str(error), [EncodedAnswer("", array("i"), array("f"))]
         for ids in (prompt, *(answer.ids for answer in answers)):
             if ids and not 0 <= min(ids) <= max(ids) < self._vocabulary:
+                strange = min(ids) if min(ids) < 0 else max(ids)
                 raise StageError(
-                    f"row {row.id} has token id {max(ids)}, and this model's ids are from 0 to "
+                    f"row {row.id} has token id {strange}, and this model's ids are from 0 to "
                     f"{self._vocabulary - 1}: its ids are another model's, so name the policy that "
                     "sampled them as start"
                 )

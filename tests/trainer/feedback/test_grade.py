@@ -127,6 +127,24 @@ def test_what_cannot_be_graded_says_why_and_is_no_part_of_the_figures(
     assert json.loads(out.splitlines()[-1]) == {"pass@1": pytest.approx(1 / 3)}
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *[("--cpu-seconds", "0"), ("--cpu-seconds", "nan"), ("--wall-seconds", "-1")],
+        *[("--memory-mib", "0"), ("--workers", "-1"), ("--max-timeouts", "0")],
+        *[("--tolerance", "nan"), ("--tolerance", "-1")],
+    ],
+)
+def test_settings_under_which_nothing_could_be_judged_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    options = ("--isolation", "none", f"{option}={value}")
+    assert grade(tmp_path, MBPP, [{"task_id": 2, "solution": RIGHT}], *options) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert option.strip("-").partition("-")[0] in said
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 @needs_bubblewrap
 def test_a_problem_whose_own_reference_fails_judges_nobody(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -42,6 +42,20 @@ def test_a_setting_that_names_nothing_or_no_value_is_told(setting: str, message:
         overridden(open_recipe("cpu_tiny"), [setting])
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("votes_1.limits.cpu_seconds=0", "cpu_seconds is 0.0: a limit is a number above 0"),
+        ('votes_1.limits={"cpu_seconds": -1}', "cpu_seconds is -1.0"),
+        ('policy_pairs_1.rule={"kind": "pass_margin", "min_share": "x"}', "valid number"),
+        ('policy_pairs_1.rule={"kind": ', "Invalid JSON"),
+    ],
+)
+def test_a_value_of_many_parts_is_told_what_is_wrong_with_it(setting: str, message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        overridden(open_recipe("code_dpo"), [setting])
+
+
 def test_a_name_that_is_like_none_is_told_all_of_them() -> None:
     with pytest.raises(StageError, match="there is no field xyz; its fields are start, "):
         overridden(open_recipe("cpu_tiny"), ["pretrain.xyz=1"])

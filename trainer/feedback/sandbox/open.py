@@ -26,6 +26,11 @@ class SandboxConfig:
     workers: int = bookkeeping(0)
     url: str = bookkeeping("")
 
+    def __post_init__(self) -> None:
+        """Raise StageError for a number of workers that would wait forever."""
+        if self.workers < 0:
+            raise StageError(f"workers is {self.workers}: it must be 0 or more")
+
 
 def open_sandbox(config: SandboxConfig) -> Sandbox:
     """Open the sandbox that is asked for; it is never replaced by a weaker one.

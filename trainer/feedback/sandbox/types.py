@@ -78,6 +78,12 @@ class Limits:
     file_bytes: int = 16 << 20
     open_files: int = 64
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for limits that no program could keep: every verdict would be theirs."""
+        for name, value in vars(self).items():
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} is {value}: a limit is a number above 0")
+
 
 @dataclass(frozen=True)
 class Outcome:
