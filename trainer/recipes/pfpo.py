@@ -10,7 +10,8 @@ The paper's figures are for a 7B model on 8 GPUs, on problems of APPS, CodeConte
 from trainer.feedback.problems import ProblemsConfig
 from trainer.feedback.readers.mbpp import Mbpp
 from trainer.pipeline.recipe import Recipe
-from trainer.recipes.rounds import Study, study
+from trainer.recipes.rounds import study
+from trainer.recipes.study import Study
 
 POLICY = "deepseek-ai/deepseek-coder-7b-instruct-v1.5"
 MBPP = ("mbpp.jsonl*",)

@@ -9,7 +9,8 @@ its problems are left out of what is learnt from.
 from trainer.feedback.problems import ProblemsConfig
 from trainer.feedback.readers.gsm8k import Gsm8k
 from trainer.pipeline.recipe import Recipe
-from trainer.recipes.rounds import Study, study
+from trainer.recipes.rounds import study
+from trainer.recipes.study import Study
 
 TRAIN, TEST = ("train.jsonl*",), ("test.jsonl*",)
 

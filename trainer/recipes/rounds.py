@@ -3,8 +3,8 @@
 This is no recipe by itself; `pfpo` and the others call it with their sizes.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from trainer.feedback import (
     execution,
@@ -13,7 +13,6 @@ from trainer.feedback import (
     prefixes,
     problems,
     process_pairs,
-    samples,
     test_inputs,
     votes,
 )
@@ -23,11 +22,8 @@ from trainer.feedback.pair_rules import AllOverAny, PassMargin, Random, Rule
 from trainer.feedback.pairs import PolicyPairsConfig, Replay
 from trainer.feedback.prefix_completions import PrefixCompletionsConfig
 from trainer.feedback.prefixes import PrefixesConfig
-from trainer.feedback.problems import ProblemsConfig
 from trainer.feedback.process_pairs import ProcessPairsConfig
 from trainer.feedback.runner import RunSettings
-from trainer.feedback.samples import SamplesConfig
-from trainer.feedback.serving import ServerConfig
 from trainer.feedback.test_inputs import TestInputsConfig
 from trainer.feedback.votes import VotesConfig
 from trainer.pipeline.recipe import Recipe, Stage
@@ -37,55 +33,18 @@ from trainer.policy.config import DpoConfig
 from trainer.policy.gate import GateConfig
 from trainer.policy.report import PolicyReportConfig
 from trainer.policy.start_policy import StartPolicyConfig
+from trainer.recipes.study import (
+    Expected,
+    Stages,
+    Study,
+    graded,
+    labelled,
+    policy_endpoint,
+    sampled,
+    test_inputs_of,
+)
 from trainer.synthesis.completions import LlmConfig
-from trainer.synthesis.endpoint import EndpointConfig
-from trainer.synthesis.requests import Route, Sampling
-from trainer.training.config import LoraAdapters
-
-Stages = dict[str, Stage[Any]]
-Expected = Literal["majority", "given", "frontier", "random"]
-
-
-@dataclass(frozen=True)
-class Study:
-    """The sizes and settings in which recipes of rounds differ.
-
-    Attributes:
-        policy: directory or hub id that the first round starts from; `--set start.policy=` names
-            another.
-        train, probe, test: problems to learn from, to gate rounds with, and to report on. No two
-            of them share a problem.
-        programs: whether solutions are programs, which need test inputs; else final answers.
-        samples: answers to each problem that are labelled.
-        graded_samples: answers to each problem of the probe and the test.
-        completions: of each prefix, in rounds with process pairs.
-        completion_route: how prefixes are sent: by exact ids (`completions`), or as a message that
-            the server continues (`chat`).
-        learning_rates, betas, sft_weights: of each round; the last one holds for later rounds.
-    """
-
-    policy: str
-    train: ProblemsConfig
-    probe: ProblemsConfig
-    test: ProblemsConfig
-    programs: bool = True
-    samples: int = 10
-    graded_samples: int = 4
-    completions: int = 5
-    completion_route: Route = "completions"
-    examples: int = 0
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int = 1024
-    max_length: int = 3072
-    learning_rates: tuple[float, ...] = (5e-6, 1e-6)
-    betas: tuple[float, ...] = (0.1, 0.5)
-    sft_weights: tuple[float, ...] = (0.0, 0.2)
-    num_train_epochs: float = 2.0
-    prompts_per_step: int = 64
-    max_pairs_per_problem: int | None = 10
-    lora: LoraAdapters | None = None
-    server: ServerConfig = field(default_factory=ServerConfig)
+from trainer.synthesis.requests import Sampling
 
 
 def study(
@@ -139,18 +98,22 @@ def study(
         arms[control] = f"dpo_{control}"
     for arm, trained in arms.items():
         stages |= graded(setup, "test", arm, trained)
-    told = [
+    stages["policy_report"] = reported(setup, {"start": "0"} | {arm: arm for arm in arms})
+    return Recipe(name, stages)
+
+
+def reported(setup: Study, arms: dict[str, str]) -> Stage[Any]:
+    """The report on arms; each has a name, and the suffix of its stages on test problems."""
+    compared = tuple(
         Arm(
             name,
-            f"samples_test_{arm}",
-            f"votes_test_{arm}",
-            f"runs_test_{arm}" if setup.programs else "",
+            f"samples_test_{suffix}",
+            f"votes_test_{suffix}",
+            f"runs_test_{suffix}" if setup.programs else "",
         )
-        for name, arm in [("start", "0"), *((arm, arm) for arm in arms)]
-    ]
-    reported = PolicyReportConfig(arms=tuple(told), problems="problems_test")
-    stages["policy_report"] = Stage(report.run, reported)
-    return Recipe(name, stages)
+        for name, suffix in arms.items()
+    )
+    return Stage(report.run, PolicyReportConfig(arms=compared, problems="problems_test"))
 
 
 def round_of(
@@ -198,7 +161,7 @@ def round_of(
 def process_level(setup: Study, number: int, policy: str, expected: Expected) -> Stages:
     """Prefixes of a round's samples, completed by the same policy, and pairs of them."""
     sampling = Sampling(setup.temperature, setup.top_p, setup.max_tokens, 1, setup.completions)
-    llm = LlmConfig(replace(_endpoint(setup), route=setup.completion_route), sampling)
+    llm = LlmConfig(replace(policy_endpoint(setup), route=setup.completion_route), sampling)
     cut = PrefixesConfig(samples=f"samples_{number}", tokenizer=policy)
     completed = PrefixCompletionsConfig(
         llm, policy, server=setup.server, prefixes=f"prefixes_{number}"
@@ -293,65 +256,3 @@ def labelled_and_trained(
             ),
         ),
     }
-
-
-def labelled(number: int, expected: Literal["majority", "given", "frontier"]) -> Stage[Any]:
-    """A stage that labels a round's samples."""
-    config = VotesConfig(expected=expected, samples=f"samples_{number}", runs=f"runs_{number}")
-    # An endless loop costs the whole limit on every given test, and one of them is enough.
-    return Stage(votes.run, replace(config, max_timeouts=1) if expected == "given" else config)
-
-
-def graded(setup: Study, problems_of: str, arm: str, policy: str) -> Stages:
-    """Samples of a policy on the probe or the test, and how many given tests each passes."""
-    name = f"{problems_of}_{arm}"
-    asked = sampled(setup, policy, f"problems_{problems_of}", setup.graded_samples, seed=1)
-    counted = VotesConfig(
-        expected="given",
-        problems=f"problems_{problems_of}",
-        samples=f"samples_{name}",
-        max_timeouts=1,
-    )
-    stages: Stages = {f"samples_{name}": asked, f"votes_{name}": Stage(votes.run, counted)}
-    if setup.programs and problems_of == "test":
-        executed = ExecutionConfig(
-            problems=f"problems_{problems_of}",
-            inputs=f"inputs_{problems_of}",
-            samples=f"samples_{name}",
-            execution=RunSettings(max_timeouts=3),
-        )
-        stages[f"runs_{name}"] = Stage(execution.run, executed, execution.check)
-    return stages
-
-
-def sampled(setup: Study, policy: str, problems_of: str, number: int, *, seed: int) -> Stage[Any]:
-    """A stage that samples a policy, which it serves itself."""
-    sampling = Sampling(setup.temperature, setup.top_p, setup.max_tokens, seed, number)
-    llm = LlmConfig(_endpoint(setup), sampling)
-    return Stage(
-        samples.run,
-        SamplesConfig(
-            llm, policy, server=setup.server, problems=problems_of, examples=setup.examples
-        ),
-    )
-
-
-def test_inputs_of(setup: Study) -> Stage[Any]:
-    """A stage that asks the first policy for test inputs, without a look at reference programs."""
-    llm = LlmConfig(_endpoint(setup), Sampling(0.8, 0.95, 1024, 1, 2))
-    config = TestInputsConfig(
-        llm=llm, policy="start", server=setup.server, examples=setup.examples, use_gold=False
-    )
-    return Stage(test_inputs.run, config, test_inputs.check)
-
-
-def _endpoint(setup: Study) -> EndpointConfig:
-    """The policy's endpoint. It has no URL, so each stage serves the policy itself."""
-    # On a CPU an answer may take many minutes, and asking again would throw all of them away.
-    return EndpointConfig(
-        "",
-        "policy",
-        concurrency=setup.server.max_num_seqs,
-        attempt_seconds=3600.0,
-        deadline_seconds=7200.0,
-    )

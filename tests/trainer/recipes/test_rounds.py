@@ -19,7 +19,8 @@ from trainer.pairs.policy_row import read_policy_rows
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.running import run_recipe, run_stage
 from trainer.pipeline.stage import read_manifest
-from trainer.recipes.rounds import Study, study
+from trainer.recipes.rounds import study
+from trainer.recipes.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
 

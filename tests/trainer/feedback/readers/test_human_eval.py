@@ -76,12 +76,12 @@ def test_a_function_within_check_is_tested_by_its_calls() -> None:
     body = "def check(f):\n    def one(n):\n        assert f(n, 0) == n\n    one(1)\n    one(2)\n"
     body += "    kept = one(3)\n    assert f(0, 0) == 0\n"
     defined = "def one(n):\n    assert add(n, 0) == n"
-    assert [test.code for test in HumanEval().read(ROW | {"test": body}).tests] == [
-        f"{defined}\none(1)",
-        f"{defined}\none(2)",
-        f"{defined}\nkept = one(3)",
-        "assert add(0, 0) == 0",
-    ]
+    assert HumanEval().read(ROW | {"test": body}).tests == (
+        AssertTest(f"{defined}\none(1)"),
+        AssertTest(f"{defined}\none(2)"),
+        AssertTest(f"{defined}\nkept = one(3)"),
+        AssertTest("assert add(0, 0) == 0"),
+    )
 
 
 def test_calls_of_check_are_no_part_of_a_test() -> None:
