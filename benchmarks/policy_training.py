@@ -12,6 +12,7 @@ import os
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +25,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
 from benchmarks.harness.stats import ratio
-from benchmarks.harness.step_clock import Clock
+from benchmarks.harness.step_clock import time_arms
 from benchmarks.inputs.checkpoint import POSITIONS, make_checkpoint
 from benchmarks.inputs.pairs import read_pairs
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow
@@ -133,7 +134,11 @@ def main() -> None:
         page.say(_introduction(model, options))
         rows: list[list[Cell]] = []
         for work in works:
-            seconds = _measure(work, model, options, Path(folder))
+            arms = {
+                name: partial(arm, work, model, options, Path(folder) / "run")
+                for name, arm in _ARMS.items()
+            }
+            seconds = time_arms(arms, work.name, options.repeats)
             faster = ratio(seconds["TRL"], seconds["packed"])
             pairs = work.rows_per_step * work.rivals
             rates = [pairs / statistics.median(seconds[name]) for name in _ARMS]
@@ -189,22 +194,6 @@ def _works(model: Path, options: argparse.Namespace) -> list[DpoWork]:
             encoded = start.encoder.encode(rows)
             works.append(DpoWork(f"{name}, {rivals} rejected", encoded, each, rivals))
     return works
-
-
-def _measure(
-    work: DpoWork, model: Path, options: argparse.Namespace, folder: Path
-) -> dict[str, list[float]]:
-    """Seconds a step of each turn of each arm; each leads in its turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in _ARMS}
-    for turn in range(options.repeats):
-        for name in list(_ARMS)[:: 1 if turn % 2 == 0 else -1]:
-            print(f"{work.name}: {name}, turn {turn + 1} ...", flush=True)
-            trainer = _ARMS[name](work, model, options, folder / "run")
-            clock = Clock()
-            trainer.add_callback(clock)
-            trainer.train()
-            seconds[name].append(clock.seconds)
-    return seconds
 
 
 def _lengths(work: DpoWork) -> tuple[int, int]:

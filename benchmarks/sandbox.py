@@ -43,7 +43,7 @@ _CANARIES = {
 
 
 @dataclass(frozen=True)
-class Turn:
+class SandboxTurn:
     """One turn of one way of running, with all programs."""
 
     way: str
@@ -116,13 +116,13 @@ def _python() -> list[str]:
     return [getattr(sys, "_base_executable", sys.executable), "-I", "-S", "-B", "-c"]
 
 
-def _turn(way: str, run: Callable[[str], bool], name: str, programs: list[str]) -> Turn:
+def _turn(way: str, run: Callable[[str], bool], name: str, programs: list[str]) -> SandboxTurn:
     used, started = _cpu_seconds(), time.perf_counter()
     passed = sum(map(run, programs))
     wall = time.perf_counter() - started
     if passed < 0.97 * len(programs):  # two of MBPP's solutions need modules that are not there
         sys.exit(f"benchmarks.sandbox: {way} ran {passed} of {len(programs)} programs well")
-    return Turn(way, name, len(programs), wall, _cpu_seconds() - used)
+    return SandboxTurn(way, name, len(programs), wall, _cpu_seconds() - used)
 
 
 def _cpu_seconds() -> float:
@@ -131,7 +131,7 @@ def _cpu_seconds() -> float:
     return sum(sum(each.cpu_times()[:4]) for each in (own, *own.children(recursive=True)))
 
 
-def _scaling(workers: int, programs: list[str]) -> Turn:
+def _scaling(workers: int, programs: list[str]) -> SandboxTurn:
     """As many runs for each worker, all workers at a time."""
     with BubblewrapSandbox(workers) as sandbox, ThreadPoolExecutor(workers) as threads:
         work = programs * workers
@@ -142,7 +142,7 @@ def _scaling(workers: int, programs: list[str]) -> Turn:
         used, started = _cpu_seconds(), time.perf_counter()
         assert all_at_once("")
         wall = time.perf_counter() - started
-        return Turn(str(workers), "one line", len(work), wall, _cpu_seconds() - used)
+        return SandboxTurn(str(workers), "one line", len(work), wall, _cpu_seconds() - used)
 
 
 def _neighbours(turns: int) -> dict[str, list[float]]:
@@ -169,7 +169,7 @@ def _neighbours(turns: int) -> dict[str, list[float]]:
 
 
 def _report(
-    page: Page, turns: list[Turn], scaling: list[Turn], slower: dict[str, list[float]]
+    page: Page, turns: list[SandboxTurn], scaling: list[SandboxTurn], slower: dict[str, list[float]]
 ) -> None:
     page.say(
         "One worker, so one core. Every run of the sandbox has namespaces, a tmpfs and limits of "
@@ -234,7 +234,7 @@ def _report(
     }
 
 
-def _of(turns: list[Turn], way: str, programs: str) -> Iterator[Turn]:
+def _of(turns: list[SandboxTurn], way: str, programs: str) -> Iterator[SandboxTurn]:
     return (each for each in turns if (each.way, each.programs) == (way, programs))
 
 

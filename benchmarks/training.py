@@ -11,6 +11,7 @@ import argparse
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +28,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
 from benchmarks.harness.stats import Ratio, ratio
-from benchmarks.harness.step_clock import Clock
+from benchmarks.harness.step_clock import time_arms
 from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.pairs import read_pairs
 from reward_model.packing import new_tokens
@@ -125,7 +126,17 @@ def main() -> None:
         )
         page.say(_introduction(model, options))
         works = _works(options)
-        found = [_measure(work, model, options, Path(folder)) for work in works]
+        found = [
+            time_arms(
+                {
+                    name: partial(arm, work, model, options, Path(folder) / "run")
+                    for name, arm in _ARMS.items()
+                },
+                work.name,
+                options.repeats,
+            )
+            for work in works
+        ]
         _report(page, model, works, found)
     page.write(options)
 
@@ -139,22 +150,6 @@ def _works(options: argparse.Namespace) -> list[Work]:
         each = options.pairs // rivals
         works.append(Work(name, rows[: each * (options.steps + 1)], each, rivals))
     return works
-
-
-def _measure(
-    work: Work, model: Path, options: argparse.Namespace, folder: Path
-) -> dict[str, list[float]]:
-    """Seconds a step of each turn of each arm; each leads in its turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in _ARMS}
-    for turn in range(options.repeats):
-        for name in list(_ARMS)[:: 1 if turn % 2 == 0 else -1]:
-            print(f"{work.name}: {name}, turn {turn + 1} ...", flush=True)
-            trainer = _ARMS[name](work, model, options, folder / "run")
-            clock = Clock()
-            trainer.add_callback(clock)
-            trainer.train()
-            seconds[name].append(clock.seconds)
-    return seconds
 
 
 def _report(

@@ -7,7 +7,7 @@ problem; rows for policies have exact token ids.
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -108,7 +108,7 @@ def run(config: PolicyPairsConfig, inputs: Path, output: Path) -> None:
     with writing_stage(config, output, reads=reads) as draft:
         for split, each in splits.items():
             write_pairs(draft.path, split, each, config.rows_per_shard)
-        write_shards(draft.path, STEM, in_hash_order(trained, config.seed), config.rows_per_shard)
+        write_shards(draft.path, STEM, shuffled(trained, config.seed), config.rows_per_shard)
         if config.exports:
             evaluated = [row for row in held_out if config.split_of(row.group) == "evaluation"]
             counts += write_exports(draft.path, config.exports, "train", trained)
@@ -241,7 +241,7 @@ def replayed(
     for each in config.replay:
         if not 0 < each.share <= 1:
             raise StageError(f"share of the replayed {each.stage} is {each.share}: it is no share")
-        earlier = in_hash_order(read_policy_rows(inputs / each.stage), config.seed)
+        earlier = shuffled(read_policy_rows(inputs / each.stage), config.seed)
         for row in earlier[: round(each.share * len(earlier))]:
             if config.policy_rows == "train" and config.split_of(row.group) != "train":
                 counts["replayed rows left out: their problem is held out"] += 1
@@ -252,11 +252,6 @@ def replayed(
                 counts[f"rows replayed of {each.stage}"] += 1
                 rows.append(row if row.source else replace(row, source=each.stage))
     return rows
-
-
-def in_hash_order(rows: Iterable[PolicyRow], seed: int) -> list[PolicyRow]:
-    """Rows in the order of their hashes, which does not depend on that of problems."""
-    return sorted(rows, key=lambda row: hashlib.sha256(f"{seed} {row.id}".encode()).digest())
 
 
 def hash_of(parts: list[str]) -> str:

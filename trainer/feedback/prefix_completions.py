@@ -35,19 +35,7 @@ def run(config: PrefixCompletionsConfig, inputs: Path, output: Path) -> None:
     `<output>-answers` too."""
     prefixes = read_prefixes(inputs / config.prefixes)
     counts: Counter[str] = Counter(prefixes=len(prefixes))
-    prompts: dict[str, Prefilled] = {}
-    asked: set[Prefilled] = set()
-    for prefix in prefixes:
-        prompt = prompt_of(prefix, config)
-        if prompt is None:
-            counts["prefix: without token ids, not asked"] += 1
-        elif prompt in asked:
-            # Equal requests have one answer, and an answer is a sample of one prefix.
-            counts["prefix: asked alike, not asked again"] += 1
-        else:
-            asked.add(prompt)
-            prompts[prefix.id] = prompt
-    counts["prefix: asked by token ids"] = sum(bool(prompt.ids) for prompt in prompts.values())
+    prompts = distinct_prompts(prefixes, config, counts)
     if not prompts:
         raise StageError(
             f"no prefix of {config.prefixes} has token ids, which the route completions needs: set "
@@ -93,6 +81,26 @@ def run(config: PrefixCompletionsConfig, inputs: Path, output: Path) -> None:
         draft.facts["counts"] = dict(sorted(counts.items()))
         draft.facts["sampler"] = vars(sampler)
         draft.facts.update(completions.facts)
+
+
+def distinct_prompts(
+    prefixes: list[Prefix], config: PrefixCompletionsConfig, counts: Counter[str]
+) -> dict[str, Prefilled]:
+    """How prefixes are asked, by their ids; those that cannot be, or were before, are counted."""
+    prompts: dict[str, Prefilled] = {}
+    asked: set[Prefilled] = set()
+    for prefix in prefixes:
+        prompt = prompt_of(prefix, config)
+        if prompt is None:
+            counts["prefix: without token ids, not asked"] += 1
+        elif prompt in asked:
+            # Equal requests have one answer, and an answer is a sample of one prefix.
+            counts["prefix: asked alike, not asked again"] += 1
+        else:
+            asked.add(prompt)
+            prompts[prefix.id] = prompt
+    counts["prefix: asked by token ids"] = sum(bool(prompt.ids) for prompt in prompts.values())
+    return prompts
 
 
 def prompt_of(prefix: Prefix, config: PrefixCompletionsConfig) -> Prefilled | None:

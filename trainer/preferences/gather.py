@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from reward_model.release.release import sha256
+from trainer.pairs.policy_row import PolicyRow
 from trainer.pairs.row import SPLITS, PreferenceRow, write_pairs
 from trainer.pairs.split import HoldOut
 from trainer.pipeline.stage import StageError, writing_stage
@@ -16,6 +18,7 @@ from trainer.preferences.openings import divided_openings, in_groups
 from trainer.preferences.source import PreferenceSource, ReadingReport, convert
 from trainer.tables.files import find_files
 
+Row = TypeVar("Row", PreferenceRow, PolicyRow)
 BySource = dict[str, list[PreferenceRow]]
 """Rows by the name of their source."""
 
@@ -169,6 +172,6 @@ def left_out(reports: dict[str, ReadingReport]) -> list[str]:
     ]
 
 
-def shuffled(rows: Iterable[PreferenceRow], seed: int) -> list[PreferenceRow]:
+def shuffled(rows: Iterable[Row], seed: int) -> list[Row]:
     """Rows in the order of their hashes: the first 100 are among the first 1000 of any mixture."""
     return sorted(rows, key=lambda row: hashlib.sha256(f"{seed} {row.id}".encode()).digest())

@@ -8,12 +8,12 @@ from typing import Literal
 from trainer.feedback.answer_code import continued
 from trainer.feedback.problem import AssertTest, Problem
 from trainer.feedback.readers.reader import (
+    def_line_of,
     id_of,
     names_bound,
     names_in,
     needed,
     parsed,
-    signature_of,
     unix,
 )
 from trainer.tables.record import Record, Unusable, text_of
@@ -36,7 +36,7 @@ class HumanEval:
         prefix = unix(text_of(record, "prompt"))
         entry_point = text_of(record, "entry_point").strip()
         begun = parsed(f"{prefix.rstrip()}\n    pass\n", "the prompt")
-        signature = signature_of(begun, entry_point)
+        signature = def_line_of(begun, entry_point)
         if not signature:
             raise Unusable("the prompt does not begin the entry point")
         test = parsed(unix(text_of(record, "test")), "the test")

@@ -7,12 +7,12 @@ from typing import Literal
 
 from trainer.feedback.problem import AssertTest, Problem
 from trainer.feedback.readers.reader import (
+    def_line_of,
     id_of,
     names_in,
     needed,
     optional_text,
     parsed,
-    signature_of,
     unix,
 )
 from trainer.tables.record import Record, Unusable, list_of, text_of
@@ -70,7 +70,7 @@ class Mbpp:
             kind="function",
             statement=statement,
             entry_point=entry_point,
-            signature=signature_of(module, entry_point),
+            signature=def_line_of(module, entry_point),
             setup="\n".join(filter(None, [borrowed, given])),
             gold=gold,
             tests=tuple(map(AssertTest, tests)),

@@ -41,7 +41,7 @@ def parsed(source: str, what: str) -> ast.Module:
         raise Unusable(f"{what} is no Python") from error
 
 
-def signature_of(module: ast.Module, name: str) -> str:
+def def_line_of(module: ast.Module, name: str) -> str:
     """The `def` line of a function at the top of a module; empty if it has none."""
     for node in module.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:

@@ -4,14 +4,14 @@ import ast
 
 import pytest
 
-from trainer.feedback.readers.reader import decoded, id_of, parsed, signature_of
+from trainer.feedback.readers.reader import decoded, def_line_of, id_of, parsed
 from trainer.tables.record import Unusable
 
 
 def test_a_signature_is_the_def_line_without_decorators() -> None:
     module = ast.parse("@cached\ndef f(a, *, b: int = 1) -> list[int]:\n    return []\n")
-    assert signature_of(module, "f") == "def f(a, *, b: int=1) -> list[int]:"
-    assert signature_of(module, "g") == ""
+    assert def_line_of(module, "f") == "def f(a, *, b: int=1) -> list[int]:"
+    assert def_line_of(module, "g") == ""
 
 
 def test_what_is_no_python_says_what_it_is() -> None:
