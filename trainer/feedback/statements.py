@@ -39,7 +39,7 @@ def {_ENTRY_POINT}(test, name, results):
         returned, value = results[len(calls) - 1]
         if returned:
             return copy.deepcopy(value)
-        kind = getattr(builtins, value, None)
+        kind = names.get(value, getattr(builtins, value, None))  # perhaps one of the setup's
         fits = isinstance(kind, type) and issubclass(kind, Exception)
         raise kind() if fits else Exception(value)
 

@@ -1,7 +1,7 @@
 """Expressions evaluate to the values that they stand for."""
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -27,6 +27,8 @@ def test_what_repr_writes_as_something_else() -> None:
     )
     assert list(eval(expression_of(Drained([1])))) == [1]  # noqa: S307
     assert eval(expression_of(timedelta(1, 2))) == timedelta(1, 2)  # noqa: S307
+    moment = datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+    assert eval(expression_of(moment), {}) == moment  # noqa: S307
     assert eval(expression_of(-(10**5000))) == -(10**5000)  # noqa: S307
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.bubblewrap import needs_bubblewrap
 from tests.trainer.feedback.readers.test_human_eval import ROW as HUMAN_EVAL
 from trainer.cli import main
+from trainer.feedback.grade import alone_in
 from trainer.tables.record import Record
 
 MBPP: list[Record] = [
@@ -169,6 +170,15 @@ def test_of_problems_with_one_id_the_first_counts(
     assert grade(tmp_path, [*MBPP, other], [{"task_id": 2, "solution": RIGHT}]) == 0
     assert [row["verdict"] for row in read(tmp_path / "out.jsonl")] == ["ok"]
     assert "'its task_id comes twice, and the first counts': 1" in capsys.readouterr().err
+
+
+def test_two_runs_never_write_one_output_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone_in(tmp_path / ".out.jsonl.partial"):
+        assert grade(tmp_path, MBPP, [{"task_id": 2, "solution": RIGHT}]) == 1
+        assert "another process grades into" in capsys.readouterr().err
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_what_is_read_is_never_written_over(

@@ -125,6 +125,14 @@ def test_a_test_may_expect_an_exception(grader: Grader) -> None:
     assert grader.grade(problem, "def f(x): return 1") == (WRONG,)
 
 
+def test_a_test_may_expect_an_exception_of_the_setup(grader: Grader) -> None:
+    test = "try:\n    f(1)\n    assert False\nexcept Odd:\n    pass"
+    setup = "class Odd(Exception): pass"
+    problem = Problem("1", "1", "function", "", "f", setup=setup, tests=(AssertTest(test),))
+    assert grader.grade(problem, "def f(x): raise Odd") == (OK,)
+    assert grader.grade(problem, "def f(x): raise KeyError") != (OK,)
+
+
 EQUALS_EVERYTHING = """
 class E{base}:
     def __eq__(self, other): return True
