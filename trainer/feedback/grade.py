@@ -54,6 +54,12 @@ class GradeConfig:
     tolerance: float = 1e-6
     max_timeouts: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise StageError for an output that would take the place of something else."""
+        read = [Path(place).resolve() for place in (self.problems, self.samples)]
+        if self.output.is_dir() or self.output.resolve() in read:
+            raise StageError(f"{self.output} is a folder or what is read: name another file")
+
 
 @dataclass(frozen=True)
 class GradedRow:
@@ -92,9 +98,6 @@ def grade(config: GradeConfig) -> None:
     Raises:
         StageError: a file cannot be read, or no sample could be graded.
     """
-    read_from = [Path(place).resolve() for place in (config.problems, config.samples)]
-    if config.output.is_dir() or config.output.resolve() in read_from:
-        raise StageError(f"{config.output} is a folder or what is read: name another file")
     problems = tasks_of(config.problems)
     rows = [row for file in find_files(config.samples, Path()) for _, row in read_file(file)]
     if not rows:
