@@ -35,6 +35,7 @@ STUDY = replace(
     learning_rates=(1e-4, 2e-5),
     num_train_epochs=1.0,
     prompts_per_step=8,
+    gradient_accumulation_steps=4,  # a quarter of the memory
     max_pairs_per_problem=2,
     lora=LoraAdapters(),
     server=ServerConfig(max_model_len=1024, max_num_seqs=40),

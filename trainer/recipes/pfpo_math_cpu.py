@@ -21,6 +21,7 @@ STUDY = replace(
     max_length=768,
     learning_rates=(5e-5, 2e-5),
     prompts_per_step=8,
+    gradient_accumulation_steps=4,  # a quarter of the memory
     lora=LoraAdapters(),
     server=ServerConfig(max_model_len=1024, max_num_seqs=40),
 )

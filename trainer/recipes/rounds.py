@@ -244,6 +244,7 @@ def labelled_and_trained(
                 start=policy,
                 pairs=f"policy_pairs_{arm}",
                 prompts_per_step=setup.prompts_per_step,
+                gradient_accumulation_steps=setup.gradient_accumulation_steps,
                 num_train_epochs=setup.num_train_epochs,
                 learning_rate=of_round(setup.learning_rates),
                 beta=of_round(setup.betas),

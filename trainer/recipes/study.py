@@ -67,6 +67,7 @@ class Study:
     sft_weights: tuple[float, ...] = (0.0, 0.2)
     num_train_epochs: float = 2.0
     prompts_per_step: int = 64
+    gradient_accumulation_steps: int = 1
     max_pairs_per_problem: int | None = 10
     lora: LoraAdapters | None = None
     server: ServerConfig = field(default_factory=ServerConfig)
