@@ -9,7 +9,7 @@ from pathlib import Path
 from trainer.feedback.answer_code import program_in
 from trainer.feedback.problem import read_problems
 from trainer.feedback.program_runs import STEM, InputRun, ProgramRuns
-from trainer.feedback.programs import Job, job_of
+from trainer.feedback.programs import ProgramJob, job_of
 from trainer.feedback.run_ledger import RunLedger, ledger_path
 from trainer.feedback.runner import ProgramRunner, RunSettings
 from trainer.feedback.sample import read_samples
@@ -46,7 +46,7 @@ class ProgramToRun:
 
     sample: str
     problem: str
-    job: Job
+    job: ProgramJob
 
 
 def run(config: ExecutionConfig, inputs: Path, output: Path) -> None:

@@ -18,7 +18,7 @@ OUTPUT_FORM = 1
 
 
 @dataclass(frozen=True)
-class Job:
+class ProgramJob:
     """A program and all inputs that it is run on.
 
     Attributes:
@@ -35,13 +35,13 @@ class Job:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def job_of(problem: Problem, code: str, inputs: tuple[Input, ...]) -> Job:
+def job_of(problem: Problem, code: str, inputs: tuple[Input, ...]) -> ProgramJob:
     """The job that runs a sample's or the reference program of this problem."""
     program = Program(code.rstrip(), problem.entry_point, problem.setup)
-    return Job(program, inputs, EqualityRules(sequences_alike=problem.sequences_alike))
+    return ProgramJob(program, inputs, EqualityRules(sequences_alike=problem.sequences_alike))
 
 
-def output_text(job: Job, outcome: Outcome) -> str:
+def output_text(job: ProgramJob, outcome: Outcome) -> str:
     """The canonical text of what a run that ended well returned or printed.
 
     Equal outputs have equal texts. A long one is replaced by `sha256:` and its hash.

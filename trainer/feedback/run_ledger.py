@@ -6,7 +6,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Self
 
-from trainer.feedback.programs import OUTPUT_FORM, Job
+from trainer.feedback.programs import OUTPUT_FORM, ProgramJob
 from trainer.feedback.sandbox.types import Input, Limits, Status
 from trainer.pipeline.ledger_file import LedgerFile
 
@@ -27,7 +27,7 @@ class RecordedRun:
     peak_memory: int = 0
 
 
-def run_key(job: Job, input_: Input, limits: Limits, repeat: int, isolation: str) -> str:
+def run_key(job: ProgramJob, input_: Input, limits: Limits, repeat: int, isolation: str) -> str:
     """The identity of a run, the same in every process: whatever could change its outcome."""
     parts = [asdict(part) for part in (input_, limits, job.comparison)]
     text = json.dumps([job.program_hash, *parts, repeat, isolation, OUTPUT_FORM], sort_keys=True)

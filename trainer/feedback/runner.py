@@ -13,7 +13,7 @@ from typing import Never
 from tqdm import tqdm
 
 from trainer.feedback.program_runs import InputRun
-from trainer.feedback.programs import Job, output_text
+from trainer.feedback.programs import ProgramJob, output_text
 from trainer.feedback.run_ledger import RecordedRun, RunLedger, run_key
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
 from trainer.pipeline.stage import StageError, bookkeeping
@@ -49,7 +49,7 @@ class RunSettings:
 class Repeat:
     """One repeat of a job: the keys of its runs, and their outcomes as far as they are known."""
 
-    job: Job
+    job: ProgramJob
     keys: tuple[str, ...]
     known: tuple[RecordedRun | None, ...]
 
@@ -71,7 +71,7 @@ class ProgramRunner:
         self._stop = threading.Event()
         self._lock = threading.Lock()  # of the ledger, the counts and the bar
 
-    def run_missing(self, jobs: Sequence[Job]) -> None:
+    def run_missing(self, jobs: Sequence[ProgramJob]) -> None:
         """Make every run that the ledger has no outcome of.
 
         Raises:
@@ -113,7 +113,7 @@ class ProgramRunner:
                 "`python -m trainer sandbox` says, then run this stage again"
             )
 
-    def outcomes(self, job: Job) -> tuple[InputRun, ...]:
+    def outcomes(self, job: ProgramJob) -> tuple[InputRun, ...]:
         """What the job's program did on each input, as far as the ledger knows."""
         skipped = RecordedRun(Status.TIMEOUT, error="not run after other time-outs")
         missing = RecordedRun(Status.INFRASTRUCTURE)
@@ -131,7 +131,7 @@ class ProgramRunner:
             for runs in zip(*repeats, strict=True)
         )
 
-    def _repeat(self, job: Job, number: int) -> Repeat:
+    def _repeat(self, job: ProgramJob, number: int) -> Repeat:
         limits, isolation = self._settings.limits, self._sandbox.isolation
         keys = tuple(run_key(job, each, limits, number, isolation) for each in job.inputs)
         return Repeat(job, keys, tuple(self._ledger.find(key) for key in keys))
@@ -184,7 +184,7 @@ class ProgramRunner:
             )
 
 
-def recorded(job: Job, outcome: Outcome) -> RecordedRun:
+def recorded(job: ProgramJob, outcome: Outcome) -> RecordedRun:
     """What the ledger keeps of an outcome."""
     status, text, error = outcome.status, "", outcome.error
     if status is Status.OK:

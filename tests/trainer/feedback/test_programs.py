@@ -1,11 +1,11 @@
 import pytest
 
-from trainer.feedback.programs import MAX_OUTPUT_CHARACTERS, Job, output_text
+from trainer.feedback.programs import MAX_OUTPUT_CHARACTERS, ProgramJob, output_text
 from trainer.feedback.sandbox.types import Outcome, Program, Status
 from trainer.feedback.sandbox.values import encode
 
-SCRIPT = Job(Program("print(1)"), ())
-FUNCTION = Job(Program("def f(): ...", "f"), ())
+SCRIPT = ProgramJob(Program("print(1)"), ())
+FUNCTION = ProgramJob(Program("def f(): ...", "f"), ())
 
 
 def text(value: object) -> str:

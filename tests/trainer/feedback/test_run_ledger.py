@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.feedback.compare import EqualityRules
-from trainer.feedback.programs import Job
+from trainer.feedback.programs import ProgramJob
 from trainer.feedback.run_ledger import RecordedRun, RunLedger, run_key
 from trainer.feedback.sandbox.types import Input, Limits, Program, Status
 from trainer.pipeline.stage import StageError
 
-JOB = Job(Program("def f(x):\n    return x", "f", "import math"), ())
+JOB = ProgramJob(Program("def f(x):\n    return x", "f", "import math"), ())
 RUNS = st.builds(
     RecordedRun,
     status=st.sampled_from([each for each in Status if each is not Status.INFRASTRUCTURE]),

@@ -6,20 +6,20 @@ import pytest
 
 from tests.trainer.feedback.sandboxes import FakeSandbox, in_process, returned
 from trainer.feedback.program_runs import InputRun
-from trainer.feedback.programs import Job
+from trainer.feedback.programs import ProgramJob
 from trainer.feedback.run_ledger import RunLedger
 from trainer.feedback.runner import ProgramRunner, RunSettings
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Status
 from trainer.pipeline.stage import StageError
 
 ONE, TWO, THREE = (Input(arguments=f"({number},)") for number in (1, 2, 3))
-DOUBLE = Job(Program("def f(x):\n    return 2 * x", "f"), (ONE, TWO, THREE))
-RAISES = Job(Program("def f(x):\n    return 1 // (x - 1)", "f"), (ONE, TWO))
+DOUBLE = ProgramJob(Program("def f(x):\n    return 2 * x", "f"), (ONE, TWO, THREE))
+RAISES = ProgramJob(Program("def f(x):\n    return 1 // (x - 1)", "f"), (ONE, TWO))
 BROKEN = Outcome(Status.INFRASTRUCTURE, error="no worker")
 
 
 def run(
-    folder: Path, sandbox: FakeSandbox, *jobs: Job, settings: RunSettings | None = None
+    folder: Path, sandbox: FakeSandbox, *jobs: ProgramJob, settings: RunSettings | None = None
 ) -> list[tuple[InputRun, ...]]:
     with RunLedger(folder) as ledger:
         runner = ProgramRunner(settings or RunSettings(), sandbox, ledger)
