@@ -117,6 +117,14 @@ def test_no_hog_takes_more_than_its_limits(sandbox: Sandbox, name: str) -> None:
     assert outcome.cpu_seconds < 4 * QUICK.cpu_seconds
 
 
+def test_shared_memory_is_a_folder_of_the_run_alone(sandbox: Sandbox) -> None:
+    left = Program("open('/dev/shm/left', 'w').write('x')")
+    look = Program("import os; print(os.path.samefile('/dev/shm', '.'), os.listdir('/dev/shm'))")
+    for program, printed in ((left, ""), (look, "True []\n")):
+        (outcome,) = sandbox.run(program, [Input()], Limits())
+        assert (outcome.status, outcome.stdout) == (Status.OK, printed)
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_no_probe_reaches_anything(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
     secret = tmp_path / "secret"
