@@ -73,11 +73,13 @@ class Planner:
             pairs += [t["stage"] for t in fields.get("tasks", ()) if t["kind"] == "pairs"]
             if pairs:
                 return self.scoring(stage, checkpoint, pairs)
-        if "llm" in fields:
+        if fields.get("llm"):
             model = fields["llm"]["endpoint"]["model"]
             note = f"asks {model}, which runs elsewhere: not counted"
         elif "tasks" in fields:
             note = "scores files whose lengths are not known: not counted"
+        elif "loss_type" in fields:
+            note = "trains a policy on pairs that are made on the way: not counted"
         elif "training" in fields:
             note = "trains a small model: not counted"
         else:

@@ -50,9 +50,10 @@ class TrainingRun(BaseModel):
 
 
 def training_run(config: Dataclass) -> TrainingRun | None:
-    """The run of a stage's config; None when the stage does not train."""
+    """The run of a stage's config; None when the stage trains no reward model."""
     fields = dataclasses.asdict(config)
-    if not {"start", "prompts_per_step"} <= fields.keys():
+    # How many pairs a policy has to learn from, nobody knows before it has been sampled.
+    if not {"start", "prompts_per_step"} <= fields.keys() or "loss_type" in fields:
         return None
     # A mixture is planned by the lengths of its first source.
     if mixture := fields.get("mixture"):

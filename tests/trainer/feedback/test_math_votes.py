@@ -24,7 +24,7 @@ TOWER = "\\boxed{\\dfrac{5^{\\left(5^{\\left(5^{\\left(5^5\\right)}\\right)} - 4
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[MathJudge]:
-    with MathJudge(timeout=20.0, processes=1) as found:
+    with MathJudge(timeout=120.0, processes=1) as found:
         yield found
 
 
