@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
-from benchmarks.harness.stats import ratio
+from benchmarks.harness.stats import Ratio, ratio
 from benchmarks.inputs.mbpp import read_problems
 from trainer.feedback.sandbox.bubblewrap import BubblewrapSandbox
 from trainer.feedback.sandbox.types import Input, Limits, Program, Status
@@ -126,13 +126,13 @@ def _turn(way: str, run: Callable[[str], bool], name: str, programs: list[str]) 
 
 
 def _cpu_seconds() -> float:
-    """Of this process and all below it, those included that have ended."""
+    """CPU seconds of this process and its descendants, those included that have ended."""
     own = psutil.Process()
     return sum(sum(each.cpu_times()[:4]) for each in (own, *own.children(recursive=True)))
 
 
 def _scaling(workers: int, programs: list[str]) -> SandboxTurn:
-    """As many runs for each worker, all workers at a time."""
+    """Time one worker and two: each makes the same number of runs, at the same time."""
     with BubblewrapSandbox(workers) as sandbox, ThreadPoolExecutor(workers) as threads:
         work = programs * workers
 
@@ -192,6 +192,30 @@ def _report(
         ["programs", "way", "runs/s", "runs/s of CPU time", "sandbox is so many times as fast"],
         rows,
     )
+    beside = {
+        name: ratio(values, slower["nothing"])
+        for name, values in slower.items()
+        if name != "nothing"
+    }
+    _report_aims(page, turns, scaling, beside)
+    page.say("CPU time of a usual program, while a canary runs beside it in another worker:")
+    page.table(
+        ["canary", "times as much"],
+        [[name, str(value)] for name, value in beside.items()],
+    )
+    page.facts = {
+        "turns": [asdict(each) for each in turns],
+        "scaling": [asdict(each) for each in scaling],
+        "neighbour_cpu_seconds": slower,
+    }
+
+
+def _report_aims(
+    page: Page,
+    turns: list[SandboxTurn],
+    scaling: list[SandboxTurn],
+    beside: Mapping[str, Ratio],
+) -> None:
     one, two = (list(_of(scaling, name, "one line")) for name in ("1", "2"))
     linear = ratio([each.by_wall for each in two], [each.by_wall for each in one])
     best = statistics.median(each.by_wall for each in _of(turns, _OURS, "one line"))
@@ -199,8 +223,7 @@ def _report(
         [each.by_wall for each in _of(turns, _OURS, "one line")],
         [each.by_wall for each in _of(turns, _BWRAP, "one line")],
     )
-    beside = {name: ratio(values, slower["nothing"]) for name, values in slower.items()}
-    worst = max(value.median for name, value in beside.items() if name != "nothing")
+    worst = max(value.median for value in beside.values())
     page.table(
         ["aim", "measured", ""],
         [
@@ -222,16 +245,6 @@ def _report(
             ],
         ],
     )
-    page.say("CPU time of a usual program, while a canary runs beside it in another worker:")
-    page.table(
-        ["canary", "times as much"],
-        [[name, str(value)] for name, value in beside.items() if name != "nothing"],
-    )
-    page.facts = {
-        "turns": [asdict(each) for each in turns],
-        "scaling": [asdict(each) for each in scaling],
-        "neighbour_cpu_seconds": slower,
-    }
 
 
 def _of(turns: list[SandboxTurn], way: str, programs: str) -> Iterator[SandboxTurn]:

@@ -27,7 +27,7 @@ class PlainAssert:
 
 
 def plain_assert(code: str, entry_point: str) -> PlainAssert | None:
-    """What an assert says of the entry point's result; None if it is anything but plain.
+    """Read a plain assert about the entry point's result; None if it is not plain.
 
     These are plain: `f(x) == y`, `y == f(x)`, `f(x) is None` (or a boolean), `f(x)` and
     `not f(x)`. There must be one call of the entry point, and nothing around it.

@@ -51,6 +51,6 @@ def distinct_answers(
 
 
 def kind_of(passes: PassCount) -> str:
-    """What is wrong with an answer: the first verdict that is not OK."""
+    """Return the first verdict of an answer that is not OK, which says what is wrong with it."""
     wrong = (verdict.value for verdict in passes.verdicts if verdict is not Verdict.OK)
     return next(wrong, "passing" if passes.passed == passes.total else "failing")

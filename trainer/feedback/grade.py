@@ -36,7 +36,7 @@ SIZES = (1, 10, 100)
 
 @dataclass(frozen=True)
 class GradeConfig:
-    """What `python -m trainer grade` is asked to do.
+    """The options of `python -m trainer grade`.
 
     Attributes:
         problems: JSON Lines or Parquet, perhaps compressed, in the format of MBPP or HumanEval.

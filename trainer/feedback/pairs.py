@@ -44,7 +44,7 @@ class Replay:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyPairsConfig(HoldOut):
-    """Which answers become pairs, and for whom.
+    """The rule that makes pairs, the stages that are read, and the files that are written.
 
     Attributes:
         rule: which answers to a problem are compared.

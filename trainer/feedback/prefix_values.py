@@ -15,7 +15,7 @@ _Z = 1.959964
 
 @dataclass(frozen=True)
 class PrefixValue:
-    """What the completions of a prefix are worth.
+    """The value of a prefix: the mean share of tests that its completions pass.
 
     Attributes:
         value: mean share of tests passed.

@@ -11,7 +11,7 @@ STEM = "problems"
 
 @dataclass(frozen=True)
 class StdioTest:
-    """What a script reads and must print."""
+    """A test of a script: its standard input, and the output that is expected."""
 
     stdin: str
     stdout: str

@@ -186,7 +186,7 @@ def is_better(
 
 
 def asked(prefix: Prefix) -> tuple[str, tuple[int, ...]]:
-    """What stands before the answer; only prefixes after the same are compared."""
+    """The prompt by which prefixes are grouped: only those after the same one are compared."""
     return prefix.prompt, prefix.prompt_ids
 
 

@@ -13,7 +13,7 @@ from trainer.pipeline.ledger_file import LedgerFile
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What is kept of one run.
+    """The recorded outcome of one run.
 
     Attributes:
         output: the canonical text of what came out, or its hash; empty unless it ended `OK`.

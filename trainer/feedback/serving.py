@@ -52,7 +52,7 @@ class ServerConfig:
 
 @dataclass(frozen=True)
 class Weights:
-    """Which policy it is.
+    """The identity of a policy: its folder and the digests of weights and template.
 
     Attributes:
         folder: its checkpoint.

@@ -33,7 +33,7 @@ from trainer.pipeline.stage import StageError, bookkeeping, writing_stage
 
 @dataclass(frozen=True, kw_only=True)
 class VotesConfig(VoteRules):
-    """Who votes, on what, and what becomes of it.
+    """The source of the expected outputs, and the stages that are read.
 
     Attributes:
         expected: where expected outputs come from. `given`: the problems' own tests or answers.

@@ -23,11 +23,11 @@ from trainer.policy.sampler_gap import SamplerGap, sampler_gap
 from trainer.policy.start import PolicyStart, load_policy
 from trainer.policy.token_weight import read_token_weights
 from trainer.preferences.doctor.findings import Findings, report
-from trainer.training.loop import checkpoints, processes
+from trainer.training.loop import processes
 from trainer.training.loop.checkpoints import Identity
 from trainer.training.loop.finished import FinishedRun
 from trainer.training.loop.schedule import Schedule, schedule_of
-from trainer.training.run import draw, held_out_of, take_steps, trainer_of
+from trainer.training.run import delete_progress, draw, held_out_of, take_steps, trainer_of
 from trainer.training.weights.lora import add_adapters
 from trainer.training.weights.origin import origin_of
 
@@ -82,11 +82,7 @@ def run(config: DpoConfig, inputs: Path, output: Path) -> None:
             if not is_stage(inputs, config.start):
                 draft.facts["base"] = asdict(origin_of(config.start, folder))
             draft.facts["log"] = log
-    # The stage is whole now. Deleting earlier would lose the run if it were killed here.
-    if main:
-        finished.delete()
-        checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
-    processes.wait()
+    delete_progress(config, finished, schedule, output)
 
 
 def _train(
@@ -139,7 +135,7 @@ def _references(
     rows: list[EncodedPolicyRow],
     second: SecondReference | None,
 ) -> tuple[PolicyCollator, SamplerGap]:
-    """What packs rows with their reference log-probs, and how far the sampler is from those.
+    """Make the collator with the reference log-probs, and measure the sampler's gap to them.
 
     Log-probs are read from a file beside the stage, and computed first where it lacks some.
     """

@@ -64,7 +64,7 @@ class GateConfig:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the next round starts from; the content of `policy.json`.
+    """The policy that the next round starts from; the content of `policy.json`.
 
     Attributes:
         policy: the accepted policy's stage, directory or hub id.

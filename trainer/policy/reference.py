@@ -59,7 +59,7 @@ class ReferenceFile:
         self._name = f"{weights[:32]}-{precision}"
 
     def read(self, texts: dict[str, Text]) -> dict[str, "array[float]"]:
-        """What is known of these texts, from the files of all processes."""
+        """Read the known log-probs of these texts from the files of all processes."""
         found = {}
         for file in sorted(self._folder.glob(f"{self._name}-*.sqlite")):
             ledger = self._open(file)

@@ -1,4 +1,4 @@
-"""What recipes of pseudo feedback are put together from: one round, and the measures around it.
+"""The stages of a round of pseudo feedback, and of the measures around the rounds.
 
 This is no recipe by itself; `pfpo` and the others call it with their sizes.
 """

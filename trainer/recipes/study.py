@@ -1,4 +1,4 @@
-"""What recipes of pseudo feedback differ in, and the stages that all of their rounds share."""
+"""The settings in which recipes of pseudo feedback differ, and the stages that rounds share."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal

@@ -117,8 +117,15 @@ def train(
             if not is_stage(inputs, config.start):
                 draft.facts["base"] = asdict(origin_of(config.start, folder))
             draft.facts["log"] = log
-    # The stage is whole now. Deleting earlier would lose the run if it were killed here.
-    if main:
+    delete_progress(config, finished, schedule, output)
+
+
+def delete_progress(
+    config: LoopConfig, finished: FinishedRun, schedule: Schedule, output: Path
+) -> None:
+    """Delete what an interrupted run would resume from, once the stage's folder is whole."""
+    # Deleting earlier would lose the run if it were killed here.
+    if processes.is_main():
         finished.delete()
         checkpoints.clear(output, schedule, keep_branch_points=config.branch_points)
     processes.wait()

@@ -29,10 +29,8 @@ class Gsm8k:
         return (self.statement, self.solution, *filter(None, [self.id]))
 
     def read(self, record: Record) -> Problem:
-        return math_problem(record, self.id, self.statement, "gsm8k", self._answer(record))
-
-    def _answer(self, record: Record) -> str:
-        return marked(optional_text(record, self.solution)) or ""
+        gold = marked(optional_text(record, self.solution)) or ""
+        return math_problem(record, self.id, self.statement, "gsm8k", gold)
 
 
 def math_problem(record: Record, column: str, statement: str, source: str, gold: str) -> Problem:

@@ -12,7 +12,7 @@ from trainer.pipeline.stage import StageError, bookkeeping
 
 @dataclass(frozen=True)
 class SandboxConfig:
-    """Where programs run.
+    """The sandbox to use, and its number of workers.
 
     Attributes:
         isolation: the walls. `none` runs programs with all rights of this process; it is never

@@ -87,7 +87,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run.
+    """The outcome of one run.
 
     Attributes:
         stdout: what was printed, up to the limit.
