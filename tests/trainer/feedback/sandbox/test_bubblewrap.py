@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
+import psutil
 import pytest
 
 from tests.bubblewrap import needs_bubblewrap
@@ -58,8 +59,12 @@ def test_workers_outlive_the_thread_that_opens_the_sandbox() -> None:
 
 
 def test_a_worker_that_dies_is_replaced_and_its_run_repeated(sandbox: BubblewrapSandbox) -> None:
-    for pid in descendants(os.getpid()):
-        os.kill(pid, signal.SIGKILL)
+    # Other descendants, such as multiprocessing's resource tracker, belong to other tests.
+    workers = [each for each in psutil.Process().children() if each.name() == "bwrap"]
+    assert workers
+    for worker in workers:
+        for process in (*worker.children(recursive=True), worker):
+            process.kill()
     assert [script(sandbox, "print(1)").status for _ in range(3)] == [Status.OK] * 3
 
 
