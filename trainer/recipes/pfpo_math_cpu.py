@@ -16,7 +16,7 @@ STUDY = replace(
     policy="Qwen/Qwen2.5-Coder-0.5B-Instruct",
     train=replace(PAPER.train, max_problems=40),
     probe=replace(PAPER.probe, max_problems=20),
-    test=replace(PAPER.test, max_problems=60),
+    test=replace(PAPER.test, max_problems=40),
     max_tokens=400,
     max_length=768,
     learning_rates=(5e-5, 2e-5),
