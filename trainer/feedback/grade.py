@@ -120,8 +120,9 @@ def grade(config: GradeConfig) -> None:
                 max_timeouts=config.max_timeouts,
                 ledger=ledger,
             )
-            programs = [job for job in jobs if isinstance(job, tuple)]
-            asked = list(dict.fromkeys(problem for problem, _ in programs))
+            # A sample without code has an empty program here, and needs no run to fail.
+            submitted = [job for job in jobs if isinstance(job, tuple)]
+            asked = list(dict.fromkeys(problem for problem, _ in submitted))
             reasons = in_threads(
                 lambda problem: fault_of(problem, grader),
                 asked,
@@ -130,7 +131,7 @@ def grade(config: GradeConfig) -> None:
                 unit="problems",
             )
             faults = {one: reason for one, reason in zip(asked, reasons, strict=True) if reason}
-            judged = (job for job in programs if job[0] not in faults)
+            judged = (job for job in submitted if job[1] and job[0] not in faults)
             verdicts = grade_all(grader, judged, sandbox.workers)
         if faults:
             said = dict(Counter(faults.values()))
@@ -138,13 +139,21 @@ def grade(config: GradeConfig) -> None:
         graded = [
             job
             if isinstance(job, GradedRow)
-            else sample_of(row, faults.get(job[0]) or verdicts[job])
+            else sample_of(row, faults.get(job[0]) or verdicts.get(job, NO_CODE))
             for row, job in zip(rows, jobs, strict=True)
         ]
         draft = partial / "rows"
         write_rows(draft, graded)
         draft.replace(config.output)
-        shutil.rmtree(partial)
+        failed = sum(each.verdict == Verdict.INFRASTRUCTURE for each in graded)
+        if failed:
+            print(
+                f"grade: the sandbox failed on {failed} samples: the same command runs them again, "
+                "and keeps the verdicts of all others",
+                file=sys.stderr,
+            )
+        else:
+            shutil.rmtree(partial)
     summarize(graded, problems)
 
 
@@ -210,7 +219,7 @@ def task_key(value: object) -> str:
 
 
 def job_of(row: Record | Unusable, problems: dict[str, Problem]) -> Submission | GradedRow:
-    """The program of a sample with its problem, or what becomes of a sample without."""
+    """The problem of a sample with its program, "" if it has none; or why it has no problem."""
     if isinstance(row, Unusable):
         return GradedRow(None, None, UNREADABLE)
     task = row.get("task_id")
@@ -225,14 +234,16 @@ def job_of(row: Record | Unusable, problems: dict[str, Problem]) -> Submission |
         fenced = is_fenced(completion)
         code = program_in(problem, completion) if fenced else problem.prefix + unix(completion)
     else:
-        return GradedRow(task, False, NO_CODE)
-    return (problem, code) if code.strip() else GradedRow(task, False, NO_CODE)
+        code = ""
+    return problem, code.strip() and code
 
 
 def sample_of(row: Record | Unusable, verdicts: tuple[Verdict, ...] | str) -> GradedRow:
     """The row of a sample, from its verdicts or the reason why it has none."""
     assert isinstance(row, dict)
     task = row["task_id"]
+    if verdicts == NO_CODE:
+        return GradedRow(task, False, NO_CODE)
     if isinstance(verdicts, str):
         failed = verdicts == SANDBOX_FAILED
         return GradedRow(task, None, Verdict.INFRASTRUCTURE if failed else UNGRADABLE)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,19 @@ from trainer.synthesis.requests import Prompt
 
 # Written by a gate: which policy the next round starts from.
 POINTER = "policy.json"
+
+# A process of its own, which sees its standard input end when ours is gone, however that ended:
+# nobody else would stop a server that holds gigabytes.
+_GUARD = """
+import os, signal, sys, time
+sys.stdin.buffer.read()
+for sign in (signal.SIGTERM, signal.SIGKILL):
+    try:
+        os.killpg(int(sys.argv[1]), sign)
+    except ProcessLookupError:
+        break
+    time.sleep(10)
+"""
 
 
 @dataclass(frozen=True)
@@ -161,6 +175,11 @@ def served(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = _start(weights.folder, endpoint.model, server, port, log)
+    guard = subprocess.Popen(
+        [sys.executable, "-c", _GUARD, str(process.pid)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         _wait_until_ready(process, port, server.start_seconds, log)
         yield replace(endpoint, url=f"http://127.0.0.1:{port}/v1")
@@ -173,6 +192,8 @@ def served(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        guard.kill()
+        guard.communicate()
 
 
 def _start(

@@ -1,6 +1,7 @@
 """The config of a run of direct preference optimization."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from trainer.pipeline.stage import StageError
@@ -68,6 +69,8 @@ class DpoConfig(LoopConfig):
                 "token_weights are of the policy's tokens, and second_reference is compared by "
                 "whole answers: set one of them"
             )
+        if self.loss_weights is not None and not all(0 <= w < inf for w in self.loss_weights):
+            raise StageError(f"loss_weights are {self.loss_weights}: none may be negative or inf")
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
             raise StageError(
                 f"loss_weights has {len(self.loss_weights)} numbers for {len(self.loss_type)} "

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tqdm import tqdm
@@ -89,6 +89,10 @@ class PolicyEncoder:
 
     def _encode_row(self, row: PolicyRow, *, exact: bool) -> EncodedPolicyRow:
         refused, prompt, answers = "", array("i"), []
+        if exact:
+            # Before they become an array, whose numbers are too small for some that files hold.
+            for own in (row.prompt_ids, *(each.token_ids for each in (row.chosen, *row.rejected))):
+                self._require_known(row, own)
         try:
             known = exact and row.prompt_ids
             prompt = array("i", row.prompt_ids) if known else self._prompt_ids(row.prompt)
@@ -98,13 +102,7 @@ class PolicyEncoder:
         except (Unencodable, TooLong) as error:
             refused, answers = str(error), [EncodedAnswer("", array("i"), array("f"))]
         for ids in (prompt, *(answer.ids for answer in answers)):
-            if ids and not 0 <= min(ids) <= max(ids) < self._vocabulary:
-                strange = min(ids) if min(ids) < 0 else max(ids)
-                raise StageError(
-                    f"row {row.id} has token id {strange}, and this model's ids are from 0 to "
-                    f"{self._vocabulary - 1}: its ids are another model's, so name the policy that "
-                    "sampled them as start"
-                )
+            self._require_known(row, ids)
         chosen, *rejected = answers
         return EncodedPolicyRow(
             row.id,
@@ -118,6 +116,16 @@ class PolicyEncoder:
             row.sampler,
             row.template,
         )
+
+    def _require_known(self, row: PolicyRow, ids: Sequence[int]) -> None:
+        """Raise StageError for a token id that the policy has no embedding of."""
+        if ids and not 0 <= min(ids) <= max(ids) < self._vocabulary:
+            strange = min(ids) if min(ids) < 0 else max(ids)
+            raise StageError(
+                f"row {row.id} has token id {strange}, and this model's ids are from 0 to "
+                f"{self._vocabulary - 1}: its ids are another model's, so name the policy that "
+                "sampled them as start"
+            )
 
     def _prompt_ids(self, prompt: str) -> "array[int]":
         if prompt not in self._prompts:  # a problem has many rows

@@ -13,8 +13,10 @@ import pytest
 
 from tests.bubblewrap import needs_bubblewrap
 from tests.trainer.feedback.readers.test_human_eval import ROW as HUMAN_EVAL
+from tests.trainer.feedback.sandboxes import FakeSandbox, in_process
 from trainer.cli import main
 from trainer.feedback.grade import alone_in
+from trainer.feedback.sandbox.types import Input, Outcome, Program, Status
 from trainer.tables.record import Record
 
 MBPP: list[Record] = [
@@ -154,9 +156,11 @@ def test_a_problem_whose_own_reference_fails_judges_nobody(
     code = "def order(values):\n    values.sort()"
     test = "given = [2, 1]\norder(given)\nassert given == [1, 2]"
     sorting: Record = {"task_id": 5, "text": "Sort.", "code": code, "test_list": [test]}
-    samples: list[Record] = [{"task_id": 5, "solution": code}, {"task_id": 2, "solution": RIGHT}]
+    samples: list[Record] = [{"task_id": 5, "solution": code}, {"task_id": 5, "solution": ""}]
+    samples.append({"task_id": 2, "solution": RIGHT})
     assert grade(tmp_path, [*MBPP, sorting], samples) == 0
-    assert [row["verdict"] for row in read(tmp_path / "out.jsonl")] == ["ungradable", "ok"]
+    verdicts = [row["verdict"] for row in read(tmp_path / "out.jsonl")]
+    assert verdicts == ["ungradable", "ungradable", "ok"]
     printed = capsys.readouterr()
     assert json.loads(printed.out.splitlines()[-1]) == {"pass@1": 1.0}
     assert "the reference does not pass (wrong)" in printed.err
@@ -170,6 +174,25 @@ def test_of_problems_with_one_id_the_first_counts(
     assert grade(tmp_path, [*MBPP, other], [{"task_id": 2, "solution": RIGHT}]) == 0
     assert [row["verdict"] for row in read(tmp_path / "out.jsonl")] == ["ok"]
     assert "'its task_id comes twice, and the first counts': 1" in capsys.readouterr().err
+
+
+def test_samples_on_which_the_sandbox_failed_are_run_again_and_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = RIGHT + "  # broken"
+
+    def fails_on_one(program: Program, given: Input) -> Outcome:
+        failed = program.code == broken
+        return Outcome(Status.INFRASTRUCTURE) if failed else in_process(program, given)
+
+    samples: list[Record] = [{"task_id": 2, "solution": code} for code in (RIGHT, broken)]
+    for sandbox, passed in ((FakeSandbox(fails_on_one), None), (again := FakeSandbox(), True)):
+        monkeypatch.setattr("trainer.feedback.grade.open_sandbox", lambda _, s=sandbox: s)
+        assert grade(tmp_path, MBPP, samples) == 0
+        assert [row["passed"] for row in read(tmp_path / "out.jsonl")] == [True, passed]
+        assert ("failed on 1 samples" in capsys.readouterr().err) == (passed is None)
+    assert RIGHT not in {program.code for program, _ in again.calls if "check" not in program.code}
+    assert not (tmp_path / ".out.jsonl.partial").exists()
 
 
 def test_two_runs_never_write_one_output_at_a_time(

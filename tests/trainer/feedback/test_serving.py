@@ -1,8 +1,11 @@
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.trainer.synthesis.corpus import asking
@@ -35,6 +38,19 @@ class Handler(BaseHTTPRequestHandler):
 HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
 """
 
+SERVED = """
+import sys, time
+from pathlib import Path
+from trainer.feedback.serving import ServerConfig, identify, served
+from trainer.synthesis.endpoint import EndpointConfig
+
+python, model, log = sys.argv[1:]
+at = EndpointConfig("", "m")
+with served(at, identify(Path(model)), ServerConfig(python), Path(log)) as endpoint:
+    print(endpoint.url.removesuffix("/v1") + "/health", flush=True)
+    time.sleep(600)
+"""
+
 
 def program(path: Path, text: str) -> str:
     path.write_text(text)
@@ -61,6 +77,27 @@ def test_a_policy_is_served_for_the_block_and_no_longer(tmp_path: Path, model: P
         assert endpoint.revision == identify(model).digest[:32]
     with pytest.raises(httpx.ConnectError):
         httpx.get(health)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_no_server_outlives_a_stage_that_is_killed(
+    tmp_path: Path, model: Path, sign: signal.Signals
+) -> None:
+    python = program(tmp_path / "python", SERVER.format(python=sys.executable))
+    stage = subprocess.Popen(
+        [sys.executable, "-c", SERVED, python, str(model), str(tmp_path / "log")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert stage.stdout is not None
+    url = stage.stdout.readline().strip()
+    children = psutil.Process(stage.pid).children()
+    (server,) = (child for child in children if "--served-model-name" in child.cmdline())
+    assert httpx.get(url).status_code == 200
+    stage.send_signal(sign)
+    stage.communicate()
+    _, alive = psutil.wait_procs([server], timeout=30)
+    assert not alive
 
 
 def test_a_given_address_is_taken_as_it_is(tmp_path: Path, model: Path) -> None:

@@ -232,6 +232,7 @@ def test_weights_of_other_tokens_are_refused(work: Path) -> None:
         ({"label_smoothing": 0.1, "loss_type": ("ipo",)}, "for the loss_type sigmoid alone"),
         ({"loss_type": ("sft",)}, "no loss of pairs"),
         ({"loss_weights": (1.0, 2.0)}, "2 numbers for 1 entries"),
+        ({"loss_weights": (-1.0,)}, "none may be negative"),
         ({"loss_type": ("sigmoid", "sigmoid")}, "names a loss twice"),
     ],
 )
