@@ -1,0 +1,43 @@
+"""The command line `codepmp-score`. Each command is a module with `add_parser` and a function."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+import argcomplete
+
+from codepmp_client.bulk import exits, rows_command
+from codepmp_client.bulk.exits import UsageError
+from codepmp_client.bulk.tables import TableError
+from codepmp_client.errors import RewardError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    options = parser()
+    argcomplete.autocomplete(options)
+    chosen = options.parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = chosen.run
+    try:
+        return run(chosen)
+    except UsageError as error:
+        message, code = str(error), exits.WRONG_USE
+    except (TableError, RewardError) as error:
+        message, code = str(error), exits.FAILED
+    except KeyboardInterrupt:
+        message, code = "interrupted", exits.INTERRUPTED
+    sys.stderr.write(f"codepmp-score {chosen.command}: {message}\n")
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    root = argparse.ArgumentParser(
+        prog="codepmp-score",
+        description="Score files of any size by a reward-model server.",
+        epilog=exits.TABLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    rows_command.add_parser(commands)
+    return root
