@@ -50,6 +50,7 @@ ROOMS = {
     "trainer": """
         __main__
         cli
+        autoconfig
         planning recipes
         policy
         feedback
@@ -78,6 +79,8 @@ TORCH = {
     "trainer/training/*/*.py",
     "trainer/synthesis/generators.py",
     "trainer/publishing/publish.py",
+    "trainer/autoconfig/base.py",
+    "trainer/autoconfig/machine.py",
     "trainer/policy/*.py",
 }
 # Everything else starts in milliseconds and is tested with a fake engine.

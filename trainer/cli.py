@@ -16,6 +16,7 @@ from trainer.planning.gpus import GPUS, Devices
 from trainer.recipes import RECIPES, open_recipe
 
 TOOLS = {
+    "train": "a base model and a preference file -> a release, with defaults by size and machine",
     "run": "run the stages that are not up to date, and print why each of them ran",
     "plan": "estimate tokens, FLOPs, memory, hours and disk before anything runs",
     "doctor": "check the data that the finetune stage would train on, without training",
@@ -115,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
         add_plan(command, dry_run=True)
 
     tools = {name: f"{text[0].upper()}{text[1:]}" for name, text in TOOLS.items()}
+    add_train(add("train", tools["train"], train_on_file))
     run = add("run", tools["run"], run_stages)
     add_recipe(run)
     add_work(run)
@@ -160,6 +162,44 @@ def add_recipe(command: argparse.ArgumentParser) -> None:
         metavar="STAGE.FIELD=VALUE",
         help="change a field of a config; may be repeated; `show` lists all fields",
     )
+
+
+def add_train(command: argparse.ArgumentParser) -> None:
+    """Add what `train` reads and writes, and what it would otherwise choose."""
+    command.add_argument(
+        "--base", required=True, help="folder or hub id of the model to start from"
+    )
+    command.add_argument(
+        "--data", required=True, help="preferences: JSON Lines, JSON, CSV or Parquet, also .gz"
+    )
+    command.add_argument(
+        "--eval", default="", help="file to evaluate on, in place of held-out rows"
+    )
+    command.add_argument(
+        "--out", default="", help="folder of the run; default: work/train-NAME-OF-DATA"
+    )
+    command.add_argument("--max-steps", type=int, help="optimizer steps; default: by rows and time")
+    command.add_argument(
+        "--hours",
+        type=float,
+        help="bound of the estimated time, 0 for none; default: 1 on a CPU, none on a GPU",
+    )
+    command.add_argument("--format", default="", help="format of the data, where it is not clear")
+    command.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN",
+        help="a column with another name, as in prompt=question; may be repeated",
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="STAGE.FIELD=VALUE",
+        help="change any field of the recipe finetune, as in finetune.learning_rate=1e-5",
+    )
+    command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
 
 
 def add_work(command: argparse.ArgumentParser) -> None:
@@ -236,6 +276,24 @@ def open_with(options: argparse.Namespace) -> Recipe:
     from trainer.pipeline.overrides import overridden
 
     return overridden(open_recipe(options.recipe), options.set)
+
+
+def train_on_file(options: argparse.Namespace) -> None:
+    """Train on one preference file, or print the plan of it."""
+    from trainer.autoconfig.run import TrainRequest, train
+
+    request = TrainRequest(
+        options.base,
+        options.data,
+        options.eval,
+        options.out,
+        options.format,
+        tuple(options.column),
+        options.max_steps,
+        options.hours,
+        tuple(options.set),
+    )
+    train(request, dry_run=options.dry_run)
 
 
 def run_one_stage(options: argparse.Namespace) -> None:

@@ -22,8 +22,11 @@ def locate(model: str) -> Path:
     return path if path.exists() else fetch(model)
 
 
-def fetch(hub_id: str, revision: str | None = None) -> Path:
+def fetch(hub_id: str, revision: str | None = None, *, weights: bool = True) -> Path:
     """Download a model, or find it in the cache.
+
+    Args:
+        weights: otherwise only what describes the model and its tokenizer.
 
     Raises:
         ReleaseError: `hub_id` is not a hub id, or the hub does not give it.
@@ -35,9 +38,10 @@ def fetch(hub_id: str, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
+        ignored = OTHER_FORMS if weights else [*OTHER_FORMS, "*.safetensors"]
         return Path(
             snapshot_download(
-                hub_id, revision=revision, allow_patterns=FILES, ignore_patterns=OTHER_FORMS
+                hub_id, revision=revision, allow_patterns=FILES, ignore_patterns=ignored
             )
         )
     except (OSError, ValueError, HfHubHTTPError) as error:

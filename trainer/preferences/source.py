@@ -20,6 +20,7 @@ from trainer.preferences.formats.multiple_choice import MultipleChoice
 from trainer.preferences.formats.stepwise import Stepwise
 from trainer.preferences.formats.trl import Trl
 from trainer.preferences.formats.ultrafeedback import UltraFeedback
+from trainer.preferences.formats.unpaired import Unpaired
 from trainer.preferences.pairing import Pairing, rows_of
 from trainer.tables.files import NumberedRow, find_files, read_file
 from trainer.tables.record import Record, Unusable
@@ -27,6 +28,12 @@ from trainer.tables.streamed import streamed
 
 # Limits of the columns that an error message lists: the keys of a file may be anything.
 _MAX_COLUMNS, _MAX_COLUMN_LENGTH = 20, 40
+
+
+AnyFormat = (
+    Trl | UltraFeedback | Hh | MathShepherd | Stepwise | MultipleChoice | Labelled | Unpaired
+)
+"""Each format; the field `kind` tells them apart in a recipe's file."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class PreferenceSource:
     """
 
     name: str
-    format: Trl | UltraFeedback | Hh | MathShepherd | Stepwise | MultipleChoice | Labelled
+    format: AnyFormat
     paths: tuple[str, ...] = ()
     dataset: Dataset | None = None
     pairing: Pairing = field(default_factory=Pairing)

@@ -146,7 +146,10 @@ def read_csv(stream: IO[bytes]) -> Iterator[NumberedRow]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     try:
-        rows = csv.reader(text, strict=True)
+        # Spreadsheets of some countries part columns by semicolons, and others by tabs.
+        head = text.readline()
+        text.seek(0)
+        rows = csv.reader(text, strict=True, delimiter=max(",;\t", key=head.count))
         names = next(rows, [])
         for number, row in enumerate(rows, start=1):
             if len(row) == len(names):

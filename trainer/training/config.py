@@ -147,9 +147,12 @@ class TrainConfig(LoopConfig):
 
     Attributes:
         weights: weights of the terms of the loss.
+        chat_template: Jinja of the template to train and to serve with, where the start's tokenizer
+            has none or another one; None takes the tokenizer's own.
     """
 
     weights: LossWeights = field(default_factory=LossWeights)
+    chat_template: str | None = None
 
 
 _COUNTS = (

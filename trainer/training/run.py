@@ -232,6 +232,7 @@ def load(config: TrainConfig, folder: Path) -> tuple[Start, JointModel, Encoder]
         with_lm=config.weights.lm > 0,
         load_in_4bit=bool(config.lora and config.lora.load_in_4bit),
         end_token=config.end_token,
+        chat_template=config.chat_template,
     )
     if processes.is_main():
         for note in start.notes:

@@ -1,7 +1,7 @@
 """The protocol of all formats: a row becomes one request with rated answers.
 
-To add a format, write its file in this folder and add its class to the union in
-`trainer.preferences.source.PreferenceSource`.
+To add a format, write its file in this folder and add its class to the union
+`trainer.preferences.source.AnyFormat`.
 """
 
 from dataclasses import dataclass

@@ -26,7 +26,11 @@ def export(
     """
     if config.lora:
         whole = load_start(
-            folder, seed=config.seed, with_lm=False, end_token=config.end_token
+            folder,
+            seed=config.seed,
+            with_lm=False,
+            end_token=config.end_token,
+            chat_template=config.chat_template,
         ).model
         network = merged(whole, config.lora, state, _NETWORK)
         weights = network.state_dict()

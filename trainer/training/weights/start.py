@@ -95,6 +95,7 @@ def load_start(
     with_lm: bool,
     load_in_4bit: bool = False,
     end_token: str | None = None,
+    chat_template: str | None = None,
 ) -> Start:
     """Load the checkpoint that training starts from.
 
@@ -103,11 +104,12 @@ def load_start(
         with_lm: whether there will be a language-model loss, which needs an output embedding.
         load_in_4bit: load linear layers in 4 bits (QLoRA).
         end_token: token that ends a text, in place of the tokenizer's own.
+        chat_template: the template, in place of the tokenizer's own.
 
     Raises:
         StageError: the checkpoint could be trained, and served wrongly or not at all.
     """
-    tokenizer, templates = load_tokenizer(folder, end_token)
+    tokenizer, templates = load_tokenizer(folder, end_token, chat_template)
     pad = settle_pad(tokenizer)
     model = load_network(folder, seed, load_in_4bit=load_in_4bit)
     added_rows = grow_embedding(model, needed_rows(tokenizer))
@@ -120,7 +122,7 @@ def load_start(
 
 
 def load_tokenizer(
-    folder: Path, end_token: str | None
+    folder: Path, end_token: str | None, chat_template: str | None = None
 ) -> tuple[PreTrainedTokenizerBase, tuple[str, ...]]:
     """The checkpoint's fast tokenizer with one chat template, and the names of several.
 
@@ -139,6 +141,8 @@ def load_tokenizer(
         if end_token not in tokenizer.get_vocab():
             raise StageError(f"{folder}: end_token {end_token} is not in its vocabulary")
         tokenizer.eos_token = end_token
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
     template = tokenizer.chat_template
     # transformers keeps several templates by name. A release has one: the same for every text.
     if isinstance(template, dict):
@@ -149,7 +153,10 @@ def load_tokenizer(
             )
         tokenizer.chat_template = template["default"]
     if not tokenizer.chat_template:
-        raise StageError(f"{folder}: its tokenizer has no chat template: save it with one")
+        raise StageError(
+            f"{folder}: its tokenizer has no chat template: save it with one, or name one "
+            "in the config's chat_template"
+        )
     with loading(folder, "chat template"):
         date_seen(tokenizer.chat_template)  # which compiles it
     return tokenizer, tuple(sorted(template)) if isinstance(template, dict) else ()
