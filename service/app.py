@@ -17,6 +17,7 @@ from service.models.trial import Trial, try_in_process
 from service.routes import llamafactory, openai, openrlhf, ops, slime
 from service.routes.native import routes as native
 from service.routes.oip import routes as oip
+from service.routes.playground import routes as playground
 from service.routes.rerank import routes as rerank
 from service.routes.shared.dialect import Dialect, names_by_route
 from service.routes.shared.routing import probe_paths
@@ -73,7 +74,8 @@ def create_app(
     app = FastAPIOffline(
         title="codepmp reward-model server",
         version="1",
-        description="Scores candidate answers with a reward model.",
+        description="Scores candidate answers with a reward model."
+        + (" Try it in the [playground](playground)." if settings.playground else ""),
         lifespan=_lifespan,
         redirect_slashes=False,
         telemetry=_NO_TELEMETRY,
@@ -88,6 +90,8 @@ def create_app(
     routers = [*(dialect.router for dialect in app.state.dialects), ops.router]
     for router in routers:
         app.include_router(router)
+    if settings.playground:
+        app.include_router(playground.router)
     add_error_handlers(app)
     keyring = None
     if settings.api_keys_file:
@@ -98,7 +102,12 @@ def create_app(
         max_body_bytes=settings.max_body_bytes,
         max_bodies_bytes=settings.max_bodies_bytes,
         metrics=service.metrics,
-        gate=Gate(settings.trusted_hosts, keyring, probe_paths(routers)),
+        gate=Gate(
+            settings.trusted_hosts,
+            keyring,
+            probe_paths(routers),
+            playground.PATHS if settings.playground else (),
+        ),
         respond=partial(error_response, app),
         dialects=names_by_route(named),
         leaving=lambda: service.leaving,

@@ -166,6 +166,14 @@ class Settings(BaseSettings):
             "If it is unset, all are served.",
         ),
     ] = DIALECT_NAMES
+    playground: Annotated[
+        bool,
+        Field(
+            description="Whether /playground is served, a page on which people try the models in "
+            "a browser (docs/playground.md). The page itself needs no key; what it asks the server "
+            "for does. If it is off, the path is answered 404."
+        ),
+    ] = True
     trusted_hosts: Annotated[
         tuple[HostName, ...],
         NoDecode,
@@ -182,9 +190,9 @@ class Settings(BaseSettings):
         Field(
             description="File of API keys and their quotas, made with python -m service.keys "
             "(docs/security.md). Requests without one of these keys are answered 401, "
-            "except probes and /metrics. The file is read again when it changes; if it "
-            "is then unusable, the previous keys stay valid. If it is unusable at the "
-            "start, the process exits with 1. If it is unset, no key is needed."
+            "except probes, /metrics and the page of the playground. The file is read again "
+            "when it changes; if it is then unusable, the previous keys stay valid. If it is "
+            "unusable at the start, the process exits with 1. If it is unset, no key is needed."
         ),
     ] = None
     # verl, for one, retries every 5xx and gives up on every 4xx, 429 included.

@@ -14,7 +14,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
 
 class Gate:
-    """Checks the host and the API key of every request that is not a probe.
+    """Checks the host of every request that is not a probe, and the API key of all but pages.
 
     Args:
         hosts: names by which requests may call this server; `*.example.com` is every name below
@@ -22,6 +22,8 @@ class Gate:
         keyring: the keys that are known; without a keyring no key is needed.
         probes: patterns of the paths that need neither, because orchestrators and load balancers
             have no key and call a server by its address.
+        pages: patterns of the paths that need no key, because a browser sends none when it loads a
+            page.
     """
 
     def __init__(
@@ -29,12 +31,14 @@ class Gate:
         hosts: Iterable[str] = (),
         keyring: Keyring | None = None,
         probes: Iterable[re.Pattern[str]] = (),
+        pages: Iterable[re.Pattern[str]] = (),
     ) -> None:
         names = [host.lower() for host in hosts]
         self._names = frozenset(name for name in names if not name.startswith("*."))
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
         self._keyring = keyring
         self._probes = tuple(probes)
+        self._pages = tuple(pages)
 
     def admit(self, scope: Scope) -> Account:
         """Return the account that a request is counted for.
@@ -44,10 +48,11 @@ class Gate:
             InvalidKey: the request has no key, or none that is known.
         """
         headers = Headers(scope=scope)
-        # A body would be read whole, so a request with one is not a probe, whatever its path.
+        # A body would be read whole, so a request with one is neither probe nor page.
         has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-        may_be_probe = scope["method"] in ("GET", "HEAD") and not has_body
-        if may_be_probe and any(pattern.fullmatch(scope["path"]) for pattern in self._probes):
+        only_reads = scope["method"] in ("GET", "HEAD") and not has_body
+        path = scope["path"]
+        if only_reads and any(pattern.fullmatch(path) for pattern in self._probes):
             return UNLIMITED
         if self._names or self._suffixes:
             host = _HOST.fullmatch(headers.get("host", "").lower())
@@ -56,6 +61,8 @@ class Gate:
                     "the Host header names none of this server's names (--trusted-hosts)"
                 )
         if self._keyring is None:
+            return UNLIMITED
+        if only_reads and any(pattern.fullmatch(path) for pattern in self._pages):
             return UNLIMITED
         presented = [headers.get("x-api-key", "")]
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
