@@ -4,19 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Message = Mapping[str, str]
-"""`{"role": "user", "content": "..."}`."""
+Message = Mapping[str, object]
+"""`{"role": "user", "content": "..."}`, and what else the model's chat template reads."""
 
 Prompt = str | Sequence[Message]
 """A user's message, or a conversation that does not end on the assistant."""
 
-Candidate = str | Sequence[str]
-"""A text; or its steps, if `Options.steps` asks for their scores."""
+Candidate = str | Sequence[str] | Message
+"""A text; its steps, if `Options.steps` asks for their scores; or a turn without its role, for an
+answer that calls tools or comes with reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
     """One prompt and the candidate answers to it.
+
+    Attributes:
+        tools: that the chat template shows, as transformers takes them.
 
     Raises:
         ValueError: there are no candidates.
@@ -25,6 +29,7 @@ class Input:
 
     prompt: Prompt
     candidates: Sequence[Candidate]
+    tools: Sequence[Mapping[str, object]] = ()
 
     def __post_init__(self) -> None:
         # A string passes for a sequence of strings, and each character would be scored.
@@ -35,10 +40,23 @@ class Input:
 
     def fields(self) -> dict[str, object]:
         """Return the input in the server's JSON."""
-        candidates = [c if isinstance(c, str) else list(c) for c in self.candidates]
-        if isinstance(self.prompt, str):
-            return {"prompt": self.prompt, "candidates": candidates}
-        return {"messages": list(map(dict, self.prompt)), "candidates": candidates}
+        fields: dict[str, object] = {
+            "prompt": self.prompt,
+            "candidates": list(map(_plain, self.candidates)),
+        }
+        if not isinstance(self.prompt, str):
+            del fields["prompt"]
+            fields["messages"] = list(map(dict, self.prompt))
+        if self.tools:
+            fields["tools"] = list(map(dict, self.tools))
+        return fields
+
+
+def _plain(candidate: Candidate) -> object:
+    """The candidate in types that `json` knows."""
+    if isinstance(candidate, str):
+        return candidate
+    return dict(candidate) if isinstance(candidate, Mapping) else list(candidate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def split(inputs: Sequence[Input], max_candidates: int) -> list[Request]:
             if len(candidates) > room:
                 requests.append([])
                 room = max_candidates
-            requests[-1].append(Piece(index, Input(entry.prompt, candidates)))
+            requests[-1].append(Piece(index, replace(entry, candidates=candidates)))
             room -= len(candidates)
     return list(map(tuple, requests))
 

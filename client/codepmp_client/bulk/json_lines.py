@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -55,27 +56,30 @@ def read_chunks(path: str) -> Iterator[Chunk]:
             lines = _open_lines(path, stream)
         except OSError as error:
             raise unreadable(path, error) from error
-        chunk, size, number = Chunk([]), 0, 0
-        rows = _read_lines(lines)
+        length = os.fstat(stream.fileno()).st_size if stream.seekable() else 0
+        rows: list[Row | BadRow] = []
+        size = number = 0
+        coming = _read_lines(lines)
         while True:
             try:
-                row = next(rows, None)
+                row = next(coming, None)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise TableError(
                     f"{path} breaks off after line {number}: its gzip data is damaged or cut short"
                 ) from error
             except OSError as error:
                 raise unreadable(path, error) from error
+            if row is not None:
+                number = row.number
+                rows.append(row)
+                size += len(row.line) if isinstance(row, Row) else 0
+            if rows and (row is None or size >= CHUNK_BYTES or len(rows) >= CHUNK_ROWS):
+                # A file that grows has more than it had.
+                share = min(1.0, stream.tell() / length) if length else None
+                yield Chunk(rows, share=share)
+                rows, size = [], 0
             if row is None:
-                break
-            number = row.number
-            chunk.rows.append(row)
-            size += len(row.line) if isinstance(row, Row) else 0
-            if size >= CHUNK_BYTES or len(chunk.rows) >= CHUNK_ROWS:
-                yield chunk
-                chunk, size = Chunk([]), 0
-        if chunk.rows:
-            yield chunk
+                return
 
 
 def _open_lines(path: str, stream: io.BufferedReader) -> IO[bytes]:

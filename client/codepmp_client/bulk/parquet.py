@@ -50,8 +50,10 @@ def read_chunks(path: str, wanted: Collection[str] | None) -> Iterator[Chunk]:
                 names = [n for n in batch.schema.names if wanted is None or n in wanted]
                 records: list[Record] = batch.select(names).to_pylist()
                 rows: list[Row | BadRow] = [Row(number + i, r) for i, r in enumerate(records)]
-                yield Chunk(rows, batch)
                 number += len(rows)
+                yield Chunk(rows, batch, (number - 1) / facts.num_rows)
+            if facts.num_rows == 0:
+                yield Chunk([], pyarrow.RecordBatch.from_pylist([], table.schema_arrow))
     except OSError as error:
         raise unreadable(path, error) from error
     except (pyarrow.ArrowException, ValueError, KeyError) as error:

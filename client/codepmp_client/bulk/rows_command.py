@@ -1,20 +1,225 @@
 """The command `codepmp-score rows`: scores the rows of a file."""
 
 import argparse
+import asyncio
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codepmp_client.bulk import exits
+from codepmp_client.bulk.columns import detect
 from codepmp_client.bulk.exits import UsageError
+from codepmp_client.bulk.ledger import Ledger
+from codepmp_client.bulk.progress import Progress
+from codepmp_client.bulk.rows import ScoreJob, Totals, ledger_path, score_file
+from codepmp_client.inputs import Options
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+KEY_VARIABLE = "REWARD_API_KEY"
+
+_DESCRIPTION = """\
+Scores each row of IN by a reward-model server and writes the same rows, in order, to OUT.
+
+A row with a list in `candidates` gets lists in `scores`, `normalized` and `errors`; a row with one
+`candidate`, `response` or `completion` gets `score`, `normalized` and `error`. Both get `model` and
+`version`, or `reward_model` and `reward_version` where a row has a column of such a name already.
+The prompt is in `prompt`, a text, or in `messages`, a conversation.
+
+A run that was interrupted or killed goes on when the same command is run again.
+"""
+
 
 def add_parser(commands: "Commands") -> None:
-    parser = commands.add_parser("rows", help="score each row's candidates; the same rows out")
-    parser.add_argument("input", metavar="IN", help="JSON Lines or Parquet; - is standard input")
-    parser.add_argument("output", metavar="OUT", help="file of the same rows with their scores")
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "rows",
+        help="score each row's candidates; the same rows out",
+        description=_DESCRIPTION,
+        epilog=exits.TABLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", metavar="IN", help="JSON Lines (also .gz) or Parquet; - is stdin")
+    parser.add_argument("output", metavar="OUT", help="the same rows, by the name's ending")
+    parser.add_argument(
+        "--url",
+        action="append",
+        required=True,
+        metavar="URL",
+        help="of a server; several servers share the work",
+    )
+    add_scoring_options(parser)
+    rows = parser.add_argument_group("rows")
+    rows.add_argument("--prompt-column", metavar="NAME", help="text or conversation")
+    rows.add_argument(
+        "--candidates-column",
+        "--candidate-column",
+        metavar="NAME",
+        help="list of candidates, or one candidate",
+    )
+    rows.add_argument(
+        "--candidate-field", metavar="NAME", help="text of candidates that are objects"
+    )
+    rows.add_argument(
+        "--overwrite", action="store_true", help="replace columns of the new columns' names"
+    )
+    rows.add_argument(
+        "--bad-rows",
+        choices=["error", "skip"],
+        default="error",
+        help="lines that are no rows: `error` scores all others and then fails, so that the lines "
+        "can be mended and the run goes on; `skip` leaves them out (default: error)",
+    )
+    rows.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    rows.add_argument(
+        "--restart", action="store_true", help="forget what an interrupted run has scored"
+    )
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of asking servers."""
+    group = parser.add_argument_group("scoring")
+    group.add_argument("--model", metavar="NAME", help="a served model, or NAME@VERSION")
+    group.add_argument(
+        "--api-key-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with the server's API key; else the variable {KEY_VARIABLE} may hold it",
+    )
+    group.add_argument(
+        "--over-length",
+        choices=["error", "truncate_prompt"],
+        default="error",
+        help="conversations that are too long: an error of the candidate, or the middle of the "
+        "prompt is cut (default: error)",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=int,
+        default=16,
+        metavar="N",
+        help="most requests in flight to each server; fewer while it is overloaded (default: 16)",
+    )
+    group.add_argument(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long a request is tried again, as while a server restarts (default: 600)",
+    )
+    group.add_argument(
+        "--mixed-versions",
+        action="store_true",
+        help="go on when another version serves; each row says which one scored it",
+    )
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what is told."""
+    group = parser.add_argument_group("what is told")
+    group.add_argument("--quiet", action="store_true", help="no progress and no notes")
+    group.add_argument("--json", action="store_true", help="a summary as JSON on standard output")
+
+
+def read_api_key(file: Path | None) -> str | None:
+    """The key of a file, or of the environment."""
+    if file is None:
+        return os.environ.get(KEY_VARIABLE) or None
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the key file {file} cannot be read: {error}") from error
+
+
 def run(options: argparse.Namespace) -> int:
-    raise UsageError(f"{options.input} cannot be scored yet")
+    """Score a file, and tell what came of it."""
+    job = _job(options)
+    progress = Progress("rows", options.quiet)
+    try:
+        totals = asyncio.run(score_file(job, progress))
+    except KeyboardInterrupt:
+        progress.close()
+        sys.stderr.write(f"codepmp-score rows: {_interrupted(job)}\n")
+        return exits.INTERRUPTED
+    finally:
+        progress.close()
+    progress.note(_sentence(totals, progress, job.target))
+    if options.json:
+        sys.stdout.write(json.dumps(_summary(totals, progress, job.target)) + "\n")
+    clean = not totals.errors and not totals.bad_rows
+    return exits.DONE if clean else exits.WITH_ERRORS
+
+
+def _job(options: argparse.Namespace) -> ScoreJob:
+    for url in options.url:
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"--url {url} must begin with http:// or https://")
+    if options.concurrency < 1 or not 0 < options.patience <= 24 * 60 * 60:
+        raise UsageError("--concurrency must be at least 1, and --patience a day at most")
+    return ScoreJob(
+        source=options.input,
+        target=options.output,
+        urls=tuple(options.url),
+        columns=partial(
+            detect,
+            prompt=options.prompt_column,
+            candidates=options.candidates_column,
+            field=options.candidate_field,
+        ),
+        options=Options(options.model, "bulk", options.over_length),
+        api_key=read_api_key(options.api_key_file),
+        concurrency=options.concurrency,
+        patience=options.patience,
+        overwrite=options.overwrite,
+        replace=options.force,
+        bad_rows=options.bad_rows,
+        mixed_versions=options.mixed_versions,
+        restart=options.restart,
+    )
+
+
+def _interrupted(job: ScoreJob) -> str:
+    file = ledger_path(Path(job.target).resolve())
+    if not file.exists():
+        return "interrupted before anything was scored"
+    with Ledger(file) as ledger:
+        kept = ledger.rows()
+    return f"interrupted; the scores of {kept:,} rows are kept in {file}, the same command goes on"
+
+
+def _sentence(totals: Totals, progress: Progress, target: str) -> str:
+    rate = totals.rows / max(progress.seconds, 1e-9)
+    parts = [f"{totals.rows:,} rows in {progress.seconds:.1f} s ({rate:,.0f} a second)"]
+    if totals.reused:
+        parts.append(f"{totals.reused:,} with the scores of an earlier run")
+    if totals.duplicates:
+        parts.append(f"{totals.duplicates:,} equal to another row and scored with it")
+    for code, count in totals.errors.most_common():
+        parts.append(f"{count:,} {code}")
+    if totals.bad_rows:
+        parts.append(f"{totals.bad_rows:,} lines left out")
+    return f"{target}: {', '.join(parts)}"
+
+
+def _summary(totals: Totals, progress: Progress, target: str) -> dict[str, object]:
+    names = totals.models[-1] if totals.models else (None, None)
+    return {
+        "output": target,
+        "rows": totals.rows,
+        "scored": totals.scored,
+        "candidates": totals.candidates,
+        "errors": dict(totals.errors),
+        "bad_rows": totals.bad_rows,
+        "reused": totals.reused,
+        "duplicates": totals.duplicates,
+        "seconds": round(progress.seconds, 3),
+        "rows_per_second": round(totals.rows / max(progress.seconds, 1e-9), 1),
+        "model": names[0],
+        "version": names[1],
+    }

@@ -60,10 +60,16 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive rows; `batch` holds the same ones where they come from Parquet."""
+    """Consecutive rows.
+
+    Attributes:
+        batch: the same rows as they come from Parquet.
+        share: of the file that ends with this chunk, up to 1; None where its length is not known.
+    """
 
     rows: list[Row | BadRow]
     batch: "RecordBatch | None" = None
+    share: float | None = None
 
 
 class TableWriter(Protocol):
