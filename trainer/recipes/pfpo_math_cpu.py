@@ -14,9 +14,10 @@ from trainer.training.config import LoraAdapters
 STUDY = replace(
     PAPER,
     policy="Qwen/Qwen2.5-Coder-0.5B-Instruct",
-    train=replace(PAPER.train, max_problems=40),
+    train=replace(PAPER.train, max_problems=24),
     probe=replace(PAPER.probe, max_problems=20),
     test=replace(PAPER.test, max_problems=40),
+    graded_samples=2,
     max_tokens=400,
     max_length=768,
     learning_rates=(5e-5, 2e-5),

@@ -14,7 +14,6 @@ import resource
 import signal
 import struct
 from functools import cache
-from pathlib import Path
 
 from trainer.feedback.sandbox.types import Limits
 
@@ -22,13 +21,15 @@ _NEW_NAMESPACES = 0x10000000 | 0x20000000 | 0x08000000 | 0x00020000  # user, pid
 _ALL_NAMESPACES = 0x7E020080
 _SIGCHLD = 17
 _MS_NOSUID, _MS_NODEV = 2, 4
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = (
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS = (
     1,
     4,
     22,
-    24,
+    28,
     38,
 )
+# No user has capabilities for being root, none are kept or raised, and all that is locked.
+_SECURE_BITS = 0xEF
 _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 _USER = 1000
 """The user and group that a run believes to be."""
@@ -42,8 +43,7 @@ _syscall.restype = ctypes.c_long
 
 
 def prepare() -> None:
-    """Read and build once what every run needs."""
-    _last_capability()
+    """Build once what every run needs."""
     _filter()
 
 
@@ -108,8 +108,9 @@ def enter(root: str, user: int, group: int, limits: Limits) -> None:
     )
     os.chroot(root)
     os.chdir(HOME)
-    for capability in range(_last_capability() + 1):
-        _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
+    # With these two nothing that is executed gains a capability, whatever the bounding set holds.
+    # To empty that takes a call for each capability, a tenth of the time of a run.
+    _call("prctl", _PR_SET_SECUREBITS, _SECURE_BITS, 0, 0, 0)
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _drop_capabilities()
     program = _filter()
@@ -139,11 +140,6 @@ def _call(name: str, *arguments: object) -> None:
     if getattr(_libc, name)(*arguments) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), name)
-
-
-@cache
-def _last_capability() -> int:
-    return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
 
 
 class _Program(ctypes.Structure):
