@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import argcomplete
 
-from codepmp_client.bulk import exits, rows_command
+from codepmp_client.bulk import best_command, exits, pairs_command, rows_command
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.tables import TableError
 from codepmp_client.errors import RewardError
@@ -40,4 +40,6 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     rows_command.add_parser(commands)
+    pairs_command.add_parser(commands)
+    best_command.add_parser(commands)
     return root

@@ -25,8 +25,10 @@ ROW_GROUP_BYTES = 32 * 1024 * 1024
 
 _ARROW: dict[ColumnType, pyarrow.DataType] = {
     "number": pyarrow.float64(),
+    "integer": pyarrow.int64(),
     "text": pyarrow.string(),
     "numbers": pyarrow.list_(pyarrow.float64()),
+    "integers": pyarrow.list_(pyarrow.int64()),
     "texts": pyarrow.list_(pyarrow.string()),
 }
 

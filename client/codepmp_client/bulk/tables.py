@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Record = dict[str, object]
 """Columns of one row, with values as JSON has them."""
 
-ColumnType = Literal["number", "text", "numbers", "texts"]
-"""What a new column holds in Parquet, null besides: float64, string, and lists of them."""
+ColumnType = Literal["number", "integer", "text", "numbers", "integers", "texts"]
+"""What a new column holds in Parquet, null besides: float64, int64, string, and lists of them."""
 
 STANDARD_STREAM = "-"
 
