@@ -52,12 +52,14 @@ class Service:
         shadow: scores a sample of the traffic once a model is assigned to it.
         leaving: whether the process is about to end; it scores until `begin_drain`.
         refusal: why the process should end with exit code 1; None while it should go on.
+        failure: why the first models are not loaded, for operators; None if they are, or may be.
     """
 
     def __init__(self, settings: Settings, opener: ModelOpener, trial: Trial | None = None) -> None:
         self.settings = settings
         self.leaving = False
         self.refusal: str | None = None
+        self.failure: str | None = None
         self.catalogue = ModelCatalogue()
         self.metrics = Metrics(self.catalogue)
         self.shadow = Shadow(self.metrics.observe_shadow)
@@ -222,9 +224,9 @@ class Service:
             self._fault = self._fault or (
                 f"the model is not served ({type(error).__name__}); this server's log says why"
             )
-            reason = self._note_failed_load(error)
+            self.failure = self._note_failed_load(error)
             if isinstance(error, _UNFIT):
-                self.refusal = reason
+                self.refusal = self.failure
         else:
             self._ready = self.refusal is None
             models = ", ".join(loaded.key for loaded in self.catalogue)

@@ -412,6 +412,16 @@ class Settings(BaseSettings):
         ),
     ] = None
 
+    check: Annotated[
+        bool,
+        Field(
+            description="Check a start, and end: settings, key files, ports and models, which are "
+            "loaded and whose golden scores are replayed. The exit code is 0 if the service would "
+            "become ready; otherwise it is not, with the reason on standard error "
+            "(docs/deploy.md)."
+        ),
+    ] = False
+
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_empty(cls, value: object, info: ValidationInfo) -> object:

@@ -35,7 +35,7 @@ ROOMS = {
     """,
     "service": """
         __main__ keys fetch
-        app admin
+        app admin check completion
         http
         routes
         service

@@ -1,14 +1,18 @@
 """How large a batch may be: the memory that a token takes, measured, against what is free."""
 
 import logging
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 
+from reward_model.release.files import weight_files
 from service.allocator import trim
+from service.engines.engine import EngineUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +49,36 @@ def tokens_that_fit(device: torch.device, compute: Callable[[], None], probe: in
     return fit
 
 
+def require_room(folder: Path, device: torch.device, weight_bytes: int) -> None:
+    """Refuse weights that cannot fit, before loading them takes minutes and ends in a kill.
+
+    Args:
+        folder: holds the weights.
+        weight_bytes: what the device takes for one weight.
+
+    Raises:
+        EngineUnavailable: more is needed than is free; the message says how much.
+    """
+    weights = 0
+    # Files that cannot be read, loading them tells about.
+    with suppress(OSError, SafetensorError):
+        for file in weight_files(folder):
+            with safe_open(file, framework="numpy") as opened:
+                for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                    weights += math.prod(opened.get_slice(name).get_shape())
+    # They are read into the machine's memory in float32, whatever a device makes of them.
+    needs = [("memory", 4 * weights, free_bytes_on_cpu(at_most=True), "a container's limit counts")]
+    if device.type == "cuda":
+        on_gpu = weight_bytes * weights
+        needs.append(("GPU memory", on_gpu, free_bytes(device), "other processes may use it"))
+    for kind, needed, free, hint in needs:
+        if free is not None and needed > free:
+            raise EngineUnavailable(
+                f"{folder}: its weights need {needed / 1e9:.2f} GB of {kind} and {free / 1e9:.2f} "
+                f"GB are free ({hint}). Give the process more, or serve a smaller model."
+            )
+
+
 def free_bytes(device: torch.device) -> int | None:
     """Return what this process may still take; None where the system does not say."""
     if device.type == "cuda":
@@ -54,9 +88,17 @@ def free_bytes(device: torch.device) -> int | None:
     return free_bytes_on_cpu()
 
 
-def free_bytes_on_cpu() -> int | None:
-    """Return what the machine, or the container, has left; None where the system does not say."""
-    known = [read_kilobytes(_PROC / "meminfo", "MemAvailable")]
+def free_bytes_on_cpu(*, at_most: bool = False) -> int | None:
+    """Return what the machine, or the container, has left; None where the system does not say.
+
+    Args:
+        at_most: return what could be had at the very most, with swap and with what the kernel
+            holds of files that are in use.
+    """
+    available = read_kilobytes(_PROC / "meminfo", "MemAvailable")
+    if at_most and available is not None:
+        available += read_kilobytes(_PROC / "meminfo", "SwapFree") or 0
+    known = [available]
     # /proc/meminfo is the whole machine's, and does not know a container's limit.
     for limit, usage, statistics in _CGROUP_FILES:
         try:
@@ -64,16 +106,15 @@ def free_bytes_on_cpu() -> int | None:
         except OSError:
             continue
         if allowed != "max":
+            left = int(allowed) - int(used)
             # Usage counts what the kernel keeps of files that were read, such as a release's, and
             # what it keeps unused is dropped when memory is needed.
-            with suppress(OSError):
-                cached = re.search(
-                    r"^(?:total_)?inactive_file (\d+)$",
-                    (_CGROUP / statistics).read_text(),
-                    re.MULTILINE,
-                )
-                used = str(int(used) - int(cached[1])) if cached else used
-            known.append(max(0, int(allowed) - int(used)))
+            for kept in ("inactive_file", "active_file")[: 2 if at_most else 1]:
+                with suppress(OSError):
+                    text = (_CGROUP / statistics).read_text()
+                    cached = re.search(rf"^(?:total_)?{kept} (\d+)$", text, re.MULTILINE)
+                    left += int(cached[1]) if cached else 0
+            known.append(max(0, left))
         break
     return min((value for value in known if value is not None), default=None)
 

@@ -19,7 +19,7 @@ from service.engines.engine import (
     EngineUnavailable,
     OutOfMemory,
 )
-from service.engines.memory import tokens_that_fit
+from service.engines.memory import require_room, tokens_that_fit
 from service.settings import Settings
 
 # A CPU core computes 1024 tokens as fast as 8192, apart from prompts that need not be computed in
@@ -158,5 +158,7 @@ def load_torch_engine(
     if dtype == "auto":
         # Few CPUs compute in bfloat16 faster than in float32.
         dtype = "float32" if on_cpu else release.dtype
-    model, warnings = load_weights(release, device="cpu" if on_cpu else "cuda", dtype=dtype)
+    device = "cpu" if on_cpu else "cuda"
+    require_room(release.path, torch.device(device), 4 if dtype == "float32" else 2)
+    model, warnings = load_weights(release, device=device, dtype=dtype)
     return TorchEngine(RewardNetwork(model, tokenizer, release.max_tokens), warnings)

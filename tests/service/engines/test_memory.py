@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from service.engines import memory
+from service.engines.engine import EngineUnavailable
+from tests.checkpoints import make_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -62,3 +64,31 @@ def test_what_a_batch_takes_is_measured() -> None:
     assert fit is not None
     assert free is not None
     assert 0.3 * free / 2**20 < fit < 0.9 * free / 2**20
+
+
+def test_weights_that_cannot_fit_are_refused_with_both_numbers(
+    system: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    checkpoint = make_checkpoint(tmp_path_factory.mktemp("large"))
+    memory.require_room(checkpoint, CPU, 4)
+    (system / "meminfo").write_text("MemAvailable: 20 kB\n")
+    with pytest.raises(EngineUnavailable, match=r"need 0\.\d\d GB of memory and 0\.00 GB are free"):
+        memory.require_room(checkpoint, CPU, 4)
+    (system / "meminfo").write_text("MemAvailable: 20 kB\nSwapFree: 8000 kB\n")
+    memory.require_room(checkpoint, CPU, 4)
+
+
+def test_files_that_are_in_use_may_make_room_for_weights(
+    system: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    checkpoint = make_checkpoint(tmp_path_factory.mktemp("large"))
+    (system / "memory.max").write_text("2000000\n")
+    (system / "memory.current").write_text("1999999\n")
+    (system / "memory.stat").write_text("inactive_file 5\nactive_file 1500000\n")
+    assert memory.free_bytes(CPU) == 6
+    memory.require_room(checkpoint, CPU, 4)
+
+
+def test_weights_that_cannot_be_read_are_left_to_loading(system: Path) -> None:
+    (system / "model.safetensors").write_bytes(b"no tensors")
+    memory.require_room(system, CPU, 4)
