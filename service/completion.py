@@ -18,9 +18,7 @@ from service.settings import Settings
 class _Values(BaseCompleter):
     """The values of a flag: its choices, or files where it takes a path or a model."""
 
-    def __call__(
-        self, *, prefix: str, action: argparse.Action, **_parsed: object
-    ) -> Iterable[str]:
+    def __call__(self, *, prefix: str, action: argparse.Action, **_parsed: object) -> Iterable[str]:
         field = Settings.model_fields[action.dest]
         kinds = get_args(field.annotation)
         if get_origin(field.annotation) is tuple:
