@@ -81,7 +81,7 @@ async def test_the_rewards_that_are_logged_are_the_services_scores(tmp_path: Pat
         await asyncio.to_thread(trainer.train)
         asyncio.run_coroutine_threadsafe(client.aclose(), trainer.async_loop).result()
         rows = logged(tmp_path / "policy")
-        asked = [Input(row["prompt"], [row["completion"][0]["content"]]) for row in rows]
+        asked = [Input(row["prompt"], [str(row["completion"][0]["content"])]) for row in rows]
         async with AsyncRewardClient(service.url) as fresh:
             results = await fresh.score_many(asked)
     scores = [result.scores[0].raw for result in results]
