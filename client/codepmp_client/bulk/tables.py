@@ -155,13 +155,16 @@ def writing(
             try:
                 yield writer
             finally:
-                # Also after a failure, so that what was written so far can be looked at.
+                # Also after a failure: a compressor may hold memory and threads.
                 writer.close()
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(target)
     except OSError as error:
         raise unwritable(partial, error) from error
+    finally:
+        # What was written before a failure is of no use, and a full disk needs the room.
+        partial.unlink(missing_ok=True)
 
 
 def partial_path(target: Path) -> Path:

@@ -192,6 +192,7 @@ def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="no form for"):
         write_one_by_one(out, [{"a": 1}, {"a": object()}])
     assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
     with pytest.raises(TableError, match="exists already"), writing(str(out), replace=False):
         pass
     write_one_by_one(out, [{"a": 1}])
