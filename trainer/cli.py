@@ -280,7 +280,8 @@ def open_with(options: argparse.Namespace) -> Recipe:
 
 def train_on_file(options: argparse.Namespace) -> None:
     """Train on one preference file, or print the plan of it."""
-    from trainer.autoconfig.run import TrainRequest, train
+    from trainer.autoconfig.request import TrainRequest
+    from trainer.autoconfig.run import train
 
     request = TrainRequest(
         options.base,

@@ -105,7 +105,7 @@ def look(
     )
     said = [f"{file.name} is read as {found.format.kind}, because {found.reason}"]
     report = ReadingReport()
-    rows = convert(source, file.parent, seed, report)
+    rows = convert(source, file.parent, seed, report, quiet=True)
     if isinstance(found.format, Labelled):
         source, rows, report, why = within_one_model(source, rows, report, file.parent, seed)
         said += [why] if why else []
@@ -118,7 +118,7 @@ def look(
         f"{report.read['used']:,} of {total:,} rows are used: {pairs:,} pairs of {groups:,} prompts"
     )
     said += [
-        f"left out: {count:,} rows: {reason} (first at {report.first[reason]})"
+        f"left out: {count:,} row{'s' * (count > 1)}: {reason} (first at {report.first[reason]})"
         for reason, count in report.read.most_common()
         if reason in report.first
     ]
@@ -154,7 +154,7 @@ def within_one_model(
         )
         fates = ReadingReport()
         try:
-            kept = convert(narrower, folder, seed, fates)
+            kept = convert(narrower, folder, seed, fates, quiet=True)
         except StageError:  # no model has a right and a wrong answer
             continue
         if 2 * len({row.group for row in kept}) < prompts:

@@ -11,7 +11,7 @@ import torch
 _CGROUP = Path("/sys/fs/cgroup")
 
 # Share of the speed of one large product that training reaches, with everything around products.
-_REACHED = 0.5
+_REACHED = 0.6
 
 # Seconds in which products are timed.
 _TIMED = 0.3
@@ -54,14 +54,14 @@ def speed(device: str, dtype: torch.dtype, hidden: int) -> float:
     x = torch.randn(rows, hidden, device=device).to(dtype)
     w = torch.randn(hidden, wide, device=device).to(dtype)
     x @ w  # chooses its kernel
-    best, began = float("inf"), perf_counter()
-    while perf_counter() - began < _TIMED / 2:
-        start = perf_counter()
+    count, began = 0, perf_counter()
+    while (took := perf_counter() - began) < _TIMED or count < 2:
         x @ w
         if device == "cuda":
             torch.cuda.synchronize()
-        best = min(best, perf_counter() - start)
-    return 2 * rows * hidden * wide / best
+        count += 1
+    # The mean and not the best: other work on this machine slows training as well.
+    return 2 * rows * hidden * wide * count / took
 
 
 def free_memory() -> float:

@@ -29,10 +29,15 @@ FILE = "calibration.json"
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """Which stage's checkpoint is calibrated, on the calibration split of which stage's pairs."""
+    """Which stage's checkpoint is calibrated, on the calibration split of which stage's pairs.
+
+    Attributes:
+        device: torch's name of the device that scores.
+    """
 
     checkpoint: str = "pretrain"
     pairs: str = "pairs"
+    device: str = "cpu"
 
     def splits(self, stage: str) -> tuple[str, ...]:
         return ("calibration",) if stage == self.pairs else ()
@@ -51,7 +56,7 @@ def run(config: CalibrateConfig, inputs: Path, output: Path) -> None:
     require_held_out(questions, inputs, config.checkpoint, by_request=False)
     counts: Counter[str] = Counter()
     reads = [inputs / config.pairs, inputs / config.checkpoint]
-    scorer = NetworkScorer(inputs / config.checkpoint)
+    scorer = NetworkScorer(inputs / config.checkpoint, device=config.device)
     scored = score_questions(questions, scorer, "both", counts, desc="calibration")
     if not scored:
         raise StageError(f"no row of the calibration split could be scored: {dict(counts)}")

@@ -127,9 +127,17 @@ class ReadingReport:
 
 
 def convert(
-    source: PreferenceSource, work: Path, seed: int, report: ReadingReport
+    source: PreferenceSource,
+    work: Path,
+    seed: int,
+    report: ReadingReport,
+    *,
+    quiet: bool = False,
 ) -> list[PreferenceRow]:
     """All pairs of a source; every row's fate is added to the report.
+
+    Args:
+        quiet: show no progress bar.
 
     Raises:
         StageError: it cannot be read, has other columns, or yields nothing at all.
@@ -138,7 +146,9 @@ def convert(
     # What the template is given before an answer -> its index, where rows of one belong together.
     merged: dict[tuple[Request, TemplateInputs], int] = {}
     read_columns = source.known
-    for place, record in tqdm(read_records(source, work), desc=source.name, unit=" rows"):
+    for place, record in tqdm(
+        read_records(source, work), desc=source.name, unit=" rows", disable=quiet
+    ):
         if isinstance(record, dict):
             held = (column for column, value in record.items() if value not in (None, "", [], {}))
             report.ignored.update(

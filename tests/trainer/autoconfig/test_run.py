@@ -60,7 +60,7 @@ def test_the_same_line_goes_on_and_ends_with_the_line_that_serves(
     assert "finetune: skipped, it is up to date" in printed
     assert "publish: skipped, it is up to date" in printed
     assert "95 % interval" in printed
-    assert "the longer answer is right in" in printed
+    assert "taking the longer answer is right in" in printed
     assert printed.rstrip().splitlines()[-1].strip() == (f"scripts/serve --model {out / 'release'}")
 
 
@@ -94,7 +94,7 @@ def test_a_plan_says_what_would_be_read_and_chosen_and_writes_nothing(
     printed = capsys.readouterr().out
     assert "mine.jsonl is read as trl, because" in printed
     assert "60 of 61 rows are used: 60 pairs of 60 prompts" in printed
-    assert "left out: 1 rows: no column chosen (first at mine.jsonl:61)" in printed
+    assert "left out: 1 row: no column chosen (first at mine.jsonl:61)" in printed
     assert "all weights" in printed
     assert str(tmp_path / "work" / "train-mine") in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.jsonl"]
@@ -136,7 +136,7 @@ def test_a_killed_run_goes_on_where_it_was(base: Path, data: Path, tmp_path: Pat
     run.wait()
     chosen = json.loads((tmp_path / "out" / "train.json").read_text())
     again = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert "holds a run of this line, which goes on" in again.stdout
+    assert "holds a run of this line, which goes on as it was begun" in again.stdout
     assert "preferences: skipped, it is up to date" in again.stdout
     assert (tmp_path / "out" / "release" / "release.json").is_file()
     assert json.loads((tmp_path / "out" / "train.json").read_text()) == chosen
