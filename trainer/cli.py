@@ -184,6 +184,9 @@ def add_train(command: argparse.ArgumentParser) -> None:
         type=float,
         help="bound of the estimated time, 0 for none; default: 1 on a CPU, none on a GPU",
     )
+    command.add_argument(
+        "--max-pairs", type=int, help="pairs of one prompt; default: 4 on a CPU, 16 on a GPU"
+    )
     command.add_argument("--format", default="", help="format of the data, where it is not clear")
     command.add_argument(
         "--column",
@@ -291,6 +294,7 @@ def train_on_file(options: argparse.Namespace) -> None:
         options.format,
         tuple(options.column),
         options.max_steps,
+        options.max_pairs,
         options.hours,
         tuple(options.set),
     )

@@ -125,8 +125,8 @@ def look(
     over = report.answers["pairs over the request's limit"]
     if over:
         said.append(
-            f"left out: {over:,} pairs of prompts that have more than {max_pairs}: "
-            "--set preferences.sources takes other limits"
+            f"left out: {over:,} pairs of prompts that have more than {max_pairs}; --max-pairs N "
+            "takes more"
         )
     drawn = random.Random(seed).sample(distinct, min(_SAMPLE, len(distinct)))
     encoded = encode_rows(drawn, encoder)

@@ -20,6 +20,7 @@ class TrainRequest:
         out: folder of the run; empty for one in `work` that is named after the data.
         columns: `FIELD=COLUMN`, for columns with other names.
         settings: `STAGE.FIELD=VALUE`, as `--set` takes them.
+        max_pairs: pairs of one prompt; None chooses by the device.
         hours: bound of the estimated time, 0 for none; None is an hour on a CPU, none on a GPU.
     """
 
@@ -30,8 +31,16 @@ class TrainRequest:
     format: str = ""
     columns: tuple[str, ...] = ()
     max_steps: int | None = None
+    max_pairs: int | None = None
     hours: float | None = None
     settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise StageError for numbers that mean nothing."""
+        if self.max_pairs is not None and self.max_pairs < 1:
+            raise StageError(f"--max-pairs {self.max_pairs}: it must be 1 or more")
+        if self.hours is not None and not 0 <= self.hours < float("inf"):
+            raise StageError(f"--hours {self.hours}: it must be 0 or more")
 
     @property
     def folder(self) -> Path:
@@ -73,6 +82,7 @@ class TrainRequest:
             ("--format", self.format),
             *(("--column", each) for each in self.columns),
             ("--max-steps", self.max_steps),
+            ("--max-pairs", self.max_pairs),
             ("--hours", self.hours),
             *(("--set", each) for each in self.settings),
         ):

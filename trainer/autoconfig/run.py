@@ -100,7 +100,7 @@ def plan(request: TrainRequest, out: Path, *, dry_run: bool) -> Recipe:
             name=option,
             kind=request.format,
             named=request.named_columns,
-            max_pairs=files.MAX_PAIRS[machine.is_gpu],
+            max_pairs=request.max_pairs or files.MAX_PAIRS[machine.is_gpu],
         )
 
     data = look(request.data, "data")
