@@ -50,6 +50,7 @@ ROOMS = {
     "trainer": """
         __main__
         cli
+        commands
         autoconfig
         planning recipes
         policy

@@ -1,7 +1,4 @@
-"""The command line: parses arguments and calls the function of each command.
-
-Modules that need torch are imported by the commands, so that `--help` takes no time.
-"""
+"""The command line: its options, and how a command's failure is told."""
 
 import argparse
 import sys
@@ -9,18 +6,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reward_model.release.release import ReleaseError
-from trainer.pipeline.recipe import Recipe
+from trainer import commands
 from trainer.pipeline.stage import StageError
 from trainer.pipeline.stages import STAGES, kind_of
-from trainer.planning.gpus import GPUS, Devices
-from trainer.recipes import RECIPES, open_recipe
+from trainer.planning.gpus import GPUS
+from trainer.recipes import RECIPES, SUFFIXES, no_such_recipe
 
 TOOLS = {
     "train": "a base model and a preference file -> a release, with defaults by size and machine",
     "run": "run the stages that are not up to date, and print why each of them ran",
     "plan": "estimate tokens, FLOPs, memory, hours and disk before anything runs",
     "doctor": "check the data that the finetune stage would train on, without training",
-    "show": "print every field of a recipe's configs in the form that --set takes",
+    "show": "print a recipe as YAML that --recipe reads back, with every field of its configs",
     "grade": "run samples of code against the tests of MBPP or HumanEval, and print pass@k",
     "sandbox": "try the walls between programs and this machine, and print which of them hold",
     "verify": "check a release, in a directory or at a URL, against its manifest",
@@ -41,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         command(options)
     except (StageError, ReleaseError) as error:
         message = str(error)
+        for note in getattr(error, "__notes__", ()):  # the traceback of a recipe's own code
+            print(note, file=sys.stderr)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("trainer", "reward_model"):
@@ -70,13 +69,13 @@ Trains a reward model, from source code to a release. Each stage reads the folde
 in the work folder and writes its own, so any stage can be run again alone. A recipe with rounds or
 arms adds a suffix to a stage's name, as in samples_2.
 
-stages, in the order in which they run:   python -m trainer STAGE --recipe NAME --work DIR
+stages, in the order in which they run:   python -m trainer STAGE --recipe NAME|FILE --work DIR
 {table(STAGES)}
 
 tools:
 {table(TOOLS)}
 
-recipes:
+recipes, beside your own (FILE.py, FILE.yaml; docs/recipes.md):
 {table(RECIPES)}
 
 examples:
@@ -98,50 +97,50 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=overview(),
     )
-    commands = top.add_subparsers(
+    known = top.add_subparsers(
         dest="command", required=True, metavar="COMMAND", help="see above", prog="python -m trainer"
     )
 
     def add(
         name: str, description: str, function: Callable[[argparse.Namespace], None]
     ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, description=f"{description}.")
+        command = known.add_parser(name, description=f"{description}.")
         command.set_defaults(function=function)
         return command
 
     for stage, text in STAGES.items():
-        command = add(stage, f"Run one stage: {text}", run_one_stage)
+        command = add(stage, f"Run one stage: {text}", commands.run_one_stage)
         add_recipe(command)
         add_work(command)
         add_plan(command, dry_run=True)
 
     tools = {name: f"{text[0].upper()}{text[1:]}" for name, text in TOOLS.items()}
-    add_train(add("train", tools["train"], train_on_file))
-    run = add("run", tools["run"], run_stages)
+    add_train(add("train", tools["train"], commands.train_on_file))
+    run = add("run", tools["run"], commands.run_stages)
     add_recipe(run)
     add_work(run)
     run.add_argument("--from", dest="first", metavar="STAGE", help="default: the first stage")
     run.add_argument("--to", dest="last", metavar="STAGE", help="default: the last stage")
     add_plan(run, dry_run=True)
-    plan = add("plan", tools["plan"], lambda options: print_plan(options, open_with(options)))
+    plan = add("plan", tools["plan"], commands.show_plan)
     add_recipe(plan)
     plan.add_argument(
         "--work", type=Path, help="work folder of a run; the plan uses the sizes of its data"
     )
     add_plan(plan, dry_run=False)
-    doctor = add("doctor", tools["doctor"], examine)
+    doctor = add("doctor", tools["doctor"], commands.examine)
     add_recipe(doctor)
     add_work(doctor)
-    add_recipe(add("show", tools["show"], show))
-    add_grade(add("grade", tools["grade"], grade_samples))
-    sandbox = add("sandbox", tools["sandbox"], try_sandbox)
+    add_recipe(add("show", tools["show"], commands.show))
+    add_grade(add("grade", tools["grade"], commands.grade_samples))
+    sandbox = add("sandbox", tools["sandbox"], commands.try_sandbox)
     sandbox.add_argument(
         "--isolation", choices=["bubblewrap", "sandbox_fusion", "none"], default="bubblewrap"
     )
     sandbox.add_argument("--url", default="", help="address of the SandboxFusion server")
-    verify = add("verify", tools["verify"], verify_release)
+    verify = add("verify", tools["verify"], commands.verify_release)
     verify.add_argument("release", help="directory, s3://... or another URL, or hf://owner/name")
-    push = add("push", tools["push"], push_release)
+    push = add("push", tools["push"], commands.push_release)
     push.add_argument("release", type=Path, help="directory of the release")
     push.add_argument("destination", help="folder, s3://... or another URL, or hf://owner/name")
     push.add_argument(
@@ -153,7 +152,11 @@ def parser() -> argparse.ArgumentParser:
 def add_recipe(command: argparse.ArgumentParser) -> None:
     """Add the options that choose a recipe and change its configs."""
     command.add_argument(
-        "--recipe", choices=list(RECIPES), required=True, help="name of the recipe"
+        "--recipe",
+        type=recipe_name,
+        required=True,
+        metavar="NAME|FILE",
+        help="name of a recipe, or a .py or .yaml file with one of your own",
     )
     command.add_argument(
         "--set",
@@ -203,6 +206,13 @@ def add_train(command: argparse.ArgumentParser) -> None:
         help="change any field of the recipe finetune, as in finetune.learning_rate=1e-5",
     )
     command.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
+
+
+def recipe_name(text: str) -> str:
+    """The text, where it may be a recipe's; whether a file is one is seen when it is read."""
+    if text not in RECIPES and Path(text).suffix not in SUFFIXES:
+        raise argparse.ArgumentTypeError(no_such_recipe(text))
+    return text
 
 
 def add_work(command: argparse.ArgumentParser) -> None:
@@ -272,132 +282,3 @@ def add_plan(command: argparse.ArgumentParser, *, dry_run: bool) -> None:
         default=0.4,
         help="share of the peak FLOP/s that is reached; default: %(default)s",
     )
-
-
-def open_with(options: argparse.Namespace) -> Recipe:
-    """The chosen recipe with all `--set` applied."""
-    from trainer.pipeline.overrides import overridden
-
-    return overridden(open_recipe(options.recipe), options.set)
-
-
-def train_on_file(options: argparse.Namespace) -> None:
-    """Train on one preference file, or print the plan of it."""
-    from trainer.autoconfig.request import TrainRequest
-    from trainer.autoconfig.run import train
-
-    request = TrainRequest(
-        options.base,
-        options.data,
-        options.eval,
-        options.out,
-        options.format,
-        tuple(options.column),
-        options.max_steps,
-        options.max_pairs,
-        options.hours,
-        tuple(options.set),
-    )
-    train(request, dry_run=options.dry_run)
-
-
-def run_one_stage(options: argparse.Namespace) -> None:
-    """Run the stage that the command is named after, or print its plan."""
-    from trainer.pipeline.running import run_stage
-
-    recipe = open_with(options)
-    if options.dry_run:
-        print_plan(options, recipe, [options.command])
-    else:
-        run_stage(options.command, recipe, options.work)
-
-
-def run_stages(options: argparse.Namespace) -> None:
-    """Run the stages that are not up to date, or print their plan."""
-    from trainer.pipeline.running import run_recipe
-
-    recipe = open_with(options)
-    if options.dry_run:
-        print_plan(options, recipe, recipe.between(options.first, options.last))
-    else:
-        run_recipe(recipe, options.work, options.first, options.last)
-
-
-def print_plan(
-    options: argparse.Namespace, recipe: Recipe, stages: list[str] | None = None
-) -> None:
-    """Print the plan of some stages, by default of all."""
-    from trainer.planning.plan import plan
-    from trainer.planning.table import render
-
-    devices = Devices(GPUS[options.gpu], options.gpus, options.mfu)
-    print(render(plan(recipe, stages or list(recipe.stages), devices, options.work), devices))
-
-
-def examine(options: argparse.Namespace) -> None:
-    """Let the doctor check what the finetune stage would read."""
-    from trainer.training.finetune import FinetuneConfig, diagnose
-
-    recipe = open_with(options)
-    if "finetune" not in recipe.stages:
-        raise StageError(
-            f"the doctor checks the data of the stage finetune, and {recipe.name} has no such "
-            "stage: choose a recipe that finetunes, such as codepmp_cpu"
-        )
-    config = recipe["finetune"].config
-    assert isinstance(config, FinetuneConfig)
-    diagnose(config, options.work)
-
-
-def show(options: argparse.Namespace) -> None:
-    from trainer.pipeline.overrides import settings
-
-    print("\n".join(settings(open_with(options))))
-
-
-def verify_release(options: argparse.Namespace) -> None:
-    from trainer.publishing.push import verified
-
-    release = verified(options.release)
-    print(f"{release.name} {release.version}: every file matches the release's manifest")
-
-
-def push_release(options: argparse.Namespace) -> None:
-    from trainer.publishing.push import open_destination, push
-
-    print(push(options.release, open_destination(options.destination), force=options.force))
-
-
-def grade_samples(options: argparse.Namespace) -> None:
-    """Grade samples of code against the tests of their problems."""
-    from trainer.feedback.grade import GradeConfig, grade
-    from trainer.feedback.sandbox.open import SandboxConfig
-    from trainer.feedback.sandbox.types import Limits
-
-    try:
-        limits = Limits(
-            cpu_seconds=options.cpu_seconds,
-            wall_seconds=options.wall_seconds,
-            memory_bytes=options.memory_mib << 20,
-        )
-    except ValueError as error:
-        raise StageError(str(error)) from error
-    grade(
-        GradeConfig(
-            options.problems,
-            options.samples,
-            options.output,
-            limits,
-            SandboxConfig(options.isolation, options.workers, options.url),
-            options.tolerance,
-            options.max_timeouts,
-        )
-    )
-
-
-def try_sandbox(options: argparse.Namespace) -> None:
-    """Print which walls hold; fails unless all do."""
-    from trainer.feedback.sandbox.open import SandboxConfig
-    from trainer.feedback.sandbox.self_test import require_walls
-
-    print(require_walls(SandboxConfig(options.isolation, workers=1, url=options.url)))

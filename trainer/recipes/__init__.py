@@ -1,8 +1,16 @@
 """Complete runs as frozen configs, one file each. A variant calls another recipe and changes it."""
 
+import re
 from importlib import import_module
+from pathlib import Path
 
+from trainer.pipeline.field_values import unknown
 from trainer.pipeline.recipe import Recipe
+from trainer.pipeline.recipe_python import python_recipe
+from trainer.pipeline.recipe_yaml import extended, extended_name
+from trainer.pipeline.stage import StageError
+from trainer.pipeline.yaml_reader import YamlFile, read_yaml
+from trainer.recipes.stage_kinds import stage_kind
 
 # Each name is a module of this folder with a function `recipe()`.
 RECIPES = {
@@ -20,8 +28,73 @@ RECIPES = {
     "codepmp_qwen2_7b": "CodePMP as published, on Qwen2-7B",
 }
 
+YAML = (".yaml", ".yml")
+SUFFIXES = (".py", *YAML)
+"""Endings of the files that are recipes."""
+
+_BUILT_IN_COMMAND = re.compile(rf"python -m trainer run --recipe ({'|'.join(RECIPES)}) --work WORK")
+
 
 def open_recipe(name: str) -> Recipe:
-    """Import the recipe of this name, and with it its stages and torch."""
+    """The built-in recipe of this name, or the one in a .py or .yaml file.
+
+    It imports its stages, and with them torch.
+
+    Raises:
+        StageError: there is no such recipe, or the file has a mistake.
+    """
+    if Path(name).suffix in SUFFIXES:
+        return _from_file(Path(name), ())
+    if name not in RECIPES:
+        raise StageError(no_such_recipe(name))
     recipe: Recipe = import_module(f"trainer.recipes.{name}").recipe()
+    return recipe
+
+
+def no_such_recipe(name: str) -> str:
+    """The message about a name that is no recipe."""
+    message = unknown("recipe", name, RECIPES, "the recipes are")
+    return f"{message}. A recipe of your own is a file that ends in .py or .yaml"
+
+
+def root_of(name: str) -> str:
+    """The built-in recipe or the Python file that is behind a chain of YAML files.
+
+    Raises:
+        StageError: a file of the chain is no recipe.
+    """
+    while Path(name).suffix in YAML:
+        name = _named_by(read_yaml(Path(name)))
+    return name if name in RECIPES else str(Path(name).resolve())
+
+
+def _named_by(source: YamlFile) -> str:
+    name = extended_name(source)
+    return str(source.file.parent / name) if Path(name).suffix in SUFFIXES else name
+
+
+def _from_file(file: Path, within: tuple[Path, ...]) -> Recipe:
+    command = f"python -m trainer run --recipe {file.name} --work WORK"
+    if file.suffix not in YAML:
+        recipe = python_recipe(file)
+        # A release tells how it was made: by this file, and not by the recipe that it calls.
+        inherited = "publish" in recipe.stages and _BUILT_IN_COMMAND.fullmatch(
+            recipe["publish"].config.command
+        )
+        return recipe.changed("publish", command=command) if inherited else recipe
+    chain = (*within, file.resolve())
+    if chain[-1] in within:
+        names = " -> ".join(each.name for each in chain)
+        raise StageError(f"{file} extends itself ({names}): extend another recipe")
+    source = read_yaml(file)
+    name = _named_by(source)
+    if Path(name).suffix in SUFFIXES:
+        base = _from_file(Path(name), chain)
+    elif name in RECIPES:
+        base = open_recipe(name)
+    else:
+        raise source.mistake(("extends",), no_such_recipe(name))
+    recipe = extended(source, base, stage_kind)
+    if "publish" in recipe.stages and ("publish", "command") not in source.lines:
+        recipe = recipe.changed("publish", command=command)
     return recipe

@@ -1,8 +1,10 @@
 import pytest
 
-from trainer.pipeline.overrides import overridden, settings
+from trainer.feedback.pair_rules import AceCode
+from trainer.pipeline.overrides import overridden
 from trainer.pipeline.stage import StageError, config_hash
 from trainer.recipes import open_recipe
+from trainer.training.config import LoraAdapters
 
 
 def test_a_setting_lands_in_the_configs_hash() -> None:
@@ -61,8 +63,37 @@ def test_a_name_that_is_like_none_is_told_all_of_them() -> None:
         overridden(open_recipe("cpu_tiny"), ["pretrain.xyz=1"])
 
 
-def test_nested_fields_are_shown_with_dots_and_text_without_quotes() -> None:
-    shown = settings(open_recipe("cpu_tiny"))
-    assert "pretrain.weights.tokens=1.0" in shown
-    assert "publish.name=cpu-tiny" in shown
-    assert "corpus.folders=[]" in shown
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("publish.version=1.10", "1.10"),
+        ("publish.command=null", "null"),
+        ("publish.command=", ""),
+        ('publish.command="a b"', "a b"),
+        ("publish.command={code}", "{code}"),
+        ("publish.command=~", "~"),
+        ("pretrain.learning_rate=1e-4", 1e-4),
+        ("pretrain.max_steps=null", None),
+        ("pretrain.end_token=null", None),
+        ("pretrain.bf16=no", False),
+        ("pretrain.lora={}", LoraAdapters()),
+        ("pretrain.save_steps=1", 1),
+    ],
+)
+def test_a_value_is_read_by_the_type_of_its_field(setting: str, value: object) -> None:
+    changed = overridden(open_recipe("cpu_tiny"), [setting])
+    stage, _, field = setting.partition("=")[0].partition(".")
+    found = getattr(changed[stage].config, field)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_an_unknown_field_inside_of_a_value_is_refused() -> None:
+    with pytest.raises(StageError, match="rnk: there is no field rnk; did you mean rank"):
+        overridden(open_recipe("cpu_tiny"), ['pretrain.weights={"rnk": 1}'])
+
+
+def test_the_name_of_a_kind_stands_for_its_defaults() -> None:
+    changed = overridden(open_recipe("code_dpo"), ["policy_pairs_1.rule=ace_code"])
+    assert changed["policy_pairs_1"].config.rule == AceCode()
+    with pytest.raises(StageError, match="there is no kind ace_cod; did you mean ace_code"):
+        overridden(open_recipe("code_dpo"), ["policy_pairs_1.rule=ace_cod"])

@@ -1,0 +1,79 @@
+"""A recipe as a Python file with a function `recipe()`, which calls another one and changes it."""
+
+import dataclasses
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from trainer.pipeline.recipe import Recipe, Stage
+from trainer.pipeline.stage import StageError
+
+
+def python_recipe(file: Path) -> Recipe:
+    """Import a file and call its `recipe()`.
+
+    Raises:
+        StageError: there is no such function, it fails, or it returns something else. The message
+            has file and line; where the file's code is at fault, a note has its traceback.
+    """
+    module = _imported(file)
+    function = getattr(module, "recipe", None)
+    if not callable(function):
+        raise StageError(f"{file} has no function recipe(): define one that returns a Recipe")
+    recipe = _guarded(file, function)
+    if not isinstance(recipe, Recipe):
+        found = type(recipe).__name__
+        raise StageError(f"{file}: recipe() returned a {found}: return a Recipe")
+    for name, stage in recipe.stages.items():
+        if not isinstance(stage, Stage) or not dataclasses.is_dataclass(stage.config):
+            raise StageError(f"{file}: its stage {name} is no Stage of a function and a config")
+    return recipe
+
+
+def _imported(file: Path) -> ModuleType:
+    if not file.is_file():
+        raise StageError(f"{file} is no file")
+    # A name that no other module has, since the file's own may be that of an installed package.
+    spec = importlib.util.spec_from_file_location(f"trainer_recipe_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up the module that they are defined in
+    # The file may import its neighbours. The folder comes last: a neighbour hides no package.
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    loader = spec.loader
+    _guarded(file, lambda: loader.exec_module(module))
+    return module
+
+
+def _guarded(file: Path, code: Callable[[], object]) -> object:
+    """What the file's code returns; its errors become one sentence, and a traceback as a note."""
+    try:
+        return code()
+    except SyntaxError as error:
+        where = f"{error.filename}, line {error.lineno}"
+        raise StageError(f"{where}: {error.msg}: {(error.text or '').strip()}") from error
+    except Exception as error:
+        frames = list(traceback.walk_tb(error.__traceback__))
+        own = [index for index, (frame, _) in enumerate(frames) if _is_in(file, frame.f_code)]
+        if not own:
+            raise  # of this code, or the file could not be read
+        where = f"{file}, line {frames[own[-1]][1]}"
+        if isinstance(error, StageError):
+            # A config has refused a value, and says what to do.
+            raise StageError(f"{where}: {error}") from error
+        mistake = StageError(f"{where}: {type(error).__name__}: {error}")
+        # The frames above the file's first are of the command line, and tell its author nothing.
+        report = traceback.TracebackException.from_exception(error)
+        report.stack = traceback.StackSummary.from_list(list(report.stack)[own[0] :])
+        mistake.add_note("".join(report.format()).rstrip())
+        raise mistake from error
+
+
+def _is_in(file: Path, code: object) -> bool:
+    return Path(getattr(code, "co_filename", "")).resolve() == file.resolve()
