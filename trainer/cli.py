@@ -131,7 +131,13 @@ def parser() -> argparse.ArgumentParser:
     doctor = add("doctor", tools["doctor"], commands.examine)
     add_recipe(doctor)
     add_work(doctor)
-    add_recipe(add("show", tools["show"], commands.show))
+    show = add("show", tools["show"], commands.show)
+    add_recipe(show)
+    show.add_argument(
+        "--schema",
+        action="store_true",
+        help="print the JSON Schema of YAML files that extend the recipe, for editors",
+    )
     add_grade(add("grade", tools["grade"], commands.grade_samples))
     sandbox = add("sandbox", tools["sandbox"], commands.try_sandbox)
     sandbox.add_argument(

@@ -4,11 +4,13 @@ Modules that need torch are imported where they are called, so that `--help` tak
 """
 
 import argparse
+import json
 
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import StageError
 from trainer.planning.gpus import GPUS, Devices
 from trainer.recipes import open_recipe, root_of
+from trainer.recipes.stage_kinds import MODULES, stage_kind
 
 
 def open_with(options: argparse.Namespace) -> Recipe:
@@ -92,9 +94,14 @@ def examine(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Print the recipe as YAML."""
+    """Print the recipe as YAML, or the schema of the files that extend it."""
+    from trainer.pipeline.recipe_schema import recipe_schema
     from trainer.pipeline.recipe_text import recipe_text
 
+    if options.schema:
+        kinds = {kind: stage_kind(kind)[0] for kind in MODULES}
+        print(json.dumps(recipe_schema(open_with(options), kinds), indent=1, ensure_ascii=False))
+        return
     extends = root_of(options.recipe)
     print(recipe_text(open_with(options), extends, open_recipe(extends)), end="")
 

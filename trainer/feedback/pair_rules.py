@@ -55,7 +55,7 @@ class PassMargin:
     """
 
     min_share: float = 0.5
-    min_difference: float = 6
+    min_difference: float = 6.0
     kind: Literal["pass_margin"] = "pass_margin"
 
     def pairs(self, candidates: Sequence[Candidate]) -> list[Pair]:

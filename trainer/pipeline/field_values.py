@@ -81,7 +81,7 @@ def typed(hint: Any, data: object, current: object = None, place: Place = ()) ->
         ValueMistake: the data has an unknown field, or a value of another type.
     """
     members = members_of(hint)
-    configs = [member for member in members if dataclasses.is_dataclass(member)]
+    configs: list[Any] = [member for member in members if dataclasses.is_dataclass(member)]
     if configs and not (type(None) in members and plain(data) is None):
         if isinstance(data, Plain | str) and len(configs) > 1:
             data = {"kind": data}
@@ -147,7 +147,7 @@ def _config(
 ) -> object:
     chosen = configs[0] if len(configs) == 1 else _member(configs, data, current, place)
     given = {name: value for name, value in data.items() if len(configs) == 1 or name != "kind"}
-    base = current if type(current) is chosen else None
+    base: Any = current if type(current) is chosen else None
     known = {each.name: each for each in dataclasses.fields(chosen)}
     hints = get_type_hints(chosen)
     values: dict[str, Any] = {}

@@ -28,7 +28,8 @@ def python_recipe(file: Path) -> Recipe:
         found = type(recipe).__name__
         raise StageError(f"{file}: recipe() returned a {found}: return a Recipe")
     for name, stage in recipe.stages.items():
-        if not isinstance(stage, Stage) or not dataclasses.is_dataclass(stage.config):
+        entry: object = stage  # the file may be without types
+        if not isinstance(entry, Stage) or not dataclasses.is_dataclass(entry.config):
             raise StageError(f"{file}: its stage {name} is no Stage of a function and a config")
     return recipe
 

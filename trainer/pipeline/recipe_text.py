@@ -15,8 +15,9 @@ _WIDTH = 100
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 # Words that YAML 1.1 or 1.2 reads as something else than text.
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-# Printable, and without white space at an end, so that nothing of the layout is part of the text.
-_LINES = re.compile(r"(?:\S|\S[^\n]*\S)(?:\n(?:|[^\n]*\S))*\n?")
+# Lines without white space at their ends, nor empty ones at either end of the text: such a text
+# survives being indented.
+_LINES = re.compile(r"(?:\S|\S[^\n]*\S)(?:\n(?:[^\n]*\S)?)*(?<!\n)\n?")
 
 
 def recipe_text(recipe: Recipe, extends: str, base: Recipe) -> str:
