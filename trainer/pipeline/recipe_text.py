@@ -98,7 +98,9 @@ def _scalar(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return repr(value).replace("inf", ".inf").replace("nan", ".nan")
+        # Readers of YAML 1.1 take 1e-06 for text, but not 1.0e-06.
+        text = repr(value) if "." in repr(value) else repr(value).replace("e", ".0e")
+        return text.replace("inf", ".inf").replace("nan", ".nan")
     if isinstance(value, int):
         return str(value)
     assert isinstance(value, str)
