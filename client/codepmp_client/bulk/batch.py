@@ -166,7 +166,9 @@ class _Collected:
                 self._finish(index)
 
     def add_error(self, wanted: _Wanted, error: RewardError) -> None:
-        self.add(wanted, _failed(error.code or f"http_{error.status}", error.message))
+        # A proxy's error has no code.
+        code = "internal_error" if isinstance(error, ServerFault) else f"http_{error.status}"
+        self.add(wanted, _failed(error.code or code, error.message))
 
     def _finish(self, index: int) -> None:
         scores = tuple(score for score in self._scores[index] if score is not None)

@@ -26,8 +26,10 @@ class Progress:
     noun: str = "rows"
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     rows: int = 0
+    total: int | None = None
     began: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
+    _told_rows: int = 0
     _bar: "tqdm[NoReturn] | None" = None
 
     def note(self, text: str) -> None:
@@ -41,23 +43,25 @@ class Progress:
             self.stream.write(line + "\n")
             self.stream.flush()
 
-    def advance(self, rows: int, share: float | None) -> None:
-        """So many more rows are done, and this share of the input up to 1, if it is known."""
+    def expect(self, rows: int | None) -> None:
+        """So many rows will be done in all, about; None where that is not known."""
+        self.total = rows
+
+    def advance(self, rows: int) -> None:
+        """So many more rows are done."""
         self.rows += rows
         if self.quiet:
             return
-        # The number of rows is not known before the last one is read.
-        total = round(self.rows / share) if share else None
         if self.stream.isatty():
             bar = self._bar
             if bar is None:
-                bar = tqdm(total=total, unit=f" {self.noun}", file=self.stream, dynamic_ncols=True)
+                bar = tqdm(unit=f" {self.noun}", file=self.stream, dynamic_ncols=True)
                 self._bar = bar
-            bar.total = total
+            bar.total = self.total
             bar.update(rows)
         elif time.monotonic() - self._told >= LINE_SECONDS:
-            self._told = time.monotonic()
-            self.note(self._line(total))
+            self.note(self._line())
+            self._told, self._told_rows = time.monotonic(), self.rows
 
     def close(self) -> None:
         if self._bar is not None:
@@ -68,10 +72,11 @@ class Progress:
     def seconds(self) -> float:
         return time.monotonic() - self.began
 
-    def _line(self, total: int | None) -> str:
-        rate = self.rows / max(self.seconds, 1e-9)
+    def _line(self) -> str:
+        # Since the last line: rows of an earlier run are done in no time, and would flatter it.
+        rate = (self.rows - self._told_rows) / max(time.monotonic() - self._told, 1e-9)
         text = f"{self.rows:,} {self.noun}, {rate:,.0f} a second"
-        if total is not None:
-            left = (total - self.rows) / max(rate, 1e-9)
-            text += f", of about {total:,}; about {tqdm.format_interval(left)} left"
+        if self.total is not None and rate > 0:
+            left = max(0, self.total - self.rows) / rate
+            text += f", of about {self.total:,}; about {tqdm.format_interval(left)} left"
         return text

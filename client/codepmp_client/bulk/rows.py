@@ -29,7 +29,7 @@ from codepmp_client.bulk.columns import (
 )
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.fleet import Fleet
-from codepmp_client.bulk.ledger import Ledger, row_key
+from codepmp_client.bulk.ledger import PASSING, Ledger, row_key
 from codepmp_client.bulk.servers import Model, check_servers
 from codepmp_client.bulk.tables import (
     STANDARD_STREAM,
@@ -45,11 +45,14 @@ from codepmp_client.bulk.tables import (
     writing,
 )
 from codepmp_client.client import AsyncRewardClient
-from codepmp_client.errors import VersionChanged
+from codepmp_client.errors import ServerFault, VersionChanged
 from codepmp_client.inputs import BULK, Options
 
 # Chunks under way: enough that the servers have work while the oldest one waits for its last row.
 WINDOW = 4
+
+# More than the odd rows on which a server that works may fail.
+MAX_FAILED_IN_A_ROW = 100
 
 # Bad lines are told one by one up to here, and then only counted.
 TOLD_LINES = 10
@@ -115,8 +118,11 @@ class Observer(Protocol):
     def note(self, text: str) -> None:
         """Something that a person should know."""
 
-    def advance(self, rows: int, share: float | None) -> None:
-        """So many more rows are written; `share` of the input is done."""
+    def expect(self, rows: int | None) -> None:
+        """The input has about so many rows; None where its length is not known."""
+
+    def advance(self, rows: int) -> None:
+        """So many more rows have their scores."""
 
 
 async def score_records(
@@ -289,6 +295,8 @@ class _Run:
     observer: Observer
     totals: Totals = field(default_factory=Totals)
     under_way: dict[bytes, _Pending] = field(default_factory=dict)
+    read: int = 0
+    failed_in_a_row: int = 0
 
     async def score(self, chunks: Iterator[Chunk]) -> None:
         """Score and write all chunks.
@@ -320,6 +328,8 @@ class _Run:
     def _begin(self, chunk: Chunk, tasks: asyncio.TaskGroup) -> _Pending:
         """Look up a chunk's rows, and start to score those that have no scores."""
         pending = _Pending(chunk)
+        self.read += len(chunk.rows)
+        self.observer.expect(round(self.read / chunk.share) if chunk.share else None)
         inputs: dict[bytes, RowInput] = {}
         for row in chunk.rows:
             pending.rows.append(self._identify(row, inputs))
@@ -333,6 +343,7 @@ class _Run:
         self.totals.reused += sum(key in from_earlier for key in known)
         missing = {key: row for key, row in inputs.items() if key not in found | pending.owners}
         self.totals.duplicates += sum(key not in from_earlier for key in known) - len(missing)
+        self.observer.advance(len(chunk.rows) - len(missing))
         if missing:
             self.under_way |= dict.fromkeys(missing, pending)
             pending.task = tasks.create_task(self._score(pending, missing))
@@ -365,11 +376,26 @@ class _Run:
 
         def keep(index: int, scores: RowScores) -> None:
             self._require_same_version(scores)
+            self._require_working_server(scores)
             pending.scores[keys[index]] = scores
             self.ledger.add(keys[index], scores)
+            self.observer.advance(1)
 
         rows = list(missing.values())
         await score_batch(rows, self.client, self.job.options, gate=self.fleet.slot, scored=keep)
+
+    def _require_working_server(self, scores: RowScores) -> None:
+        """Give up on servers that fail on one row after the other, and not only on odd ones."""
+        codes = [score.error.code for score in scores.scores if score.error]
+        if codes and len(codes) == len(scores.scores) and PASSING.issuperset(codes):
+            self.failed_in_a_row += 1
+        else:
+            self.failed_in_a_row = 0
+        if self.failed_in_a_row >= MAX_FAILED_IN_A_ROW:
+            raise ServerFault(
+                f"{self.failed_in_a_row} rows in a row failed inside the server, the last one with "
+                f"{codes[0]}: see its log, then run the same command again"
+            )
 
     def _require_same_version(self, scores: RowScores) -> None:
         known = self.ledger.models
@@ -401,7 +427,6 @@ class _Run:
         # A chain of chunks, each with a row of the one before, would hold all of them in memory.
         pending.owners.clear()
         self.table.write(pending.chunk, added, self.names.all if self.job.overwrite else ())
-        self.observer.advance(len(added), pending.chunk.share)
 
     def _count(self, scored: RowScores) -> None:
         codes = [score.error.code for score in scored.scores if score.error]

@@ -20,7 +20,7 @@ from codepmp_client.inputs import Options
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-KEY_VARIABLE = "REWARD_API_KEY"
+KEY_VARIABLE = "CODEPMP_API_KEY"
 
 _DESCRIPTION = """\
 Scores each row of IN by a reward-model server and writes the same rows, in order, to OUT.

@@ -234,6 +234,19 @@ def test_a_row_of_ten_megabytes_gets_its_error_and_the_others_their_scores(tmp_p
     assert str(large["error"]).startswith("too_long: ")
 
 
+def test_a_server_that_fails_on_everything_ends_the_run_and_leaves_it_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = some_rows(400)
+    source, target = write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    with service(*[busy(500, None)] * 2000) as (url, served):
+        assert run(source, target, url) == 1
+        assert "100 rows in a row failed inside the server" in capsys.readouterr().err
+        served.faults.clear()
+        assert run(source, target, url) == 0
+    assert read(target) == list(map(expected, rows))
+
+
 def test_over_long_prompts_are_cut_where_that_is_asked_for(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", [{"prompt": "p" * 200, "response": "a"}])
     with service() as (url, _):
