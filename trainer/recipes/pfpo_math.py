@@ -20,6 +20,7 @@ STUDY = Study(
     probe=ProblemsConfig(Gsm8k(), TRAIN, max_problems=200),
     test=ProblemsConfig(Gsm8k(), TEST),
     programs=False,
+    max_pairs_per_problem=1,
     top_p=0.9,
 )
 

@@ -18,10 +18,14 @@ STUDY = replace(
     probe=replace(PAPER.probe, max_problems=20),
     test=replace(PAPER.test, max_problems=40),
     graded_samples=2,
+    # So small a policy seldom agrees with itself: above one half there would be a vote in one
+    # problem of twenty-four.
+    min_majority=0.25,
+    max_pairs_per_problem=4,
     max_tokens=400,
     max_length=768,
-    learning_rates=(5e-5, 2e-5),
-    prompts_per_step=8,
+    learning_rates=(1e-4, 2e-5),
+    prompts_per_step=4,
     gradient_accumulation_steps=4,  # a quarter of the memory
     lora=LoraAdapters(),
     server=ServerConfig(max_model_len=1024, max_num_seqs=40),

@@ -139,7 +139,7 @@ def round_of(
     if number in process:
         stages |= process_level(setup, number, policy, expected)
     if truth:
-        stages[truth] = labelled(number, "given")
+        stages[truth] = labelled(setup, number, "given")
     stages |= labelled_and_trained(setup, arm, expected, number, policy, process, truth=truth)
     stages |= graded(setup, "probe", arm, f"dpo_{arm}")
     stages[f"gate_{arm}"] = Stage(
@@ -224,7 +224,7 @@ def labelled_and_trained(
 
     sft = of_round(setup.sft_weights)
     return {
-        f"votes_{arm}": labelled(number, labels),
+        f"votes_{arm}": labelled(setup, number, labels),
         f"policy_pairs_{arm}": Stage(
             pairs.run,
             PolicyPairsConfig(
@@ -232,7 +232,7 @@ def labelled_and_trained(
                 samples=f"samples_{number}",
                 votes=f"votes_{arm}",
                 truth=truth,
-                max_pairs_per_problem=setup.max_pairs_per_problem if setup.programs else 1,
+                max_pairs_per_problem=setup.max_pairs_per_problem,
                 source=f"round {number}, {expected}",
                 policy_rows="all",
                 replay=tuple(earlier),

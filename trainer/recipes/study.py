@@ -44,6 +44,7 @@ class Study:
         examples: given tests that a prompt shows.
         temperature, top_p, max_tokens: how answers are sampled.
         max_length: tokens of a prompt with an answer that is trained on.
+        min_majority: share of a problem's final answers that the winner must have more of.
         learning_rates, betas, sft_weights: of each round; the last one holds for later rounds.
         server: how the stages that sample serve the policy.
     """
@@ -69,13 +70,21 @@ class Study:
     prompts_per_step: int = 64
     gradient_accumulation_steps: int = 1
     max_pairs_per_problem: int | None = 10
+    min_majority: float = 0.5
     lora: LoraAdapters | None = None
     server: ServerConfig = field(default_factory=ServerConfig)
 
 
-def labelled(number: int, expected: Literal["majority", "given", "frontier"]) -> Stage[Any]:
+def labelled(
+    setup: Study, number: int, expected: Literal["majority", "given", "frontier"]
+) -> Stage[Any]:
     """A stage that labels a round's samples."""
-    config = VotesConfig(expected=expected, samples=f"samples_{number}", runs=f"runs_{number}")
+    config = VotesConfig(
+        expected=expected,
+        samples=f"samples_{number}",
+        runs=f"runs_{number}",
+        min_majority=setup.min_majority,
+    )
     # An endless loop costs the whole limit on every given test, and one of them is enough.
     return Stage(votes.run, replace(config, max_timeouts=1) if expected == "given" else config)
 
