@@ -9,7 +9,13 @@ from http import HTTPStatus
 
 from codepmp_client.bulk.columns import RowInput, RowScores
 from codepmp_client.client import AsyncRewardClient
-from codepmp_client.errors import Refused, RewardError, ServerFault, VersionChanged
+from codepmp_client.errors import (
+    DeadlineExceeded,
+    Refused,
+    RewardError,
+    ServerFault,
+    VersionChanged,
+)
 from codepmp_client.inputs import BULK, Candidate, Input, Options
 from codepmp_client.results import ItemError, Score
 
@@ -74,20 +80,25 @@ async def score_batch(
     results: list[RowScores | None] = [None] * len(rows)
     collected = _Collected(rows, results, scored)
 
-    async def run(groups: list[_Group]) -> None:
+    async def run(groups: list[_Group], may_be_late: bool = True) -> None:
         inputs = [Input(g.row.prompt, [w.candidate for w in g.wanted], g.row.tools) for g in groups]
         try:
             async with gate():
                 answers = await client.score_many(inputs, options)
-        except (Refused, ServerFault) as error:
+        except (Refused, ServerFault, DeadlineExceeded) as error:
             if isinstance(error, Refused) and error.status not in _FAULTY:
                 raise
             halves = _halve(groups)
+            if isinstance(error, DeadlineExceeded):
+                # A slow server may have answered a smaller request, and one that hangs no request.
+                if halves is None or not may_be_late:
+                    raise
+                may_be_late = False
             if halves is None:
                 collected.add_error(groups[0].wanted[0], error)
                 return
             for half in halves:
-                await run(half)
+                await run(half, may_be_late)
             return
         for group, answer in zip(groups, answers, strict=True):
             for wanted, score in zip(group.wanted, answer.scores, strict=True):

@@ -28,8 +28,14 @@ _FIRST_OUTAGE, _LONGEST_OUTAGE = 0.5, 30.0
 # Seconds. Of refusals that come together, the first one halves the limit for all of them.
 _REFUSALS_TOGETHER = 0.5
 
-_OVERLOADED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-_UNREACHABLE = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
+# 504 is also the server's own answer to what it could not score in time.
+_OVERLOADED = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -133,7 +139,7 @@ class Fleet(httpx.AsyncBaseTransport):
             if now - server.halved_at >= _REFUSALS_TOGETHER:
                 server.limit = max(1.0, server.limit / 2)
                 server.halved_at = now
-        elif response.status_code in _UNREACHABLE:
+        elif response.status_code == HTTPStatus.BAD_GATEWAY:
             self._rest_unreachable(server)
         else:
             server.failures = 0

@@ -62,7 +62,7 @@ class Ledger:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA cache_size = -16384")
+            self._db.execute("PRAGMA cache_size = -4096")
             self._db.executescript(_TABLES)
             self.run = int(self.fact("run") or 0) + 1
             self.set_fact("run", str(self.run))

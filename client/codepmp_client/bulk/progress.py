@@ -75,8 +75,13 @@ class Progress:
     def _line(self) -> str:
         # Since the last line: rows of an earlier run are done in no time, and would flatter it.
         rate = (self.rows - self._told_rows) / max(time.monotonic() - self._told, 1e-9)
-        text = f"{self.rows:,} {self.noun}, {rate:,.0f} a second"
+        text = f"{self.rows:,} {self.noun}, {rate_text(rate)}"
         if self.total is not None and rate > 0:
             left = max(0, self.total - self.rows) / rate
             text += f", of about {self.total:,}; about {tqdm.format_interval(left)} left"
         return text
+
+
+def rate_text(rate: float) -> str:
+    """So many a second, with a decimal where that matters."""
+    return f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.2g} a second"

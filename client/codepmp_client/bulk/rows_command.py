@@ -13,7 +13,7 @@ from codepmp_client.bulk import exits
 from codepmp_client.bulk.columns import detect
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.ledger import Ledger
-from codepmp_client.bulk.progress import Progress
+from codepmp_client.bulk.progress import Progress, rate_text
 from codepmp_client.bulk.rows import ScoreJob, Totals, ledger_path, score_file
 from codepmp_client.inputs import Options
 
@@ -195,7 +195,7 @@ def _interrupted(job: ScoreJob) -> str:
 
 def _sentence(totals: Totals, progress: Progress, target: str) -> str:
     rate = totals.rows / max(progress.seconds, 1e-9)
-    parts = [f"{totals.rows:,} rows in {progress.seconds:.1f} s ({rate:,.0f} a second)"]
+    parts = [f"{totals.rows:,} rows in {progress.seconds:.1f} s ({rate_text(rate)})"]
     if totals.reused:
         parts.append(f"{totals.reused:,} with the scores of an earlier run")
     if totals.duplicates:
@@ -203,7 +203,7 @@ def _sentence(totals: Totals, progress: Progress, target: str) -> str:
     for code, count in totals.errors.most_common():
         parts.append(f"{count:,} {code}")
     if totals.bad_rows:
-        parts.append(f"{totals.bad_rows:,} lines left out")
+        parts.append(f"{totals.bad_rows:,} bad lines left out")
     return f"{target}: {', '.join(parts)}"
 
 

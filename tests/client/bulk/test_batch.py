@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
 
-from codepmp_client import AsyncRewardClient, Options, Refused, VersionChanged
+from codepmp_client import AsyncRewardClient, DeadlineExceeded, Options, Refused, VersionChanged
 from codepmp_client.bulk import batch
 from codepmp_client.bulk.batch import score_batch
 from codepmp_client.bulk.columns import RowInput, RowScores
@@ -61,6 +62,23 @@ async def test_a_refusal_that_every_request_would_get_ends_the_call() -> None:
             with pytest.raises(Refused, match="model"):
                 await score_batch([RowInput("p", ("a", "b"))], client, Options("other"))
     assert len(served.headers) == 1
+
+
+@pytest.mark.parametrize(("late", "is_scored"), [(1, True), (2, False)])
+async def test_a_request_that_comes_too_late_is_tried_once_more_in_halves(
+    late: int, is_scored: bool
+) -> None:
+    error = {"message": "too late", "code": "deadline_exceeded"}
+    faults = [JSONResponse({"error": error}, 504) for _ in range(late)]
+    rows = [RowInput("p", ("a", "bb"))]
+    with service(*faults) as (url, served):
+        async with AsyncRewardClient(url) as client:
+            if is_scored:
+                assert raws(await score_batch(rows, client)) == [[2.0, 3.0]]
+            else:
+                with pytest.raises(DeadlineExceeded):
+                    await score_batch(rows, client)
+    assert len(served.headers) == (3 if is_scored else 2)
 
 
 async def test_what_is_scored_is_told_before_another_request_fails(
