@@ -3,18 +3,23 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from codepmp_client.bulk import exits
+from codepmp_client.bulk.columns import PROMPTS
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.expected_accuracy import AccuracyCurve, CurvePoint, Share
-from codepmp_client.bulk.scored_arguments import add_scored_arguments, scored_file
-from codepmp_client.bulk.scored_file import ScoredFile
-from codepmp_client.bulk.scored_prompt import PROMPT_COLUMNS, ScoredPrompt
-from codepmp_client.bulk.tables import CHUNK_ROWS, ColumnType, Record, writing
+from codepmp_client.bulk.progress import Progress
+from codepmp_client.bulk.rows_command import add_output_options
+from codepmp_client.bulk.scored_arguments import (
+    add_scored_arguments,
+    scored_file,
+    write_records,
+)
+from codepmp_client.bulk.scored_prompt import ScoredPrompt
+from codepmp_client.bulk.tables import ColumnType, Record
 from codepmp_client.bulk.tally import Tally
 
 if TYPE_CHECKING:
@@ -33,61 +38,83 @@ _TYPES: dict[str, ColumnType] = {
 COLUMNS = ("best", "best_index", "score", "correct", "top", "top_indices", "top_scores")
 
 
+_DESCRIPTION = """\
+Picks the candidate with the highest score of each prompt; ties are broken by index. A row of OUT
+has the prompt, `best`, `best_index` and `score`; they are null if no candidate has a score.
+
+Where labels say which candidates are right, the expected accuracy of the best of n is told for n
+from 1 to all, computed over all draws of n, beside that of any candidate and of an oracle.
+"""
+
+
 def add_parser(commands: "Commands") -> None:
-    parser = commands.add_parser("best", help="pick the best candidate of each prompt")
-    add_scored_arguments(parser)
-    parser.add_argument("--top", type=int, metavar="K", help="write the K best candidates, too")
-    parser.add_argument(
-        "--labels",
-        metavar="COLUMN",
-        help="column that says which candidates are right, true or false or from 0 to 1: a list, "
-        "or one value where a row has one candidate (default: `correct` of a candidate or of such "
-        "a row, where there is one)",
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "best",
+        help="pick the best candidate of each prompt",
+        description=_DESCRIPTION,
+        epilog=exits.TABLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_scored_arguments(parser)
+    group = parser.add_argument_group("picks")
+    group.add_argument(
+        "--top",
+        type=int,
+        metavar="K",
+        help="also write the K best candidates: top, top_indices and top_scores",
+    )
+    group.add_argument(
+        "--labels-column",
+        "--label-column",
+        metavar="NAME",
+        help="which candidates are right, true or false or from 0 to 1: a list, or one value "
+        "(default: `correct` of candidates that are objects, or of rows with one candidate)",
+    )
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Pick the best candidates, and estimate how often they are right where labels tell."""
-    file = scored_file(options, (*COLUMNS, *PROMPT_COLUMNS), options.labels)
     if options.top is not None and options.top < 1:
         raise UsageError("--top must be 1 or more")
+    file = scored_file(options, (*COLUMNS, *PROMPTS), options.labels_column)
     summary = BestSummary()
     tally = Tally()
-    records = _records(file, options.top, summary, tally)
-    with writing(options.output, _TYPES, replace=options.force) as writer:
-        while chunk := list(islice(records, CHUNK_ROWS)):
-            writer.write_records(chunk)
-    if not options.quiet:
-        lines = [*summary.lines(tally), *tally.lines()]
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
+    progress = Progress("best", options.quiet)
+    try:
+        records = _records(file.prompts(tally, progress), options.top, summary, tally)
+        write_records(options, _TYPES, records)
+    finally:
+        progress.close()
+    for sentence in [*summary.sentences(tally), *tally.sentences()]:
+        progress.note(sentence)
     if options.json:
         sys.stdout.write(json.dumps(summary.facts() | tally.facts()) + "\n")
     return exits.WITH_ERRORS if tally.rows_left_out or summary.without_best else exits.DONE
 
 
 def _records(
-    file: ScoredFile, top: int | None, summary: "BestSummary", tally: Tally
+    prompts: Iterable[ScoredPrompt], top: int | None, summary: "BestSummary", tally: Tally
 ) -> Iterator[Record]:
     """Yield a row for each prompt, also for one of whose candidates none has a score."""
-    for prompt in file.prompts(tally):
+    for prompt in prompts:
         tally.prompts += 1
         summary.add(prompt)
         ranked = sorted(prompt.candidates, key=lambda each: (-each.score, each.index))
         best = ranked[0] if ranked else None
-        row = best.row if best else prompt.row.record
-        name = "prompt" if isinstance(prompt.prompt, str) else "messages"
         columns: Record = {
-            name: prompt.prompt,
-            **{name: row.get(name) for name in file.keep},
-            "best": best and best.text,
+            "prompt" if isinstance(prompt.prompt, str) else "messages": prompt.prompt,
+            **(best.kept if best else prompt.kept),
+            "best": best and best.answer,
             "best_index": best and best.index,
             "score": best and best.score,
         }
         if best and best.label is not None:
             columns["correct"] = best.label
         if top is not None:
-            columns["top"] = [each.text for each in ranked[:top]]
+            columns["top"] = [each.answer for each in ranked[:top]]
             columns["top_indices"] = [each.index for each in ranked[:top]]
             columns["top_scores"] = [each.score for each in ranked[:top]]
         yield columns
@@ -130,33 +157,34 @@ class BestSummary:
             ],
         }
 
-    def lines(self, tally: Tally) -> list[str]:
+    def sentences(self, tally: Tally) -> list[str]:
         """Return sentences for people, and a table where there are labels."""
-        lines = [
+        sentences = [
             f"a best candidate for {tally.prompts - self.without_best} of {tally.prompts} prompts"
         ]
         points, too_few = self.curve.points()
         if not points:
-            return lines
+            return sentences
         kept = self.curve.prompts - too_few
-        lines.append(
-            f"share of right answers over {kept} prompts, with intervals of 95 %: the best-scored "
-            "of n candidates, expected over all draws of n; any one of them; and the best possible"
-        )
-        lines.append(f"{'n':>6}  {'best of n':>21}  {'mean':>21}  {'oracle':>21}")
+        table = [
+            f"accuracy over {kept:,} prompts, with intervals of 95 %: of the best-scored of n "
+            "candidates, expected over all draws of n; of any candidate; and of an oracle",
+            f"{'n':>6}  {'best of n':>23}  {'mean':>23}  {'oracle':>23}",
+        ]
         for point in points:
             cells = (
                 f"{share.value:7.4f} [{share.low:.4f}, {share.high:.4f}]"
                 for share in _shares(point).values()
             )
-            lines.append(f"{point.n or 'all':>6}  {'  '.join(cells)}")
+            table.append(f"{point.n or 'all':>6}  {'  '.join(cells)}")
+        sentences.append("\n".join(table))
         for count, reason in (
             (too_few, "have too few candidates for this table"),
             (self.without_labels, "have candidates without a label"),
         ):
             if count:
-                lines.append(f"{count} prompts {reason}")
-        return lines
+                sentences.append(f"{count:,} prompts {reason}")
+        return sentences
 
 
 def _shares(point: CurvePoint) -> dict[str, Share]:

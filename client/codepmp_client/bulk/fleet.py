@@ -17,6 +17,7 @@ from http import HTTPStatus
 
 import httpx
 
+from codepmp_client.client import AsyncRewardClient
 from codepmp_client.exchange import PATH
 from codepmp_client.retry import retry_after
 
@@ -74,7 +75,7 @@ class Fleet(httpx.AsyncBaseTransport):
         self._most = float(concurrency)
         first = min(_FIRST_LIMIT, self._most)
         self.servers = [Server(url.rstrip("/"), first) for url in dict.fromkeys(urls)]
-        self._http = http
+        self.http = http
         self._admitted = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
@@ -113,7 +114,7 @@ class Fleet(httpx.AsyncBaseTransport):
         )
         server.in_flight += 1
         try:
-            response = await self._http.send(routed)
+            response = await self.http.send(routed)
         except httpx.TransportError:
             self._rest_unreachable(server)
             raise
@@ -129,7 +130,7 @@ class Fleet(httpx.AsyncBaseTransport):
         return httpx.Response(response.status_code, headers=headers, content=response.content)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self.http.aclose()
 
     def _learn(self, server: Server, response: httpx.Response) -> None:
         now = time.monotonic()
@@ -183,3 +184,22 @@ class Fleet(httpx.AsyncBaseTransport):
         if self._waiting and rests:
             delay = max(0.01, min(rests) - time.monotonic())
             self._alarm = asyncio.get_running_loop().call_later(delay, self._wake)
+
+
+@asynccontextmanager
+async def connected(
+    urls: Sequence[str], *, api_key: str | None, concurrency: int, patience: float
+) -> AsyncIterator[tuple[AsyncRewardClient, Fleet]]:
+    """Open a client whose requests go to a fleet, and close both."""
+    http = httpx.AsyncClient(limits=httpx.Limits(), timeout=30.0)
+    fleet = Fleet(urls, concurrency, http)
+    async with AsyncRewardClient(
+        urls[0],
+        api_key=api_key,
+        timeout=patience,
+        # The fleet decides.
+        concurrency=max(1, len(urls) * concurrency),
+        transport=fleet,
+    ) as client:
+        http.headers.update(client.http_options()["headers"])
+        yield client, fleet

@@ -4,19 +4,24 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from codepmp_client.bulk import exits
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.pair_rules import DEVIATIONS, RULES, CandidatePair, PairRule
-from codepmp_client.bulk.scored_arguments import add_scored_arguments, scored_file
-from codepmp_client.bulk.scored_file import ScoredFile
+from codepmp_client.bulk.progress import Progress
+from codepmp_client.bulk.rows_command import add_output_options
+from codepmp_client.bulk.scored_arguments import (
+    add_scored_arguments,
+    scored_file,
+    write_records,
+)
 from codepmp_client.bulk.scored_prompt import ScoredCandidate, ScoredPrompt
-from codepmp_client.bulk.tables import CHUNK_ROWS, ColumnType, Record, TableError, writing
+from codepmp_client.bulk.tables import ColumnType, Record, TableError
 from codepmp_client.bulk.tally import Tally
+from codepmp_client.inputs import Message
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -25,62 +30,84 @@ COLUMNS = ("prompt", "chosen", "rejected", "chosen_score", "rejected_score", "ma
 
 _TYPES: dict[str, ColumnType] = dict.fromkeys(COLUMNS[3:], "number")
 
-_RULE_HELP = """\
-best-worst (default): the best candidate over the worst;
-best-each: the best over each other one;
-margin: every two candidates, which --margin should limit;
-best-deviation: the best over the one nearest to the mean minus K standard deviations;
-mean-deviation: each one K standard deviations above the mean over each one as far below
+_DESCRIPTION = """\
+Makes preference pairs of candidates with scores, in TRL's columns: prompt, chosen and rejected, and
+beside them chosen_score, rejected_score and margin.
+
+rules:
+  best-worst      the best candidate over the worst one
+  best-each       the best candidate over each other one
+  margin          every candidate over each one with a lower score; give a --margin
+  best-deviation  the best candidate over the one nearest to the mean minus 2 standard deviations
+  mean-deviation  each candidate a standard deviation above the mean over each one as far below it
+
+Candidates without a score, candidates with the same text as another one of their prompt, and pairs
+with equal scores are left out and counted.
 """
 
 
 def add_parser(commands: "Commands") -> None:
-    parser = commands.add_parser("pairs", help="make preference pairs of candidates with scores")
+    """Add the command and its options."""
+    parser = commands.add_parser(
+        "pairs",
+        help="make preference pairs of candidates with scores",
+        description=_DESCRIPTION,
+        epilog=exits.TABLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_scored_arguments(parser)
-    parser.add_argument("--rule", choices=RULES, default="best-worst", help=_RULE_HELP)
-    parser.add_argument(
+    group = parser.add_argument_group("pairs")
+    group.add_argument(
+        "--rule",
+        choices=RULES,
+        default="best-worst",
+        metavar="RULE",
+        help="one of the above (default: best-worst)",
+    )
+    group.add_argument(
         "--margin",
         type=float,
         default=0.0,
         metavar="M",
         help="by which the chosen score is higher at least, for any rule",
     )
-    parser.add_argument(
+    group.add_argument(
         "--deviations",
         type=float,
         metavar="K",
-        help="standard deviations of a prompt's scores (default: "
-        + ", ".join(f"{k:g} for {name}" for name, k in DEVIATIONS.items())
-        + ")",
+        help="standard deviations, for the rules that have them (default: as above)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--max-pairs-per-prompt",
         type=int,
         metavar="N",
-        help="draw so many of a prompt's pairs (default: keep all)",
+        help="draw so many of a prompt's pairs at most (default: keep all)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of that draw (default: 0)")
-    parser.add_argument(
+    group.add_argument("--seed", type=int, default=0, help="of that draw (default: 0)")
+    group.add_argument(
         "--messages",
         action="store_true",
         help="write conversations also where the prompt is text. DPO then uses the chat template, "
         "as the reward model did",
     )
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make pairs, and say what was left out and how much longer chosen answers are."""
     file = scored_file(options, COLUMNS)
+    rule = pair_rule(options)
     summary = PairSummary()
     tally = Tally()
-    records = _records(file, pair_rule(options), options.messages, summary, tally)
-    with writing(options.output, _TYPES, replace=options.force) as writer:
-        while chunk := list(islice(records, CHUNK_ROWS)):
-            writer.write_records(chunk)
-    if not options.quiet:
-        lines = [*summary.lines(tally), *tally.lines()]
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
+    progress = Progress("pairs", options.quiet)
+    try:
+        records = _records(file.prompts(tally, progress), rule, options.messages, summary, tally)
+        write_records(options, _TYPES, records)
+    finally:
+        progress.close()
+    for sentence in [*summary.sentences(tally), *tally.sentences()]:
+        progress.note(sentence)
     if options.json:
         sys.stdout.write(json.dumps(summary.facts() | tally.facts()) + "\n")
     return exits.WITH_ERRORS if tally.rows_left_out else exits.DONE
@@ -111,28 +138,28 @@ def pair_rule(options: argparse.Namespace) -> PairRule:
 
 
 def _records(
-    file: ScoredFile, rule: PairRule, messages: bool, summary: "PairSummary", tally: Tally
+    prompts: Iterable[ScoredPrompt],
+    rule: PairRule,
+    messages: bool,
+    summary: "PairSummary",
+    tally: Tally,
 ) -> Iterator[Record]:
     """Yield the rows of the output."""
-    plain: int | None = None
-    conversation: int | None = None
-    for prompt in file.prompts(tally):
+    first: dict[bool, int] = {}
+    for prompt in prompts:
         tally.prompts += 1
-        # One column has one type: TRL and `datasets` read the first row and expect the same.
-        if isinstance(prompt.prompt, str):
-            plain = plain or prompt.row.number
-        else:
-            conversation = conversation or prompt.row.number
-        if plain and conversation and not messages:
+        # One column has one type: `datasets` takes that of the first rows.
+        first.setdefault(prompt.is_conversation, prompt.number)
+        if len(first) > 1 and not messages:
             raise TableError(
-                f"row {plain} has a text as its prompt, and row {conversation} has messages: "
-                "--messages writes both as messages"
+                f"row {first[False]} has texts, and row {first[True]} messages: --messages writes "
+                "both as messages"
             )
         pairs = rule.pairs(_different(prompt.candidates, tally), tally)
         summary.prompts_with_pairs += bool(pairs)
         for pair in pairs:
             summary.add(pair)
-            yield _record(prompt, pair, messages or bool(conversation), file.keep)
+            yield _record(prompt, pair, messages or prompt.is_conversation)
 
 
 def _different(candidates: Sequence[ScoredCandidate], tally: Tally) -> list[ScoredCandidate]:
@@ -144,25 +171,33 @@ def _different(candidates: Sequence[ScoredCandidate], tally: Tally) -> list[Scor
     return list(by_text.values())
 
 
-def _record(
-    prompt: ScoredPrompt, pair: CandidatePair, conversational: bool, keep: Iterable[str]
-) -> Record:
+def _record(prompt: ScoredPrompt, pair: CandidatePair, conversational: bool) -> Record:
     """Return a row in TRL's format: texts, or conversations with an explicit prompt."""
     chosen, rejected = pair
     columns: Record = {
         "prompt": prompt.prompt,
-        "chosen": chosen.text,
-        "rejected": rejected.text,
+        "chosen": chosen.answer,
+        "rejected": rejected.answer,
         "chosen_score": chosen.score,
         "rejected_score": rejected.score,
         "margin": chosen.score - rejected.score,
     }
     if conversational:
-        for name, role in (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant")):
-            if isinstance(text := columns[name], str):
-                columns[name] = [{"role": role, "content": text}]
+        if isinstance(prompt.prompt, str):
+            columns["prompt"] = [{"role": "user", "content": prompt.prompt}]
+        columns["chosen"], columns["rejected"] = map(_turns, pair)
+    if prompt.tools:
+        columns["tools"] = list(prompt.tools)
     # Rows with one candidate each may differ in a kept column, for example in who wrote it.
-    return columns | {name: chosen.row.get(name) for name in keep}
+    return columns | chosen.kept
+
+
+def _turns(candidate: ScoredCandidate) -> list[Message]:
+    """The conversation that a candidate adds to its prompt."""
+    turn = candidate.answer
+    if not isinstance(turn, Mapping):
+        turn = {"content": candidate.text}
+    return [{"role": "assistant", **turn}]
 
 
 @dataclass
@@ -199,14 +234,16 @@ class PairSummary:
         means = {name: total / self.pairs if self.pairs else None for name, total in sums.items()}
         return {"pairs": self.pairs, "prompts_with_pairs": self.prompts_with_pairs, **means}
 
-    def lines(self, tally: Tally) -> list[str]:
+    def sentences(self, tally: Tally) -> list[str]:
         """Return sentences for people."""
-        lines = [f"{self.pairs} pairs of {self.prompts_with_pairs} of {tally.prompts} prompts"]
+        sentences = [
+            f"{self.pairs:,} pairs from {self.prompts_with_pairs:,} of {tally.prompts:,} prompts"
+        ]
         if self.pairs:
-            lines.append(
+            sentences.append(
                 f"the chosen answer is longer in {self.chosen_longer / self.pairs:.1%} of the "
                 f"pairs and shorter in {self.rejected_longer / self.pairs:.1%}: "
                 f"{self.chosen_characters / self.pairs:.0f} characters on average, against "
                 f"{self.rejected_characters / self.pairs:.0f}"
             )
-        return lines
+        return sentences

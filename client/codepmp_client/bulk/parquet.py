@@ -23,7 +23,7 @@ from codepmp_client.bulk.tables import (
 # a group is in memory until then.
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 
-_ARROW: dict[ColumnType, pyarrow.DataType] = {
+ARROW_TYPES: dict[ColumnType, pyarrow.DataType] = {
     "number": pyarrow.float64(),
     "integer": pyarrow.int64(),
     "text": pyarrow.string(),
@@ -135,7 +135,7 @@ class ParquetTableWriter:
 
     def _arrow_type(self, name: str) -> pyarrow.DataType | None:
         kind = self._types.get(name)
-        return kind and _ARROW[kind]
+        return kind and ARROW_TYPES[kind]
 
     def _schema(self) -> pyarrow.Schema | None:
         if self._writer:

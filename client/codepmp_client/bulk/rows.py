@@ -15,8 +15,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, Protocol
 
-import httpx
-
 from codepmp_client.bulk.batch import Gate, score_batch
 from codepmp_client.bulk.columns import (
     INVALID_ROW,
@@ -28,7 +26,7 @@ from codepmp_client.bulk.columns import (
     detect,
 )
 from codepmp_client.bulk.exits import UsageError
-from codepmp_client.bulk.fleet import Fleet
+from codepmp_client.bulk.fleet import Fleet, connected
 from codepmp_client.bulk.ledger import PASSING, Ledger, row_key
 from codepmp_client.bulk.servers import Model, check_servers
 from codepmp_client.bulk.tables import (
@@ -167,7 +165,7 @@ async def score_file(job: ScoreJob, observer: Observer) -> Totals:
         TableError: a file cannot be read or written, or has lines that are no rows.
         RewardError: the servers cannot be reached, refuse all, or changed their version.
     """
-    target = _require_places(job)
+    target = require_places(job)
     chunks = read_chunks(job.source)
     begin, columns, names = _look_at_first_rows(job, chunks)
     if columns is None or names is None:
@@ -179,18 +177,10 @@ async def score_file(job: ScoreJob, observer: Observer) -> Totals:
     observer.note(columns.describe())
     with Ledger(ledger_path(target)) as ledger:
         _compare_with_earlier_run(job, ledger, observer)
-        http = httpx.AsyncClient(limits=httpx.Limits(), timeout=30.0)
-        fleet = Fleet(job.urls, job.concurrency, http)
-        async with AsyncRewardClient(
-            job.urls[0],
-            api_key=job.api_key,
-            timeout=job.patience,
-            # The fleet decides.
-            concurrency=max(1, len(job.urls) * job.concurrency),
-            transport=fleet,
-        ) as client:
-            http.headers.update(client.http_options()["headers"])
-            served = await check_servers(job.urls, http, observer.note, job.patience)
+        async with connected(
+            job.urls, api_key=job.api_key, concurrency=job.concurrency, patience=job.patience
+        ) as (client, fleet):
+            served = await check_servers(job.urls, fleet.http, observer.note, job.patience)
             _require_version(job, ledger, served)
             types = names.types(columns.listed)
             with writing(job.target, types, replace=job.replace) as table:
@@ -200,8 +190,8 @@ async def score_file(job: ScoreJob, observer: Observer) -> Totals:
     return run.totals
 
 
-def _require_places(job: ScoreJob) -> Path:
-    """Refuse files that cannot be read and written; return where OUT is, behind symbolic links."""
+def require_places(job: ScoreJob) -> Path:
+    """Return where OUT is, behind symbolic links; refuse files that cannot be read and written."""
     target = Path(job.target).resolve()
     for path in (job.source, job.target):
         require_known_format(path)

@@ -4,7 +4,10 @@ import argparse
 import asyncio
 import json
 import os
+import shlex
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +16,15 @@ from codepmp_client.bulk import exits
 from codepmp_client.bulk.columns import detect
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.ledger import Ledger
+from codepmp_client.bulk.local_server import local_server
 from codepmp_client.bulk.progress import Progress, rate_text
-from codepmp_client.bulk.rows import ScoreJob, Totals, ledger_path, score_file
+from codepmp_client.bulk.rows import (
+    ScoreJob,
+    Totals,
+    ledger_path,
+    require_places,
+    score_file,
+)
 from codepmp_client.inputs import Options
 
 if TYPE_CHECKING:
@@ -45,12 +55,22 @@ def add_parser(commands: "Commands") -> None:
     )
     parser.add_argument("input", metavar="IN", help="JSON Lines (also .gz) or Parquet; - is stdin")
     parser.add_argument("output", metavar="OUT", help="the same rows, by the name's ending")
+    servers = parser.add_argument_group("servers").add_mutually_exclusive_group(required=True)
+    servers.add_argument(
+        "--url", action="append", metavar="URL", help="of a server; several servers share the work"
+    )
+    servers.add_argument(
+        "--serve",
+        metavar="MODEL",
+        help="a release, a checkpoint or a hub id, which a server on this machine serves for the "
+        "length of the job; the server must be installed beside this client",
+    )
     parser.add_argument(
-        "--url",
-        action="append",
-        required=True,
-        metavar="URL",
-        help="of a server; several servers share the work",
+        "--serve-args",
+        type=shlex.split,
+        default=[],
+        metavar="ARGS",
+        help="arguments of that server, as one text: --serve-args='--device cpu --threads 4'",
     )
     add_scoring_options(parser)
     rows = parser.add_argument_group("rows")
@@ -142,7 +162,13 @@ def run(options: argparse.Namespace) -> int:
     job = _job(options)
     progress = Progress("rows", options.quiet)
     try:
-        totals = asyncio.run(score_file(job, progress))
+        with ExitStack() as stack:
+            if options.serve:
+                # Before a model is loaded for minutes.
+                require_places(job)
+                server = local_server(options.serve, options.serve_args, progress.note)
+                job = replace(job, urls=(stack.enter_context(server),))
+            totals = asyncio.run(score_file(job, progress))
     except KeyboardInterrupt:
         progress.close()
         sys.stderr.write(f"codepmp-score rows: {_interrupted(job)}\n")
@@ -157,7 +183,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _job(options: argparse.Namespace) -> ScoreJob:
-    for url in options.url:
+    urls = options.url or ()
+    if options.serve_args and not options.serve:
+        raise UsageError("--serve-args is for the server that --serve starts")
+    for url in urls:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"--url {url} must begin with http:// or https://")
     if options.concurrency < 1 or not 0 < options.patience <= 24 * 60 * 60:
@@ -165,7 +194,7 @@ def _job(options: argparse.Namespace) -> ScoreJob:
     return ScoreJob(
         source=options.input,
         target=options.output,
-        urls=tuple(options.url),
+        urls=tuple(urls),
         columns=partial(
             detect,
             prompt=options.prompt_column,

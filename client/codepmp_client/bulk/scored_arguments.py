@@ -2,12 +2,16 @@
 
 import argparse
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
+from codepmp_client.bulk.columns import detect
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.scored_file import ScoredFile
 from codepmp_client.bulk.scored_prompt import ScoredColumns
-from codepmp_client.bulk.tables import STANDARD_STREAM
+from codepmp_client.bulk.tables import CHUNK_ROWS, STANDARD_STREAM, ColumnType, Record, writing
 
 
 def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,49 +19,88 @@ def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="IN",
-        help="JSON Lines or Parquet with scores, as `codepmp-score rows` writes it: a row has all "
-        "candidates of a prompt, or one of them, and then rows of one prompt may be anywhere in "
-        "the file; - is standard input",
+        help="what `codepmp-score rows` wrote: a row has all candidates of a prompt, or one of "
+        "them, and then the rows of a prompt may be anywhere in the file; - is stdin",
     )
     parser.add_argument(
-        "output", metavar="OUT", help="JSON Lines, or Parquet if it ends in .parquet"
+        "output", metavar="OUT", help="JSON Lines (also .gz), or Parquet; - is stdout"
     )
-    parser.add_argument(
-        "--scores",
-        metavar="COLUMN",
-        help="column of the scores, for example normalized (default: scores, or score where a row "
-        "has one candidate)",
+    rows = parser.add_argument_group("rows")
+    rows.add_argument("--prompt-column", metavar="NAME", help="text or conversation")
+    rows.add_argument(
+        "--candidates-column",
+        "--candidate-column",
+        metavar="NAME",
+        help="list of candidates, or one candidate",
     )
-    parser.add_argument(
+    rows.add_argument(
+        "--candidate-field", metavar="NAME", help="text of candidates that are objects"
+    )
+    rows.add_argument(
+        "--scores-column",
+        "--score-column",
+        metavar="NAME",
+        help="list of scores, or one score; for example normalized (default: scores or score)",
+    )
+    rows.add_argument(
         "--keep",
-        metavar="COLUMN",
+        metavar="NAME",
         action="append",
         default=[],
-        help="write this column of the row, too; may be given several times",
+        help="a column of the row that the output has, too; may be given several times",
     )
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    parser.add_argument("--quiet", action="store_true", help="print no summary for people")
+    rows.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
 
 def scored_file(
-    options: argparse.Namespace, own_columns: tuple[str, ...], labels: str | None = None
+    options: argparse.Namespace, own_columns: Iterable[str], labels: str | None = None
 ) -> ScoredFile:
     """Return the file that the arguments name.
 
     Args:
         own_columns: those that the command writes, whose names no kept column may have.
+        labels: column of the labels.
 
     Raises:
         UsageError: arguments do not go together.
     """
     if taken := sorted(set(options.keep).intersection(own_columns)):
-        raise UsageError(f"--keep {taken[0]}: the output has a column of that name")
+        raise UsageError(f"--keep {taken[0]}: OUT has a column of its own with that name")
     if options.output == STANDARD_STREAM:
         if options.json:
-            raise UsageError("--json prints to standard output, so OUT must be a file")
+            raise UsageError("--json prints to standard output: name a file as OUT")
         scratch = Path(tempfile.gettempdir())
     else:
-        scratch = Path(options.output).resolve().parent
-    columns = ScoredColumns(options.scores, labels)
-    return ScoredFile(options.input, columns, tuple(options.keep), scratch)
+        target = Path(options.output).resolve()
+        if options.input != STANDARD_STREAM and Path(options.input).resolve() == target:
+            raise UsageError("IN and OUT are the same file: name another OUT")
+        scratch = target.parent
+    return ScoredFile(options.input, partial(_columns, options, labels), scratch)
+
+
+def _columns(options: argparse.Namespace, labels: str | None, record: Record) -> ScoredColumns:
+    """Find the columns by the first row."""
+    inputs = detect(
+        record,
+        prompt=options.prompt_column,
+        candidates=options.candidates_column,
+        field=options.candidate_field,
+    )
+    scores = options.scores_column or ("scores" if inputs.listed else "score")
+    if scores not in record:
+        raise UsageError(
+            f"there is no column {scores}: score the file with `codepmp-score rows` first, or name "
+            "the column with --scores-column"
+        )
+    if labels is not None and labels not in record:
+        raise UsageError(f"there is no column {labels}: --labels-column names one of the file")
+    return ScoredColumns(inputs, scores, labels, tuple(dict.fromkeys(options.keep)))
+
+
+def write_records(
+    options: argparse.Namespace, types: Mapping[str, ColumnType], records: Iterator[Record]
+) -> None:
+    """Write the rows of OUT, a chunk at a time."""
+    with writing(options.output, types, replace=options.force) as table:
+        while chunk := list(islice(records, CHUNK_ROWS)):
+            table.write_records(chunk)

@@ -1,19 +1,32 @@
 """One prompt with its scored candidates, from a row with a list of them or from rows with one."""
 
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codepmp_client.bulk.tables import Record, Row
+from codepmp_client.bulk.columns import Columns, RowInput, Unscorable
+from codepmp_client.bulk.tables import Record
 from codepmp_client.bulk.tally import Tally
-
-PROMPT_COLUMNS = ("messages", "prompt")
-CANDIDATE_COLUMNS = ("candidate", "response", "completion")
-"""Where a row with one candidate may have its text."""
+from codepmp_client.inputs import Candidate, Message, Prompt
 
 
-class UnreadableRow(Exception):
-    """A row lacks a column, or holds something else in it than it should."""
+@dataclass(frozen=True, slots=True)
+class RatedRow:
+    """What a row of a file with scores holds; the lists are as long as its candidates.
+
+    Attributes:
+        listed: whether these are all candidates of the prompt.
+        labels: how right each candidate is, from 0 to 1; None where that is not known.
+        kept: the columns that the output has, too.
+    """
+
+    number: int
+    listed: bool
+    input: RowInput
+    scores: Sequence[float | None]
+    labels: Sequence[float | None]
+    kept: Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +35,19 @@ class ScoredCandidate:
 
     Attributes:
         index: its position among all candidates of the prompt, also those without a score.
-        row: the columns of the row that it stands in.
-        label: how right it is, from 0 to 1; None if it is not known.
+        kept: columns of the row that it stands in.
     """
 
-    text: str
+    answer: Candidate
     score: float
     index: int
-    row: Record
-    label: float | None = None
+    label: float | None
+    kept: Record
+
+    @property
+    def text(self) -> str:
+        """The answer as one text; a turn that calls tools as JSON."""
+        return self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,124 +55,96 @@ class ScoredPrompt:
     """A prompt and its candidates that have a score.
 
     Attributes:
-        prompt: a user's message, or the messages of a conversation.
-        row: the first of its rows, or the only one.
+        number: of the first of its rows.
+        kept: columns of that row.
     """
 
-    prompt: str | list[object]
+    number: int
+    prompt: Prompt
+    tools: tuple[Message, ...]
     candidates: list[ScoredCandidate]
-    row: Row
+    kept: Record
 
+    @property
+    def is_conversation(self) -> bool:
+        """Whether it is more than two texts, so that only messages can hold it."""
+        answers = [each.answer for each in self.candidates]
+        return not isinstance(self.prompt, str) or not all(isinstance(a, str) for a in answers)
 
-def has_list(row: Record) -> bool:
-    """Tell whether all candidates of a prompt are in this row."""
-    return "candidates" in row
-
-
-def prompt_of(row: Record) -> str | list[object]:
-    """Return the row's prompt: its `messages`, or its `prompt`, which may be messages, too.
-
-    Raises:
-        UnreadableRow: there is none.
-    """
-    for name in PROMPT_COLUMNS:
-        match row.get(name):
-            case str(prompt):
-                return prompt
-            case list(messages) if messages:
-                return messages
-    raise UnreadableRow("it has neither a prompt nor messages")
+    @classmethod
+    def of(cls, rows: Sequence[RatedRow], tally: Tally) -> "ScoredPrompt":
+        """Join the rows of a prompt. Candidates without a score are left out and counted."""
+        scored = []
+        index = 0
+        for row in rows:
+            for answer, score, label in zip(
+                row.input.candidates, row.scores, row.labels, strict=True
+            ):
+                if score is None or not math.isfinite(score):
+                    tally.candidates_left_out["no score"] += 1
+                else:
+                    scored.append(ScoredCandidate(answer, score, index, label, row.kept))
+                index += 1
+        first = rows[0]
+        return cls(first.number, first.input.prompt, first.input.tools, scored, first.kept)
 
 
 @dataclass(frozen=True)
 class ScoredColumns:
-    """Which columns hold scores and labels; None is where `codepmp-score rows` leaves them.
+    """Where a table's rows hold prompt, candidates, scores and labels.
 
     Attributes:
-        scores: of lists as long as `candidates`, or of single numbers.
-        labels: likewise; None takes `correct` of the candidate, if it has that.
+        scores: a list as long as that of the candidates, or a number where a row has one.
+        labels: likewise; None takes `correct` of the candidate or of the row, if there is one.
+        kept: other columns that are wanted.
     """
 
-    scores: str | None = None
+    inputs: Columns
+    scores: str
     labels: str | None = None
+    kept: Sequence[str] = ()
 
-    def read(self, rows: Sequence[Row], tally: Tally) -> ScoredPrompt:
-        """Read a row with a list of candidates, or all rows of a prompt that have one each.
-
-        Candidates without a score are left out, and counted.
+    def read(self, number: int, record: Record) -> RatedRow:
+        """Read a row.
 
         Raises:
-            UnreadableRow: a column is missing or holds something else than it should.
+            Unscorable: a column is missing or holds something else than it should.
         """
-        scored = []
-        index = 0
-        for row in rows:
-            record = row.record
-            read = self._list if has_list(record) else self._single
-            for text, score, label in read(record):
-                if score is None or not math.isfinite(score):
-                    tally.candidates_left_out["no score"] += 1
-                elif not text.strip():
-                    tally.candidates_left_out["empty text"] += 1
-                else:
-                    scored.append(ScoredCandidate(text, score, index, record, label))
-                index += 1
-        return ScoredPrompt(prompt_of(rows[0].record), scored, rows[0])
-
-    def _list(self, row: Record) -> Iterator[tuple[str, float | None, float | None]]:
-        """Text, score and label of each candidate of a row."""
-        candidates = row["candidates"]
-        if not isinstance(candidates, list):
-            raise UnreadableRow("its candidates are no list")
-        scores = _beside(candidates, row, self.scores or "scores")
+        read = self.inputs.read(record)
+        if self.scores not in record:
+            raise Unscorable(f"there is no column {self.scores}")
+        scores = self._numbers(record[self.scores], self.scores, len(read.candidates))
         if self.labels is not None:
-            labels = _beside(candidates, row, self.labels)
+            if self.labels not in record:
+                raise Unscorable(f"there is no column {self.labels}")
+            labels = self._numbers(record[self.labels], self.labels, len(read.candidates))
         else:
-            labels = [
-                each.get("correct") if isinstance(each, Mapping) else None for each in candidates
-            ]
-        for candidate, score, label in zip(candidates, scores, labels, strict=True):
-            yield _text(candidate), _number(score, "a score"), _number(label, "a label")
+            labels = _numbers_of("correct", self._own_labels(record, len(read.candidates)))
+        kept = {name: record.get(name) for name in self.kept}
+        return RatedRow(number, self.inputs.listed, read, scores, labels, kept)
 
-    def _single(self, row: Record) -> Iterator[tuple[str, float | None, float | None]]:
-        for name in CANDIDATE_COLUMNS:
-            if name in row:
-                score = _number(_value(row, self.scores or "score"), "the score")
-                label = row.get("correct") if self.labels is None else _value(row, self.labels)
-                yield _text(row[name]), score, _number(label, "the label")
-                return
-        raise UnreadableRow(f"it has none of candidates, {', '.join(CANDIDATE_COLUMNS)}")
+    def _numbers(self, value: object, name: str, count: int) -> list[float | None]:
+        values = value if self.inputs.listed else [value]
+        if value is None:
+            # So `codepmp-score rows` leaves a row that it could not read.
+            values = [None] * count
+        if not isinstance(values, list) or len(values) != count:
+            raise Unscorable(f"{name} is no list of {count}, as many as there are candidates")
+        return _numbers_of(name, values)
 
-
-def _value(row: Record, column: str) -> object:
-    if column not in row:
-        raise UnreadableRow(f"it has no column {column!r}; `codepmp-score rows` writes the scores")
-    return row[column]
-
-
-def _beside(candidates: list[object], row: Record, column: str) -> list[object]:
-    values = _value(row, column)
-    if not isinstance(values, list) or len(values) != len(candidates):
-        raise UnreadableRow(f"its {column} are no list of {len(candidates)}, as its candidates are")
-    return values
+    def _own_labels(self, record: Record, count: int) -> list[object]:
+        if not self.inputs.listed:
+            return [record.get("correct")]
+        candidates = record.get(self.inputs.candidates or "")
+        if not isinstance(candidates, list):
+            return [None] * count
+        return [each.get("correct") if isinstance(each, Mapping) else None for each in candidates]
 
 
-def _text(candidate: object) -> str:
-    """Return a candidate's text; an object has it as `text` or `content`."""
-    match candidate:
-        case None:
-            return ""
-        case str(text) | {"text": str(text)} | {"content": str(text)}:
-            return text
-        case [*steps] if all(isinstance(step, str) for step in steps):
-            return "".join(map(str, steps))
-    raise UnreadableRow("a candidate is no text")
-
-
-def _number(value: object, what: str) -> float | None:
-    match value:
-        case None:
-            return None
-        case bool() | int() | float():
-            return float(value)
-    raise UnreadableRow(f"{what} is no number")
+def _numbers_of(name: str, values: Sequence[object]) -> list[float | None]:
+    numbers: list[float | None] = []
+    for value in values:
+        if value is not None and not isinstance(value, bool | int | float):
+            raise Unscorable(f"{name} holds something that is no number")
+        numbers.append(None if value is None else float(value))
+    return numbers

@@ -43,24 +43,24 @@ class Tally:
             "pairs_left_out": dict(self.pairs_left_out),
         }
 
-    def lines(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """Return sentences for people, one for each kind of thing that was left out."""
-        lines = []
+        sentences = []
         for name, reasons in (
             ("prompts", self.prompts_left_out),
             ("candidates", self.candidates_left_out),
             ("pairs", self.pairs_left_out),
         ):
-            if parts := [f"{count} ({reason})" for reason, count in sorted(reasons.items())]:
-                lines.append(f"{name} left out: {', '.join(parts)}")
-        lines += [
-            f"{count} rows have no column {column}, which is null there"
+            if parts := [f"{count:,} ({reason})" for reason, count in sorted(reasons.items())]:
+                sentences.append(f"{name} left out: {', '.join(parts)}")
+        sentences += [
+            f"{count:,} rows have no column {column}, which is null there"
             for column, count in sorted(self.missing_columns.items())
         ]
         if self.rows_left_out:
             more = ", and more" if self.rows_left_out > len(self.bad_rows) else ""
-            lines.append(
-                f"{self.rows_left_out} rows cannot be read and are left out: "
+            sentences.append(
+                f"{self.rows_left_out:,} rows cannot be read and are left out: "
                 f"{'; '.join(self.bad_rows)}{more}"
             )
-        return lines
+        return sentences

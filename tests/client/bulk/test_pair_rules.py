@@ -1,5 +1,6 @@
 """Which candidates a rule compares, and what it counts."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -12,7 +13,7 @@ from codepmp_client.bulk.tally import Tally
 
 
 def scored(*scores: float) -> list[ScoredCandidate]:
-    return [ScoredCandidate(f"text {i}", score, i, {}) for i, score in enumerate(scores)]
+    return [ScoredCandidate(f"text {i}", score, i, None, {}) for i, score in enumerate(scores)]
 
 
 def pairs(rule: PairRule, *scores: float, tally: Tally | None = None) -> list[tuple[int, int]]:
@@ -76,9 +77,7 @@ def test_a_limit_draws_with_its_seed_and_not_by_position() -> None:
     candidates = scored(*range(8))
     drawn = rule.pairs(candidates, tally)
     assert tally.pairs_left_out == {"over the limit of a prompt": 25}
-    turned = [
-        ScoredCandidate(each.text, each.score, 7 - each.index, {}) for each in reversed(candidates)
-    ]
+    turned = [replace(each, index=7 - each.index) for each in reversed(candidates)]
 
     def texts(found: list[tuple[ScoredCandidate, ScoredCandidate]]) -> list[tuple[str, str]]:
         return [(chosen.text, rejected.text) for chosen, rejected in found]

@@ -73,7 +73,7 @@ def test_the_summary_counts_everything_and_tells_the_length_bias(
         "mean_rejected_characters": 5.0,
         "mean_margin": 2.5,
     }
-    assert "1 pairs of 1 of 3 prompts" in printed.err
+    assert "1 pairs from 1 of 3 prompts" in printed.err
     assert "the chosen answer is longer in 100.0% of the pairs" in printed.err
     assert "prompts left out: 1 (all scores are equal), 1 (fewer than two" in printed.err
 
@@ -108,7 +108,7 @@ def test_texts_and_conversations_in_one_file_need_a_decision(
     ]
     mixed = written(tmp_path / "mixed.jsonl", *both)
     assert pairs(mixed, tmp_path / "out.jsonl") == 1
-    assert "row 1 has a text as its prompt, and row 2 has messages" in capsys.readouterr().err
+    assert "row 1 has texts, and row 2 messages: --messages" in capsys.readouterr().err
     assert not (tmp_path / "out.jsonl").exists()
     assert pairs(mixed, tmp_path / "out.jsonl", "--messages") == 0
     assert len(read(tmp_path / "out.jsonl")) == 2
@@ -141,8 +141,8 @@ def test_a_bad_row_is_named_and_the_exit_code_tells(
         (["--deviations", "1"], "--deviations is for the rules best-deviation and mean-deviation"),
         (["--rule", "mean-deviation", "--deviations", "-1"], "--deviations must be 0 or more"),
         (["--max-pairs-per-prompt", "0"], "--max-pairs-per-prompt must be 1 or more"),
-        (["--keep", "margin"], "--keep margin: the output has a column of that name"),
-        (["--scores", "other"], "row 1: it has no column 'other'"),
+        (["--keep", "margin"], "--keep margin: OUT has a column of its own with that name"),
+        (["--scores-column", "other"], "there is no column other"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_sentence(

@@ -5,29 +5,29 @@ from pathlib import Path
 
 import pytest
 
+from codepmp_client.bulk import cli
 from codepmp_client.bulk.exits import UsageError
-from codepmp_client.bulk.scored_file import ScoredFile
-from codepmp_client.bulk.scored_prompt import ScoredColumns, ScoredPrompt
-from codepmp_client.bulk.tables import Record
+from codepmp_client.bulk.progress import Progress
+from codepmp_client.bulk.scored_arguments import scored_file
+from codepmp_client.bulk.scored_prompt import ScoredPrompt
+from codepmp_client.bulk.tables import Record, TableError
 from codepmp_client.bulk.tally import Tally
 
 LISTS: Record = {
     "prompt": "p",
-    "candidates": ["a", {"text": "b", "correct": True}, ["c", "d"], None, ""],
-    "scores": [1.5, 2, 0.5, None, 0.1],
+    "candidates": [{"text": "a"}, {"text": "b", "correct": True}, {"text": "c"}],
+    "scores": [1.5, 2, None],
 }
 
 
-def read(
-    tmp_path: Path,
-    *rows: Record | str,
-    columns: ScoredColumns = ScoredColumns(),  # noqa: B008 - frozen
-    keep: tuple[str, ...] = (),
-) -> tuple[list[ScoredPrompt], Tally]:
+def read(tmp_path: Path, *rows: Record | str, flags: str = "") -> tuple[list[ScoredPrompt], Tally]:
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(f"{r if isinstance(r, str) else json.dumps(r)}\n" for r in rows))
+    command = ["best", str(path), str(tmp_path / "out"), *flags.split()]
+    options = cli.parser().parse_args(command)
     tally = Tally()
-    return list(ScoredFile(str(path), columns, keep, tmp_path).prompts(tally)), tally
+    file = scored_file(options, (), options.labels_column)
+    return list(file.prompts(tally, Progress("best", quiet=True))), tally
 
 
 def candidates(prompt: ScoredPrompt) -> list[tuple[str, float, int, float | None]]:
@@ -37,34 +37,57 @@ def candidates(prompt: ScoredPrompt) -> list[tuple[str, float, int, float | None
 def test_a_row_with_lists_is_a_prompt(tmp_path: Path) -> None:
     (prompt,), tally = read(tmp_path, LISTS)
     assert prompt.prompt == "p"
-    assert candidates(prompt) == [("a", 1.5, 0, None), ("b", 2.0, 1, 1.0), ("cd", 0.5, 2, None)]
-    assert tally.candidates_left_out == {"no score": 1, "empty text": 1}
+    assert candidates(prompt) == [("a", 1.5, 0, None), ("b", 2.0, 1, 1.0)]
+    assert tally.candidates_left_out == {"no score": 1}
 
 
 def test_rows_of_one_prompt_are_found_anywhere_in_the_order_of_the_first(tmp_path: Path) -> None:
-    message = {"role": "user", "content": "q"}
     rows: list[Record] = [
         {"prompt": f"p{n % 3}", "response": f"{n}", "score": float(n), "correct": n > 3}
         for n in range(6)
     ]
-    rows.insert(2, {"messages": [message], "completion": "c", "score": 9, "id": 7})
-    prompts, tally = read(tmp_path, *rows, keep=("id",))
-    assert [prompt.prompt for prompt in prompts] == ["p0", "p1", [message], "p2"]
+    rows[2]["id"] = 7
+    prompts, tally = read(tmp_path, *rows, flags="--keep id")
+    assert [prompt.prompt for prompt in prompts] == ["p0", "p1", "p2"]
     assert candidates(prompts[1]) == [("1", 1.0, 0, 0.0), ("4", 4.0, 1, 1.0)]
-    assert [prompt.row.number for prompt in prompts] == [1, 2, 3, 4]
-    assert prompts[2].candidates[0].row["id"] == 7
-    assert tally.rows == 7
-    assert tally.missing_columns == {"id": 6}
+    assert [prompt.number for prompt in prompts] == [1, 2, 3]
+    assert [each.kept for each in prompts[2].candidates] == [{"id": 7}, {"id": None}]
+    assert tally.rows == 6
+    assert tally.missing_columns == {"id": 5}
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+def test_conversations_that_end_on_the_answer_are_grouped_by_what_comes_before(
+    tmp_path: Path,
+) -> None:
+    rows: list[Record] = [
+        {
+            "messages": [
+                {"role": "user", "content": "u"},
+                {"role": "assistant", "content": answer},
+            ],
+            "score": score,
+        }
+        for answer, score in [("a", 1), ("b", 2)]
+    ]
+    (prompt,), _ = read(tmp_path, *rows)
+    assert prompt.prompt == [{"role": "user", "content": "u"}]
+    assert candidates(prompt) == [("a", 1.0, 0, None), ("b", 2.0, 1, None)]
+
+
+def test_lines_of_openais_batch_format(tmp_path: Path) -> None:
+    body = {"messages": [{"role": "user", "content": "u"}], "candidates": ["a", "b"]}
+    (prompt,), _ = read(tmp_path, {"custom_id": "1", "body": body, "scores": [0, 1]})
+    assert candidates(prompt) == [("a", 0.0, 0, None), ("b", 1.0, 1, None)]
+
+
 def test_other_columns_hold_scores_and_labels_if_they_are_named(tmp_path: Path) -> None:
-    columns = ScoredColumns("normalized", "right")
-    lists = LISTS | {"normalized": [3] * 5, "right": [1] * 5}
-    (prompt,), _ = read(tmp_path, lists, columns=columns)
+    flags = "--scores-column normalized --labels-column right"
+    lists = LISTS | {"normalized": [3] * 3, "right": [1] * 3}
+    (prompt,), _ = read(tmp_path, lists, flags=flags)
     assert candidates(prompt)[0] == ("a", 3.0, 0, 1.0)
     single: Record = {"prompt": "p", "candidate": "a", "normalized": -1, "right": 0.5}
-    (prompt,), _ = read(tmp_path, single, columns=columns)
+    (prompt,), _ = read(tmp_path, single, flags=flags)
     assert candidates(prompt) == [("a", -1.0, 0, 0.5)]
 
 
@@ -72,11 +95,12 @@ def test_other_columns_hold_scores_and_labels_if_they_are_named(tmp_path: Path) 
     ("bad", "reason"),
     [
         ("{", "not JSON"),
-        (LISTS | {"scores": [1]}, "its scores are no list of 5"),
-        (LISTS | {"scores": ["1"] * 5}, "a score is no number"),
-        (LISTS | {"candidates": "a"}, "its candidates are no list"),
-        (LISTS | {"prompt": None}, "neither a prompt nor messages"),
-        ({"prompt": "p", "response": "a", "score": 1}, "have one each"),
+        (LISTS | {"scores": [1]}, "scores is no list of 3"),
+        (LISTS | {"scores": 1}, "scores is no list of 3"),
+        (LISTS | {"scores": ["1"] * 3}, "scores holds something that is no number"),
+        (LISTS | {"candidates": "a"}, "candidates is not a list"),
+        (LISTS | {"prompt": None}, "prompt is missing"),
+        ({"prompt": "p", "candidates": ["a"]}, "there is no column scores"),
     ],
 )
 def test_a_bad_row_is_left_out_with_its_number(
@@ -89,10 +113,30 @@ def test_a_bad_row_is_left_out_with_its_number(
     assert reason in tally.bad_rows[0]
 
 
-@pytest.mark.parametrize("row", [{"prompt": "p", "response": "a"}, {"prompt": "p", "x": 1}, {}])
-def test_a_file_whose_first_row_is_something_else_is_refused(tmp_path: Path, row: Record) -> None:
-    with pytest.raises(UsageError, match="row 1: it has n"):
+def test_a_row_that_rows_could_not_score_has_candidates_without_scores(tmp_path: Path) -> None:
+    prompts, tally = read(tmp_path, LISTS, LISTS | {"scores": None, "errors": ["invalid_row: x"]})
+    assert [len(prompt.candidates) for prompt in prompts] == [2, 0]
+    assert tally.candidates_left_out == {"no score": 4}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": "p", "response": "a"}, "there is no column score: score the file"),
+        ({"prompt": "p", "x": 1}, "no column is known as the candidates"),
+        ({}, "no column is known as the prompt"),
+    ],
+)
+def test_a_file_whose_first_row_is_something_else_is_refused(
+    tmp_path: Path, row: Record, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
         read(tmp_path, row, LISTS)
+
+
+def test_a_file_that_does_not_begin_with_a_row_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="does not begin with rows: line 1 is not JSON"):
+        read(tmp_path, "{", LISTS)
 
 
 def test_an_empty_file_has_no_prompts(tmp_path: Path) -> None:

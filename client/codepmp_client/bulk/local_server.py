@@ -1,0 +1,136 @@
+"""A server for the length of a job: starts the service that is installed beside the client."""
+
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import IO
+
+from codepmp_client.bulk.exits import UsageError
+from codepmp_client.errors import ServerFault
+
+# Seconds between two notes while the model is loaded, and until a server that was told to end does.
+_NOTE_SECONDS = 15.0
+_END_SECONDS = 20.0
+
+# Bytes of the server's log that a failure looks for its reason in.
+_LOG_TAIL = 16 * 1024
+
+# A process of its own, which sees its standard input end when ours is gone, however that ended:
+# nobody else would stop a server that holds gigabytes.
+_GUARD = """
+import os, signal, sys, time
+sys.stdin.buffer.read()
+for sign in (signal.SIGTERM, signal.SIGKILL):
+    try:
+        os.killpg(int(sys.argv[1]), sign)
+    except ProcessLookupError:
+        break
+    time.sleep(10)
+"""
+
+
+@contextmanager
+def local_server(
+    model: str, arguments: Sequence[str], note: Callable[[str], None]
+) -> Iterator[str]:
+    """Serve a model on a free port of this machine, and yield the URL when it is ready.
+
+    The server ends with the context; and if this process is killed, with that.
+
+    Args:
+        model: a folder or a hub id.
+        arguments: further ones of `python -m service`.
+        note: is told how the start goes on.
+
+    Raises:
+        UsageError: the service is not installed.
+        ServerFault: it ended before it was ready.
+    """
+    if find_spec("service") is None or find_spec("service.__main__") is None:
+        raise UsageError(
+            f"--serve needs the server beside the client, and {sys.executable} has none: run this "
+            "in the server's environment (its scripts/install makes it), or start a server and "
+            "give its --url"
+        )
+    command = [sys.executable, "-m", "service", "--model", model, *arguments]
+    # The last ones win. Nobody else asks this server, so that it need not wait for them.
+    command += ["--host", "127.0.0.1", "--port", "0", "--drain-grace-seconds", "0"]
+    with tempfile.TemporaryFile() as log:
+        # A session of its own, so that Ctrl-C at a terminal ends the job first and then the server.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+        guard = subprocess.Popen(
+            [sys.executable, "-c", _GUARD, str(process.pid)],
+            stdin=subprocess.PIPE,
+            # Who reads our output would otherwise wait for the guard, too.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield _wait_until_ready(process, model, note, log)
+        finally:
+            _end(process)
+            # Only then: it must not signal a group whose number somebody else may have by then.
+            guard.kill()
+            guard.communicate()
+
+
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", model: str, note: Callable[[str], None], log: IO[bytes]
+) -> str:
+    """The URL that the server prints on a line of its own when it is ready."""
+    note(f"starting a server of {model}")
+    began = time.monotonic()
+    assert process.stdout
+    printed = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while b"\n" not in printed:
+            if not selector.select(_NOTE_SECONDS):
+                note(f"the server is loading since {time.monotonic() - began:.0f} s")
+                continue
+            received = os.read(process.stdout.fileno(), 64 * 1024)
+            if not received:
+                code = process.wait()
+                raise ServerFault(
+                    f"the server of {model} ended with {code} before it was ready: {_reason(log)}"
+                )
+            printed += received
+    url = re.search(rb"(http://\S+)/docs", printed)
+    assert url, "the service tells where its documentation is"
+    note(f"the server was ready after {time.monotonic() - began:.1f} s")
+    return url[1].decode()
+
+
+def _reason(log: IO[bytes]) -> str:
+    """The last sentence that the server logged."""
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
+    lines = log.read().decode(errors="replace").splitlines()
+    last = next((line for line in reversed(lines) if line.strip()), "it wrote nothing to its log")
+    try:
+        entry = json.loads(last)
+    except ValueError:
+        return last
+    return str(entry.get("message", last)) if isinstance(entry, dict) else last
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    # Its workers too, because it leads a group of its own.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
