@@ -70,7 +70,7 @@ def add_parser(commands: "Commands") -> None:
         type=shlex.split,
         default=[],
         metavar="ARGS",
-        help="arguments of that server, as one text: --serve-args='--device cpu --threads 4'",
+        help="arguments of that server, as one text: --serve-args='--device cpu --max-tokens 4096'",
     )
     add_scoring_options(parser)
     rows = parser.add_argument_group("rows")
