@@ -66,6 +66,8 @@ class Options:
     Attributes:
         model: the name of a model, or `name@version`, which pins the version; None takes the
             server's first model.
+        models: instead of `model`, several models with their weights; the score is then the
+            weighted sum of their normalized scores.
         priority: `bulk` work yields to interactive work.
         over_length: whether a conversation that is too long is an error of its candidate, or loses
             the middle of its prompt.
@@ -76,6 +78,7 @@ class Options:
     priority: Literal["interactive", "bulk"] = "interactive"
     over_length: Literal["error", "truncate_prompt"] = "error"
     steps: str | None = None
+    models: Mapping[str, float] | None = None
 
     def fields(self) -> dict[str, object]:
         """Return the options in the server's JSON."""
@@ -84,6 +87,8 @@ class Options:
         fields: dict[str, object] = {"priority": self.priority, "over_length": self.over_length}
         if self.model is not None:
             fields["model"] = self.model
+        if self.models is not None:
+            fields["models"] = dict(self.models)
         if self.steps is not None:
             fields["steps"] = {"delimiter": self.steps}
         return fields

@@ -76,9 +76,9 @@ class Faulty:
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """The URL of an app that runs in a thread."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """The URL of an app that runs in a thread; port 0 is any free one."""
+    with socket.create_server(("127.0.0.1", port)) as listening:
         # Its connections wait in the socket until the server takes them.
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, args=([listening],))

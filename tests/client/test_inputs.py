@@ -24,3 +24,4 @@ def test_a_conversation_is_sent_as_messages() -> None:
 def test_options_that_are_not_set_are_left_to_the_server() -> None:
     assert Options().fields() == {"priority": "interactive", "over_length": "error"}
     assert Options(model="rm", steps="\n").fields()["steps"] == {"delimiter": "\n"}
+    assert Options(models={"rm": 1, "other": -0.5}).fields()["models"] == {"rm": 1, "other": -0.5}

@@ -26,7 +26,6 @@ let failures = 0; // In a row, for the pause between tries.
 /** Score what is on the screen. A request under way is aborted, and its answer never shown. */
 async function score({ always = false } = {}) {
   clearTimeout(timer);
-  saveDraft();
   showSnippets();
   if (!always && models !== null && JSON.stringify(columnsToAsk()) === shown) return;
   running?.abort();
@@ -243,5 +242,7 @@ document.addEventListener("keydown", (event) => {
   else score({ always: true });
 });
 addEventListener("hashchange", start);
+// A reload finds the texts again; they stay in this tab.
+addEventListener("pagehide", saveDraft);
 
 start();

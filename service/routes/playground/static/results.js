@@ -6,7 +6,7 @@ import { byId, candidateItems, element } from "./form.js";
 const MAX_PIECES = 400;
 const LEVELS = 7;
 
-const number = (value) => (value < 0 ? `−${Math.abs(value).toFixed(4)}` : value.toFixed(4));
+const number = (value) => value.toFixed(4);
 
 /** Remove all scores from the screen. */
 export function clearResults() {
