@@ -73,4 +73,6 @@ class ScoredFile:
                     continue
                 tally.missing_columns.update(n for n in columns.kept if n not in row.record)
                 yield rated
-            progress.advance(len(chunk.rows), chunk.share)
+            # How many rows there are is not known before the last one is read.
+            progress.expect(round(tally.rows / chunk.share) if chunk.share else None)
+            progress.advance(len(chunk.rows))
