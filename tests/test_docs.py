@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
-    *(ROOT / name for name in ("benchmarks/README.md", "client/README.md")),
+    *(ROOT / name for name in ("benchmarks/README.md", "client/README.md", "examples/README.md")),
 ]
 _BLOCK = re.compile(r"```json\n(.*?)```|-d '(\{.*?\})'", re.DOTALL)
 
@@ -110,7 +110,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 # A path in backticks that begins with one of the repository's own folders.
 _PATH = re.compile(
     r"`((?:reward_model|service|trainer|client|benchmarks|tests|scripts|docs|docker|k8s|runs|"
-    r"releases)/[\w./-]+)`"
+    r"releases|examples)/[\w./-]+)`"
 )
 
 
