@@ -92,7 +92,7 @@ HEAVY = {
     "vllm": {"service/engines/vllm_engine.py"},
     "opentelemetry": {"service/telemetry/traces.py"},
     "openai": {"trainer/synthesis/endpoint.py"},
-    "ray": {"trainer/synthesis/ray_engine.py"},
+    "ray": {"trainer/synthesis/ray_engine.py", "client/codepmp_client/bulk/ray_data.py"},
 }
 
 

@@ -110,7 +110,8 @@ def run(options: argparse.Namespace) -> int:
         progress.note(sentence)
     if options.json:
         sys.stdout.write(json.dumps(summary.facts() | tally.facts()) + "\n")
-    return exits.WITH_ERRORS if tally.rows_left_out else exits.DONE
+    # A script must not go on to train on nothing.
+    return exits.WITH_ERRORS if tally.rows_left_out or not summary.pairs else exits.DONE
 
 
 def pair_rule(options: argparse.Namespace) -> PairRule:

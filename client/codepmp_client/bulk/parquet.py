@@ -130,8 +130,11 @@ class ParquetTableWriter:
 
     def close(self) -> None:
         self._flush()
-        if self._writer:
-            self._writer.close()
+        if self._writer is None:
+            # Without a row the file has the columns that are known: 0 bytes are no Parquet.
+            fields = [(name, ARROW_TYPES[kind]) for name, kind in self._types.items()]
+            self._writer = ParquetWriter(self._stream, pyarrow.schema(fields))
+        self._writer.close()
 
     def _arrow_type(self, name: str) -> pyarrow.DataType | None:
         kind = self._types.get(name)

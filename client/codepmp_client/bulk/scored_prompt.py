@@ -146,5 +146,8 @@ def _numbers_of(name: str, values: Sequence[object]) -> list[float | None]:
     for value in values:
         if value is not None and not isinstance(value, bool | int | float):
             raise Unscorable(f"{name} holds something that is no number")
-        numbers.append(None if value is None else float(value))
+        try:
+            numbers.append(None if value is None else float(value))
+        except OverflowError:
+            raise Unscorable(f"{name} holds a number that is too large") from None
     return numbers

@@ -163,3 +163,14 @@ def test_a_file_that_exists_is_replaced_only_by_force(
     assert pairs(rows, target, "--force", "--quiet") == 0
     assert len(read(target)) == 1
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_a_file_without_a_pair_is_empty_and_no_success(
+    rows: Path, tmp_path: Path, name: str
+) -> None:
+    assert pairs(rows, tmp_path / name, "--margin", "99") == 3
+    if name.endswith(".parquet"):
+        assert pyarrow.parquet.read_table(tmp_path / name).num_rows == 0
+    else:
+        assert read(tmp_path / name) == []

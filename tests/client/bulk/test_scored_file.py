@@ -98,6 +98,7 @@ def test_other_columns_hold_scores_and_labels_if_they_are_named(tmp_path: Path) 
         (LISTS | {"scores": [1]}, "scores is no list of 3"),
         (LISTS | {"scores": 1}, "scores is no list of 3"),
         (LISTS | {"scores": ["1"] * 3}, "scores holds something that is no number"),
+        (LISTS | {"scores": [10**400] * 3}, "scores holds a number that is too large"),
         (LISTS | {"candidates": "a"}, "candidates is not a list"),
         (LISTS | {"prompt": None}, "prompt is missing"),
         ({"prompt": "p", "candidates": ["a"]}, "there is no column scores"),
