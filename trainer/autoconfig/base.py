@@ -17,16 +17,13 @@ from trainer.pipeline.stage import StageError
 from trainer.planning.shape import Shape, read_shape
 from trainer.training.weights.start import load_tokenizer, loading, longest
 
-PLAIN_TEMPLATE = """\
+PLAIN_TEMPLATE = r"""
 {%- for message in messages -%}
-{%- if loop.first %}{{ bos_token or '' }}{% endif -%}
-### {{ message.role | capitalize }}
-{{ message.content }}{% if message.role == 'assistant' %}{{ eos_token or '' }}{% endif %}
-
-{% endfor -%}
-{%- if add_generation_prompt -%}
-### Assistant
-{% endif -%}"""
+{{ (bos_token or '') if loop.first else '\n\n' }}
+{{- '### ' + message.role | capitalize + '\n' + message.content }}
+{{- (eos_token or '') if message.role == 'assistant' else '' }}
+{%- endfor -%}
+{{ '\n\n### Assistant\n' if add_generation_prompt else '' }}"""
 """Names of roles as headings: for a base that was never trained on turns any marks will do."""
 
 

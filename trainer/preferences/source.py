@@ -11,6 +11,7 @@ from tqdm import tqdm
 from reward_model.text.chat import TemplateInputs
 from trainer.pairs.row import PreferenceRow, Request
 from trainer.pipeline.stage import StageError
+from trainer.preferences.formats.compared import Compared
 from trainer.preferences.formats.format import Format, RatedAnswers
 from trainer.preferences.formats.hh import Hh
 from trainer.preferences.formats.labelled import Labelled
@@ -31,7 +32,15 @@ _MAX_COLUMNS, _MAX_COLUMN_LENGTH = 20, 40
 
 
 AnyFormat = (
-    Trl | UltraFeedback | Hh | MathShepherd | Stepwise | MultipleChoice | Labelled | Unpaired
+    Trl
+    | UltraFeedback
+    | Hh
+    | MathShepherd
+    | Stepwise
+    | MultipleChoice
+    | Labelled
+    | Unpaired
+    | Compared
 )
 """Each format; the field `kind` tells them apart in a recipe's file."""
 

@@ -1,14 +1,20 @@
 """The format of a file is told by its columns and rows, and nothing is guessed."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trainer.pipeline.stage import StageError
 from trainer.preferences.detect import detect
+from trainer.preferences.source import PreferenceSource, rate
+from trainer.tables.record import Unusable
 
 MESSAGES = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 WORSE = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]
@@ -50,6 +56,13 @@ ROWS: dict[str, dict[str, object]] = {
         "options": ["a", "b"],
     },
     "unpaired": {"prompt": "q", "completion": "a", "label": True},
+    "compared": {"prompt": "q", "response_a": "a", "response_b": "b", "winner": "model_b"},
+    "compared by number": {
+        "instruction": "q",
+        "response_0": "a",
+        "response_1": "b",
+        "better_response_id": 1,
+    },
     "unpaired with scores": {"prompt": "q", "response": "a", "score": 0.5},
 }
 
@@ -81,9 +94,47 @@ def test_rows_that_cannot_be_read_do_not_hide_the_format_of_the_others(tmp_path:
     assert "2 of its first 3 rows" in detect("rows.jsonl", tmp_path).reason
 
 
+def test_an_empty_list_in_the_first_row_does_not_hide_the_candidates(tmp_path: Path) -> None:
+    written(tmp_path, ROWS["labelled"] | {"candidates": []}, {"x": 1}, ROWS["labelled"])
+    assert detect("rows.jsonl", tmp_path).format.kind == "labelled"
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(sorted({column for row in ROWS.values() for column in row})),
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.text(max_size=3)
+            | st.sampled_from([value for row in ROWS.values() for value in row.values()]),
+        ),
+        max_size=4,
+    )
+)
+def test_whatever_a_file_holds_it_is_read_so_or_refused_in_a_sentence(
+    rows: list[dict[str, object]],
+) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        written(folder, *rows)
+        try:
+            found = detect("rows.jsonl", folder)
+        except StageError:
+            return
+        source = PreferenceSource("rows", found.format)
+        read = 0
+        for row in rows:
+            with suppress(Unusable):
+                rate(source, row)
+                read += 1
+    assert read
+    assert f"{read} of its first {len(rows)} rows" in found.reason
+
+
 def test_where_two_formats_read_the_rows_the_user_is_asked(tmp_path: Path) -> None:
     written(tmp_path, ROWS["trl"] | ROWS["labelled"])
-    with pytest.raises(StageError, match=r"can be read as trl .* or labelled .*--format trl"):
+    with pytest.raises(StageError, match=r"as trl .* or as labelled .*--format trl or --fo"):
         detect("rows.jsonl", tmp_path)
     assert detect("rows.jsonl", tmp_path, "labelled").format.kind == "labelled"
 

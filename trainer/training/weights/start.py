@@ -5,6 +5,7 @@ language-model loss; it gets a fresh score head. A sequence classifier keeps its
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,6 +197,21 @@ def longest(tokenizer: PreTrainedTokenizerBase, *limits: int | None) -> int:
 
 
 @contextmanager
+def _without_report() -> Iterator[None]:
+    """Keep transformers' table of missing weights from the terminal: a new score head is meant.
+
+    Other weights that are missing are refused by whoever loads.
+    """
+    logger = logging.getLogger("transformers.modeling_utils")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def loading(folder: Path, part: str) -> Iterator[None]:
     """Name the folder and its part in whatever a damaged or unknown file makes the loaders raise.
 
@@ -258,7 +274,7 @@ def load_packed(
     """
     verify(folder)
     weight_files(folder)  # refuses any but safetensors of this folder
-    with loading(folder, "model"):
+    with loading(folder, "model"), _without_report():
         loaded: Any = kind.from_pretrained(
             folder,
             dtype=dtype,
