@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK: shells complete the words of programs that say this.
 """The command line `codepmp-score`. Each command is a module with `add_parser` and a function."""
 
 import argparse
