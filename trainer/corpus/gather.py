@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from trainer.corpus import packages, python, treesitter
 from trainer.corpus.decontaminate import EvaluationNgrams, EvaluationSet, index_evaluation_sets
 from trainer.corpus.deduplicate import deduplicated, first_per_package
@@ -23,6 +21,7 @@ from trainer.corpus.quality import QualityConfig, reason_to_skip
 from trainer.corpus.snippet import Snippet, write_snippets
 from trainer.corpus.sources import AnySource
 from trainer.corpus.sources.source import SourceFile
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import StageError, writing_stage
 
 
@@ -103,13 +102,15 @@ def run(config: CorpusConfig, inputs: Path, output: Path) -> None:
         config.evaluation_sets, config.ngram_words, config.min_ngram_words, inputs
     )
     with ExternalSort() as by_package, writing_stage(config, output) as draft:
-        for file in tqdm(source_files(config, inputs, counts.files), desc="files", unit=" files"):
+        for file in ProgressBar(
+            source_files(config, inputs, counts.files), desc="files", unit=" files"
+        ):
             for position, snippet in enumerate(
                 snippets_of(file, config, evaluation_ngrams, counts)
             ):
                 by_package.add(snippet, file.rank, position)
         # From here on the order is that of the hashes, whatever order the files came in.
-        found = tqdm(by_package.sorted(), desc="near duplicates", total=len(by_package))
+        found = ProgressBar(by_package.sorted(), desc="near duplicates", total=len(by_package))
         limited = first_per_package(found, config.max_per_package, counts.counts)
         distinct = deduplicated(limited, config.near_duplicate, config.permutations, counts.counts)
         write_snippets(draft.path, counted(distinct, counts), config.rows_per_shard)

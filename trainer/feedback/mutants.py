@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from trainer.feedback import sample
 from trainer.feedback.answer_code import program_in
 from trainer.feedback.pass_count import read_pass_counts
@@ -22,6 +20,7 @@ from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.sample import Sample, Sampler, read_samples
 from trainer.feedback.samples import PromptTemplates, prompt_of
 from trainer.pairs.mutants import mutants
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 
@@ -94,7 +93,7 @@ def run(config: MutantsConfig, inputs: Path, output: Path) -> None:
     counts: Counter[str] = Counter()
     found: dict[str, Mutant] = {}
     bases = programs(config, problems, inputs, counts)
-    for base in tqdm(bases, desc="mutants", unit=" programs"):
+    for base in ProgressBar(bases, desc="mutants", unit=" programs"):
         for row in mutants_of(base, config, counts):
             counts["mutant: same as another program or mutant"] += row.sample in found
             found.setdefault(row.sample, row)

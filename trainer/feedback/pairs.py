@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from trainer.feedback.comparable import LabelledSample, comparable, distinct_answers, kind_of
 from trainer.feedback.exports import FILE_FORMATS, FileFormat, write_dataset_info, write_exports
 from trainer.feedback.pair_facts import confirm, length_facts
@@ -24,6 +22,7 @@ from trainer.feedback.sample import Sample, read_samples
 from trainer.pairs.policy_row import STEM, PolicyAnswer, PolicyRow, read_policy_rows
 from trainer.pairs.row import SPLITS, PreferenceRow, Rejected, write_pairs
 from trainer.pairs.split import HoldOut
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 from trainer.preferences.gather import shuffled
@@ -85,7 +84,7 @@ def run(config: PolicyPairsConfig, inputs: Path, output: Path) -> None:
     counts: Counter[str] = Counter()
     labelled = read_labelled(config, problems, inputs, counts)
     rows: list[PolicyRow] = []
-    for problem in tqdm(problems, desc="pairs", unit=" problems"):
+    for problem in ProgressBar(problems, desc="pairs", unit=" problems"):
         rows += rows_of(problem, labelled[problem.id], config, counts)
     if not rows:
         raise StageError(

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from tqdm import tqdm
 
 from trainer.feedback.line_ends import cut_at, line_ends, token_ends
 from trainer.feedback.problem import read_problems
 from trainer.feedback.sample import Sample, Sampler, read_samples
 from trainer.feedback.serving import find_policy
 from trainer.pipeline.lineage import is_stage
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.shards import read_shards, write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 
@@ -91,7 +91,9 @@ def run(config: PrefixesConfig, inputs: Path, output: Path) -> None:
     counts: Counter[str] = Counter()
     # By problem and text, so that equal prefixes of several samples are completed once.
     found: dict[str, dict[str, Prefix]] = {}
-    for sample in tqdm(read_samples(inputs / config.samples), desc="prefixes", unit=" samples"):
+    for sample in ProgressBar(
+        read_samples(inputs / config.samples), desc="prefixes", unit=" samples"
+    ):
         if sample.problem not in kinds:
             raise StageError(
                 f"the problem {sample.problem} of {config.samples} is not in {config.problems}: "

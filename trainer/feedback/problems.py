@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from reward_model.release.release import sha256
 from trainer.feedback.grading import SANDBOX_FAILED, Grader, fault_of
 from trainer.feedback.problem import STEM, Problem, read_problems
@@ -23,6 +21,7 @@ from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
 from trainer.feedback.sandbox.types import Limits
 from trainer.feedback.threads import in_threads
 from trainer.feedback.verdict_ledger import VerdictLedger
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 from trainer.preferences.source import Dataset
@@ -137,7 +136,7 @@ def read_source(
     reader: Reader = config.source  # mypy checks here that every class of the union is a Reader
     found: dict[str, Problem] = {}
     rows = rows_of(config, inputs)
-    for place, record in tqdm(rows, desc="read problems", unit=" rows"):
+    for place, record in ProgressBar(rows, desc="read problems", unit=" rows"):
         counts["rows"] += 1
         try:
             if isinstance(record, Unusable):

@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from tqdm import tqdm
-
 from trainer.feedback.pass_count import read_pass_counts
 from trainer.feedback.prefix_values import PrefixValue, prefix_values
 from trainer.feedback.prefixes import Prefix, read_prefixes
@@ -18,6 +16,7 @@ from trainer.feedback.problem import Problem, read_problems
 from trainer.feedback.sample import read_samples
 from trainer.pairs.policy_row import STEM, PolicyAnswer, PolicyRow
 from trainer.pairs.split import HoldOut
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, writing_stage
 
@@ -89,7 +88,7 @@ def run(config: ProcessPairsConfig, inputs: Path, output: Path) -> None:
         if prefix.id in values:
             by_problem[prefix.problem].append((prefix, values[prefix.id]))
     rows: list[PolicyRow] = []
-    for problem, valued in tqdm(by_problem.items(), desc="process pairs", unit=" problems"):
+    for problem, valued in ProgressBar(by_problem.items(), desc="process pairs", unit=" problems"):
         if config.policy_rows == "train" and config.split_of(problems[problem].group) != "train":
             counts["problem: held out"] += 1
         else:

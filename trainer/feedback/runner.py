@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Never
 
-from tqdm import tqdm
-
 from trainer.feedback.program_runs import InputRun
 from trainer.feedback.programs import ProgramJob, output_text
 from trainer.feedback.run_ledger import RecordedRun, RunLedger, run_key
 from trainer.feedback.sandbox.types import Input, Limits, Outcome, Program, Sandbox, Status
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import StageError, bookkeeping
 
 
@@ -88,7 +87,7 @@ class ProgramRunner:
         waiting = iter(missing)  # all threads share it: each takes the next one when it is free
         total = sum(len(each.keys) for each in repeats)
         done = total - sum(each.known.count(None) for each in missing)
-        bar = tqdm(total=total, initial=done, desc="runs", unit="run", mininterval=0.5)
+        bar = ProgressBar(total=total, initial=done, desc="runs", unit="run", mininterval=0.5)
 
         def work() -> None:
             try:
@@ -145,7 +144,7 @@ class ProgramRunner:
             if timeouts == self._settings.max_timeouts:
                 return
 
-    def _make(self, repeat: Repeat, bar: "tqdm[Never]") -> Iterator[RecordedRun]:
+    def _make(self, repeat: Repeat, bar: "ProgressBar[Never]") -> Iterator[RecordedRun]:
         """The runs of a repeat; those that are missing are made now."""
         for key, input_, known in zip(repeat.keys, repeat.job.inputs, repeat.known, strict=True):
             if known:
@@ -165,7 +164,7 @@ class ProgramRunner:
                 break
         return outcome
 
-    def _keep(self, key: str, run: RecordedRun, bar: "tqdm[Never]") -> None:
+    def _keep(self, key: str, run: RecordedRun, bar: "ProgressBar[Never]") -> None:
         """Append an outcome to the ledger, or count a failure."""
         if run.status is not Status.INFRASTRUCTURE:
             self._ledger.append(key, run)

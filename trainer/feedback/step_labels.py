@@ -5,14 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from trainer.feedback.pass_count import PassCount, read_pass_counts
 from trainer.feedback.prefix_values import PrefixValue, prefix_values, wilson
 from trainer.feedback.prefixes import Prefix, read_prefixes
 from trainer.feedback.problem import read_problems
 from trainer.feedback.sample import Sample, read_samples
 from trainer.feedback.step_files import StepFilesConfig, StepLabels, write_step_labels
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import StageError
 
 
@@ -78,7 +77,7 @@ def run(config: StepLabelsConfig, inputs: Path, output: Path) -> None:
         label_sample(
             sample, groups[sample.problem], ends[sample.id], outcomes.get(sample.id), config, counts
         )
-        for sample in tqdm(samples, desc="step labels", unit=" answers")
+        for sample in ProgressBar(samples, desc="step labels", unit=" answers")
         if sample.id in ends
     ]
     counts["answer: without a valued prefix"] = len(samples) - len(labelled)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
-from tqdm import tqdm
+from trainer.pipeline.progress import ProgressBar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,7 +22,9 @@ def in_threads(
     try:
         running = [pool.submit(function, item) for item in items]
         # As they end: a slow one neither stops the bar nor hides the error of another.
-        for done in tqdm(as_completed(running), desc=what, unit=f" {unit}", total=len(items)):
+        for done in ProgressBar(
+            as_completed(running), desc=what, unit=f" {unit}", total=len(items)
+        ):
             done.result()
         return [each.result() for each in running]
     finally:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.math_judge import MathJudge
 from trainer.feedback import math_votes, pass_count, problem_votes, vote_statistics
@@ -27,6 +25,7 @@ from trainer.feedback.sandbox.open import SandboxConfig, open_sandbox
 from trainer.feedback.sandbox.types import Limits
 from trainer.feedback.verdict_ledger import VerdictLedger
 from trainer.feedback.vote_rules import VoteRules
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.shards import write_shards
 from trainer.pipeline.stage import StageError, bookkeeping, writing_stage
 
@@ -172,7 +171,7 @@ def label_programs(
     if config.expected == "frontier" and config.min_valid is None:
         rules = replace(config, min_valid=1)
     votes, passes = [], []
-    for problem in tqdm(problems, desc="votes", unit=" problems"):
+    for problem in ProgressBar(problems, desc="votes", unit=" problems"):
         found = vote(problem, voters[problem.id], golds.get(problem.id), rules, counts)
         votes.append(found)
         counts[f"problems: {found.left_out or 'with labels'}"] += 1

@@ -4,12 +4,11 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
 from reward_model.packing import shared_prefix
 from reward_model.text.chat import Conversation, TemplateInputs, Unencodable
 from reward_model.text.encoding import Encoder, TooLong
 from trainer.pairs.row import PreferenceRow, conversation
+from trainer.pipeline.progress import ProgressBar
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def encode_rows(
 ) -> list[EncodedRow]:
     """Encode every row, in order, also those that are too long or that the template refuses."""
     encoded = []
-    for row in tqdm(rows, desc=desc, unit=" rows", disable=None if desc else True):
+    for row in ProgressBar(rows, desc=desc, unit=" rows", disable=not desc):
         try:
             chosen, prompt_tokens = _encode_chosen(row, encoder)
             rejected = tuple(

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from trainer.corpus.snippet import Snippet, read_snippets
 from trainer.pairs.embedded import RejectedConfig, can_mutate, rejected
 from trainer.pairs.filter import usable
 from trainer.pairs.prompts import describe
 from trainer.pairs.row import SPLITS, PreferenceRow, write_pairs
 from trainer.pairs.split import HoldOut
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import writing_stage
 
 
@@ -73,7 +72,7 @@ def make_rows(
     for snippet in snippets:
         by_package[snippet.package].append(snippet)
     made = 0
-    for snippet in tqdm(snippets, desc=f"{split} pairs"):
+    for snippet in ProgressBar(snippets, desc=f"{split} pairs"):
         if config.is_full(split, made):
             counts[f"{split}: prompts over the limit"] += 1
             continue

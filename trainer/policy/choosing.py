@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tqdm import tqdm
-
 from trainer.evaluation.measures import length_bias, pairwise, votes
 from trainer.evaluation.measures.best_of_n import best_of, oracle
 from trainer.evaluation.measures.estimate import Resampling
@@ -14,6 +12,7 @@ from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.evaluation.measures.table import Table
 from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.scorer import QuestionScorer
+from trainer.pipeline.progress import ProgressBar
 from trainer.policy.comparison import ArmComparison, compare
 
 Classes = tuple[int, ...]
@@ -84,7 +83,9 @@ def with_scores(
     """
     scored = []
     asked = [each.question for each in candidates]
-    readings = tqdm(zip(candidates, scorer.score(asked), strict=True), total=len(asked), desc=desc)
+    readings = ProgressBar(
+        zip(candidates, scorer.score(asked), strict=True), total=len(asked), desc=desc
+    )
     for each, found in readings:
         for reading in found:
             if reading.error:

@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tqdm import tqdm
-
 from reward_model.text.chat import Message, TemplateInputs, Unencodable
 from reward_model.text.encoding import Encoder, TooLong
 from trainer.pairs.policy_row import PolicyAnswer, PolicyRow
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import StageError
 
 _ASKS = TemplateInputs(add_generation_prompt=True)
@@ -84,7 +83,7 @@ class PolicyEncoder:
         Raises:
             StageError: a row's own ids are none of this policy's.
         """
-        shown = tqdm(rows, desc=desc, unit=" rows", disable=None if desc else True)
+        shown = ProgressBar(rows, desc=desc, unit=" rows", disable=not desc)
         return [self._encode_row(row, exact=exact) for row in shown]
 
     def _encode_row(self, row: PolicyRow, *, exact: bool) -> EncodedPolicyRow:

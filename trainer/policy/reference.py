@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from reward_model.packing import shared_prefix
 from trainer.pipeline.ledger_file import LedgerFile
+from trainer.pipeline.progress import ProgressBar
 from trainer.policy.batches import pack_answers
 from trainer.policy.encoded import EncodedPolicyRow
 from trainer.policy.log_probs import answer_log_probs
@@ -102,7 +102,9 @@ class ReferenceFile:
         # Each process has a file of its own: not every file system that nodes share has locks.
         ledger = self._open(self._folder / f"{self._name}-{processes.rank()}.sqlite")
         device = network.device.type
-        bar = tqdm(total=len(share), desc="reference log-probs", unit=" answers", disable=None)
+        bar = ProgressBar(
+            total=len(share), desc="reference log-probs", unit=" answers", disable=None
+        )
         for keys in _batches(share, texts, _BATCH_TOKENS.get(device, 4096)):
             answers = pack_answers([texts[key] for key in keys])
             with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from reward_model.text.chat import TemplateInputs
 from trainer.pairs.row import PreferenceRow, Request
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import StageError
 from trainer.preferences.formats.compared import Compared
 from trainer.preferences.formats.format import Format, RatedAnswers
@@ -155,7 +154,7 @@ def convert(
     # What the template is given before an answer -> its index, where rows of one belong together.
     merged: dict[tuple[Request, TemplateInputs], int] = {}
     read_columns = source.known
-    for place, record in tqdm(
+    for place, record in ProgressBar(
         read_records(source, work), desc=source.name, unit=" rows", disable=quiet
     ):
         if isinstance(record, dict):

@@ -11,6 +11,7 @@ from fsspec.callbacks import TqdmCallback
 from fsspec.core import url_to_fs
 
 from reward_model.release.release import sha256
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import StageError
 from trainer.publishing.destination import require_whole
 
@@ -120,4 +121,5 @@ def open_store(url: str) -> StoreDestination:
 
 def progress_bar(name: str) -> TqdmCallback:
     """A progress bar in bytes, which fsspec drives."""
-    return TqdmCallback(tqdm_kwargs={"desc": name, "unit": "B", "unit_scale": True, "leave": False})
+    look = {"desc": name, "unit": "B", "unit_scale": True, "leave": False}
+    return TqdmCallback(tqdm_kwargs=look, tqdm_cls=ProgressBar)

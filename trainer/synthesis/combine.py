@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from trainer.pairs.accuracy import longer_is_chosen
 from trainer.pairs.row import SPLITS, PreferenceRow, Rejected, write_pairs
 from trainer.pairs.split import HoldOut
 from trainer.pipeline.lineage import lineage
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import writing_stage
 from trainer.synthesis.code import code_of, similarity
 from trainer.synthesis.describe import Description, read_descriptions
@@ -48,7 +47,7 @@ def run(config: LlmPairsConfig, inputs: Path, output: Path) -> None:
             responses[side][response.id].append(response)
     counts: Counter[str] = Counter()
     by_split: dict[str, list[PreferenceRow]] = {split: [] for split in SPLITS}
-    for asked in tqdm(read_descriptions(inputs / "describe"), desc="pairs"):
+    for asked in ProgressBar(read_descriptions(inputs / "describe"), desc="pairs"):
         strong, weak = responses["strong"][asked.id], responses["weak"][asked.id]
         for row in paired(asked, strong, weak, config, counts):
             split = config.split_of(row.group)

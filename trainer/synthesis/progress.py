@@ -3,8 +3,7 @@
 from collections import Counter
 from typing import Self
 
-from tqdm import tqdm
-
+from trainer.pipeline.progress import ProgressBar
 from trainer.pipeline.stage import StageError
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.ledger import Ledger
@@ -24,7 +23,7 @@ class Progress:
         self._endpoint = endpoint
         self._consecutive_failures = 0
         self._tokens = Counter[str]()
-        self._bar = tqdm(total=total, initial=done, desc=endpoint.model, unit="answer")
+        self._bar = ProgressBar(total=total, initial=done, desc=endpoint.model, unit="answer")
 
     def __enter__(self) -> Self:
         return self

@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
-from tqdm import tqdm
 
 from trainer.evaluation.measures.answers import marked, tail
+from trainer.pipeline.progress import ProgressBar
 
 # A process that asks for more memory gets a MemoryError: a power tower would take all there is.
 MAX_BYTES = 4 * 2**30
@@ -93,7 +93,7 @@ class MathJudge:
         if not items:
             return
         results = self._pool.map(function, items, timeout=self._timeout).result()
-        for _ in tqdm(items, desc=f"{what} answers"):
+        for _ in ProgressBar(items, desc=f"{what} answers"):
             try:
                 yield next(results)
             except TimeoutError:

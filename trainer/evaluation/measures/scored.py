@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tqdm import tqdm
-
 from trainer.evaluation.question import Question, text_of
 from trainer.evaluation.scorers.scorer import QuestionScorer
+from trainer.pipeline.progress import ProgressBar
 
 Need = Literal["all", "both", "one"]
 """Which answers must have scores for a question to count: all of them, a right and a wrong one, or
@@ -62,7 +61,7 @@ def score_questions(
 ) -> list[ScoredQuestion]:
     """Score every answer; `counts` gets the number of answers and questions left out, by reason."""
     found: list[ScoredQuestion] = []
-    progress = tqdm(
+    progress = ProgressBar(
         zip(questions, scorer.score(questions), strict=True), total=len(questions), desc=desc
     )
     for question, readings in progress:

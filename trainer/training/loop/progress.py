@@ -1,10 +1,12 @@
 """The progress bar of a run: steps and time left, loss, held-out accuracy, tokens per second."""
 
+from collections.abc import Sized
 from typing import Any
 
-from tqdm import tqdm
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
+
+from trainer.pipeline.progress import ProgressBar
 
 # Figures of the log by the names that the bar has room for.
 _SHOWN = {
@@ -16,11 +18,40 @@ _SHOWN = {
 
 
 class TrainingBar(ProgressCallback):
-    """transformers' bar with the newest figures of the log behind it."""
+    """The bar with the newest figures of the log behind it; where there is no terminal, lines."""
 
     def __init__(self) -> None:
         super().__init__()
         self._figures: dict[str, str] = {}
+
+    def on_train_begin(
+        self, _args: TrainingArguments, state: TrainerState, *_rest: object, **_named: object
+    ) -> None:
+        # Without super(), which makes a bar of its own.
+        self.current_step = 0
+        if state.is_world_process_zero:
+            self.training_bar = ProgressBar[int](
+                desc="training", total=state.max_steps, unit="step", dynamic_ncols=True
+            )
+
+    def on_prediction_step(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        *_rest: object,
+        eval_dataloader: object = None,
+        **_named: object,
+    ) -> None:
+        if state.is_world_process_zero and isinstance(eval_dataloader, Sized):
+            if self.prediction_bar is None:
+                self.prediction_bar = ProgressBar[int](
+                    desc="held-out pairs",
+                    total=len(eval_dataloader),
+                    unit="batch",
+                    leave=self.training_bar is None,
+                    dynamic_ncols=True,
+                )
+            self.prediction_bar.update(1)
 
     def on_log(
         self,
@@ -35,6 +66,8 @@ class TrainingBar(ProgressCallback):
         for name, shown in _SHOWN.items():
             if name in newest:
                 self._figures[shown] = f"{float(newest[name]):.4g}"
-        bar: tqdm[int] | None = self.training_bar  # only the main process has one
+        bar: ProgressBar[int] | None = self.training_bar  # only the main process has one
         if bar is not None:
             bar.set_postfix(self._figures)
+            if "eval_accuracy" in newest:
+                bar.show()
