@@ -49,6 +49,7 @@ ROOMS = {
     """,
     "trainer": """
         __main__
+        completion
         cli
         commands
         autoconfig

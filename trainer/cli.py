@@ -35,7 +35,10 @@ def main(arguments: Sequence[str]) -> int:
         options.command = stage
     command: Callable[[argparse.Namespace], None] = options.function
     try:
-        command(options)
+        if getattr(options, "quiet", False):
+            commands.quietly(command, options)
+        else:
+            command(options)
     except (StageError, ReleaseError) as error:
         message = str(error)
         for note in getattr(error, "__notes__", ()):  # the traceback of a recipe's own code
@@ -113,21 +116,26 @@ def parser() -> argparse.ArgumentParser:
         add_recipe(command)
         add_work(command)
         add_plan(command, dry_run=True)
+        add_quiet(command)
 
     tools = {name: f"{text[0].upper()}{text[1:]}" for name, text in TOOLS.items()}
-    add_train(add("train", tools["train"], commands.train_on_file))
+    train = add("train", tools["train"], commands.train_on_file)
+    add_train(train)
+    add_quiet(train)
     run = add("run", tools["run"], commands.run_stages)
     add_recipe(run)
     add_work(run)
     run.add_argument("--from", dest="first", metavar="STAGE", help="default: the first stage")
     run.add_argument("--to", dest="last", metavar="STAGE", help="default: the last stage")
     add_plan(run, dry_run=True)
+    add_quiet(run)
     plan = add("plan", tools["plan"], commands.show_plan)
     add_recipe(plan)
     plan.add_argument(
         "--work", type=Path, help="work folder of a run; the plan uses the sizes of its data"
     )
     add_plan(plan, dry_run=False)
+    add_json(plan)
     doctor = add("doctor", tools["doctor"], commands.examine)
     add_recipe(doctor)
     add_work(doctor)
@@ -138,14 +146,17 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print the JSON Schema of YAML files that extend the recipe, for editors",
     )
+    add_json(show)
     add_grade(add("grade", tools["grade"], commands.grade_samples))
     sandbox = add("sandbox", tools["sandbox"], commands.try_sandbox)
     sandbox.add_argument(
         "--isolation", choices=["bubblewrap", "sandbox_fusion", "none"], default="bubblewrap"
     )
     sandbox.add_argument("--url", default="", help="address of the SandboxFusion server")
+    add_json(sandbox)
     verify = add("verify", tools["verify"], commands.verify_release)
     verify.add_argument("release", help="directory, s3://... or another URL, or hf://owner/name")
+    add_json(verify)
     push = add("push", tools["push"], commands.push_release)
     push.add_argument("release", type=Path, help="directory of the release")
     push.add_argument("destination", help="folder, s3://... or another URL, or hf://owner/name")
@@ -219,6 +230,18 @@ def recipe_name(text: str) -> str:
     if text not in RECIPES and Path(text).suffix not in SUFFIXES:
         raise argparse.ArgumentTypeError(no_such_recipe(text))
     return text
+
+
+def add_quiet(command: argparse.ArgumentParser) -> None:
+    """Add the option that leaves only errors to be printed."""
+    command.add_argument(
+        "--quiet", action="store_true", help="print errors only, and no progress or report"
+    )
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Add the option by which a program reads what the command prints."""
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_work(command: argparse.ArgumentParser) -> None:

@@ -4,13 +4,31 @@ Modules that need torch are imported where they are called, so that `--help` tak
 """
 
 import argparse
+import contextlib
+import dataclasses
 import json
+import os
+from collections.abc import Callable
+from pathlib import Path
 
+from trainer.pipeline.progress import QUIET
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import StageError
 from trainer.planning.gpus import GPUS, Devices
 from trainer.recipes import open_recipe, root_of
 from trainer.recipes.stage_kinds import MODULES, stage_kind
+
+
+def quietly(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> None:
+    """Run a command without what it prints and without its progress; errors are printed."""
+    # Libraries read these when they are imported, and worker processes inherit them.
+    os.environ |= {QUIET: "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        command(options)
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def open_with(options: argparse.Namespace) -> Recipe:
@@ -75,7 +93,11 @@ def print_plan(
     from trainer.planning.table import render
 
     devices = Devices(GPUS[options.gpu], options.gpus, options.mfu)
-    print(render(plan(recipe, stages or list(recipe.stages), devices, options.work), devices))
+    plans = plan(recipe, stages or list(recipe.stages), devices, options.work)
+    if getattr(options, "json", False):
+        print_json([dataclasses.asdict(each) for each in plans])
+    else:
+        print(render(plans, devices))
 
 
 def examine(options: argparse.Namespace) -> None:
@@ -100,7 +122,11 @@ def show(options: argparse.Namespace) -> None:
 
     if options.schema:
         kinds = {kind: stage_kind(kind)[0] for kind in MODULES}
-        print(json.dumps(recipe_schema(open_with(options), kinds), indent=1, ensure_ascii=False))
+        print_json(recipe_schema(open_with(options), kinds))
+        return
+    if options.json:
+        stages = open_with(options).stages
+        print_json({stage: dataclasses.asdict(entry.config) for stage, entry in stages.items()})
         return
     extends = root_of(options.recipe)
     print(recipe_text(open_with(options), extends, open_recipe(extends)), end="")
@@ -110,7 +136,10 @@ def verify_release(options: argparse.Namespace) -> None:
     from trainer.publishing.push import verified
 
     release = verified(options.release)
-    print(f"{release.name} {release.version}: every file matches the release's manifest")
+    if options.json:
+        print_json({"name": release.name, "version": release.version, "verified": True})
+    else:
+        print(f"{release.name} {release.version}: every file matches the release's manifest")
 
 
 def push_release(options: argparse.Namespace) -> None:
@@ -149,6 +178,13 @@ def grade_samples(options: argparse.Namespace) -> None:
 def try_sandbox(options: argparse.Namespace) -> None:
     """Print which walls hold; fails unless all do."""
     from trainer.feedback.sandbox.open import SandboxConfig
-    from trainer.feedback.sandbox.self_test import require_walls
+    from trainer.feedback.sandbox.self_test import examine_walls, require_walls
 
-    print(require_walls(SandboxConfig(options.isolation, workers=1, url=options.url)))
+    config = SandboxConfig(options.isolation, workers=1, url=options.url)
+    if not options.json:
+        print(require_walls(config))
+        return
+    found = examine_walls(config)
+    print_json([dataclasses.asdict(each) for each in found])
+    if broken := [each.wall for each in found if not each.holds]:
+        raise StageError(f"{len(broken)} walls do not hold: run no program that a model wrote")

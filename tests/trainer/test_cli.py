@@ -1,15 +1,19 @@
 """What a person at the command line sees."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.releases import make_release
 from tests.trainer.training.stages import make_base, make_pairs, rows
 from trainer.cli import main
+from trainer.pipeline.stage import read_manifest
 from trainer.pipeline.stages import STAGES
 from trainer.recipes import RECIPES
 
@@ -99,6 +103,72 @@ def test_the_doctor_says_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFix
 def test_what_is_set_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "--recipe", "cpu_tiny", "--set", "pretrain.max_steps=50"]) == 0
     assert "  max_steps: 50" in capsys.readouterr().out.splitlines()
+
+
+def test_a_recipe_of_ones_own_is_run_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: finetune\npreferences: {seed: 7}\n")
+    row = '{"prompt": "p%d", "chosen": "a", "rejected": "b"}\n'
+    (tmp_path / "preferences.jsonl").write_text("".join(row % n for n in range(200)))
+    run = ["run", "--recipe", str(file), "--work", str(tmp_path), "--to", "preferences"]
+    assert main(run) == 0
+    assert read_manifest(tmp_path / "preferences")["config"]["seed"] == 7
+    capsys.readouterr()
+    # A change of the file makes the stage run again.
+    file.write_text("extends: finetune\npreferences: {seed: 8}\n")
+    assert main(run) == 0
+    assert "preferences: runs, because its config has changed: seed 7 -> 8" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_code_of_a_recipe_that_fails_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def recipe():\n    return [][0]\n")
+    assert main(["show", "--recipe", str(file)]) == 1
+    *trace, last = capsys.readouterr().err.splitlines()
+    assert last == f"trainer show: {file}, line 2: IndexError: list index out of range"
+    assert trace[0].startswith("Traceback")
+    assert any("return [][0]" in line for line in trace)
+
+
+def test_a_name_that_is_no_recipe_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["show", "--recipe", "finetun"])
+    assert ended.value.code == 2
+    assert "there is no recipe finetun; did you mean finetune" in capsys.readouterr().err
+
+
+def test_what_is_quiet_prints_errors_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    work = ["--recipe", "finetune", "--work", str(tmp_path), "--quiet"]
+    assert main(["preferences", *work]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    row = '{"prompt": "p%d", "chosen": "a", "rejected": "b"}\n'
+    (tmp_path / "preferences.jsonl").write_text("".join(row % n for n in range(200)))
+    assert main(["preferences", *work]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_program_reads_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(*command: str) -> Any:
+        assert main([*command, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    shown = printed("show", "--recipe", "cpu_tiny", "--set", "pretrain.max_steps=7")
+    assert shown["pretrain"]["max_steps"] == 7
+    plans = printed("plan", "--recipe", "codepmp_qwen2_7b")
+    assert next(each for each in plans if each["stage"] == "pretrain")["flops"] > 1e18
+    release = make_release(tmp_path / "release")
+    assert printed("verify", str(release)) == {"name": "test-rm", "version": "1", "verified": True}
 
 
 def test_a_missing_package_names_the_command_that_installs_it(tmp_path: Path) -> None:

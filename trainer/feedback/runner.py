@@ -87,7 +87,9 @@ class ProgramRunner:
         waiting = iter(missing)  # all threads share it: each takes the next one when it is free
         total = sum(len(each.keys) for each in repeats)
         done = total - sum(each.known.count(None) for each in missing)
-        bar = ProgressBar(total=total, initial=done, desc="runs", unit="run", mininterval=0.5)
+        bar = ProgressBar[Never](
+            total=total, initial=done, desc="runs", unit="run", mininterval=0.5
+        )
 
         def work() -> None:
             try:

@@ -15,7 +15,8 @@ QUIET = "TQDM_DISABLE"
 """Variable of the environment that switches progress off, for worker processes as well."""
 
 
-class ProgressBar(tqdm, Generic[T]):  # type: ignore[type-arg] - only its stub is generic
+# At run time tqdm is no generic type, as it is in its stub.
+class ProgressBar(tqdm, Generic[T]):  # type: ignore[type-arg]
     """tqdm's bar where standard error is a terminal; elsewhere whole lines, for a log.
 
     A loop that ends within `seconds` prints no line.
@@ -45,6 +46,7 @@ class ProgressBar(tqdm, Generic[T]):  # type: ignore[type-arg] - only its stub i
         self._seconds = seconds
         self._last, self._lines, self._ending = time.monotonic(), 0, False
         self._began = initial
+        self._quiet = bool(disable) or os.environ.get(QUIET, "") not in ("", "0")
         super().__init__(
             iterable,
             desc=desc,
@@ -53,7 +55,7 @@ class ProgressBar(tqdm, Generic[T]):  # type: ignore[type-arg] - only its stub i
             unit_scale=unit_scale,
             initial=initial,
             leave=leave,
-            disable=bool(disable) or os.environ.get(QUIET, "") not in ("", "0"),
+            disable=self._quiet,
             mininterval=mininterval,
             dynamic_ncols=dynamic_ncols,
             file=None if self._log is None else io.StringIO(),
@@ -75,7 +77,9 @@ class ProgressBar(tqdm, Generic[T]):  # type: ignore[type-arg] - only its stub i
 
     def show(self) -> None:
         """Show how far it is, however short ago that was shown; for news that matter."""
-        if self.disable or self._log is None:
+        if self._quiet:
+            return
+        if self._log is None:
             self.refresh()
             return
         self._last = time.monotonic()

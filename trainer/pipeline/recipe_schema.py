@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from pydantic import TypeAdapter
 
@@ -28,8 +28,10 @@ def recipe_schema(recipe: Recipe, kinds: Mapping[str, type[Any]]) -> Schema:
         for root in (*configs.values(), *kinds.values())
         for each in _within(root)
     }
-    adapters = [(each, "validation", TypeAdapter(each)) for each in found.values()]
-    _, whole = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]
+    adapters: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [
+        (name, "validation", TypeAdapter(each)) for name, each in found.items()
+    ]
+    _, whole = TypeAdapter.json_schemas(adapters)
     shapes = {name: _shape(found[name], whole["$defs"][name]) for name in found}
     stages = {
         stage: {

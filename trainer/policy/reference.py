@@ -102,7 +102,7 @@ class ReferenceFile:
         # Each process has a file of its own: not every file system that nodes share has locks.
         ledger = self._open(self._folder / f"{self._name}-{processes.rank()}.sqlite")
         device = network.device.type
-        bar = ProgressBar(
+        bar = ProgressBar[str](
             total=len(share), desc="reference log-probs", unit=" answers", disable=None
         )
         for keys in _batches(share, texts, _BATCH_TOKENS.get(device, 4096)):

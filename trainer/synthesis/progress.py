@@ -23,7 +23,9 @@ class Progress:
         self._endpoint = endpoint
         self._consecutive_failures = 0
         self._tokens = Counter[str]()
-        self._bar = ProgressBar(total=total, initial=done, desc=endpoint.model, unit="answer")
+        self._bar = ProgressBar[RequestOutcome](
+            total=total, initial=done, desc=endpoint.model, unit="answer"
+        )
 
     def __enter__(self) -> Self:
         return self

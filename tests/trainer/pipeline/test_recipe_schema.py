@@ -61,7 +61,7 @@ def test_an_editor_sees_what_the_reader_would_refuse(text: str, *, valid: bool) 
 
 
 def test_fields_carry_their_docstrings() -> None:
-    schema = validator("finetune").schema
+    schema = recipe_schema(open_recipe("finetune"), KINDS)
     stage = schema["properties"]["finetune"]["anyOf"][0]
     assert stage["properties"]["learning_rate"]["description"] == "peak of the schedule."
     assert stage["properties"]["optimizer"]["enum"] == ["muon", "adamw"]

@@ -1,17 +1,24 @@
 """A YAML file changes what it names, and nothing else."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from trainer.evaluation.evaluate import EvaluateConfig
 from trainer.pipeline.overrides import overridden
 from trainer.pipeline.recipe import Recipe
+from trainer.pipeline.recipe_schema import recipe_schema
 from trainer.pipeline.stage import StageError
 from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.trl import Trl
 from trainer.recipes import open_recipe
+from trainer.recipes.stage_kinds import MODULES, stage_kind
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def opened(folder: Path, text: str, name: str = "mine.yaml") -> Recipe:
@@ -94,6 +101,21 @@ stages: [preferences, finetune, evaluate_mine, calibrate]
     assert list(recipe.stages) == ["preferences", "finetune", "evaluate_mine", "calibrate"]
     assert isinstance(recipe["evaluate_mine"].config, EvaluateConfig)
     assert recipe["evaluate_mine"].check is not None
+
+
+def test_the_recipes_that_the_docs_show_are_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/recipes.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    recipe = opened(tmp_path, shown)
+    assert [each.name for each in recipe["preferences"].config.sources] == ["gsm8k", "mine"]
+    assert recipe["finetune"].config.lora.r == 32
+    assert recipe["publish"].config.version == "1.10"
+    schema = recipe_schema(recipe, {kind: stage_kind(kind)[0] for kind in MODULES})
+    jsonschema.validate(
+        yaml.safe_load(shown.replace("1e-4", "1.0e-4").replace("1.10", "'1'")), schema
+    )
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert opened(tmp_path, code, "mine.py")["finetune"].config.learning_rate == 1e-4
 
 
 @pytest.mark.parametrize(

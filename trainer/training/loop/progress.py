@@ -24,34 +24,40 @@ class TrainingBar(ProgressCallback):
         super().__init__()
         self._figures: dict[str, str] = {}
 
+    # Both without super(), which makes bars of its own.
     def on_train_begin(
-        self, _args: TrainingArguments, state: TrainerState, *_rest: object, **_named: object
+        self,
+        args: TrainingArguments,  # noqa: ARG002 - the signature is transformers'
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **_: Any,
     ) -> None:
-        # Without super(), which makes a bar of its own.
         self.current_step = 0
         if state.is_world_process_zero:
-            self.training_bar = ProgressBar[int](
+            bar = ProgressBar[int](
                 desc="training", total=state.max_steps, unit="step", dynamic_ncols=True
             )
+            self.training_bar = bar  # type: ignore[assignment]
 
     def on_prediction_step(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,  # noqa: ARG002
         state: TrainerState,
-        *_rest: object,
+        control: TrainerControl,  # noqa: ARG002
         eval_dataloader: object = None,
-        **_named: object,
+        **_: Any,
     ) -> None:
         if state.is_world_process_zero and isinstance(eval_dataloader, Sized):
-            if self.prediction_bar is None:
-                self.prediction_bar = ProgressBar[int](
-                    desc="held-out pairs",
-                    total=len(eval_dataloader),
-                    unit="batch",
-                    leave=self.training_bar is None,
-                    dynamic_ncols=True,
-                )
-            self.prediction_bar.update(1)
+            known: Any = self.prediction_bar
+            bar = known or ProgressBar[int](
+                desc="held-out pairs",
+                total=len(eval_dataloader),
+                unit="batch",
+                leave=self.training_bar is None,
+                dynamic_ncols=True,
+            )
+            bar.update()
+            self.prediction_bar = bar  # type: ignore[assignment]
 
     def on_log(
         self,
