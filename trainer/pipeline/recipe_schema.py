@@ -86,6 +86,8 @@ def _shape(config: type[Any], made: Schema) -> Schema:
         kinds = [each for each in members_of(hints[name]) if dataclasses.is_dataclass(each)]
         # Titles repeat the names, and a default is not what a file of this recipe changes.
         shown = {key: value for key, value in field.items() if key not in ("title", "default")}
+        if hints[name] is str:
+            shown["type"] = ["string", "number", "boolean"]  # what is read as it is written
         if len(kinds) > 1:
             shown["anyOf"] = [*field["anyOf"], {"enum": [kind_name(each) for each in kinds]}]
         properties[name] = shown | ({"description": docs[name]} if name in docs else {})
