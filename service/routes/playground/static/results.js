@@ -71,6 +71,11 @@ function rankingOf({ answer, failure, name }, texts) {
     list.append(entryOf(index, texts[index], element("span", "track", null, bar), values));
   }
   section.append(list);
+  const range = rangeOfSteps(answer);
+  if (range) {
+    const [from, to] = range.map(number);
+    section.append(element("p", "facts", `Steps are coloured from ${from} (red) to ${to} (green).`));
+  }
   const failed = scores.filter((score) => score.error);
   if (failed.length) {
     const errors = element("ul", "ranking");
@@ -134,11 +139,15 @@ function partsOf(parts) {
   return table;
 }
 
+/** The lowest and the highest score of all steps of an answer; null where there are none. */
+function rangeOfSteps(answer) {
+  const all = answer.results[0].scores.flatMap((score) => score.steps?.map((step) => step.score) ?? []);
+  return all.length ? [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))] : null;
+}
+
 /** The text in pieces, one a step, each coloured by its score and followed by it. */
 function stepsOf(steps, text, answer) {
-  const all = answer.results[0].scores.flatMap((score) => score.steps?.map((step) => step.score) ?? []);
-  const lowest = all.reduce((a, b) => Math.min(a, b));
-  const highest = all.reduce((a, b) => Math.max(a, b));
+  const [lowest, highest] = rangeOfSteps(answer);
   // The server counts characters as Python does: a surrogate pair is one.
   const characters = Array.from(text);
   const box = element("div", "steps");
