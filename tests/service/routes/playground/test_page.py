@@ -9,6 +9,7 @@ from typing import TypedDict
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
+from starlette.types import Receive, Scope, Send
 
 from service.app import create_app
 from service.settings import Settings
@@ -434,3 +435,21 @@ def test_thirty_two_long_candidates(served: str, visit: Visit) -> None:
     # The page must not wait for a score to show what is typed.
     assert page.locator(".candidate .text").last.input_value() == "short"
     expect(page.locator(".candidate").last.locator(".step")).to_have_count(1)
+
+
+def test_it_works_below_the_path_prefix_of_a_proxy(visit: Visit) -> None:
+    app = create_app(Settings(), lambda _: model())
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            assert scope["path"].startswith("/rewards/")
+            scope = {**scope, "path": scope["path"].removeprefix("/rewards")}
+        await app(scope, receive, send)
+
+    with serving(proxy) as url:
+        prefixed = f"{url}/rewards"
+        wait_until_ready(prefixed)
+        page = visit(prefixed, fragment(candidates=["a"]))
+        expect(page.locator(".column")).to_have_count(1)
+        page.get_by_text("curl", exact=True).click()
+        expect(page.locator("#curl pre")).to_contain_text(f"'{prefixed}/v1/score'")
