@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from codepmp_client.bulk.columns import RowInput, RowScores
+from codepmp_client.bulk.columns import INVALID, RowInput, RowScores, Unscorable
 from codepmp_client.client import AsyncRewardClient
 from codepmp_client.errors import (
     DeadlineExceeded,
@@ -142,6 +142,10 @@ class _Collected:
             prompt = json.dumps([row.prompt, row.tools], ensure_ascii=False)
             group = groups.setdefault(prompt, _Group(row, len(prompt), []))
             for position, candidate in enumerate(row.candidates):
+                if isinstance(candidate, Unscorable):
+                    wanted = _Wanted("", 0, [(index, position)])
+                    self.add(wanted, _failed(INVALID, str(candidate)))
+                    continue
                 text = json.dumps(candidate, ensure_ascii=False)
                 wanted = wanted_of.get((prompt, text))
                 if wanted is None:

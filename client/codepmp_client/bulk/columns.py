@@ -31,8 +31,8 @@ _TURN = ("content", "name", "tool_calls", "reasoning_content", "reasoning")
 _MESSAGE = ("role", "tool_call_id", *_TURN)
 
 
-INVALID_ROW = "invalid_row"
-"""The code of the error of a row that could not be sent to a server."""
+INVALID = "invalid_row"
+"""The code of the error of a row, or a candidate, that could not be sent to a server."""
 
 
 class Unscorable(ValueError):
@@ -41,10 +41,14 @@ class Unscorable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RowInput:
-    """What one row asks for. It may have no candidates, and then it gets no scores."""
+    """What one row asks for. It may have no candidates, and then it gets no scores.
+
+    Attributes:
+        candidates: an `Unscorable` among them gets its reason as its error.
+    """
 
     prompt: Prompt
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate | Unscorable, ...]
     tools: tuple[Message, ...] = ()
 
 
@@ -103,7 +107,13 @@ class Columns:
             return RowInput(prompt, (_answer_of(value, self.field),), tools)
         if not isinstance(value, list):
             raise Unscorable(f"{self.candidates} is not a list")
-        return RowInput(prompt, tuple(_answer_of(each, self.field) for each in value), tools)
+        candidates: list[Candidate | Unscorable] = []
+        for each in value:
+            try:
+                candidates.append(_answer_of(each, self.field))
+            except Unscorable as error:
+                candidates.append(error)
+        return RowInput(prompt, tuple(candidates), tools)
 
     def describe(self) -> str:
         """Say for people where things are taken from."""
@@ -145,7 +155,7 @@ class NewColumns:
     def record(self, row: RowScores | Unscorable, listed: bool) -> Record:
         """Make the new columns of one row."""
         if isinstance(row, Unscorable):
-            error = f"{INVALID_ROW}: {row}"
+            error = f"{INVALID}: {row}"
             values: tuple[object, ...] = (None, None, [error] if listed else error, None, None)
             return dict(zip(self.all, values, strict=True))
         raws: list[float | None] = [score.raw for score in row.scores]

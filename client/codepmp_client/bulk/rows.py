@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 from codepmp_client.bulk.batch import Gate, score_batch
 from codepmp_client.bulk.columns import (
-    INVALID_ROW,
+    INVALID,
     Columns,
     NewColumns,
     RowInput,
@@ -353,8 +353,8 @@ class _Run:
             return None
         read = _read(self.columns, row.record)
         if isinstance(read, Unscorable):
-            self.totals.errors[INVALID_ROW] += 1
-            if self.totals.errors[INVALID_ROW] <= TOLD_LINES:
+            self.totals.errors[INVALID] += 1
+            if self.totals.errors[INVALID] <= TOLD_LINES:
                 self.observer.note(f"row {row.number} cannot be scored: {read}")
             return read
         key = row_key(read, self.job.options)

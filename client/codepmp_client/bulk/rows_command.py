@@ -6,11 +6,14 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import httpx
 
 from codepmp_client.bulk import exits
 from codepmp_client.bulk.columns import detect
@@ -152,9 +155,25 @@ def read_api_key(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get(KEY_VARIABLE) or None
     try:
-        return file.read_text().strip()
+        key = file.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the key file {file} cannot be read: {error}") from error
+    if not key or not key.isprintable():
+        raise UsageError(f"the key file {file} does not hold one line with a key")
+    return key
+
+
+def require_urls(urls: Sequence[str]) -> None:
+    """Refuse what is no URL of a server."""
+    for url in urls:
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise UsageError(f"{url} is no URL: {error}") from error
+        # httpx takes these for names of hosts and for ports until it connects.
+        odd = " " in url or (parsed.port or 0) > 65535
+        if parsed.scheme not in ("http", "https") or not parsed.host or odd:
+            raise UsageError(f"{url} is no URL of a server, such as http://127.0.0.1:8000")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -186,9 +205,7 @@ def _job(options: argparse.Namespace) -> ScoreJob:
     urls = options.url or ()
     if options.serve_args and not options.serve:
         raise UsageError("--serve-args is for the server that --serve starts")
-    for url in urls:
-        if not url.startswith(("http://", "https://")):
-            raise UsageError(f"--url {url} must begin with http:// or https://")
+    require_urls(urls)
     if options.concurrency < 1 or not 0 < options.patience <= 24 * 60 * 60:
         raise UsageError("--concurrency must be at least 1, and --patience a day at most")
     return ScoreJob(

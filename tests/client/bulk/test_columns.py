@@ -112,7 +112,7 @@ def test_conversations_keep_what_a_template_reads_and_lose_nulls() -> None:
         (Columns("prompt", "response", False), {"response": "a", "prompt": "\ud83d"}, "Unicode"),
         (Columns("prompt", "response", False), {"response": 5, "prompt": "p"}, "neither a text"),
         (Columns("prompt", "candidates", True), {"candidates": "a", "prompt": "p"}, "not a list"),
-        (Columns("prompt", "candidates", True), {"candidates": [{}], "prompt": "p"}, "no text in"),
+        (Columns("prompt", "response", False), {"response": {}, "prompt": "p"}, "no text in"),
         (Columns("messages", "response", False), {"response": "a", "messages": []}, "neither"),
         (Columns("messages", "response", False), {"response": "a", "messages": [1]}, "role"),
         (Columns("messages", "response", False), {"response": "a", "messages": [ANSWER]}, "ends"),

@@ -66,7 +66,7 @@ def test_rows_come_out_in_order_with_their_scores_and_the_rest_as_it_was(tmp_pat
 
 
 def test_lists_of_candidates_get_lists(tmp_path: Path) -> None:
-    candidates = [{"text": "a", "model": "m"}, {"text": ""}, {"text": "x" * MAX_TOKENS}]
+    candidates = [{"text": "a", "model": "m"}, {"text": ""}, {"text": "x" * MAX_TOKENS}, None]
     rows: list[Record] = [
         {"prompt": "p", "candidates": candidates},
         {"prompt": "p", "candidates": []},
@@ -74,11 +74,16 @@ def test_lists_of_candidates_get_lists(tmp_path: Path) -> None:
     with service() as (url, _):
         assert run(write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", url) == 3
     first, second = read(tmp_path / "out.jsonl")
-    assert first["scores"] == [2.0, None, None]
-    assert first["normalized"] == [CALIBRATION.apply(2.0), None, None]
+    assert first["scores"] == [2.0, None, None, None]
+    assert first["normalized"] == [CALIBRATION.apply(2.0), None, None, None]
     errors = first["errors"]
     assert isinstance(errors, list)
-    assert [str(error).partition(":")[0] for error in errors] == ["None", "empty", "too_long"]
+    assert [str(error).partition(":")[0] for error in errors] == [
+        "None",
+        "empty",
+        "too_long",
+        "invalid_row",
+    ]
     assert second["scores"] == []
 
 
@@ -185,6 +190,10 @@ def test_columns_that_are_there_already_are_refused_or_replaced(
         ("nothing", (), 1, "line 1 is not JSON"),
         ('{"prompt": "a", "response": "b"}', ("--model", "other"), 1, "name one"),
         ('{"prompt": "a", "response": "b"}', ("--api-key-file", "/no/key"), 2, "key file"),
+        ('{"prompt": "a", "response": "b"}', ("--api-key-file", "/dev/null"), 2, "one line"),
+        ('{"prompt": "a", "response": "b"}', ("--url", "http://a b"), 2, "is no URL"),
+        ('{"prompt": "a", "response": "b"}', ("--url", "localhost:8000"), 2, "is no URL"),
+        ('{"prompt": "a", "response": "b"}', ("--url", "http://x:99999"), 2, "is no URL"),
         ('{"prompt": "a", "response": "b"}', ("--concurrency", "0"), 2, "at least 1"),
     ],
 )
