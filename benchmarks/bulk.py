@@ -212,7 +212,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with candidates/")
     add_checkpoint_options(parser)
-    parser.add_argument("--requests", type=int, default=48, help="prompts in each turn")
+    parser.add_argument("--requests", type=int, default=96, help="prompts in each turn")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each client")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the file for the memory")
     parser.add_argument("--seed", type=int, default=1)

@@ -215,6 +215,12 @@ def _look_at_first_rows(
             taken = {name for row in rows for name in row.record}
             columns = job.columns(rows[0].record)
             names = NewColumns.choose(columns.listed, () if job.overwrite else taken)
+            own = [name for name in names.all if name in rows[0].record]
+            if own and not job.overwrite:
+                raise UsageError(
+                    f"the rows have a column {own[0]} already: --overwrite replaces the columns "
+                    f"{', '.join(names.all)}"
+                )
             return begin, columns, names
         if bad := [row for row in chunk.rows if isinstance(row, BadRow)]:
             raise TableError(
@@ -309,10 +315,12 @@ class _Run:
             raise failures.exceptions[0] from None
         self.totals.models = self.ledger.models
         if self.totals.bad_rows and self.job.bad_rows == "error":
+            count = self.totals.bad_rows
+            lines = "1 line" if count == 1 else f"{count:,} lines"
             raise TableError(
-                f"{self.totals.bad_rows} lines of {self.job.source} are no rows, as told above, "
-                "and all others are scored: mend them and run the same command again, or leave "
-                "them out with --bad-rows skip"
+                f"{lines} of {self.job.source} cannot be used, as told above, and all others are "
+                "scored: mend what is bad and run the same command again, or leave it out with "
+                "--bad-rows skip"
             )
 
     def _begin(self, chunk: Chunk, tasks: asyncio.TaskGroup) -> _Pending:

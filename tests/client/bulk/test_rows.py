@@ -174,11 +174,23 @@ def test_columns_that_are_there_already_are_refused_or_replaced(
 ) -> None:
     source = write(tmp_path / "in.jsonl", [{"prompt": "p", "response": "a", "score": 0, "b": 1}])
     with service() as (url, _):
-        assert run(source, tmp_path / "out.jsonl", url) == 1
-        assert "score already (see --overwrite)" in capsys.readouterr().err
+        assert run(source, tmp_path / "out.jsonl", url) == 2
+        assert "column score already: --overwrite replaces" in capsys.readouterr().err
         assert run(source, tmp_path / "out.jsonl", url, "--overwrite") == 0
     (row,) = read(tmp_path / "out.jsonl")
     assert (row["score"], row["b"]) == (2.0, 1)
+
+
+def test_a_later_row_with_such_a_column_is_a_bad_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[Record] = [{"prompt": "p", "response": "a"}]
+    source = write(tmp_path / "in.jsonl", [*rows, {**rows[0], "score": 1}])
+    with service() as (url, _):
+        assert run(source, tmp_path / "out.jsonl", url) == 1
+    told = capsys.readouterr().err
+    assert "line 2 is a row that has score already" in told
+    assert "1 line of" in told
 
 
 @pytest.mark.parametrize(
