@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from codepmp_client.bulk.columns import INVALID, RowInput, RowScores, Unscorable
+from codepmp_client.bulk.columns import INVALID, RowInput, RowScores
+from codepmp_client.bulk.row_values import Unscorable
 from codepmp_client.client import AsyncRewardClient
 from codepmp_client.errors import (
     DeadlineExceeded,

@@ -3,17 +3,13 @@
 import argparse
 import asyncio
 import json
-import os
 import shlex
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import httpx
 
 from codepmp_client.bulk import exits
 from codepmp_client.bulk.columns import detect
@@ -21,19 +17,17 @@ from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.ledger import Ledger
 from codepmp_client.bulk.local_server import local_server
 from codepmp_client.bulk.progress import Progress, rate_text
-from codepmp_client.bulk.rows import (
-    ScoreJob,
-    Totals,
-    ledger_path,
-    require_places,
-    score_file,
+from codepmp_client.bulk.rows import ledger_path, require_places, score_file
+from codepmp_client.bulk.score_job import ScoreJob, Totals
+from codepmp_client.bulk.server_arguments import (
+    add_scoring_options,
+    read_api_key,
+    require_urls,
 )
 from codepmp_client.inputs import Options
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-KEY_VARIABLE = "CODEPMP_API_KEY"
 
 _DESCRIPTION = """\
 Scores each row of IN by a reward-model server and writes the same rows, in order, to OUT.
@@ -105,75 +99,11 @@ def add_parser(commands: "Commands") -> None:
     parser.set_defaults(run=run)
 
 
-def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of asking servers."""
-    group = parser.add_argument_group("scoring")
-    group.add_argument("--model", metavar="NAME", help="a served model, or NAME@VERSION")
-    group.add_argument(
-        "--api-key-file",
-        type=Path,
-        metavar="FILE",
-        help=f"file with the server's API key; else the variable {KEY_VARIABLE} may hold it",
-    )
-    group.add_argument(
-        "--over-length",
-        choices=["error", "truncate_prompt"],
-        default="error",
-        help="conversations that are too long: an error of the candidate, or the middle of the "
-        "prompt is cut (default: error)",
-    )
-    group.add_argument(
-        "--concurrency",
-        type=int,
-        default=16,
-        metavar="N",
-        help="most requests in flight to each server; fewer while it is overloaded (default: 16)",
-    )
-    group.add_argument(
-        "--patience",
-        type=float,
-        default=600.0,
-        metavar="SECONDS",
-        help="how long a request is tried again, as while a server restarts (default: 600)",
-    )
-    group.add_argument(
-        "--mixed-versions",
-        action="store_true",
-        help="go on when another version serves; each row says which one scored it",
-    )
-
-
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of what is told."""
     group = parser.add_argument_group("what is told")
     group.add_argument("--quiet", action="store_true", help="no progress and no notes")
     group.add_argument("--json", action="store_true", help="a summary as JSON on standard output")
-
-
-def read_api_key(file: Path | None) -> str | None:
-    """The key of a file, or of the environment."""
-    if file is None:
-        return os.environ.get(KEY_VARIABLE) or None
-    try:
-        key = file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the key file {file} cannot be read: {error}") from error
-    if not key or not key.isprintable():
-        raise UsageError(f"the key file {file} does not hold one line with a key")
-    return key
-
-
-def require_urls(urls: Sequence[str]) -> None:
-    """Refuse what is no URL of a server."""
-    for url in urls:
-        try:
-            parsed = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise UsageError(f"{url} is no URL: {error}") from error
-        # httpx takes these for names of hosts and for ports until it connects.
-        odd = " " in url or (parsed.port or 0) > 65535
-        if parsed.scheme not in ("http", "https") or not parsed.host or odd:
-            raise UsageError(f"{url} is no URL of a server, such as http://127.0.0.1:8000")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from codepmp_client.bulk.columns import Columns, NewColumns, RowInput, Unscorable, detect
+from codepmp_client.bulk.columns import Columns, NewColumns, RowInput, detect
 from codepmp_client.bulk.exits import UsageError
+from codepmp_client.bulk.row_values import Unscorable
 from codepmp_client.bulk.tables import Record
 
 USER = {"role": "user", "content": "p"}
