@@ -144,8 +144,8 @@ class _Collected:
             group = groups.setdefault(prompt, _Group(row, len(prompt), []))
             for position, candidate in enumerate(row.candidates):
                 if isinstance(candidate, Unscorable):
-                    wanted = _Wanted("", 0, [(index, position)])
-                    self.add(wanted, _failed(INVALID, str(candidate)))
+                    unsent = _Wanted("", 0, [(index, position)])
+                    self.add(unsent, _failed(INVALID, str(candidate)))
                     continue
                 text = json.dumps(candidate, ensure_ascii=False)
                 wanted = wanted_of.get((prompt, text))

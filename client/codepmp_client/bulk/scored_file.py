@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from codepmp_client.bulk.columns import Unscorable
 from codepmp_client.bulk.progress import Progress
 from codepmp_client.bulk.row_groups import gathering
+from codepmp_client.bulk.row_values import Unscorable
 from codepmp_client.bulk.scored_prompt import RatedRow, ScoredColumns, ScoredPrompt
 from codepmp_client.bulk.tables import BadRow, Record, TableError, read_chunks
 from codepmp_client.bulk.tally import Tally

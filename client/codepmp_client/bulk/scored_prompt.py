@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codepmp_client.bulk.columns import Columns, RowInput, Unscorable
+from codepmp_client.bulk.columns import Columns, RowInput
+from codepmp_client.bulk.row_values import Unscorable
 from codepmp_client.bulk.tables import Record
 from codepmp_client.bulk.tally import Tally
 from codepmp_client.inputs import Candidate, Message, Prompt
@@ -80,7 +81,7 @@ class ScoredPrompt:
             for answer, score, label in zip(
                 row.input.candidates, row.scores, row.labels, strict=True
             ):
-                if score is None or not math.isfinite(score):
+                if score is None or not math.isfinite(score) or isinstance(answer, Unscorable):
                     tally.candidates_left_out["no score"] += 1
                 else:
                     scored.append(ScoredCandidate(answer, score, index, label, row.kept))
