@@ -51,9 +51,11 @@ def shares(choices: Choices, data: Data, *, own_eval: bool) -> None:
     """Shares of prompts for evaluation and calibration that leave neither of them empty."""
     groups = data.groups
     if len(groups) < _MIN_PROMPTS:
+        others = " that --eval does not have" if own_eval else ""
         raise StageError(
-            f"{data.source.paths[0]} has pairs of {len(groups)} different prompts, and some are "
-            f"held out to calibrate and to evaluate: give at least {_MIN_PROMPTS}, better hundreds"
+            f"{data.source.paths[0]} has pairs of {len(groups)} different prompts{others}, and "
+            f"some are held out to calibrate and to evaluate: give at least {_MIN_PROMPTS}, better "
+            "hundreds"
         )
     wanted = max(4, min(30, len(groups) // 10))
     for percent in range(5, 31):
@@ -87,7 +89,11 @@ def shares(choices: Choices, data: Data, *, own_eval: bool) -> None:
 
 
 def max_length(choices: Choices, work: Workload) -> None:
-    """Twice the longest text, so that the release takes somewhat longer ones, within the model."""
+    """Twice the longest text, so that the release takes somewhat longer ones, within the model.
+
+    Raises:
+        StageError: no pair fits.
+    """
     tokens = sorted(work.data.tokens)
     longest, typical = tokens[-1], tokens[int(0.99 * (len(tokens) - 1))]
     if longest > _LONG and longest > 2 * typical:
@@ -99,10 +105,16 @@ def max_length(choices: Choices, work: Workload) -> None:
         value, why = work.base.max_tokens, f"all that the model takes; the longest has {longest:,}"
     choices.choose("finetune.max_length", value, f"{value:,} tokens", why)
     limit = choices.finetune.max_length or work.base.max_tokens
-    if over := sum(each > limit for each in tokens):
+    lost = work.data.lost_pairs(limit)
+    if lost == 1:
+        raise StageError(
+            f"no pair of {work.data.source.paths[0]} fits into {limit:,} tokens, and the model "
+            f"takes {work.base.max_tokens:,}: take a base with a longer context, or shorter texts"
+        )
+    if lost:
         choices.warnings.append(
-            f"{over / len(tokens):.1%} of texts are longer than {limit:,} tokens: their pairs are "
-            "left out and counted, never cut"
+            f"{lost:.1%} of pairs have a text of more than {limit:,} tokens: they are left out and "
+            "counted, never cut"
         )
 
 

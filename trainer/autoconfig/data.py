@@ -62,6 +62,23 @@ class Data:
         texts = [text for row in taken for text in (row.chosen, *(r.text for r in row.rejected))]
         return [text.tokens for text in texts]
 
+    def lost_pairs(self, limit: int) -> float:
+        """The share of sampled pairs in which a text has more tokens than `limit`."""
+        pairs = [
+            max(row.chosen.tokens, rival.text.tokens)
+            for row in self.encoded
+            for rival in row.rejected
+        ]
+        return sum(longer > limit for longer in pairs) / len(pairs)
+
+    def without(self, other: "Data") -> "Data":
+        """The rows whose prompts another file does not have: it is evaluated on, and they leak."""
+        own = set(other.groups)
+        rows = [row for row in self.rows if row.group not in own]
+        both = len(self.groups) - len({row.group for row in rows})
+        said = [f"left out: {both:,} prompts that --eval has, too"] if both else []
+        return replace(self, rows=rows, said=[*self.said, *said])
+
     @property
     def lengths(self) -> Lengths:
         """Mean lengths, as plans have them."""

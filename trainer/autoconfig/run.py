@@ -105,6 +105,8 @@ def plan(request: TrainRequest, out: Path, *, dry_run: bool) -> Recipe:
 
     data = look(request.data, "data")
     held = look(request.eval, "eval") if request.eval else None
+    if held:
+        data = data.without(held)
     choices = Choices(recipe, given)
     name_stages(choices, request, base, data, held)
     hours = request.hours

@@ -111,7 +111,8 @@ def read_file(
         pyarrow.ArrowException,
     ) as error:
         name = {"json": "JSON", "parquet": "Parquet", "csv": "CSV"}[kind]
-        raise StageError(f"{file.path} cannot be read as {name}: {error}") from error
+        hint = ": save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise StageError(f"{file.path} cannot be read as {name}: {error}{hint}") from error
 
 
 def read_json(stream: IO[bytes]) -> Iterator[NumberedRow]:

@@ -75,6 +75,25 @@ def test_a_gpu_also_scores_what_is_held_out(work: Workload) -> None:
     assert recipe["evaluate"].config.device == "cuda"
 
 
+def test_texts_that_do_not_fit_are_told_and_refused_where_none_does(work: Workload) -> None:
+    longest = max(work.data.tokens)
+    told = on(work, machine(), 0.0, f"finetune.max_length={longest - 1}")
+    assert any("are left out and counted, never cut" in each for each in told.warnings)
+    with pytest.raises(StageError, match=r"no pair of .* fits into 5 tokens"):
+        on(work, machine(), 0.0, "finetune.max_length=5")
+
+
+def test_prompts_of_the_evaluation_are_not_trained_on(work: Workload, tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "eval.jsonl", pair_rows(30))
+    held = files.look(file, work.base.encoder, name="eval", kind="", named={}, max_pairs=4)
+    data = work.data.without(held)
+    assert len(data.rows) == 370
+    assert data.said[-1] == "left out: 30 prompts that --eval has, too"
+    choices = Choices(finetune.recipe(), frozenset())
+    with pytest.raises(StageError, match="0 different prompts that --eval does not have"):
+        choose(choices, Workload(work.base, held.without(held), machine()), 0.0, own_eval=True)
+
+
 def test_few_prompts_still_leave_some_for_each_part(work: Workload, tmp_path: Path) -> None:
     file = write_rows(tmp_path / "few.jsonl", pair_rows(24))
     data = files.look(file, work.base.encoder, name="data", kind="", named={}, max_pairs=4)
