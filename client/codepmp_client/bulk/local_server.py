@@ -7,14 +7,14 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import IO
+from pathlib import Path
 
 from codepmp_client.bulk.exits import UsageError
+from codepmp_client.bulk.tables import unwritable
 from codepmp_client.errors import ServerFault
 
 # Seconds between two notes while the model is loaded, and until a server that was told to end does.
@@ -40,7 +40,7 @@ for sign in (signal.SIGTERM, signal.SIGKILL):
 
 @contextmanager
 def local_server(
-    model: str, arguments: Sequence[str], note: Callable[[str], None]
+    model: str, arguments: Sequence[str], log: Path, note: Callable[[str], None]
 ) -> Iterator[str]:
     """Serve a model on a free port of this machine, and yield the URL when it is ready.
 
@@ -49,11 +49,13 @@ def local_server(
     Args:
         model: a folder or a hub id.
         arguments: further ones of `python -m service`.
+        log: the server's own log, which stays there if the context fails.
         note: is told how the start goes on.
 
     Raises:
         UsageError: the service is not installed.
-        ServerFault: it ended before it was ready.
+        TableError: the log cannot be written.
+        ServerFault: the server ended before it was ready.
     """
     if find_spec("service") is None or find_spec("service.__main__") is None:
         raise UsageError(
@@ -64,30 +66,35 @@ def local_server(
     command = [sys.executable, "-m", "service", "--model", model, *arguments]
     # The last ones win. Nobody else asks this server, so that it need not wait for them.
     command += ["--host", "127.0.0.1", "--port", "0", "--drain-grace-seconds", "0"]
-    with tempfile.TemporaryFile() as log:
+    try:
+        stream = log.open("wb")
+    except OSError as error:
+        raise unwritable(log, error) from error
+    with stream:
         # A session of its own, so that Ctrl-C at a terminal ends the job first and then the server.
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            command, stdout=subprocess.PIPE, stderr=stream, start_new_session=True
         )
-        guard = subprocess.Popen(
-            [sys.executable, "-c", _GUARD, str(process.pid)],
-            stdin=subprocess.PIPE,
-            # Who reads our output would otherwise wait for the guard, too.
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            yield _wait_until_ready(process, model, note, log)
-        finally:
-            _end(process)
-            # Only then: it must not signal a group whose number somebody else may have by then.
-            guard.kill()
-            guard.communicate()
+    guard = subprocess.Popen(
+        [sys.executable, "-c", _GUARD, str(process.pid)],
+        stdin=subprocess.PIPE,
+        # Who reads our output would otherwise wait for the guard, too.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield _wait_until_ready(process, model, log, note)
+    finally:
+        _end(process)
+        # Only then: it must not signal a group whose number somebody else may have by then.
+        guard.kill()
+        guard.communicate()
+    log.unlink()
 
 
 def _wait_until_ready(
-    process: "subprocess.Popen[bytes]", model: str, note: Callable[[str], None], log: IO[bytes]
+    process: "subprocess.Popen[bytes]", model: str, log: Path, note: Callable[[str], None]
 ) -> str:
     """The URL that the server prints on a line of its own when it is ready."""
     note(f"starting a server of {model}")
@@ -104,7 +111,8 @@ def _wait_until_ready(
             if not received:
                 code = process.wait()
                 raise ServerFault(
-                    f"the server of {model} ended with {code} before it was ready: {_reason(log)}"
+                    f"the server of {model} ended with {code} before it was ready: {_reason(log)} "
+                    f"({log} is its log)"
                 )
             printed += received
     url = re.search(rb"(http://\S+)/docs", printed)
@@ -113,10 +121,11 @@ def _wait_until_ready(
     return url[1].decode()
 
 
-def _reason(log: IO[bytes]) -> str:
+def _reason(log: Path) -> str:
     """The last sentence that the server logged."""
-    log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
-    lines = log.read().decode(errors="replace").splitlines()
+    with log.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOG_TAIL))
+        lines = stream.read().decode(errors="replace").splitlines()
     last = next((line for line in reversed(lines) if line.strip()), "it wrote nothing to its log")
     try:
         entry = json.loads(last)

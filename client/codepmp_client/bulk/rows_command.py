@@ -114,8 +114,9 @@ def run(options: argparse.Namespace) -> int:
         with ExitStack() as stack:
             if options.serve:
                 # Before a model is loaded for minutes.
-                require_places(job)
-                server = local_server(options.serve, options.serve_args, progress.note)
+                target = require_places(job)
+                log = target.with_name(f"{target.name}.server.log")
+                server = local_server(options.serve, options.serve_args, log, progress.note)
                 job = replace(job, urls=(stack.enter_context(server),))
             totals = asyncio.run(score_file(job, progress))
     except KeyboardInterrupt:

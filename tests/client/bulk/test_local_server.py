@@ -27,6 +27,11 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_release(tmp_path_factory.mktemp("served") / "release")
+
+
 def arguments(source: Path | str, target: Path, release: Path) -> list[str]:
     flags = ["--serve", str(release), "--serve-args=--device cpu"]
     return ["rows", str(source), str(target), *flags]
@@ -46,9 +51,10 @@ def serving(release: Path) -> list[int]:
 
 
 @contextmanager
-def a_job_that_waits(tmp_path: Path, until: str) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+def a_job_that_waits(
+    release: Path, tmp_path: Path, until: str
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     """A job whose input never ends, when it has said something; and its server's process."""
-    release = make_release(tmp_path / "release")
     command = arguments("-", tmp_path / "out.jsonl", release)
     with subprocess.Popen(
         [sys.executable, "-c", MAIN, *command], stdin=subprocess.PIPE, stderr=subprocess.PIPE
@@ -64,26 +70,26 @@ def a_job_that_waits(tmp_path: Path, until: str) -> Iterator[tuple["subprocess.P
 
 
 def test_rows_are_scored_without_a_server_and_none_is_left(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    release = make_release(tmp_path / "release")
     source = written(tmp_path / "rows.jsonl", {"prompt": "add", "candidates": ["a + b", "a - b"]})
     assert cli.main(arguments(source, tmp_path / "out.jsonl", release)) == 0
     (row,) = read(tmp_path / "out.jsonl")
     assert (row["model"], row["version"]) == ("test-rm", "1")
     assert "the server was ready after" in capsys.readouterr().err
     assert serving(release) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "rows.jsonl"]
 
 
-def test_the_server_ends_when_the_job_is_killed(tmp_path: Path) -> None:
-    with a_job_that_waits(tmp_path, "the server was ready") as (job, server):
+def test_the_server_ends_when_the_job_is_killed(release: Path, tmp_path: Path) -> None:
+    with a_job_that_waits(release, tmp_path, "the server was ready") as (job, server):
         job.kill()
         # A pidfd can be read when its process has ended.
         assert select.select([server], [], [], PATIENCE)[0]
 
 
-def test_ctrl_c_ends_the_server_and_then_the_job(tmp_path: Path) -> None:
-    with a_job_that_waits(tmp_path, "starting a server") as (job, server):
+def test_ctrl_c_ends_the_server_and_then_the_job(release: Path, tmp_path: Path) -> None:
+    with a_job_that_waits(release, tmp_path, "starting a server") as (job, server):
         job.send_signal(signal.SIGINT)
         assert job.wait(PATIENCE) == 130
         assert select.select([server], [], [], 0)[0]
@@ -96,7 +102,8 @@ def test_a_model_that_cannot_be_served_is_told_in_the_servers_words(
     assert cli.main(arguments(source, tmp_path / "out.jsonl", tmp_path / "nothing")) == 1
     *_, last = capsys.readouterr().err.splitlines()
     assert "before it was ready: " in last
-    assert "nothing" in last.split("before it was ready: ")[1]
+    assert str(tmp_path / "nothing") in last.split("before it was ready: ")[1]
+    assert (tmp_path / "out.jsonl.server.log").stat().st_size
 
 
 def test_without_the_service_a_sentence_says_where_to_run_it(tmp_path: Path) -> None:
