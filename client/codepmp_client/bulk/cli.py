@@ -5,12 +5,19 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-import argcomplete
-
-from codepmp_client.bulk import best_command, exits, pairs_command, rows_command
+from codepmp_client.bulk import exits
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.tables import TableError
 from codepmp_client.errors import RewardError
+
+try:
+    import argcomplete
+
+    from codepmp_client.bulk import best_command, pairs_command, rows_command
+except ModuleNotFoundError as missing:
+    if (missing.name or "").startswith("codepmp_client"):
+        raise  # a mistake in this code, not in the installation
+    sys.exit(f"codepmp-score needs {missing.name}: pip install 'codepmp-client[bulk]'")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

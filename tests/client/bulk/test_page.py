@@ -55,3 +55,10 @@ def test_dpo_data_in_three_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     trainer = runpy.run_path("dpo.py")["trainer"]
     assert trainer.state.global_step == 2
     assert len(trainer.train_dataset) == len(prompts)
+
+
+def test_the_function_that_the_page_shows_scores_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("python", "import score_records")
+    with service() as (url, _):
+        exec(code.replace("http://127.0.0.1:8000", url), {})  # noqa: S102 - it is our own page
+    assert "'model': 'fake-rm', 'version': '1.2'" in capsys.readouterr().out

@@ -27,6 +27,7 @@ from service.app import create_app
 from service.scoring.model import Model
 from service.settings import Settings
 from tests.client.servers import Fault, Faulty, busy, service, serving
+from tests.service.auth.test_key_file import line
 from tests.service.fakes import CALIBRATION, MAX_TOKENS, model, release
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -445,3 +446,26 @@ def test_rows_are_read_from_a_pipe_compressed_or_not(tmp_path: Path) -> None:
         )
     lines = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).decode().splitlines()
     assert list(map(json.loads, lines)) == list(map(expected, rows))
+
+
+def test_a_key_opens_the_server_and_neither_it_nor_a_text_is_told_or_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys").write_text(line("team", "SECRET"))
+    (tmp_path / "key").write_text("SECRET\n")
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    row = {"prompt": "PRIVATE", "response": "PRIVATE"}
+    source.write_text(f'{json.dumps(row)}\n{{"PRIVATE": "\n{json.dumps({"prompt": "PRIVATE"})}\n')
+    with service(api_keys_file=tmp_path / "keys") as (url, _):
+        assert run(source, target, url) == 1
+        assert "--api-key-file" in capsys.readouterr().err
+        assert run(source, target, url, "--api-key-file", str(tmp_path / "key")) == 1
+        monkeypatch.setenv("CODEPMP_API_KEY", "SECRET")
+        with Ledger(tmp_path / "out.jsonl.ledger") as ledger:
+            assert ledger.rows() == 1
+        kept = (tmp_path / "out.jsonl.ledger").read_bytes()
+        assert run(source, target, url, "--bad-rows", "skip") == 3
+    told = capsys.readouterr()
+    for secret in ("SECRET", "PRIVATE"):
+        assert secret not in told.err + told.out
+        assert secret.encode() not in kept
