@@ -170,7 +170,7 @@ def announce(settings: Settings, port: int) -> None:
     key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
     url = f"http://{reachable}:{port}"
     ready = f"Ready. Documentation: {url}/docs"
-    if settings.playground:
+    if settings.playground and "native" in settings.dialects:
         ready += f"  Playground: {url}/playground"
     curl = (
         f"curl -s {url}/v1/score -H 'Content-Type: application/json'{key} "

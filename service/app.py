@@ -71,11 +71,13 @@ def create_app(
     """
     traces = _open_traces(settings)
     service = Service(settings, opener, trial)
+    # The page speaks the native dialect.
+    has_playground = settings.playground and "native" in settings.dialects
     app = FastAPIOffline(
         title="codepmp reward-model server",
         version="1",
         description="Scores candidate answers with a reward model."
-        + (" Try it in the [playground](playground)." if settings.playground else ""),
+        + (" Try it in the [playground](playground)." if has_playground else ""),
         lifespan=_lifespan,
         redirect_slashes=False,
         telemetry=_NO_TELEMETRY,
@@ -90,7 +92,7 @@ def create_app(
     routers = [*(dialect.router for dialect in app.state.dialects), ops.router]
     for router in routers:
         app.include_router(router)
-    if settings.playground:
+    if has_playground:
         app.include_router(playground.router)
     add_error_handlers(app)
     keyring = None
@@ -106,7 +108,7 @@ def create_app(
             settings.trusted_hosts,
             keyring,
             probe_paths(routers),
-            playground.PATHS if settings.playground else (),
+            playground.PATHS if has_playground else (),
         ),
         respond=partial(error_response, app),
         dialects=names_by_route(named),

@@ -171,7 +171,7 @@ class Settings(BaseSettings):
         Field(
             description="Whether /playground is served, a page on which people try the models in "
             "a browser (docs/playground.md). The page itself needs no key; what it asks the server "
-            "for does. If it is off, the path is answered 404."
+            "for does. If it is off, or the dialect native is, the path is answered 404."
         ),
     ] = True
     trusted_hosts: Annotated[

@@ -62,8 +62,7 @@ async function request(path, options) {
   }
   let response;
   try {
-    // `no-store`, and no cookies: the key in the header is all that the server asks for.
-    response = await fetch(`${SERVER}/${path}`, { ...options, headers, cache: "no-store", credentials: "omit" });
+    response = await fetch(`${SERVER}/${path}`, { ...options, headers, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure("The server does not answer.", { again: true });

@@ -47,13 +47,13 @@ async function score({ always = false } = {}) {
     lastTook = performance.now() - started;
     const failed = answers.find((answer) => answer.failure);
     showResults(answers, state.candidates);
-    byId("status").textContent = summaryOf(answers);
+    say("status", summaryOf(answers));
     showFailure(failed?.failure);
     shown = failed ? "" : JSON.stringify(columns);
   } catch (error) {
     if (signal.aborted) return;
     clearResults();
-    byId("status").textContent = "";
+    say("status", "");
     shown = "";
     showFailure(error instanceof Failure ? error : new Failure(`This page failed: ${error.message}.`));
   } finally {
@@ -90,10 +90,12 @@ async function answerOf(column, signal) {
 }
 
 function showFailure(failure) {
+  // A hidden button would lose the focus, and with it the place of who uses the keyboard.
+  if (!failure && document.activeElement === byId("retry")) byId("score").focus();
   byId("failure").hidden = !failure;
   failures = failure?.again ? failures + 1 : 0;
   if (!failure) {
-    byId("failure-text").textContent = "";
+    say("failure-text", "");
     return;
   }
   // What is served may have changed when the server comes back.
@@ -106,7 +108,12 @@ function showFailure(failure) {
     clearTimeout(timer);
     timer = setTimeout(() => score({ always: true }), seconds * 1000);
   }
-  byId("failure-text").textContent = text;
+  say("failure-text", text);
+}
+
+/** Set a text that screen readers announce; the same text again is not announced again. */
+function say(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
 /** Score soon: people are typing. */
@@ -117,8 +124,22 @@ function scoreSoon() {
   if (byId("live").checked) {
     timer = setTimeout(score, Math.min(MAX_PAUSE, Math.max(MIN_PAUSE, lastTook)));
   } else {
+    say("status", "The scores are of what was here before: press Score.");
     showSnippets();
   }
+}
+
+/** Score soon, after an item was removed: an answer under way would be shown at other items. */
+function scoreOthersSoon() {
+  running?.abort();
+  scoreSoon();
+}
+
+/** Take the key that is typed. */
+function takeKey() {
+  if (byId("key").value.trim() === apiKey()) return;
+  setApiKey(byId("key").value);
+  models = null;
 }
 
 function showSnippets() {
@@ -163,13 +184,13 @@ async function start() {
   await score({ always: true });
 }
 
-async function copy(text, what) {
+async function copy(text, what, where) {
   try {
     await navigator.clipboard.writeText(text);
     byId("copied").textContent = `${what} copied.`;
   } catch {
     // Browsers give pages the clipboard over HTTPS and from this machine alone.
-    byId("copied").textContent = `Your browser lets this page copy nothing: select the ${what} and copy it.`;
+    byId("copied").textContent = `The browser does not let this page copy: the ${what} is ${where}.`;
   }
 }
 
@@ -186,8 +207,7 @@ byId("retry").addEventListener("click", () => score({ always: true }));
 byId("live").addEventListener("change", scoreSoon);
 // `change`, because a key that is half typed is a wrong one.
 byId("key").addEventListener("change", () => {
-  setApiKey(byId("key").value);
-  models = null;
+  takeKey();
   score({ always: true });
 });
 byId("form").addEventListener("input", (event) => {
@@ -200,7 +220,7 @@ byId("form").addEventListener("click", (event) => {
   const item = event.target.closest(".remove")?.closest("li");
   if (!item) return;
   form.removeItem(item).focus();
-  scoreSoon();
+  scoreOthersSoon();
 });
 byId("add-turn").addEventListener("click", () => {
   form.addTurn(form.nextRole()).focus();
@@ -214,7 +234,7 @@ byId("add-candidate").addEventListener("click", addCandidate);
 byId("clear-candidates").addEventListener("click", () => {
   form.clearCandidates();
   byId("add-candidate").focus();
-  scoreSoon();
+  scoreOthersSoon();
 });
 byId("several-add").addEventListener("click", () => {
   const box = byId("several-texts");
@@ -229,17 +249,21 @@ byId("several-add").addEventListener("click", () => {
 });
 byId("copy-link").addEventListener("click", async () => {
   history.replaceState(null, "", await toFragment(form.readState()));
-  await copy(location.href, "link");
+  await copy(location.href, "link", "in the address bar");
 });
 for (const id of ["curl", "python"]) {
   byId(id).addEventListener("toggle", showSnippets);
-  byId(id).querySelector(".copy").addEventListener("click", () => copy(byId(id).querySelector("pre").textContent, "code"));
+  byId(id).querySelector(".copy").addEventListener("click", () => copy(byId(id).querySelector("pre").textContent, "code", "above"));
 }
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
-  if (event.shiftKey) addCandidate();
-  else score({ always: true });
+  if (event.shiftKey) {
+    addCandidate();
+    return;
+  }
+  takeKey();
+  score({ always: true });
 });
 addEventListener("hashchange", start);
 // A reload finds the texts again; they stay in this tab.

@@ -122,6 +122,7 @@ def test_without_live_scoring_the_button_scores(served: str, visit: Visit) -> No
     requests = []
     page.on("request", lambda request: requests.append(request.url))
     page.locator(".candidate .text").first.fill("changed")
+    expect(page.locator("#status")).to_contain_text("press Score")
     page.get_by_role("button", name="Score").click()
     expected = ask(served, candidates=["changed", *CANDIDATES[1:]])
     score = expected["scores"][0]["score"]
@@ -166,9 +167,11 @@ def test_a_server_that_goes_away_and_comes_back(visit: Visit) -> None:
     port = int(url.rpartition(":")[2])
     with serving(create_app(Settings(), lambda _: model()), port):
         wait_until_ready(url)
-        page.get_by_role("button", name="Try again").click()
+        page.get_by_role("button", name="Try again").focus()
+        page.keyboard.press("Enter")
         expect(columns).to_have_count(1)
         expect(failure).to_be_hidden()
+        expect(page.get_by_role("button", name="Score")).to_be_focused()
         assert page.locator(".candidate .text").first.input_value() == "changed"
 
 

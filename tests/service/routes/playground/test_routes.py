@@ -99,6 +99,8 @@ async def test_a_setting_turns_it_off(tmp_path: Path) -> None:
         described = (await app.client.get("/openapi.json")).json()["info"]["description"]
     assert {answer.status_code for answer in answers} == {404}
     assert "playground" not in described
+    async with running(dialects="vllm") as app:
+        assert (await app.client.get("/playground")).status_code == 404, "it speaks native"
     async with guarded(tmp_path, playground=False) as (app, _, _):
         assert (await app.client.get("/playground")).status_code == 401
 
