@@ -27,10 +27,14 @@ TOOLS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; returns 1 when it fails, after a message that says what to do."""
-    # A round's stage, such as samples_2, has the options of its kind.
     given = list(arguments)
     stage = given[0] if given else ""
-    options = parser().parse_args([kind_of(stage), *given[1:]] if given else given)
+    # A round's stage, such as samples_2, has the options of its kind, and a stage that a recipe of
+    # one's own defines has those of any stage.
+    kind = kind_of(stage)
+    if kind not in {*STAGES, *TOOLS} and {"--recipe", "--work"} <= set(given[1:]):
+        kind = next(iter(STAGES))
+    options = parser().parse_args([kind, *given[1:]] if given else given)
     if options.command != stage and options.command in STAGES:
         options.command = stage
     command: Callable[[argparse.Namespace], None] = options.function

@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from reward_model.release.release import sha256
 from trainer.pipeline.recipe import Recipe, Stage
 from trainer.pipeline.stage import StageError
 
@@ -23,6 +25,10 @@ def python_recipe(file: Path) -> Recipe:
     function = getattr(module, "recipe", None)
     if not callable(function):
         raise StageError(f"{file} has no function recipe(): define one that returns a Recipe")
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise StageError(f"{file}: recipe() is called without arguments: {error}") from error
     recipe = _guarded(file, function)
     if not isinstance(recipe, Recipe):
         found = type(recipe).__name__
@@ -37,18 +43,27 @@ def python_recipe(file: Path) -> Recipe:
 def _imported(file: Path) -> ModuleType:
     if not file.is_file():
         raise StageError(f"{file} is no file")
-    # A name that no other module has, since the file's own may be that of an installed package.
-    spec = importlib.util.spec_from_file_location(f"trainer_recipe_{file.stem}", file)
+    # A name that no other module has, and the same for the same content: a recipe that is opened
+    # twice, by a YAML file that extends it, has one class for each of its configs.
+    name = f"trainer_recipe_{sha256(file)}_{file.stem}"
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(file.resolve()):
+        return known
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look up the module that they are defined in
+    sys.modules[name] = module  # dataclasses look up the module that they are defined in
     # The file may import its neighbours. The folder comes last: a neighbour hides no package.
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
     loader = spec.loader
-    _guarded(file, lambda: loader.exec_module(module))
+    try:
+        _guarded(file, lambda: loader.exec_module(module))
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
@@ -57,7 +72,7 @@ def _guarded(file: Path, code: Callable[[], object]) -> object:
     try:
         return code()
     except SyntaxError as error:
-        where = f"{error.filename}, line {error.lineno}"
+        where = f"{error.filename or file}, line {error.lineno or 1}"
         raise StageError(f"{where}: {error.msg}: {(error.text or '').strip()}") from error
     except Exception as error:
         frames = list(traceback.walk_tb(error.__traceback__))

@@ -35,7 +35,7 @@ def extended_name(source: YamlFile) -> str:
     if not isinstance(source.data, dict):
         raise source.mistake((), "a recipe is a mapping: `extends: NAME`, then `STAGE:` and fields")
     name = source.data.get("extends")
-    if name is None:
+    if plain(name) is None:
         raise source.mistake((), "`extends: NAME` is missing, the recipe that this one changes")
     text = name.text if isinstance(name, Plain) else name
     if not isinstance(text, str) or not text:
@@ -55,7 +55,11 @@ def extended(source: YamlFile, base: Recipe, kinds: StageKinds) -> Recipe:
     for name, data in source.data.items():
         if name in KEYS:
             continue
-        if plain(data) is None and name in stages:
+        if name in stages and isinstance(data, Plain) and data.natural is None:
+            if not data.text:
+                # All of its lines may have been commented out, which is no wish to leave it out.
+                message = f"{name} has no fields: write `{{}}` to keep it, `null` to leave it out"
+                raise source.mistake((name,), message)
             del stages[name]
             continue
         if not isinstance(data, dict):

@@ -18,6 +18,15 @@ MAX_NODES = 100_000
 _TAGS = {"map", "seq", "str"}  # what a BaseLoader gives to everything that has no tag of its own
 
 
+_PLAINLY = {
+    "'\\t'": "a tab cannot indent in YAML: use spaces",
+    "expected a single document": "a second document begins here: a recipe is one, without ---",
+    "expected <block end>": "this line is indented unlike those above it",
+    "mapping values are not allowed here": "a second `: ` in one line: begin a line, or use quotes",
+}
+"""What PyYAML's messages mean."""
+
+
 @dataclass(frozen=True)
 class YamlFile:
     """The data of a file, and the line of each value."""
@@ -62,10 +71,8 @@ def read_yaml(file: Path) -> YamlFile:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         message = error.problem or "this is not YAML"
-        if "'\\t'" in message:
-            message = "a tab cannot indent in YAML: use spaces"
-        elif "expected a single document" in (error.context or ""):
-            message = "a second document begins here: a recipe is one, without --- between"
+        told = f"{error.context} {error.problem}"
+        message = next((plainly for part, plainly in _PLAINLY.items() if part in told), message)
         raise StageError(f"{file}, line {line}: {message}") from error
     except RecursionError as error:
         raise StageError(f"{file}: lists or mappings are nested too deeply") from error

@@ -1,9 +1,11 @@
 """A Python file's mistakes are told with its own line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from trainer.cli import main
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import StageError
 from trainer.recipes import open_recipe
@@ -14,6 +16,22 @@ from trainer.recipes.finetune import recipe as finetune
 
 def recipe():
     return finetune().changed("finetune", learning_rate=RATE)
+"""
+
+OWN_STAGE = """
+from dataclasses import dataclass
+from pathlib import Path
+from trainer.pipeline.recipe import Recipe, Stage
+
+@dataclass(frozen=True)
+class ShoutConfig:
+    word: str = "a"
+
+def run(config: ShoutConfig, inputs: Path, output: Path) -> None:
+    print(config.word + "!")
+
+def recipe() -> Recipe:
+    return Recipe("mine", {"shout": Stage(run, ShoutConfig())})
 """
 
 
@@ -38,6 +56,7 @@ def test_a_file_may_change_a_recipe_and_import_its_neighbours(tmp_path: Path) ->
         ("x = 1", r"mine.py has no function recipe\(\)"),
         ("recipe = 1", r"mine.py has no function recipe\(\)"),
         ("def recipe():\n    return {}", r"recipe\(\) returned a dict: return a Recipe"),
+        ("def recipe(x): pass", "without arguments: missing a required argument: 'x'"),
         ("def recipe(:", "mine.py, line 1: invalid syntax"),
         ("\nimport no_such_package", "line 2: ModuleNotFoundError: No module named 'no_such_p"),
         (
@@ -65,6 +84,18 @@ def test_an_error_of_the_files_code_keeps_its_own_frames(tmp_path: Path) -> None
     assert "line 2, in recipe" in note
     assert "line 5, in helper" in note
     assert "recipe_python" not in note
+
+
+def test_a_stage_of_its_own_has_one_class_of_config_however_often_it_is_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = opened(tmp_path, OWN_STAGE)
+    (tmp_path / "over.yaml").write_text("extends: mine.py\nshout: {word: b}\n")
+    over = open_recipe(str(tmp_path / "over.yaml"))
+    assert over["shout"].config == replace(recipe["shout"].config, word="b")
+    file = str(tmp_path / "over.yaml")
+    assert main(["shout", "--recipe", file, "--work", str(tmp_path)]) == 0
+    assert "b!" in capsys.readouterr().out.splitlines()
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

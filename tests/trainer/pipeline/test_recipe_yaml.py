@@ -131,6 +131,11 @@ def test_the_recipes_that_the_docs_show_are_read(tmp_path: Path) -> None:
         ("extends: finetune\nstage: [a]", "line 2: stage: there is no stage stage; did you mean"),
         ("extends: finetune\nfinetune: 3", "line 2: finetune: write a mapping of its fields"),
         ("extends: finetune\nstages: [finetun]", "line 2: stages.0: there is no stage finetun"),
+        (
+            "extends: finetune\nfinetune:\n#  seed: 3",
+            "line 2: finetune: .* has no fields",
+        ),
+        ("extends:\nfinetune: {}", "`extends: NAME` is missing"),
         ("extends: finetune\nstages: []", "line 1: no stage is left"),
         ("extends: finetune\nstages:\n- finetune\n- finetune", "line 4: .* a second time"),
         ("extends: finetune\nmine: {kind: evaluate}", "name the stage evaluate or evaluate_"),

@@ -24,6 +24,8 @@ from trainer.pipeline.yaml_reader import read_yaml
         ("a: !!int 3\n", "line 1: the tag .*int is not followed"),
         ("a: 1\n---\nb: 2\n", "line 2: a second document begins here"),
         ("a: [1, 2\nb: 3\n", "line 2: "),
+        ("a:\n  b: 1\n c: 2\n", "line 3: this line is indented unlike those above it"),
+        ("a: b: 1\n", "line 1: a second `: ` in one line"),
         ("a: *unknown\n", "line 1: found undefined alias 'unknown'"),
         ("? [1]\n: 2\n", "line 1: a key is a name"),
         ("a: 1\nb: \x07\n", "line 2: the character .* is not allowed in YAML"),
