@@ -143,13 +143,17 @@ class Fleet(httpx.AsyncBaseTransport):
         elif response.status_code == HTTPStatus.BAD_GATEWAY:
             self._rest_unreachable(server)
         else:
-            server.failures = 0
+            if server.failures:
+                # A try of a waiting request has found it there again.
+                server.failures, server.rest_until = 0, 0.0
             server.answered += response.is_success
             # A whole round of answers adds one.
             server.limit = min(self._most, server.limit + 1 / server.limit)
         self._wake()
 
     def _rest_unreachable(self, server: Server) -> None:
+        if server.is_resting():
+            return  # of the requests that were in flight, the first one has told it
         server.failures += 1
         outage = min(_LONGEST_OUTAGE, _FIRST_OUTAGE * 2.0 ** min(server.failures - 1, 10))
         server.rest_until = time.monotonic() + outage

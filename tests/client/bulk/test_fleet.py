@@ -93,3 +93,25 @@ async def test_a_slot_that_is_no_longer_wanted_is_given_to_the_next() -> None:
     async with fleet.slot():
         pass
     await fleet.aclose()
+
+
+async def test_an_outage_counts_once_and_ends_with_the_first_answer() -> None:
+    up = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not up:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(422)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    async with httpx.AsyncClient(transport=Fleet(["http://rm"], 8, http)) as client:
+        fleet = client._transport
+        assert isinstance(fleet, Fleet)
+        (server,) = fleet.servers
+        for _ in range(5):
+            with pytest.raises(httpx.ConnectError):
+                await client.post("http://rm/v1/score")
+        assert (server.failures, server.is_resting()) == (1, True)
+        up = True
+        await client.post("http://rm/v1/score")
+        assert (server.failures, server.is_resting()) == (0, False)
