@@ -47,6 +47,8 @@ def tab(line: str) -> set[str]:
         ("python -m service --device ", {"auto", "cpu", "cuda"}),
         ("python -m service --dialects native,op", {"native,openai", "native,openrlhf"}),
         ("python -m service --model rel", {"releases/"}),
+        ("python -m trainer run --rec", {"--recipe"}),
+        ("scripts/train --ba", {"--base"}),
         ("codepmp-score ro", {"rows"}),
         ("codepmp-score rows --over-length ", {"error", "truncate_prompt"}),
         ("scripts/serve --max-b", {"--max-batch-tokens", "--max-body-bytes"}),
