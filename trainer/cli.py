@@ -1,6 +1,7 @@
 """The command line: its options, and how a command's failure is told."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,9 +25,11 @@ TOOLS = {
     "push": "copy a release to a folder, an object store or the Hugging Face hub",
 }
 
+_INTERRUPTED = 130  # as shells have it, 128 and the number of SIGINT
 
-def main(arguments: Sequence[str]) -> int:
-    """Run a command; returns 1 when it fails, after a message that says what to do."""
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line; the process exits with 2 where they are wrong."""
     given = list(arguments)
     stage = given[0] if given else ""
     # A round's stage, such as samples_2, has the options of its kind, and a stage that a recipe of
@@ -37,12 +40,26 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args([kind, *given[1:]] if given else given)
     if options.command != stage and options.command in STAGES:
         options.command = stage
+    return options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; returns 1 when it fails, after a message that says what to do, or 130."""
+    options = parsed(arguments)
     command: Callable[[argparse.Namespace], None] = options.function
     try:
         if getattr(options, "quiet", False):
             commands.quietly(command, options)
         else:
             command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has read enough, as `head` does. The interpreter flushes once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _INTERRUPTED
+    except KeyboardInterrupt:
+        print(f"trainer {options.command}: interrupted", file=sys.stderr)
+        return _INTERRUPTED
     except (StageError, ReleaseError) as error:
         message = str(error)
         for note in getattr(error, "__notes__", ()):  # the traceback of a recipe's own code

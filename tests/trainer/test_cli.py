@@ -171,6 +171,12 @@ def test_a_program_reads_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert printed("verify", str(release)) == {"name": "test-rm", "version": "1", "verified": True}
 
 
+def test_a_reader_that_has_enough_ends_it_without_a_word() -> None:
+    command = f"{sys.executable} -m trainer show --recipe pfpo | head -1"
+    run = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+    assert (run.stdout, run.stderr) == ("extends: pfpo\n", "")
+
+
 def test_a_missing_package_names_the_command_that_installs_it(tmp_path: Path) -> None:
     """Seen by an interpreter that has hidden it."""
     script = "import sys; sys.modules['datasketch'] = None\n"

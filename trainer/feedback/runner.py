@@ -88,7 +88,7 @@ class ProgramRunner:
         total = sum(len(each.keys) for each in repeats)
         done = total - sum(each.known.count(None) for each in missing)
         bar = ProgressBar[Never](
-            total=total, initial=done, desc="runs", unit="run", mininterval=0.5
+            total=total, initial=done, desc="runs", unit=" runs", mininterval=0.5
         )
 
         def work() -> None:

@@ -24,7 +24,7 @@ class Progress:
         self._consecutive_failures = 0
         self._tokens = Counter[str]()
         self._bar = ProgressBar[RequestOutcome](
-            total=total, initial=done, desc=endpoint.model, unit="answer"
+            total=total, initial=done, desc=endpoint.model, unit=" answers"
         )
 
     def __enter__(self) -> Self:

@@ -35,7 +35,7 @@ class TrainingBar(ProgressCallback):
         self.current_step = 0
         if state.is_world_process_zero:
             bar = ProgressBar[int](
-                desc="training", total=state.max_steps, unit="step", dynamic_ncols=True
+                desc="training", total=state.max_steps, unit=" steps", dynamic_ncols=True
             )
             self.training_bar = bar  # type: ignore[assignment]
 
@@ -52,7 +52,7 @@ class TrainingBar(ProgressCallback):
             bar = known or ProgressBar[int](
                 desc="held-out pairs",
                 total=len(eval_dataloader),
-                unit="batch",
+                unit=" batches",
                 leave=self.training_bar is None,
                 dynamic_ncols=True,
             )
