@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 from transformers.utils import logging
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
@@ -46,6 +46,7 @@ trainer = DPOTrainer(
         seed=0,
     ),
 )
+trainer.remove_callback(PrinterCallback)  # the lines below say it shorter
 trainer.train()
 
 for entry in trainer.state.log_history:

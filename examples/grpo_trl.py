@@ -13,7 +13,15 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.utils import logging
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -21,6 +29,22 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from codepmp_client import trl_reward
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class PrintReward(TrainerCallback):
+    """Prints one line for each step, in place of all that TRL logs."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        if logs and "reward" in logs:
+            print(f"step {state.global_step:3}  mean reward {logs['reward']:8.3f}", flush=True)
+
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -44,6 +68,7 @@ trainer = GRPOTrainer(
     # The one line that connects TRL with the server. Requests are bulk work, are tried again while
     # the server is busy, and fail if another version of the model answers in the middle of a run.
     reward_funcs=trl_reward(arguments.url),  # type: ignore[arg-type] # TRL takes async ones, too
+    callbacks=[PrintReward()],
     train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
     args=GRPOConfig(
         output_dir=str(arguments.out),
@@ -60,10 +85,7 @@ trainer = GRPOTrainer(
         seed=0,
     ),
 )
+trainer.remove_callback(PrinterCallback)
 trainer.train()
-
-for entry in trainer.state.log_history:
-    if "reward" in entry:
-        print(f"step {entry['step']:3}  mean reward {entry['reward']:8.3f}")
 trainer.save_model()
 print(f"The policy is in {arguments.out}")
