@@ -12,18 +12,18 @@ from codepmp_client.bulk.columns import PROMPTS
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.expected_accuracy import AccuracyCurve, CurvePoint, Share
 from codepmp_client.bulk.progress import Progress
-from codepmp_client.bulk.rows_command import add_output_options
 from codepmp_client.bulk.scored_arguments import (
     add_scored_arguments,
     scored_file,
     write_records,
 )
 from codepmp_client.bulk.scored_prompt import ScoredPrompt
+from codepmp_client.bulk.shared_arguments import add_output_options
 from codepmp_client.bulk.tables import ColumnType, Record
 from codepmp_client.bulk.tally import Tally
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from codepmp_client.bulk.shared_arguments import Commands
 
 _TYPES: dict[str, ColumnType] = {
     "best": "text",
@@ -40,10 +40,12 @@ COLUMNS = ("best", "best_index", "score", "correct", "top", "top_indices", "top_
 
 _DESCRIPTION = """\
 Picks the candidate with the highest score of each prompt; ties are broken by index. A row of OUT
-has the prompt, `best`, `best_index` and `score`; they are null if no candidate has a score.
+has the prompt, `best`, `best_index` and `score`; they are null if no candidate has a score. Where
+the best candidate has a label, `correct` holds it.
 
-Where labels say which candidates are right, the expected accuracy of the best of n is told for n
-from 1 to all, computed over all draws of n, beside that of any candidate and of an oracle.
+Where labels say which candidates are right, the expected accuracy of the best of n is printed for
+n = 1, 2, 4 and so on, computed over all draws of n, beside that of a random candidate and of an
+oracle.
 """
 
 
@@ -53,7 +55,9 @@ def add_parser(commands: "Commands") -> None:
         "best",
         help="pick the best candidate of each prompt",
         description=_DESCRIPTION,
-        epilog=exits.TABLE,
+        epilog=exits.table(
+            with_errors="some rows were left out, or some prompts have no scored candidate"
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_scored_arguments(parser)
@@ -159,16 +163,15 @@ class BestSummary:
 
     def sentences(self, tally: Tally) -> list[str]:
         """Return sentences for people, and a table where there are labels."""
-        sentences = [
-            f"a best candidate for {tally.prompts - self.without_best} of {tally.prompts} prompts"
-        ]
+        found = tally.prompts - self.without_best
+        sentences = [f"a best candidate for {found:,} of {tally.prompts:,} prompts"]
         points, too_few = self.curve.points()
         if not points:
             return sentences
         kept = self.curve.prompts - too_few
         table = [
             f"accuracy over {kept:,} prompts, with intervals of 95 %: of the best-scored of n "
-            "candidates, expected over all draws of n; of any candidate; and of an oracle",
+            "candidates, expected over all draws of n; of a random candidate; and of an oracle",
             f"{'n':>6}  {'best of n':>23}  {'mean':>23}  {'oracle':>23}",
         ]
         for point in points:

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="codepmp-score",
         description="Score files of any size by a reward-model server.",
-        epilog=exits.TABLE,
+        epilog=exits.table(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")

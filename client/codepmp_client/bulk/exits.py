@@ -2,13 +2,20 @@
 
 DONE, FAILED, WRONG_USE, WITH_ERRORS, INTERRUPTED = 0, 1, 2, 3, 130
 
-TABLE = """\
+
+def table(
+    failed: str = "OUT is not written",
+    with_errors: str = "some rows have an error instead of a score, or were left out",
+    interrupted: str = "OUT is not written",
+) -> str:
+    """Return the text about exit codes for `--help`; the arguments say what is a command's own."""
+    return f"""\
 exit codes:
   0    done, and every row has what it should have
-  1    failed, after a sentence on standard error; what was scored is kept for the next run
+  1    failed, after a sentence on standard error; {failed}
   2    wrong arguments, or columns that are not clear
-  3    done, but some rows have an error instead of a score, or were left out
-  130  interrupted; the same command goes on
+  3    done, but {with_errors}
+  130  interrupted; {interrupted}
 """
 
 

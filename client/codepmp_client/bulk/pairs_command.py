@@ -12,19 +12,19 @@ from codepmp_client.bulk import exits
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.pair_rules import DEVIATIONS, RULES, CandidatePair, PairRule
 from codepmp_client.bulk.progress import Progress
-from codepmp_client.bulk.rows_command import add_output_options
 from codepmp_client.bulk.scored_arguments import (
     add_scored_arguments,
     scored_file,
     write_records,
 )
 from codepmp_client.bulk.scored_prompt import ScoredCandidate, ScoredPrompt
+from codepmp_client.bulk.shared_arguments import add_output_options
 from codepmp_client.bulk.tables import ColumnType, Record, TableError
 from codepmp_client.bulk.tally import Tally
 from codepmp_client.inputs import Message
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from codepmp_client.bulk.shared_arguments import Commands
 
 COLUMNS = ("prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin")
 
@@ -52,7 +52,7 @@ def add_parser(commands: "Commands") -> None:
         "pairs",
         help="make preference pairs of candidates with scores",
         description=_DESCRIPTION,
-        epilog=exits.TABLE,
+        epilog=exits.table(with_errors="some rows were left out, or no pair was made"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_scored_arguments(parser)
@@ -69,7 +69,7 @@ def add_parser(commands: "Commands") -> None:
         type=float,
         default=0.0,
         metavar="M",
-        help="by which the chosen score is higher at least, for any rule",
+        help="leave out pairs whose scores differ by less, for any rule (default: 0)",
     )
     group.add_argument(
         "--deviations",
@@ -81,7 +81,7 @@ def add_parser(commands: "Commands") -> None:
         "--max-pairs-per-prompt",
         type=int,
         metavar="N",
-        help="draw so many of a prompt's pairs at most (default: keep all)",
+        help="draw at most N pairs of a prompt (default: keep all)",
     )
     group.add_argument("--seed", type=int, default=0, help="of that draw (default: 0)")
     group.add_argument(

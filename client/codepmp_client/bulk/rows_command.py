@@ -24,10 +24,11 @@ from codepmp_client.bulk.server_arguments import (
     read_api_key,
     require_urls,
 )
+from codepmp_client.bulk.shared_arguments import add_output_options, add_row_options
 from codepmp_client.inputs import Options
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from codepmp_client.bulk.shared_arguments import Commands
 
 _DESCRIPTION = """\
 Scores each row of IN by a reward-model server and writes the same rows, in order, to OUT.
@@ -47,14 +48,21 @@ def add_parser(commands: "Commands") -> None:
         "rows",
         help="score each row's candidates; the same rows out",
         description=_DESCRIPTION,
-        epilog=exits.TABLE,
+        epilog=exits.table(
+            failed="what was scored is kept for the next run",
+            interrupted="the same command goes on",
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("input", metavar="IN", help="JSON Lines (also .gz) or Parquet; - is stdin")
     parser.add_argument("output", metavar="OUT", help="the same rows, by the name's ending")
-    servers = parser.add_argument_group("servers").add_mutually_exclusive_group(required=True)
+    group = parser.add_argument_group("servers")
+    servers = group.add_mutually_exclusive_group(required=True)
     servers.add_argument(
-        "--url", action="append", metavar="URL", help="of a server; several servers share the work"
+        "--url",
+        action="append",
+        metavar="URL",
+        help="address of a server; if it is given several times, the servers share the work",
     )
     servers.add_argument(
         "--serve",
@@ -62,7 +70,7 @@ def add_parser(commands: "Commands") -> None:
         help="a release, a checkpoint or a hub id, which a server on this machine serves for the "
         "length of the job; the server must be installed beside this client",
     )
-    parser.add_argument(
+    group.add_argument(
         "--serve-args",
         type=shlex.split,
         default=[],
@@ -70,17 +78,7 @@ def add_parser(commands: "Commands") -> None:
         help="arguments of that server, as one text: --serve-args='--device cpu --max-tokens 4096'",
     )
     add_scoring_options(parser)
-    rows = parser.add_argument_group("rows")
-    rows.add_argument("--prompt-column", metavar="NAME", help="text or conversation")
-    rows.add_argument(
-        "--candidates-column",
-        "--candidate-column",
-        metavar="NAME",
-        help="list of candidates, or one candidate",
-    )
-    rows.add_argument(
-        "--candidate-field", metavar="NAME", help="text of candidates that are objects"
-    )
+    rows = add_row_options(parser)
     rows.add_argument(
         "--overwrite", action="store_true", help="replace columns of the new columns' names"
     )
@@ -97,13 +95,6 @@ def add_parser(commands: "Commands") -> None:
     )
     add_output_options(parser)
     parser.set_defaults(run=run)
-
-
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of what is told."""
-    group = parser.add_argument_group("what is told")
-    group.add_argument("--quiet", action="store_true", help="no progress and no notes")
-    group.add_argument("--json", action="store_true", help="a summary as JSON on standard output")
 
 
 def run(options: argparse.Namespace) -> int:

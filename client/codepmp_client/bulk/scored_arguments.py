@@ -11,6 +11,7 @@ from codepmp_client.bulk.columns import detect
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.scored_file import ScoredFile
 from codepmp_client.bulk.scored_prompt import ScoredColumns
+from codepmp_client.bulk.shared_arguments import add_row_options
 from codepmp_client.bulk.tables import CHUNK_ROWS, STANDARD_STREAM, ColumnType, Record, writing
 
 
@@ -25,29 +26,20 @@ def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output", metavar="OUT", help="JSON Lines (also .gz), or Parquet; - is stdout"
     )
-    rows = parser.add_argument_group("rows")
-    rows.add_argument("--prompt-column", metavar="NAME", help="text or conversation")
-    rows.add_argument(
-        "--candidates-column",
-        "--candidate-column",
-        metavar="NAME",
-        help="list of candidates, or one candidate",
-    )
-    rows.add_argument(
-        "--candidate-field", metavar="NAME", help="text of candidates that are objects"
-    )
+    rows = add_row_options(parser)
     rows.add_argument(
         "--scores-column",
         "--score-column",
         metavar="NAME",
-        help="list of scores, or one score; for example normalized (default: scores or score)",
+        help="column with a list of scores, or with one score; for example normalized "
+        "(default: scores or score)",
     )
     rows.add_argument(
         "--keep",
         metavar="NAME",
         action="append",
         default=[],
-        help="a column of the row that the output has, too; may be given several times",
+        help="a further column of IN that OUT has, too; may be given several times",
     )
     rows.add_argument("--force", action="store_true", help="replace OUT if it exists")
 

@@ -34,14 +34,15 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=16,
         metavar="N",
-        help="most requests in flight to each server; fewer while it is overloaded (default: 16)",
+        help="maximum of requests in flight to each server; fewer while it is overloaded "
+        "(default: 16)",
     )
     group.add_argument(
         "--patience",
         type=float,
         default=600.0,
         metavar="SECONDS",
-        help="how long a request is tried again, as while a server restarts (default: 600)",
+        help="how long a request is tried again, such as while a server restarts (default: 600)",
     )
     group.add_argument(
         "--mixed-versions",
