@@ -79,7 +79,7 @@ class Mutant:
 
 
 @dataclass(frozen=True)
-class Base:
+class MutantBase:
     """A program to be mutated, and the request that it answers."""
 
     problem: Problem
@@ -124,12 +124,12 @@ def run(config: MutantsConfig, inputs: Path, output: Path) -> None:
 
 def programs(
     config: MutantsConfig, problems: Sequence[Problem], inputs: Path, counts: Counter[str]
-) -> list[Base]:
+) -> list[MutantBase]:
     """Distinct programs to be mutated, in the layout that `ast.unparse` gives them.
 
     Mutants come in that layout, and with another one the passing programs could be told by it.
     """
-    found: dict[tuple[str, str], Base] = {}
+    found: dict[tuple[str, str], MutantBase] = {}
 
     def add(problem: Problem, prompt: str, code: str) -> None:
         try:
@@ -140,7 +140,7 @@ def programs(
         if not plain or (problem.id, plain) in found:
             counts["program: empty or a duplicate"] += 1
             return
-        found[problem.id, plain] = Base(problem, prompt, plain)
+        found[problem.id, plain] = MutantBase(problem, prompt, plain)
 
     for problem in problems:
         if config.gold and problem.gold:
@@ -164,7 +164,7 @@ def programs(
     return list(found.values())
 
 
-def mutants_of(base: Base, config: MutantsConfig, counts: Counter[str]) -> Iterator[Mutant]:
+def mutants_of(base: MutantBase, config: MutantsConfig, counts: Counter[str]) -> Iterator[Mutant]:
     """The program itself and then its mutants; nothing if it has none."""
     lines = base.code.split("\n")
     changed = []
@@ -211,7 +211,7 @@ def steps_of(lines: Sequence[str], changed: int, fenced: bool) -> tuple[tuple[st
     return tuple(steps), error
 
 
-def identity(base: Base, steps: Sequence[str]) -> str:
+def identity(base: MutantBase, steps: Sequence[str]) -> str:
     """Id of the sample of this answer."""
     text = json.dumps([base.problem.id, base.prompt, *steps])
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -22,7 +22,7 @@ Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainScalar:
     """A scalar without quotes, whose meaning depends on its field's type: 1.10 may be a version."""
 
     text: str
@@ -74,7 +74,7 @@ def typed(hint: Any, data: object, current: object = None, place: Place = ()) ->
     """The value of a field of type `hint` that `data` stands for.
 
     Args:
-        data: mappings with text as keys, lists, and scalars, of Python or `Plain`.
+        data: mappings with text as keys, lists, and scalars, of Python or `PlainScalar`.
         current: the field's value so far, of which a mapping changes only what it names.
 
     Raises:
@@ -83,7 +83,7 @@ def typed(hint: Any, data: object, current: object = None, place: Place = ()) ->
     members = members_of(hint)
     configs: list[Any] = [member for member in members if dataclasses.is_dataclass(member)]
     if configs and not (type(None) in members and plain(data) is None):
-        if isinstance(data, Plain | str) and len(configs) > 1:
+        if isinstance(data, PlainScalar | str) and len(configs) > 1:
             data = {"kind": data}
         if not isinstance(data, Mapping):
             known = configs[0].__name__ if len(configs) == 1 else "config with its kind"
@@ -121,8 +121,8 @@ def kind_name(config: Any) -> str:
 
 
 def plain(data: object) -> object:
-    """The data with each `Plain` as what it naturally means."""
-    if isinstance(data, Plain):
+    """The data with each `PlainScalar` as what it naturally means."""
+    if isinstance(data, PlainScalar):
         return data.natural
     if isinstance(data, Mapping):
         return {key: plain(value) for key, value in data.items()}
@@ -180,7 +180,7 @@ def _member(configs: list[Any], data: Mapping[str, object], current: object, pla
             return type(current)
         raise ValueMistake(place, f"name the kind, one of {', '.join(kinds)}")
     kind = data["kind"]
-    name = kind.text if isinstance(kind, Plain) else str(kind)
+    name = kind.text if isinstance(kind, PlainScalar) else str(kind)
     if name not in kinds:
         message = unknown("kind", name, kinds, "the kinds are")
         raise ValueMistake((*place, "kind") if len(data) > 1 else place, message)
@@ -195,7 +195,7 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 def _scalar(hint: Any, members: tuple[Any, ...], data: object, place: Place) -> object:
     value = plain(data)
-    if isinstance(data, Plain):
+    if isinstance(data, PlainScalar):
         if value is None and type(None) in members:
             return None
         # A field of text takes what is written, so that a version 1.10 does not become 1.1.

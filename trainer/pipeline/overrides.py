@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, get_type_hints
 
-from trainer.pipeline.field_values import Plain, ValueMistake, typed, unknown
+from trainer.pipeline.field_values import PlainScalar, ValueMistake, typed, unknown
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.stage import Dataclass, StageError
 
@@ -59,7 +59,7 @@ def parsed_value(hint: Any, value: str) -> object:
         ValueMistake: it stands for none.
     """
     if not value.startswith(("{", "[", '"')):
-        scalar = Plain(value)
+        scalar = PlainScalar(value)
         try:
             return typed(hint, scalar if value else value)
         except ValueMistake:

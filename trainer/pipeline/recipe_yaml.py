@@ -14,7 +14,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from trainer.pipeline.field_values import Plain, ValueMistake, changed_config, plain, typed, unknown
+from trainer.pipeline.field_values import (
+    PlainScalar,
+    ValueMistake,
+    changed_config,
+    plain,
+    typed,
+    unknown,
+)
 from trainer.pipeline.recipe import Recipe, Stage
 from trainer.pipeline.stages import STAGES, kind_of
 from trainer.pipeline.yaml_reader import YamlFile
@@ -37,7 +44,7 @@ def extended_name(source: YamlFile) -> str:
     name = source.data.get("extends")
     if plain(name) is None:
         raise source.mistake((), "`extends: NAME` is missing, the recipe that this one changes")
-    text = name.text if isinstance(name, Plain) else name
+    text = name.text if isinstance(name, PlainScalar) else name
     if not isinstance(text, str) or not text:
         raise source.mistake(("extends",), "write the name of one recipe here, or a file's")
     return text
@@ -55,7 +62,7 @@ def extended(source: YamlFile, base: Recipe, kinds: StageKinds) -> Recipe:
     for name, data in source.data.items():
         if name in KEYS:
             continue
-        if name in stages and isinstance(data, Plain) and data.natural is None:
+        if name in stages and isinstance(data, PlainScalar) and data.natural is None:
             if not data.text:
                 # All of its lines may have been commented out, which is no wish to leave it out.
                 message = f"{name} has no fields: write `{{}}` to keep it, `null` to leave it out"
@@ -89,7 +96,7 @@ def _stage(name: str, data: dict[str, object], base: Recipe, kinds: StageKinds) 
             message = _about(name, base, "")
             raise ValueMistake((), f"{message}. A new stage needs its kind, as in `kind: evaluate`")
         return replace(known, config=changed_config(known.config, fields))
-    kind = data["kind"].text if isinstance(data["kind"], Plain) else str(data["kind"])
+    kind = data["kind"].text if isinstance(data["kind"], PlainScalar) else str(data["kind"])
     if kind not in STAGES:
         raise ValueMistake(("kind",), unknown("kind", kind, STAGES, "the kinds are"))
     if kind_of(name) != kind:

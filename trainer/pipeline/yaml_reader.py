@@ -1,7 +1,7 @@
 """Reads YAML as plain data that remembers its lines.
 
-No tag is followed, so that no file constructs an object. Scalars without quotes stay `Plain`: what
-they mean is decided where the type of their field is known.
+No tag is followed, so that no file constructs an object. Scalars without quotes become
+`PlainScalar`: what they mean is decided where the type of their field is known.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from trainer.pipeline.field_values import Place, Plain
+from trainer.pipeline.field_values import Place, PlainScalar
 from trainer.pipeline.stage import StageError
 
 MAX_NODES = 100_000
@@ -95,7 +95,7 @@ class _Reading:
         if node.tag.rpartition(":")[2] not in _TAGS:
             raise self._error(node, f"the tag {node.tag} is not followed: remove it")
         if isinstance(node, yaml.ScalarNode):
-            return Plain(node.value) if node.style is None else node.value
+            return PlainScalar(node.value) if node.style is None else node.value
         if id(node) in self._inside:
             raise self._error(node, "an alias stands inside of what it names")
         self._inside.add(id(node))

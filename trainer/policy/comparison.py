@@ -9,7 +9,7 @@ from trainer.evaluation.measures.estimate import Estimate, Resampling, estimate,
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedFigure:
     """A policy's figure.
 
     Attributes:
@@ -31,12 +31,12 @@ class ArmComparison:
 
     title: str
     what: str
-    rows: dict[str, dict[str, Compared]]
+    rows: dict[str, dict[str, ComparedFigure]]
 
 
 def compare(
     groups: Sequence[str], values: Mapping[str, Sequence[float]], resampling: Resampling
-) -> dict[str, Compared]:
+) -> dict[str, ComparedFigure]:
     """Means over problems with 95 % intervals, and differences to the first policy's.
 
     The difference has an interval of its own, because it is much narrower than those of the two
@@ -47,12 +47,12 @@ def compare(
         values: for each policy, a value between 0 and 1 for each problem, the start first.
     """
     start = np.asarray(next(iter(values.values())), dtype=float)
-    found: dict[str, Compared] = {}
+    found: dict[str, ComparedFigure] = {}
     for name, own in values.items():
         gain = None
         if found:
             gain = mean_difference(groups, np.asarray(own, dtype=float) - start, resampling)
-        found[name] = Compared(share(groups, own, resampling), gain)
+        found[name] = ComparedFigure(share(groups, own, resampling), gain)
     return found
 
 

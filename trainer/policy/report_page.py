@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from trainer.evaluation.measures.estimate import Estimate
 from trainer.evaluation.measures.table import Table
-from trainer.policy.comparison import ArmComparison, Compared
+from trainer.policy.comparison import ArmComparison, ComparedFigure
 from trainer.policy.report_file import PolicyReport, Section
 
 HEADINGS = {
@@ -135,7 +135,7 @@ def _figure(estimate: Estimate) -> str:
     return f"{estimate.value:.3f}<br>{estimate.low:.3f} to {estimate.high:.3f}"
 
 
-def _gain(compared: Compared) -> str:
+def _gain(compared: ComparedFigure) -> str:
     gain = compared.gain
     assert gain is not None
     # Adding 0 makes a plus of the minus that a rounded -0.0001 would keep.

@@ -45,7 +45,7 @@ _KEYS = ("label", "answer", "answerKey")
 
 
 @dataclass(frozen=True)
-class Columns:
+class FileColumns:
     """The columns of the first rows of a file.
 
     Attributes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from trainer.pipeline.stage import StageError
-from trainer.preferences.columns import Columns
+from trainer.preferences.columns import FileColumns
 from trainer.preferences.source import AnyFormat, PreferenceSource, rate
 from trainer.tables.files import find_files, read_file
 from trainer.tables.record import Record, Unusable
@@ -61,7 +61,7 @@ def detect(
     """
     if kind and kind not in KINDS:
         raise StageError(f"--format {kind}: there is no such format; {nearest(kind, KINDS)}")
-    name, columns = Path(place).name, Columns(sample(place, folder), named or {})
+    name, columns = Path(place).name, FileColumns(sample(place, folder), named or {})
     check_names(columns, name)
     suggested = list(columns.suggest())
     if kind:
@@ -109,7 +109,7 @@ def sample(place: str, folder: Path) -> list[Record]:
     return rows
 
 
-def check_names(columns: Columns, file: str) -> None:
+def check_names(columns: FileColumns, file: str) -> None:
     """Raise StageError for a field that no format has, and for a column that the file lacks."""
     known = {each.name for kind in KINDS.values() for each in fields(kind)} - {"kind"}
     for field, column in columns.named.items():
@@ -142,7 +142,9 @@ def try_on(found: AnyFormat, rows: list[Record]) -> tuple[int, Counter[str]]:
     return len(rows) - reasons.total(), reasons
 
 
-def no_format(name: str, columns: Columns, tried: dict[AnyFormat, tuple[int, Counter[str]]]) -> str:
+def no_format(
+    name: str, columns: FileColumns, tried: dict[AnyFormat, tuple[int, Counter[str]]]
+) -> str:
     """The message for a file that no format reads."""
     if tried:
         reasons = "; ".join(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.pipeline.field_values import Plain
+from trainer.pipeline.field_values import PlainScalar
 from trainer.pipeline.stage import StageError
 from trainer.pipeline.yaml_reader import read_yaml
 
@@ -53,7 +53,7 @@ def test_many_aliases_do_not_fill_the_memory(tmp_path: Path) -> None:
 def test_an_alias_repeats_a_value(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("a: &x {b: 1}\nc: *x\n")
-    assert read_yaml(file).data == {"a": {"b": Plain("1")}, "c": {"b": Plain("1")}}
+    assert read_yaml(file).data == {"a": {"b": PlainScalar("1")}, "c": {"b": PlainScalar("1")}}
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -64,4 +64,4 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="is not text in UTF-8"):
         read_yaml(file)
     file.write_bytes(b"\xef\xbb\xbfa: b\r\n")  # as an editor on Windows may write it
-    assert read_yaml(file).data == {"a": Plain("b")}
+    assert read_yaml(file).data == {"a": PlainScalar("b")}
