@@ -67,13 +67,13 @@ class Fleet(httpx.AsyncBaseTransport):
 
     Args:
         urls: of the servers, or of paths below which they answer.
-        concurrency: the most requests in flight to one server.
+        concurrency: the maximum of requests in flight to one server.
         http: sends the requests, and is closed with the fleet.
     """
 
     def __init__(self, urls: Sequence[str], concurrency: int, http: httpx.AsyncClient) -> None:
-        self._most = float(concurrency)
-        first = min(_FIRST_LIMIT, self._most)
+        self._max_limit = float(concurrency)
+        first = min(_FIRST_LIMIT, self._max_limit)
         self.servers = [Server(url.rstrip("/"), first) for url in dict.fromkeys(urls)]
         self.http = http
         self._admitted = 0
@@ -148,7 +148,7 @@ class Fleet(httpx.AsyncBaseTransport):
                 server.failures, server.rest_until = 0, 0.0
             server.answered += response.is_success
             # A whole round of answers adds one.
-            server.limit = min(self._most, server.limit + 1 / server.limit)
+            server.limit = min(self._max_limit, server.limit + 1 / server.limit)
         self._wake()
 
     def _rest_unreachable(self, server: Server) -> None:

@@ -86,6 +86,11 @@ def _open_lines(path: str, stream: io.BufferedReader) -> IO[bytes]:
     """Look at the first bytes, decompress what is gzip, and refuse what is no JSON Lines."""
     begin = stream.peek(4)[:4]
     if begin.startswith(_PARQUET_MAGIC):
+        if path == STANDARD_STREAM:
+            raise TableError(
+                "standard input is Parquet, which cannot be read from a pipe because its index is "
+                "at its end: name a file"
+            )
         raise TableError(f"{path} is Parquet: give it a name that ends in .parquet")
     if begin.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise TableError(f"{path} is UTF-16: convert it to UTF-8 first")

@@ -105,7 +105,7 @@ def _wait_until_ready(
         selector.register(process.stdout, selectors.EVENT_READ)
         while b"\n" not in printed:
             if not selector.select(_NOTE_SECONDS):
-                note(f"the server is loading since {time.monotonic() - began:.0f} s")
+                note(f"the server has been loading for {time.monotonic() - began:.0f} s")
                 continue
             received = os.read(process.stdout.fileno(), 64 * 1024)
             if not received:

@@ -9,7 +9,6 @@ from pyarrow.parquet import ParquetFile, ParquetWriter
 from codepmp_client.bulk.tables import (
     CHUNK_BYTES,
     CHUNK_ROWS,
-    STANDARD_STREAM,
     BadRow,
     Chunk,
     ColumnType,
@@ -33,14 +32,12 @@ ARROW_TYPES: dict[ColumnType, pyarrow.DataType] = {
 }
 
 
-def read_chunks(path: str, wanted: Collection[str] | None) -> Iterator[Chunk]:
+def read_chunks(path: str) -> Iterator[Chunk]:
     """Read Parquet, row group by row group.
 
     Raises:
         TableError: the file is not there, is no Parquet, or is damaged.
     """
-    if path == STANDARD_STREAM:
-        raise TableError("Parquet is not read from a pipe, because it begins at its end")
     number = 1
     try:
         with ParquetFile(path, pre_buffer=False) as table:
@@ -49,8 +46,7 @@ def read_chunks(path: str, wanted: Collection[str] | None) -> Iterator[Chunk]:
             row_bytes = sum(group.total_byte_size for group in groups) / max(1, facts.num_rows)
             rows_at_a_time = max(1, min(CHUNK_ROWS, int(CHUNK_BYTES / max(1.0, row_bytes))))
             for batch in table.iter_batches(rows_at_a_time):
-                names = [n for n in batch.schema.names if wanted is None or n in wanted]
-                records: list[Record] = batch.select(names).to_pylist()
+                records: list[Record] = batch.to_pylist()
                 rows: list[Row | BadRow] = [Row(number + i, r) for i, r in enumerate(records)]
                 number += len(rows)
                 yield Chunk(rows, batch, (number - 1) / facts.num_rows)

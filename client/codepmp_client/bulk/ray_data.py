@@ -27,7 +27,7 @@ class ScoringTask:
 
     Attributes:
         names: of the columns that rows get.
-        concurrency: the most requests in flight of one worker to one server.
+        concurrency: the maximum of requests in flight of one worker to one server.
         patience: seconds for which a request is tried again.
     """
 
@@ -92,7 +92,7 @@ def score_dataset(
         options: without a model, the first one that the servers list. Its version is pinned.
         workers: processes that send requests.
         batch_size: rows of a batch; a batch that fails is sent again as a whole.
-        concurrency: the most requests in flight of one worker to one server.
+        concurrency: the maximum of requests in flight of one worker to one server.
         patience: seconds for which a request is tried again.
         overwrite: whether columns of the new ones' names are replaced.
         mixed_versions: whether rows may be scored by different versions; then none is pinned.

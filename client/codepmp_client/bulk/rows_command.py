@@ -129,7 +129,9 @@ def _job(options: argparse.Namespace) -> ScoreJob:
         raise UsageError("--serve-args is for the server that --serve starts")
     require_urls(urls)
     if options.concurrency < 1 or not 0 < options.patience <= 24 * 60 * 60:
-        raise UsageError("--concurrency must be at least 1, and --patience a day at most")
+        raise UsageError(
+            "--concurrency must be at least 1, and --patience more than 0 and at most 86400 (a day)"
+        )
     return ScoreJob(
         source=options.input,
         target=options.output,

@@ -17,7 +17,7 @@ class ScoreJob:
 
     Attributes:
         columns: finds the columns by the first row; it may raise UsageError.
-        concurrency: the most requests in flight to one server.
+        concurrency: the maximum of requests in flight to one server.
         patience: seconds for which a request is tried again, while a server restarts for example.
         overwrite: whether columns of the new ones' names are replaced.
         replace: whether a file at `target` is replaced.

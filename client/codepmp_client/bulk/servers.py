@@ -42,7 +42,7 @@ async def check_servers(
     answers = await asyncio.gather(*(_models_of(url, http, note, patience) for url in urls))
     reached = [(url, found) for url, found in zip(urls, answers, strict=True) if found is not None]
     if not reached:
-        raise Unavailable(f"no server answers at {' or '.join(urls)}: see whether it runs")
+        raise Unavailable(f"no server answers at {' or '.join(urls)}: start it, or correct --url")
     for url, found in zip(urls, answers, strict=True):
         if found is None:
             note(f"{url} cannot be reached; it is tried again from time to time")

@@ -94,12 +94,8 @@ def is_parquet(path: str) -> bool:
     return path.endswith((".parquet", ".pq"))
 
 
-def read_chunks(path: str, wanted: Collection[str] | None = None) -> Iterator[Chunk]:
+def read_chunks(path: str) -> Iterator[Chunk]:
     """Read a table.
-
-    Args:
-        wanted: the columns that are needed as values, for Parquet, where the others cost less when
-            they stay in their batch. By default all.
 
     Raises:
         TableError: the file is not there, cannot be read, or breaks off.
@@ -108,7 +104,7 @@ def read_chunks(path: str, wanted: Collection[str] | None = None) -> Iterator[Ch
 
     require_known_format(path)
     if is_parquet(path):
-        return parquet.read_chunks(path, wanted)
+        return parquet.read_chunks(path)
     return json_lines.read_chunks(path)
 
 
@@ -198,7 +194,9 @@ def require_known_format(path: str) -> None:
 def unwritable(path: Path, error: OSError) -> TableError:
     """The error of a full disk, of a missing permission and so on, as a sentence."""
     reason = error.strerror or str(error)
-    return TableError(f"{path} cannot be written ({reason}): make room or mend the place")
+    return TableError(
+        f"{path} cannot be written ({reason}): free some space, or choose another place"
+    )
 
 
 def unreadable(path: str, error: OSError) -> TableError:
