@@ -7,7 +7,7 @@ url=${1:-http://127.0.0.1:8000} out=${2:-work/example-pairs}
 examples=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$out"
 
-# The same rows with the columns `scores`, `normalized` and `errors`. If it is stopped, the same line goes on.
+# The same rows with the columns `scores`, `normalized` and `errors`. If it is stopped, the same command goes on.
 codepmp-score rows "$examples/data/candidates.jsonl" "$out/scored.jsonl" --url "$url" --force
 
 # The best candidate of each prompt over the worst, as conversations: TRL's columns, with scores and margin.

@@ -74,7 +74,9 @@ def main(arguments: Sequence[str]) -> int:
             raise  # of a library, and not of a file
         # A full disk, a folder that cannot be written: what is wrong is not in this code.
         place = f"{error.filename}: " if error.filename else ""
-        message = f"{place}{error.strerror}: free some space, or mend the place or its permissions"
+        message = (
+            f"{place}{error.strerror}: free some space, or correct the path or its permissions"
+        )
     else:
         return 0
     print(f"trainer {options.command}: {message}", file=sys.stderr)

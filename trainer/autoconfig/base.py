@@ -52,7 +52,7 @@ class Base:
     notes: tuple[str, ...]
 
 
-def look(model: str, *, weights: bool) -> Base:
+def inspect_base(model: str, *, weights: bool) -> Base:
     """What training will find at a directory or hub id.
 
     Args:

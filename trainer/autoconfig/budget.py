@@ -44,7 +44,7 @@ def weights_to_train(choices: Choices, work: Workload, hours: float) -> None:
     else:
         why = f"{size}: all weights would need {needed} of the {at_hand} that are free"
         if fits and not in_time:
-            why = f"{size}: with all weights a pass would take half as long again"
+            why = f"{size}: with all weights a pass would not end within {hours:g} h"
         elif fits:
             why = f"{size}: adapters learn a preference as well, and forget less"
         choices.choose("finetune.lora", LoraAdapters(), "adapters (LoRA, rank 16)", why)
@@ -59,7 +59,7 @@ def weights_to_train(choices: Choices, work: Workload, hours: float) -> None:
     if parts > 1:
         how += f"; a step is computed in {parts} parts"
     if choices.finetune.gradient_checkpointing:
-        how += ", layers twice"
+        how += ", with gradient checkpointing"
     shown = f"{work.memory(choices.planned) / 1e9:.1f} GB"
     choices.made.append(Choice("memory", shown, how))
 
@@ -83,7 +83,7 @@ def bound_steps(choices: Choices, work: Workload, hours: float) -> None:
     rows = max(1, round(len(work.data.rows) * (1 - held)))
     step, allowed = work.step_seconds(choices.planned), _TRAINING * 3600 * hours
     per_pass = ceil(rows / choices.finetune.prompts_per_step)
-    epochs, why = 1.0, "a second pass would rather learn the pairs by heart"
+    epochs, why = 1.0, "more passes over so many rows tend to overfit"
     if rows < _FEW_ROWS:
         epochs, why = 2.0, f"{rows:,} rows are few"
     if hours and epochs * per_pass * step > allowed:

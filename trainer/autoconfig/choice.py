@@ -56,7 +56,7 @@ class Choices:
         """Set a field, unless the user has, and keep the reason."""
         stage, name = path.split(".")
         if path in self.given:
-            shown, why = f"{getattr(self.recipe[stage].config, name)}", "you said so"
+            shown, why = f"{getattr(self.recipe[stage].config, name)}", "set by you"
         else:
             self.set(path, value)
         self.made.append(Choice(name, shown, why))

@@ -36,14 +36,14 @@ class Data:
     """One preference file, as it is read with a source's settings.
 
     Attributes:
-        said: lines for the terminal: how it is read, and what is left out.
+        notes: lines for the terminal: how it is read, and what is left out.
         encoded: a sample of the rows as token ids.
         bias: the doctor's finding on the lengths of that sample.
     """
 
     source: PreferenceSource
     rows: list[PreferenceRow]
-    said: list[str]
+    notes: list[str]
     encoded: list[EncodedRow]
     bias: Finding
 
@@ -76,8 +76,8 @@ class Data:
         own = set(other.groups)
         rows = [row for row in self.rows if row.group not in own]
         both = len(self.groups) - len({row.group for row in rows})
-        said = [f"left out: {both:,} prompts that --eval has, too"] if both else []
-        return replace(self, rows=rows, said=[*self.said, *said])
+        notes = [f"left out: {both:,} prompts that --eval has, too"] if both else []
+        return replace(self, rows=rows, notes=[*self.notes, *notes])
 
     @property
     def lengths(self) -> Lengths:
@@ -98,7 +98,7 @@ class Data:
         )
 
 
-def look(
+def read_data(
     file: Path,
     encoder: Encoder,
     *,
@@ -111,7 +111,7 @@ def look(
     """Read a preference file whole, as the stage `preferences` will.
 
     Args:
-        kind, named: the format and its columns, where the user has said them.
+        kind, named: the format and its columns, where the user names them.
 
     Raises:
         StageError: the format is not clear, or nothing can be made of the rows.
@@ -120,34 +120,34 @@ def look(
     source = PreferenceSource(
         name, found.format, paths=(str(file),), pairing=Pairing(max_pairs=max_pairs)
     )
-    said = [f"{file.name} is read as {found.format.kind}, because {found.reason}"]
+    notes = [f"{file.name} is read as {found.format.kind}, because {found.reason}"]
     report = ReadingReport()
     rows = convert(source, file.parent, seed, report, quiet=True)
     if isinstance(found.format, Labelled):
         source, rows, report, why = within_one_model(source, rows, report, file.parent, seed)
-        said += [why] if why else []
+        notes += [why] if why else []
     rows = in_groups(rows, divided_openings(rows))
     distinct = list({row.id: row for row in rows}.values())
     total = report.read.total()
     pairs = sum(len(row.rejected) for row in distinct)
     groups = len({row.group for row in distinct})
-    said.append(
+    notes.append(
         f"{report.read['used']:,} of {total:,} rows are used: {pairs:,} pairs of {groups:,} prompts"
     )
-    said += [
+    notes += [
         f"left out: {count:,} row{'s' * (count > 1)}: {reason} (first at {report.first[reason]})"
         for reason, count in report.read.most_common()
         if reason in report.first
     ]
     over = report.answers["pairs over the request's limit"]
     if over:
-        said.append(
+        notes.append(
             f"left out: {over:,} pairs of prompts that have more than {max_pairs}; --max-pairs N "
             "takes more"
         )
     drawn = random.Random(seed).sample(distinct, min(_SAMPLE, len(distinct)))
     encoded = encode_rows(drawn, encoder)
-    return Data(source, distinct, said, encoded, length_bias(encoded))
+    return Data(source, distinct, notes, encoded, length_bias(encoded))
 
 
 def within_one_model(

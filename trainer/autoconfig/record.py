@@ -1,7 +1,7 @@
 """The record of a run in its folder: what was asked for and what was chosen.
 
-The same line goes on with the same choices, also where the machine has less memory free by then.
-Another line is refused, because its rows and weights would be mixed with those that are there.
+The same command goes on with the same choices, also where the machine has less memory free by then.
+Another command is refused, because its rows and weights would be mixed with those that are there.
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from trainer.recipes import finetune
 RECORD = "train.json"
 
 Asked = dict[str, object]
-"""What must be the same for a run to go on: the line, and the contents of its files."""
+"""What must be the same for a run to go on: the options, and the contents of the files."""
 
 
 def recorded(out: Path, asked: Asked) -> Recipe | None:
-    """The recipe of a run of this line that the folder holds; None where the folder is new.
+    """The recipe of a run of this command that the folder holds; None where the folder is new.
 
     Raises:
         StageError: it holds something else.
@@ -44,8 +44,8 @@ def recorded(out: Path, asked: Asked) -> Recipe | None:
             for name in differ
         )
         raise StageError(
-            f"{out} holds a run of another line ({shown}): name another --out, delete it, or give "
-            "the line that it was begun with"
+            f"{out} holds a run of another command ({shown}): name another folder with --out, "
+            "delete this one, or give the command that it was begun with"
         )
     recipe = finetune.recipe()
     for name, fields in chosen.items():

@@ -1,4 +1,4 @@
-"""What a user says on the line of `train`, and what follows from it alone."""
+"""The options of the command `train`, and what follows from them alone."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from trainer.pipeline.stage import StageError
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """The options of a line.
+    """The options of one command.
 
     Attributes:
         out: folder of the run; empty for one in `work` that is named after the data.
@@ -74,7 +74,7 @@ class TrainRequest:
 
     @property
     def command(self) -> str:
-        """The line that makes the release again."""
+        """The command that makes the release again."""
         words = ["scripts/train", "--base", self.base, "--data", self.data]
         for option, value in (
             ("--eval", self.eval),

@@ -36,19 +36,19 @@ def train(request: TrainRequest, *, dry_run: bool) -> None:
     recipe = recorded(out, asked)
     if dry_run:
         plan(request, out, dry_run=True)
-        begun = f"{out} holds a run of this line, which would go on. " if recipe else ""
+        begun = f"{out} holds a run of this command, which would go on. " if recipe else ""
         print(f"\n{begun}This was the plan; nothing was run or written.")
         return
     with own_folder(out):
         if recipe:
-            print(f"{out} holds a run of this line, which goes on as it was begun", flush=True)
+            print(f"{out} holds a run of this command, which goes on as it was begun", flush=True)
         else:
             recipe = plan(request, out, dry_run=False)
             write_record(out, asked, recipe)
         try:
             run_recipe(recipe, out, None, None)
         except KeyboardInterrupt:
-            raise StageError(f"stopped; the same line goes on with what is in {out}") from None
+            raise StageError(f"stopped; the same command goes on with what is in {out}") from None
     print(conclusion(out))
 
 
@@ -90,11 +90,11 @@ def plan(request: TrainRequest, out: Path, *, dry_run: bool) -> Recipe:
     """
     recipe = overridden(finetune.recipe(), request.overrides)
     given = frozenset(".".join(each.partition("=")[0].split(".")[:2]) for each in request.overrides)
-    base = bases.look(request.base, weights=not dry_run)
+    base = bases.inspect_base(request.base, weights=not dry_run)
     machine = this_machine(base.shape.hidden)
 
-    def look(file: str, option: str) -> Data:
-        return files.look(
+    def read(file: str, option: str) -> Data:
+        return files.read_data(
             existing(file, f"--{option}"),
             base.encoder,
             name=option,
@@ -103,8 +103,8 @@ def plan(request: TrainRequest, out: Path, *, dry_run: bool) -> Recipe:
             max_pairs=request.max_pairs or files.MAX_PAIRS[machine.is_gpu],
         )
 
-    data = look(request.data, "data")
-    held = look(request.eval, "eval") if request.eval else None
+    data = read(request.data, "data")
+    held = read(request.eval, "eval") if request.eval else None
     if held:
         data = data.without(held)
     choices = Choices(recipe, given)

@@ -14,7 +14,7 @@ def table(
     request: TrainRequest, out: Path, base: Base, data: Data, held: Data | None, choices: Choices
 ) -> str:
     """The plan for the terminal."""
-    lines = ["", *data.said, *(held.said if held else [])]
+    lines = ["", *data.notes, *(held.notes if held else [])]
     lines += [f"{request.base}: {note}" for note in base.notes]
     lines.append("")
     width = max(len(each.name) for each in choices.made)

@@ -23,9 +23,9 @@ def machine(*, memory: float = 64e9, flops: float = 1e12, is_gpu: bool = False) 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Workload:
     folder = tmp_path_factory.mktemp("choices")
-    base = bases.look(str(chat_model(folder / "chat")), weights=True)
+    base = bases.inspect_base(str(chat_model(folder / "chat")), weights=True)
     file = write_rows(folder / "rows.jsonl", pair_rows(400))
-    data = files.look(file, base.encoder, name="data", kind="", named={}, max_pairs=4)
+    data = files.read_data(file, base.encoder, name="data", kind="", named={}, max_pairs=4)
     return Workload(base, data, machine())
 
 
@@ -63,7 +63,7 @@ def test_on_a_slow_machine_the_steps_are_bounded_by_the_hours(work: Workload) ->
 def test_what_the_user_has_set_stays(work: Workload) -> None:
     chosen = on(work, machine(), 0.0, "finetune.learning_rate=0.5", "finetune.max_length=99")
     assert (chosen.finetune.learning_rate, chosen.finetune.max_length) == (0.5, 99)
-    assert {c.name for c in chosen.made if c.why == "you said so"} == {
+    assert {c.name for c in chosen.made if c.why == "set by you"} == {
         "learning_rate",
         "max_length",
     }
@@ -85,10 +85,10 @@ def test_texts_that_do_not_fit_are_told_and_refused_where_none_does(work: Worklo
 
 def test_prompts_of_the_evaluation_are_not_trained_on(work: Workload, tmp_path: Path) -> None:
     file = write_rows(tmp_path / "eval.jsonl", pair_rows(30))
-    held = files.look(file, work.base.encoder, name="eval", kind="", named={}, max_pairs=4)
+    held = files.read_data(file, work.base.encoder, name="eval", kind="", named={}, max_pairs=4)
     data = work.data.without(held)
     assert len(data.rows) == 370
-    assert data.said[-1] == "left out: 30 prompts that --eval has, too"
+    assert data.notes[-1] == "left out: 30 prompts that --eval has, too"
     choices = Choices(finetune.recipe(), frozenset())
     with pytest.raises(StageError, match="0 different prompts that --eval does not have"):
         choose(choices, Workload(work.base, held.without(held), machine()), 0.0, own_eval=True)
@@ -96,7 +96,7 @@ def test_prompts_of_the_evaluation_are_not_trained_on(work: Workload, tmp_path: 
 
 def test_few_prompts_still_leave_some_for_each_part(work: Workload, tmp_path: Path) -> None:
     file = write_rows(tmp_path / "few.jsonl", pair_rows(24))
-    data = files.look(file, work.base.encoder, name="data", kind="", named={}, max_pairs=4)
+    data = files.read_data(file, work.base.encoder, name="data", kind="", named={}, max_pairs=4)
     choices = on(Workload(work.base, data, machine()), machine())
     sides = [choices.hold_out.split_of(group) for group in data.groups]
     assert min(sides.count("evaluation"), sides.count("calibration")) >= 4

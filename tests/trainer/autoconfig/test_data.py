@@ -7,7 +7,7 @@ import pytest
 from reward_model.text.encoding import Encoder
 from tests.checkpoints import make_tokenizer
 from tests.trainer.autoconfig.made import write_rows
-from trainer.autoconfig.data import Data, look
+from trainer.autoconfig.data import Data, read_data
 
 
 def candidates(*models: str) -> list[dict[str, object]]:
@@ -22,7 +22,7 @@ def candidates(*models: str) -> list[dict[str, object]]:
 def found(folder: Path, rows: list[dict[str, object]]) -> Data:
     encoder = Encoder(make_tokenizer(), max_tokens=10_000, pad_id=None)
     file = write_rows(folder / "rows.jsonl", rows)
-    return look(file, encoder, name="data", kind="", named={}, max_pairs=16)
+    return read_data(file, encoder, name="data", kind="", named={}, max_pairs=16)
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_a_family_is_the_name_before_a_slash(tmp_path: Path) -> None:
     ]
     data = found(tmp_path, [{"prompt": f"q {n}", "candidates": answers} for n in range(8)])
     assert data.pairs == 8
-    assert any("one family of models" in line for line in data.said)
-    assert any("longer one in 0% of these pairs, and in 50% across" in line for line in data.said)
+    assert any("one family of models" in line for line in data.notes)
+    assert any("longer one in 0% of these pairs, and in 50% across" in line for line in data.notes)
 
 
 def test_a_row_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     row: dict[str, object] = {"prompt": "q", "chosen": "a", "rejected": "b"}
     data = found(tmp_path, [row, row, {**row, "rejected": 3}])
     assert len(data.rows) == 1
-    assert "2 of 3 rows are used: 1 pairs of 1 prompts" in data.said
-    assert any("left out: 1 row: rejected is neither" in line for line in data.said)
+    assert "2 of 3 rows are used: 1 pairs of 1 prompts" in data.notes
+    assert any("left out: 1 row: rejected is neither" in line for line in data.notes)

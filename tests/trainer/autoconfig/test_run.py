@@ -1,4 +1,4 @@
-"""One line makes a release of a base and a file; the same line goes on, another one is refused."""
+"""One command makes a release of a base and a file; it goes on, and another one is refused."""
 
 import json
 import shutil
@@ -136,7 +136,7 @@ def test_a_killed_run_goes_on_where_it_was(base: Path, data: Path, tmp_path: Pat
     run.wait()
     chosen = json.loads((tmp_path / "out" / "train.json").read_text())
     again = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert "holds a run of this line, which goes on as it was begun" in again.stdout
+    assert "holds a run of this command, which goes on as it was begun" in again.stdout
     assert "preferences: skipped, it is up to date" in again.stdout
     assert (tmp_path / "out" / "release" / "release.json").is_file()
     assert json.loads((tmp_path / "out" / "train.json").read_text()) == chosen
