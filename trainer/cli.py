@@ -230,7 +230,9 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--max-pairs", type=int, help="pairs of one prompt; default: 4 on a CPU, 16 on a GPU"
     )
-    command.add_argument("--format", default="", help="format of the data, where it is not clear")
+    command.add_argument(
+        "--format", default="", help="format of the data, if it is not clear (docs/training.md)"
+    )
     command.add_argument(
         "--column",
         action="append",
