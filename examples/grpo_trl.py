@@ -4,7 +4,7 @@ scripts/serve                                              # in one terminal
 python examples/grpo_trl.py --url http://127.0.0.1:8000    # in another
 
 By default the policy is the backbone of the default release, which is a small language model, too.
-It shows within a minute that rewards rise; for real work, name a model of yours with --model.
+That is enough to see the parts work together; for real work, name a model of yours with --model.
 """
 
 import argparse
