@@ -1,5 +1,7 @@
 """Runs a recipe's stages: one of them, or all that are not up to date."""
 
+import ctypes
+import gc
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +17,20 @@ def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
     began = time.monotonic()  # the wall clock may be set while a stage runs for days
     print(f"{stage}: started {time.strftime('%H:%M:%S')}, writes {output}", flush=True)
     entry.run(entry.config, work, output)
+    return_memory()
     took = timedelta(seconds=round(time.monotonic() - began))
     print(f"{stage}: done {time.strftime('%H:%M:%S')}, took {took}", flush=True)
+
+
+def return_memory() -> None:
+    """Give what a stage has left behind back to the system.
+
+    After training that is gigabytes, in cycles of objects and in free lists of glibc's malloc, and
+    the next stage may start a server that needs as much.
+    """
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def run_recipe(recipe: Recipe, work: Path, first: str | None, last: str | None) -> None:

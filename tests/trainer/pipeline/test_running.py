@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,23 @@ RECIPE = Recipe(
 def ran(capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = capsys.readouterr().out.splitlines()
     return [line.partition(":")[0] for line in lines if "runs, because" in line]
+
+
+def test_a_stage_leaves_no_memory_to_the_next_one(tmp_path: Path) -> None:
+    left: list[weakref.ref[type]] = []
+
+    def holds(config: Config, inputs: Path, output: Path) -> None:
+        class Cycle:  # a class refers to itself
+            pass
+
+        left.append(weakref.ref(Cycle))
+
+    def asks(config: Config, inputs: Path, output: Path) -> None:
+        assert [each() for each in left] == [None]
+
+    stages = {"first": Stage(holds, Config()), "second": Stage(asks, Config())}
+    for stage in stages:
+        run_stage(stage, Recipe("small", stages), tmp_path)
 
 
 def test_what_a_stage_needs_of_the_user_is_asked_for_before_any_stage_runs(tmp_path: Path) -> None:
