@@ -54,7 +54,8 @@ def read_chunks(path: str) -> Iterator[Chunk]:
                 yield Chunk([], pyarrow.RecordBatch.from_pylist([], table.schema_arrow))
     except OSError as error:
         raise unreadable(path, error) from error
-    except (pyarrow.ArrowException, ValueError, KeyError) as error:
+    # A moment that Python has no form for overflows: a year after 9999, for example.
+    except (pyarrow.ArrowException, ValueError, KeyError, OverflowError) as error:
         raise TableError(f"{path} cannot be read as Parquet at row {number}: {error}") from error
 
 
@@ -116,7 +117,8 @@ class ParquetTableWriter:
                         "have: write JSON Lines instead of Parquet"
                     )
             batch = pyarrow.RecordBatch.from_pylist(list(records), schema)
-        except (pyarrow.ArrowException, OverflowError) as error:
+        # Half a surrogate pair is a ValueError.
+        except (pyarrow.ArrowException, ValueError, OverflowError) as error:
             first, last = self._rows + 1, self._rows + len(records)
             raise TableError(
                 f"rows {first} to {last} do not have the types of one Parquet table ({error}): "

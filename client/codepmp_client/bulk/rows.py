@@ -34,6 +34,7 @@ from codepmp_client.bulk.tables import (
     read_chunks,
     require_known_format,
     require_place,
+    resolved,
     writing,
 )
 from codepmp_client.client import AsyncRewardClient
@@ -102,13 +103,13 @@ async def score_file(job: ScoreJob, observer: Observer) -> Totals:
 
 def require_places(job: ScoreJob) -> Path:
     """Return where OUT is, behind symbolic links; refuse files that cannot be read and written."""
-    target = Path(job.target).resolve()
+    target = resolved(job.target)
     for path in (job.source, job.target):
         require_known_format(path)
     if job.target == STANDARD_STREAM:
         raise UsageError("OUT must be a file, so that a run that is interrupted can go on")
     require_place(target, job.replace)
-    if job.source != STANDARD_STREAM and Path(job.source).resolve() == target:
+    if job.source != STANDARD_STREAM and resolved(job.source) == target:
         raise UsageError("IN and OUT are the same file: name another OUT")
     return target
 

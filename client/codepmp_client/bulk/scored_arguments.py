@@ -12,7 +12,14 @@ from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.scored_file import ScoredFile
 from codepmp_client.bulk.scored_prompt import ScoredColumns
 from codepmp_client.bulk.shared_arguments import add_row_options
-from codepmp_client.bulk.tables import CHUNK_ROWS, STANDARD_STREAM, ColumnType, Record, writing
+from codepmp_client.bulk.tables import (
+    CHUNK_ROWS,
+    STANDARD_STREAM,
+    ColumnType,
+    Record,
+    resolved,
+    writing,
+)
 
 
 def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +70,8 @@ def scored_file(
             raise UsageError("--json prints to standard output: name a file as OUT")
         scratch = Path(tempfile.gettempdir())
     else:
-        target = Path(options.output).resolve()
-        if options.input != STANDARD_STREAM and Path(options.input).resolve() == target:
+        target = resolved(options.output)
+        if options.input != STANDARD_STREAM and resolved(options.input) == target:
             raise UsageError("IN and OUT are the same file: name another OUT")
         scratch = target.parent
     return ScoredFile(options.input, partial(_columns, options, labels), scratch)

@@ -134,8 +134,7 @@ def writing(
         yield json_lines.JsonLinesWriter(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    # Behind a symbolic link, so that the link stays and its target is replaced.
-    target = Path(path).resolve()
+    target = resolved(path)
     require_place(target, replace)
     partial = partial_path(target)
     try:
@@ -165,6 +164,22 @@ def writing(
 
 def partial_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.partial")
+
+
+def resolved(path: str) -> Path:
+    """Where a file is, behind symbolic links, so that a link stays and its target is replaced.
+
+    Raises:
+        TableError: there can be no such file, as behind links in a circle or with too long a name.
+    """
+    try:
+        file = Path(path).resolve()
+        file.exists()
+    except RuntimeError as error:
+        raise TableError(f"{path} is a symbolic link that leads back to itself") from error
+    except OSError as error:
+        raise TableError(f"{path} cannot be a file here: {error.strerror or error}") from error
+    return file
 
 
 def require_place(target: Path, replace: bool) -> None:

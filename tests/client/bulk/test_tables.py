@@ -171,6 +171,7 @@ def test_rows_cross_over_to_the_other_format(tmp_path: Path) -> None:
     [
         ([{"a": 1}, {"a": "text"}], "write JSON Lines"),
         ([{"a": 1}, {"a": 1, "b": 2}], "has the column b"),
+        ([{"a": "half a pair: \ud800"}], "write JSON Lines"),
     ],
 )
 def test_rows_without_one_schema_are_not_written_as_parquet(
@@ -178,6 +179,13 @@ def test_rows_without_one_schema_are_not_written_as_parquet(
 ) -> None:
     with pytest.raises(TableError, match=says):
         write_one_by_one(tmp_path / "out.parquet", rows)
+
+
+def test_a_moment_beyond_what_python_knows_is_told_in_a_sentence(tmp_path: Path) -> None:
+    moments = pyarrow.array([2**62], pyarrow.timestamp("us"))
+    pyarrow.parquet.write_table(pyarrow.table({"at": moments}), tmp_path / "in.parquet")
+    with pytest.raises(TableError, match="at row 1"):
+        list(read_rows(str(tmp_path / "in.parquet")))
 
 
 def write_one_by_one(file: Path, rows: list[Record]) -> None:
@@ -200,8 +208,11 @@ def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
-    for place, says in (("no/out.jsonl", "no folder"), (".", "not a file")):
-        with pytest.raises(TableError, match=says), writing(str(tmp_path / place)):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    places = [("no/out.jsonl", "no folder"), (".", "not a file")]
+    places += [("circle", "leads back to itself"), ("x" * 300, "name too long")]
+    for place, says in places:
+        with pytest.raises(TableError, match=f"(?i){says}"), writing(str(tmp_path / place)):
             pass
 
 
