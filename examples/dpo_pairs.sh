@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From candidates to a policy by DPO in three commands: score, pair, train.
 #   scripts/serve                                                     # in one terminal
-#   examples/dpo_pairs.sh http://127.0.0.1:8000 work/example-pairs    # in another
+#   examples/dpo_pairs.sh http://127.0.0.1:8000 work/example-pairs    # in another; STEPS=N bounds the training
 set -euo pipefail
 url=${1:-http://127.0.0.1:8000} out=${2:-work/example-pairs}
 examples=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)

@@ -2,6 +2,7 @@
 # A reward model of your own from a CSV file of preferences (columns prompt, chosen, rejected), then its check.
 #   examples/own_rm_from_csv.sh work/example-rm
 #   BASE=HuggingFaceTB/SmolLM2-135M-Instruct DATA=mine.csv examples/own_rm_from_csv.sh work/mine
+# STEPS=N bounds the steps of training.
 set -euo pipefail
 out=${1:-work/example-rm}
 checkout=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)

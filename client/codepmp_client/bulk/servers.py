@@ -31,9 +31,9 @@ async def check_servers(
     note: Callable[[str], None],
     patience: float,
 ) -> list[Model]:
-    """Return what the servers serve; empty if none of them tells, for example behind a proxy.
+    """Return what the servers serve; empty if none of them lists it, for example behind a proxy.
 
-    A server that is starting is waited for. One that cannot be reached is told, and is no error as
+    A server that is starting is waited for. One that cannot be reached is noted, and is no error as
     long as another one can.
 
     Raises:
@@ -46,15 +46,15 @@ async def check_servers(
     for url, found in zip(urls, answers, strict=True):
         if found is None:
             note(f"{url} cannot be reached; it is tried again from time to time")
-    told = [(url, found) for url, found in reached if found]
-    for url, found in told[1:]:
-        first_url, first = told[0]
+    listed = [(url, found) for url, found in reached if found]
+    for url, found in listed[1:]:
+        first_url, first = listed[0]
         if set(found) != set(first):
             raise VersionChanged(
                 f"the servers do not serve the same: {first_url} serves {_names(first)}, and {url} "
                 f"{_names(found)}. Give URLs of one version, or allow it with --mixed-versions"
             )
-    return told[0][1] if told else []
+    return listed[0][1] if listed else []
 
 
 async def _models_of(
@@ -62,7 +62,7 @@ async def _models_of(
 ) -> list[Model] | None:
     """What one server lists; None if it cannot be reached."""
     loop = asyncio.get_running_loop()
-    until, told = loop.time() + patience, False
+    until, noted = loop.time() + patience, False
     while True:
         try:
             response = await http.get(f"{url.rstrip('/')}/v1/models")
@@ -75,9 +75,9 @@ async def _models_of(
                     status=response.status_code,
                 )
             case HTTPStatus.SERVICE_UNAVAILABLE if loop.time() < until:
-                if not told:
+                if not noted:
                     note(f"waiting until {url} is ready")
-                    told = True
+                    noted = True
                 await asyncio.sleep(_PAUSE)
             case HTTPStatus.OK:
                 return _read(url, response)
