@@ -1,11 +1,10 @@
 """The tab key after `python -m trainer`."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
-from tests.service.test_completion import tab
+from tests.test_completion import tab
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
@@ -19,7 +18,5 @@ from tests.service.test_completion import tab
         ("python -m trainer run --work rel", {"releases/"}),
     ],
 )
-def test_tab_completes_commands_recipes_and_stages(
-    line: str, offered: set[str], tmp_path: Path
-) -> None:
-    assert tab(line, tmp_path) >= offered
+def test_tab_completes_commands_recipes_and_stages(line: str, offered: set[str]) -> None:
+    assert tab(line) >= offered
