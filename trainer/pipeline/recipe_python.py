@@ -71,6 +71,9 @@ def _guarded(file: Path, code: Callable[[], object]) -> object:
     """What the file's code returns; its errors become one sentence, and a traceback as a note."""
     try:
         return code()
+    except SystemExit as error:
+        # It would end the command as if all were well.
+        raise StageError(f"{file} ends the process by itself: let it return a Recipe") from error
     except SyntaxError as error:
         where = f"{error.filename or file}, line {error.lineno or 1}"
         raise StageError(f"{where}: {error.msg}: {(error.text or '').strip()}") from error

@@ -63,7 +63,9 @@ def root_of(name: str) -> str:
     Raises:
         StageError: a file of the chain is no recipe.
     """
+    chain: tuple[Path, ...] = ()
     while Path(name).suffix in YAML:
+        chain = _longer(chain, Path(name))
         name = _named_by(read_yaml(Path(name)))
     return name if name in RECIPES else str(Path(name).resolve())
 
@@ -71,6 +73,15 @@ def root_of(name: str) -> str:
 def _named_by(source: YamlFile) -> str:
     name = extended_name(source)
     return str(source.file.parent / name) if Path(name).suffix in SUFFIXES else name
+
+
+def _longer(within: tuple[Path, ...], file: Path) -> tuple[Path, ...]:
+    """The chain of files that extend each other, with one more; refuse one that closes a circle."""
+    chain = (*within, file.resolve())
+    if chain[-1] in within:
+        names = " -> ".join(each.name for each in chain)
+        raise StageError(f"{file} extends itself ({names}): extend another recipe")
+    return chain
 
 
 def _from_file(file: Path, within: tuple[Path, ...]) -> Recipe:
@@ -82,10 +93,7 @@ def _from_file(file: Path, within: tuple[Path, ...]) -> Recipe:
             recipe["publish"].config.command
         )
         return recipe.changed("publish", command=command) if inherited else recipe
-    chain = (*within, file.resolve())
-    if chain[-1] in within:
-        names = " -> ".join(each.name for each in chain)
-        raise StageError(f"{file} extends itself ({names}): extend another recipe")
+    chain = _longer(within, file)
     source = read_yaml(file)
     name = _named_by(source)
     if Path(name).suffix in SUFFIXES:

@@ -58,6 +58,7 @@ def test_a_file_may_change_a_recipe_and_import_its_neighbours(tmp_path: Path) ->
         ("def recipe():\n    return {}", r"recipe\(\) returned a dict: return a Recipe"),
         ("def recipe(x): pass", "without arguments: missing a required argument: 'x'"),
         ("def recipe(:", "mine.py, line 1: invalid syntax"),
+        ("import sys\nsys.exit(0)", "mine.py ends the process by itself"),
         ("\nimport no_such_package", "line 2: ModuleNotFoundError: No module named 'no_such_p"),
         (
             "from trainer.pipeline.recipe import Recipe\n"

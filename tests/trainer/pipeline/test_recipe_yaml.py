@@ -15,7 +15,7 @@ from trainer.pipeline.recipe_schema import recipe_schema
 from trainer.pipeline.stage import StageError
 from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.trl import Trl
-from trainer.recipes import open_recipe
+from trainer.recipes import open_recipe, root_of
 from trainer.recipes.stage_kinds import MODULES, stage_kind
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -170,6 +170,15 @@ def test_the_recipes_that_the_docs_show_are_read(tmp_path: Path) -> None:
 def test_a_mistake_is_told_with_file_and_line(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(StageError, match=message):
         opened(tmp_path, text)
+
+
+def test_files_that_extend_each_other_are_refused_and_not_followed_forever(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("extends: mine.yaml")
+    with pytest.raises(StageError, match="extends itself"):
+        opened(tmp_path, "extends: other.yaml")
+    # The command line looks for the recipe behind them before it reads one.
+    with pytest.raises(StageError, match="mine.yaml -> other.yaml -> mine.yaml"):
+        root_of(str(tmp_path / "mine.yaml"))
 
 
 def test_a_release_tells_that_this_file_made_it(tmp_path: Path) -> None:
