@@ -1,5 +1,6 @@
 """Reads the server's JSON. Fields that are not named here are ignored: newer servers send more."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -103,8 +104,15 @@ def read_response(response: httpx.Response, sizes: Sequence[int]) -> ScoreRespon
 
 
 def read_score(item: _Score) -> Score:
-    """Read the score of one candidate."""
+    """Read the score of one candidate.
+
+    Raises:
+        ValueError, TypeError: it is no number; another kind of server may send that.
+    """
     error = item["error"]
+    for value in (item["score"], item["normalized"]):
+        if value is not None and not math.isfinite(value):
+            raise ValueError("a score is no number")
     return Score(
         raw=item["score"],
         normalized=item["normalized"],

@@ -77,6 +77,11 @@ def test_an_answer_says_what_its_scores_are(named: dict[str, str], score_type: s
         b'{"model": "rm", "version": "1", "results": []}',
         b'{"model": "rm", "version": "1", "results": [{"scores": []}]}',
         b'{"model": "rm", "version": "1", "results": [{"scores": [1]}]}',
+        *(
+            b'{"model": "rm", "version": "1", "results": [{"scores": [{"score": %s, '
+            b'"normalized": null, "tokens": 3, "error": null}]}]}' % score
+            for score in (b"NaN", b"1e999", b'"0.5"')
+        ),
     ],
 )
 def test_an_answer_to_something_else_is_not_taken_for_scores(body: bytes) -> None:
