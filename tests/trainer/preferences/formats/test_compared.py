@@ -4,12 +4,12 @@ import pytest
 
 from reward_model.text.chat import Message
 from trainer.preferences.formats.compared import Compared
-from trainer.tables.record import Unusable
+from trainer.tables.record import Record, Unusable
 
 
 @pytest.mark.parametrize("winner", ["response_b", "b", "B", "model_b"])
 def test_the_winner_is_a_column_or_the_end_of_its_name(winner: str) -> None:
-    row = {"prompt": "q", "response_a": "one", "response_b": "two", "winner": winner}
+    row: Record = {"prompt": "q", "response_a": "one", "response_b": "two", "winner": winner}
     found = Compared().rate(row)
     assert [(each.text, each.rating) for each in found.answers] == [("two", 1.0), ("one", 0.0)]
 
@@ -41,14 +41,14 @@ def test_numbered_columns_are_told_by_their_number(
     ],
 )
 def test_a_tie_or_an_unknown_winner_is_left_out(winner: object, reason: str) -> None:
-    row = {"prompt": "q", "response_a": "one", "response_b": "two", "winner": winner}
+    row: Record = {"prompt": "q", "response_a": "one", "response_b": "two", "winner": winner}
     with pytest.raises(Unusable, match=reason):
         Compared().rate(row)
 
 
 def test_whole_conversations_need_no_prompt() -> None:
     asked = {"role": "user", "content": "q"}
-    row = {
+    row: Record = {
         "conversation_a": [asked, {"role": "assistant", "content": "one"}],
         "conversation_b": [asked, {"role": "assistant", "content": "two"}],
         "winner": "model_a",
