@@ -6,9 +6,14 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
+
 from trainer.pipeline.freshness import folder_of, reason_to_run
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.shards import require_rows
+
+# Bytes that a stage may leave behind. To give memory back takes seconds in a large process.
+MAX_GROWTH = 512 << 20
 
 
 def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
@@ -16,8 +21,10 @@ def run_stage(stage: str, recipe: Recipe, work: Path) -> None:
     entry, output = recipe[stage], folder_of(stage, work)
     began = time.monotonic()  # the wall clock may be set while a stage runs for days
     print(f"{stage}: started {time.strftime('%H:%M:%S')}, writes {output}", flush=True)
+    resident = psutil.Process().memory_info().rss
     entry.run(entry.config, work, output)
-    return_memory()
+    if psutil.Process().memory_info().rss - resident > MAX_GROWTH:
+        return_memory()
     took = timedelta(seconds=round(time.monotonic() - began))
     print(f"{stage}: done {time.strftime('%H:%M:%S')}, took {took}", flush=True)
 

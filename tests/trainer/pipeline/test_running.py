@@ -35,7 +35,10 @@ def ran(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line.partition(":")[0] for line in lines if "runs, because" in line]
 
 
-def test_a_stage_leaves_no_memory_to_the_next_one(tmp_path: Path) -> None:
+def test_a_stage_leaves_no_memory_to_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.pipeline.running.MAX_GROWTH", -(1 << 50))
     left: list[weakref.ref[type]] = []
 
     def holds(config: Config, inputs: Path, output: Path) -> None:
