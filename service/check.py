@@ -60,7 +60,7 @@ class CheckedModel:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What a start with these settings comes to; `resident_bytes` is None where nobody says it."""
 
     models: tuple[CheckedModel, ...]
@@ -89,7 +89,7 @@ class Report:
         return [*lines, *(f"warning: {warning}" for warning in self.warnings)]
 
 
-async def check(app: FastAPI, warnings: list[str]) -> Report:
+async def check(app: FastAPI, warnings: list[str]) -> CheckReport:
     """Start the app's service, without a server before it, and close it when it is ready.
 
     Args:
@@ -111,7 +111,7 @@ async def check(app: FastAPI, warnings: list[str]) -> Report:
         # Imported here, because it imports torch, which a model that cannot be read does not need.
         from service.engines.memory import free_bytes_on_cpu, read_kilobytes
 
-        return Report(
+        return CheckReport(
             models=tuple(CheckedModel.of(loaded) for loaded in service.catalogue),
             warnings=tuple(warnings),
             resident_bytes=read_kilobytes(Path("/proc/self/status"), "VmRSS"),

@@ -15,7 +15,7 @@ from trainer.pipeline.stages import STAGES
 from trainer.recipes import RECIPES, SUFFIXES
 
 
-class _Values(BaseCompleter):
+class _StagesAndFiles(BaseCompleter):
     """The values of an option that has no choices of its own."""
 
     def __call__(self, *, prefix: str, action: argparse.Action, **_parsed: object) -> Iterable[str]:
@@ -33,4 +33,4 @@ class _Values(BaseCompleter):
 
 def complete() -> None:
     """Answer the shell that set `_ARGCOMPLETE`, and end the process."""
-    argcomplete.autocomplete(parser(), default_completer=_Values())
+    argcomplete.autocomplete(parser(), default_completer=_StagesAndFiles())

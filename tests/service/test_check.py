@@ -14,7 +14,7 @@ import pytest
 from reward_model.release.manifest import Golden
 from reward_model.text.chat import Message
 from service.app import create_app
-from service.check import CheckFailed, Report, check
+from service.check import CheckFailed, CheckReport, check
 from service.settings import Settings
 from tests.checkpoints import make_checkpoint
 from tests.releases import make_release
@@ -24,7 +24,7 @@ from tests.service.test_process import PATIENCE, ROOT, command
 GOLDEN = Golden(messages=(Message("user", "a"), Message("assistant", "b!")), score=3.0)
 
 
-async def checked(engine: FakeEngine, *golden: Golden, **settings: object) -> Report:
+async def checked(engine: FakeEngine, *golden: Golden, **settings: object) -> CheckReport:
     made = Settings.model_validate(settings)
     return await check(create_app(made, lambda _: model(engine, *golden)), ["a variable"])
 
@@ -134,8 +134,9 @@ def test_a_signal_ends_a_check_without_a_verdict(sent: signal.Signals) -> None:
     assert process.stdout
     assert process.stdout.readline() == "loading\n"
     process.send_signal(sent)
-    printed, log = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
+    # Its standard input stays open, because loading must not end by itself meanwhile.
+    assert process.wait(PATIENCE) == 130
+    printed, log = process.communicate()
     assert printed == ""
     assert json.loads(log.splitlines()[-1])["message"].startswith("stopped")
     assert "Traceback" not in log

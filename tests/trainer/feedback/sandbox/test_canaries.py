@@ -31,6 +31,8 @@ pytestmark = needs_bubblewrap
 
 NAME = "walls-of-the-sandbox"
 PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/")  # noqa: S108 - they are only looked at
+# Other programs of this machine mount, too, such as builds of images.
+MOUNTED = ("/jail", "/newroot", "/oldroot", "bwrap", NAME)
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,17 @@ class Traces:
     """What an attack could leave behind on this machine."""
 
     processes: frozenset[int]
-    mounts: str
+    mounts: frozenset[str]
     files: frozenset[str]
 
     @classmethod
     def now(cls) -> "Traces":
         processes = psutil.Process().children(recursive=True)
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         names = {str(path) for place in PLACES for path in Path(place).glob(f"*{NAME}*")}
         return cls(
             frozenset(each.pid for each in processes),
-            Path("/proc/self/mountinfo").read_text(),
+            frozenset(line for line in mounts if any(place in line for place in MOUNTED)),
             frozenset(names),
         )
 
