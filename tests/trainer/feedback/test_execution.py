@@ -1,3 +1,5 @@
+import os
+import pty
 import subprocess
 import sys
 from collections import Counter
@@ -249,13 +251,15 @@ def test_killed_with_real_programs_under_way_it_goes_on_where_it_was(tmp_path: P
     run(ExecutionConfig(), tmp_path / "whole", tmp_path / "whole" / "runs")
     work = tmp_path / "killed"
     command = [sys.executable, "-c", REAL, str(work)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    shown = ""
-    while "ok=" not in shown:  # the bar shows the first outcomes
-        shown += process.stderr.read(1)
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(command, stderr=end)
+    os.close(end)
+    shown = b""
+    while b"ok=" not in shown:  # the bar shows the first outcomes
+        shown += os.read(terminal, 1)  # raises OSError if the process ends before
     process.kill()
-    process.communicate()
+    process.wait()
+    os.close(terminal)
     assert not (work / "runs").exists()
     run(ExecutionConfig(), work, work / "runs")
     whole, killed = (
