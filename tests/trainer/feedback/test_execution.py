@@ -1,8 +1,8 @@
-import os
-import pty
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from trainer.feedback import test_inputs
 from trainer.feedback.execution import ExecutionConfig, check, execute, programs_to_run, run
 from trainer.feedback.problem import Problem
 from trainer.feedback.program_runs import InputRun, ProgramRuns, read_program_runs
+from trainer.feedback.run_ledger import ledger_path
 from trainer.feedback.sandbox.types import Input, Outcome, Program, Status
 from trainer.feedback.test_inputs import TestInputs
 from trainer.pipeline.stage import StageError, manifest_hash, read_manifest
@@ -251,15 +252,11 @@ def test_killed_with_real_programs_under_way_it_goes_on_where_it_was(tmp_path: P
     run(ExecutionConfig(), tmp_path / "whole", tmp_path / "whole" / "runs")
     work = tmp_path / "killed"
     command = [sys.executable, "-c", REAL, str(work)]
-    terminal, end = pty.openpty()
-    process = subprocess.Popen(command, stderr=end)
-    os.close(end)
-    shown = b""
-    while b"ok=" not in shown:  # the bar shows the first outcomes
-        shown += os.read(terminal, 1)  # raises OSError if the process ends before
-    process.kill()
-    process.wait()
-    os.close(terminal)
+    with subprocess.Popen(command) as process:
+        while process.poll() is None and kept_runs(ledger_path(work / "runs")) < 5:
+            pass
+        process.kill()
+    assert 5 <= kept_runs(ledger_path(work / "runs")) < 31 * len(INPUTS) * 2
     assert not (work / "runs").exists()
     run(ExecutionConfig(), work, work / "runs")
     whole, killed = (
@@ -268,6 +265,18 @@ def test_killed_with_real_programs_under_way_it_goes_on_where_it_was(tmp_path: P
     )
     assert whole == killed
     assert len(whole) == 31
+
+
+def kept_runs(ledger: Path) -> int:
+    """The number of runs in a ledger that another process writes."""
+    if not (ledger / "runs.sqlite").exists():
+        return 0
+    with closing(sqlite3.connect(ledger / "runs.sqlite")) as opened:
+        try:
+            (count,) = opened.execute("SELECT COUNT(*) FROM runs").fetchone()
+        except sqlite3.OperationalError:  # it has no table yet
+            return 0
+    return int(count)
 
 
 def unmeasured(run: InputRun) -> InputRun:
