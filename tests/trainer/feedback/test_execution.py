@@ -1,14 +1,13 @@
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.bubblewrap import needs_bubblewrap
+from tests.trainer.feedback.ledgers import kept_rows
 from tests.trainer.feedback.problems import ADD, SUM, write_problems
 from tests.trainer.feedback.rows import answer, make_samples, make_stage
 from tests.trainer.feedback.sandboxes import FakeSandbox, Reply, in_process
@@ -252,11 +251,12 @@ def test_killed_with_real_programs_under_way_it_goes_on_where_it_was(tmp_path: P
     run(ExecutionConfig(), tmp_path / "whole", tmp_path / "whole" / "runs")
     work = tmp_path / "killed"
     command = [sys.executable, "-c", REAL, str(work)]
+    ledger = ledger_path(work / "runs") / "runs.sqlite"
     with subprocess.Popen(command) as process:
-        while process.poll() is None and kept_runs(ledger_path(work / "runs")) < 5:
+        while process.poll() is None and kept_rows(ledger, "runs") < 5:
             pass
         process.kill()
-    assert 5 <= kept_runs(ledger_path(work / "runs")) < 31 * len(INPUTS) * 2
+    assert 5 <= kept_rows(ledger, "runs") < 31 * len(INPUTS) * 2
     assert not (work / "runs").exists()
     run(ExecutionConfig(), work, work / "runs")
     whole, killed = (
@@ -265,18 +265,6 @@ def test_killed_with_real_programs_under_way_it_goes_on_where_it_was(tmp_path: P
     )
     assert whole == killed
     assert len(whole) == 31
-
-
-def kept_runs(ledger: Path) -> int:
-    """The number of runs in a ledger that another process writes."""
-    if not (ledger / "runs.sqlite").exists():
-        return 0
-    with closing(sqlite3.connect(ledger / "runs.sqlite")) as opened:
-        try:
-            (count,) = opened.execute("SELECT COUNT(*) FROM runs").fetchone()
-        except sqlite3.OperationalError:  # it has no table yet
-            return 0
-    return int(count)
 
 
 def unmeasured(run: InputRun) -> InputRun:
