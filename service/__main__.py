@@ -136,16 +136,19 @@ def leave(exit_code: int, *, stuck: bool) -> NoReturn:
 
 def run_check(app: FastAPI, warnings: list[str]) -> int:
     """Check a start of the app, say what came of it, and return the exit code."""
-    # As the first process of a container it would not get the signal otherwise.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def stop(_signal: int, _frame: object) -> None:
+        report("stopped; nothing is known of a start")
+        leave(_INTERRUPTED, stuck=True)  # a thread may load for minutes yet
+
+    # As the first process of a container it would not get the signals otherwise.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, stop)
     try:
         found = asyncio.run(check(app, warnings))
     except CheckFailed as error:
         report(str(error))
         return 1
-    except KeyboardInterrupt:
-        report("stopped; nothing is known of a start")
-        return _INTERRUPTED
     message = "Checked. A start with these settings becomes ready."
     put_out(message, "\n  ".join([message, *found.lines()]), found.facts()).drain()
     return 0
