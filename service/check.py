@@ -20,7 +20,7 @@ class CheckFailed(Exception):
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """What a model turned out to be.
+    """The facts of a model that was loaded.
 
     Attributes:
         batch_tokens: new tokens that a usual batch may hold.
@@ -61,7 +61,7 @@ class CheckedModel:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a start with these settings comes to; `resident_bytes` is None where nobody says it."""
+    """The result of a check; `resident_bytes` is None where the system does not report it."""
 
     models: tuple[CheckedModel, ...]
     warnings: tuple[str, ...]

@@ -135,23 +135,16 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     for stage, text in STAGES.items():
-        command = add(stage, f"Run one stage: {text}", commands.run_one_stage)
-        add_recipe(command)
-        add_work(command)
-        add_plan(command, dry_run=True)
-        add_quiet(command)
+        add_run(add(stage, f"Run one stage: {text}", commands.run_one_stage))
 
     tools = {name: f"{text[0].upper()}{text[1:]}" for name, text in TOOLS.items()}
     train = add("train", tools["train"], commands.train_on_file)
     add_train(train)
     add_quiet(train)
     run = add("run", tools["run"], commands.run_stages)
-    add_recipe(run)
-    add_work(run)
+    add_run(run)
     run.add_argument("--from", dest="first", metavar="STAGE", help="default: the first stage")
     run.add_argument("--to", dest="last", metavar="STAGE", help="default: the last stage")
-    add_plan(run, dry_run=True)
-    add_quiet(run)
     plan = add("plan", tools["plan"], commands.show_plan)
     add_recipe(plan)
     plan.add_argument(
@@ -187,6 +180,14 @@ def parser() -> argparse.ArgumentParser:
         "--force", action="store_true", help="replace another release that is already there"
     )
     return top
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """Add the options of what runs stages of a recipe."""
+    add_recipe(command)
+    add_work(command)
+    add_plan(command, dry_run=True)
+    add_quiet(command)
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ class Base:
 
 
 def inspect_base(model: str, *, weights: bool) -> Base:
-    """What training will find at a directory or hub id.
+    """The facts of a base model that training depends on, at a directory or hub id.
 
     Args:
         weights: whether a hub id is downloaded with its weights, or only its config and tokenizer.

@@ -103,36 +103,11 @@ def grade(config: GradeConfig) -> None:
     if not rows:
         raise StageError(f"{config.samples} holds no sample")
     jobs = [job_of(row, problems) for row in rows]
+    # A sample without code has an empty program here, and needs no run to fail.
+    submitted = [job for job in jobs if isinstance(job, tuple)]
     partial = config.output.with_name(f".{config.output.name}.partial")
     with alone_in(partial):
-        with (
-            open_sandbox(config.sandbox) as sandbox,
-            VerdictLedger(partial / "verdicts.sqlite") as ledger,
-        ):
-            if sandbox.isolation == "none":
-                print(
-                    "grade: programs run without any walls, with all your rights", file=sys.stderr
-                )
-            grader = Grader(
-                sandbox,
-                config.limits,
-                tolerance=config.tolerance,
-                max_timeouts=config.max_timeouts,
-                ledger=ledger,
-            )
-            # A sample without code has an empty program here, and needs no run to fail.
-            submitted = [job for job in jobs if isinstance(job, tuple)]
-            asked = list(dict.fromkeys(problem for problem, _ in submitted))
-            reasons = in_threads(
-                lambda problem: fault_of(problem, grader),
-                asked,
-                sandbox.workers,
-                what="references",
-                unit="problems",
-            )
-            faults = {one: reason for one, reason in zip(asked, reasons, strict=True) if reason}
-            judged = (job for job in submitted if job[1] and job[0] not in faults)
-            verdicts = grade_all(grader, judged, sandbox.workers)
+        faults, verdicts = judge(config, submitted, partial / "verdicts.sqlite")
         if faults:
             said = dict(Counter(faults.values()))
             print(f"grade: problems whose samples are not graded: {said}", file=sys.stderr)
@@ -155,6 +130,38 @@ def grade(config: GradeConfig) -> None:
         else:
             shutil.rmtree(partial)
     summarize(graded, problems)
+
+
+def judge(
+    config: GradeConfig, submitted: list[Submission], ledger: Path
+) -> tuple[dict[Problem, str], dict[Submission, tuple[Verdict, ...] | str]]:
+    """Run references, and then the programs of all problems whose reference passes.
+
+    Returns:
+        The faults of the other problems; and the verdicts of each program that was run, or why it
+        has none.
+    """
+    with open_sandbox(config.sandbox) as sandbox, VerdictLedger(ledger) as known:
+        if sandbox.isolation == "none":
+            print("grade: programs run without any walls, with all your rights", file=sys.stderr)
+        grader = Grader(
+            sandbox,
+            config.limits,
+            tolerance=config.tolerance,
+            max_timeouts=config.max_timeouts,
+            ledger=known,
+        )
+        asked = list(dict.fromkeys(problem for problem, _ in submitted))
+        reasons = in_threads(
+            lambda problem: fault_of(problem, grader),
+            asked,
+            sandbox.workers,
+            what="references",
+            unit="problems",
+        )
+        faults = {one: reason for one, reason in zip(asked, reasons, strict=True) if reason}
+        judged = (job for job in submitted if job[1] and job[0] not in faults)
+        return faults, grade_all(grader, judged, sandbox.workers)
 
 
 @contextmanager

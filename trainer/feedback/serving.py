@@ -3,10 +3,8 @@
 import hashlib
 import json
 import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -14,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from codepmp_client.guarded import guarded
 from reward_model.release.hub import locate
 from reward_model.release.release import ReleaseError, sha256
 from trainer.pipeline.stage import MANIFEST, StageError
@@ -29,19 +28,6 @@ from trainer.synthesis.requests import Prompt
 
 # Written by a gate: which policy the next round starts from.
 POINTER = "policy.json"
-
-# A process of its own, which sees its standard input end when ours is gone, however that ended:
-# nobody else would stop a server that holds gigabytes.
-_GUARD = """
-import os, signal, sys, time
-sys.stdin.buffer.read()
-for sign in (signal.SIGTERM, signal.SIGKILL):
-    try:
-        os.killpg(int(sys.argv[1]), sign)
-    except ProcessLookupError:
-        break
-    time.sleep(10)
-"""
 
 
 @dataclass(frozen=True)
@@ -175,25 +161,9 @@ def served(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = _start(weights.folder, endpoint.model, server, port, log)
-    guard = subprocess.Popen(
-        [sys.executable, "-c", _GUARD, str(process.pid)],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
+    with guarded(process, seconds=30):
         _wait_until_ready(process, port, server.start_seconds, log)
         yield replace(endpoint, url=f"http://127.0.0.1:{port}/v1")
-    finally:
-        # Its workers too: it leads a session of its own.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=30)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        guard.kill()
-        guard.communicate()
 
 
 def _start(

@@ -68,7 +68,7 @@ def _imported(file: Path) -> ModuleType:
 
 
 def _guarded(file: Path, code: Callable[[], object]) -> object:
-    """What the file's code returns; its errors become one sentence, and a traceback as a note."""
+    """Call the file's code; an error of it becomes one sentence, with its traceback as a note."""
     try:
         return code()
     except SystemExit as error:

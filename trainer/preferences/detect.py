@@ -131,7 +131,7 @@ def nearest(word: str, known: Mapping[str, object] | set[str] | list[str]) -> st
 
 
 def try_on(found: AnyFormat, rows: list[Record]) -> tuple[int, Counter[str]]:
-    """How many rows can be read as this, and the reasons against the others."""
+    """Count the rows that can be read as this format, and the reasons against the others."""
     source = PreferenceSource("sample", found)
     reasons: Counter[str] = Counter()
     for row in rows:

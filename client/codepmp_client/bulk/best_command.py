@@ -1,8 +1,6 @@
 """The command `codepmp-score best`: best of N of candidates with scores, and what it is worth."""
 
 import argparse
-import json
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -87,15 +85,8 @@ def run(options: argparse.Namespace) -> int:
     summary = BestSummary()
     tally = Tally()
     progress = Progress("best", options.quiet)
-    try:
-        records = _records(file.prompts(tally, progress), options.top, summary, tally)
-        write_records(options, _TYPES, records)
-    finally:
-        progress.close()
-    for sentence in [*summary.sentences(tally), *tally.sentences()]:
-        progress.note(sentence)
-    if options.json:
-        sys.stdout.write(json.dumps(summary.facts() | tally.facts()) + "\n")
+    records = _records(file.prompts(tally, progress), options.top, summary, tally)
+    write_records(options, _TYPES, records, progress, summary, tally)
     return exits.WITH_ERRORS if tally.rows_left_out or summary.without_best else exits.DONE
 
 
@@ -126,7 +117,7 @@ def _records(
 
 @dataclass
 class BestSummary:
-    """How many prompts have a best candidate, and how often it is right."""
+    """Counts of prompts with a best candidate, and its expected accuracy."""
 
     without_best: int = 0
     without_labels: int = 0

@@ -29,7 +29,7 @@ INVALID = "invalid_row"
 
 @dataclass(frozen=True, slots=True)
 class RowInput:
-    """What one row asks for. It may have no candidates, and then it gets no scores.
+    """The prompt and candidates of one row. A row without candidates gets no scores.
 
     Attributes:
         candidates: an `Unscorable` among them gets its reason as its error.

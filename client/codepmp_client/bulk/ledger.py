@@ -90,7 +90,7 @@ class Ledger:
         return list(self._models)
 
     def rows(self) -> int:
-        """How many rows have their scores."""
+        """Return the number of rows that have their scores."""
         (count,) = self._db.execute("SELECT count(*) FROM scores").fetchone()
         return int(count)
 

@@ -4,18 +4,18 @@ import json
 import os
 import re
 import selectors
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from codepmp_client.bulk.exits import UsageError
 from codepmp_client.bulk.tables import unwritable
 from codepmp_client.errors import ServerFault
+from codepmp_client.guarded import guarded
 
 # Seconds between two notes while the model is loaded, and until a server that was told to end does.
 _NOTE_SECONDS = 15.0
@@ -23,19 +23,6 @@ _END_SECONDS = 20.0
 
 # Bytes of the server's log that a failure looks for its reason in.
 _LOG_TAIL = 16 * 1024
-
-# A process of its own, which sees its standard input end when ours is gone, however that ended:
-# nobody else would stop a server that holds gigabytes.
-_GUARD = """
-import os, signal, sys, time
-sys.stdin.buffer.read()
-for sign in (signal.SIGTERM, signal.SIGKILL):
-    try:
-        os.killpg(int(sys.argv[1]), sign)
-    except ProcessLookupError:
-        break
-    time.sleep(10)
-"""
 
 
 @contextmanager
@@ -75,21 +62,8 @@ def local_server(
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=stream, start_new_session=True
         )
-    guard = subprocess.Popen(
-        [sys.executable, "-c", _GUARD, str(process.pid)],
-        stdin=subprocess.PIPE,
-        # Who reads our output would otherwise wait for the guard, too.
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    with guarded(process, _END_SECONDS):
         yield _wait_until_ready(process, model, log, note)
-    finally:
-        _end(process)
-        # Only then: it must not signal a group whose number somebody else may have by then.
-        guard.kill()
-        guard.communicate()
     log.unlink()
 
 
@@ -132,14 +106,3 @@ def _reason(log: Path) -> str:
     except ValueError:
         return last
     return str(entry.get("message", last)) if isinstance(entry, dict) else last
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    # Its workers too, because it leads a group of its own.
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_END_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()

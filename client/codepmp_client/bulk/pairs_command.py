@@ -1,9 +1,7 @@
 """The command `codepmp-score pairs`: candidates with scores to pairs in TRL's columns."""
 
 import argparse
-import json
 import math
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -101,15 +99,8 @@ def run(options: argparse.Namespace) -> int:
     summary = PairSummary()
     tally = Tally()
     progress = Progress("pairs", options.quiet)
-    try:
-        records = _records(file.prompts(tally, progress), rule, options.messages, summary, tally)
-        write_records(options, _TYPES, records)
-    finally:
-        progress.close()
-    for sentence in [*summary.sentences(tally), *tally.sentences()]:
-        progress.note(sentence)
-    if options.json:
-        sys.stdout.write(json.dumps(summary.facts() | tally.facts()) + "\n")
+    records = _records(file.prompts(tally, progress), rule, options.messages, summary, tally)
+    write_records(options, _TYPES, records, progress, summary, tally)
     # A script must not go on to train on nothing.
     return exits.WITH_ERRORS if tally.rows_left_out or not summary.pairs else exits.DONE
 

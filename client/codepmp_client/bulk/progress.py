@@ -44,11 +44,11 @@ class Progress:
             self.stream.flush()
 
     def expect(self, rows: int | None) -> None:
-        """So many rows will be done in all, about; None where that is not known."""
+        """Set the estimated total of rows; None where it is not known."""
         self.total = rows
 
     def advance(self, rows: int) -> None:
-        """So many more rows are done."""
+        """Count rows that are done, and show the progress."""
         self.rows += rows
         if self.quiet:
             return
@@ -83,5 +83,5 @@ class Progress:
 
 
 def rate_text(rate: float) -> str:
-    """So many a second, with a decimal where that matters."""
+    """Format a rate, below ten a second with two digits."""
     return f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.2g} a second"

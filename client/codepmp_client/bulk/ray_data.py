@@ -23,7 +23,7 @@ from codepmp_client.inputs import BULK, Options
 
 @dataclass(frozen=True)
 class ScoringTask:
-    """What each worker is told.
+    """The arguments that every worker gets.
 
     Attributes:
         names: of the columns that rows get.

@@ -210,7 +210,7 @@ def _is_done(pending: _Pending) -> bool:
 
 
 def read_row(columns: Columns, record: Record) -> RowInput | Unscorable:
-    """What a row asks for, or why it cannot be scored."""
+    """Read a row's prompt and candidates, or the reason why it cannot be scored."""
     try:
         return columns.read(record)
     except Unscorable as error:

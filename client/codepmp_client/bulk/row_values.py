@@ -25,7 +25,7 @@ class Unscorable(ValueError):
 
 
 def body_of(record: Record) -> Record:
-    """What a line of OpenAI's batch format asks for."""
+    """Return the request in a line of OpenAI's batch format."""
     body = record.get(BODY)
     if not isinstance(body, dict):
         raise Unscorable(f"{BODY} is not an object")
@@ -40,7 +40,7 @@ def body_of(record: Record) -> Record:
 
 
 def required(record: Record, name: str) -> object:
-    """What a column holds; a null is nothing."""
+    """Return the value of a column. Raises Unscorable if it is absent or null."""
     value = record.get(name)
     if value is None:
         raise Unscorable(f"{name} is missing")
@@ -48,7 +48,7 @@ def required(record: Record, name: str) -> object:
 
 
 def is_turns(value: object) -> bool:
-    """Whether it is a list of messages."""
+    """Return whether the value is a list of messages."""
     return isinstance(value, list) and all(isinstance(e, dict) and "role" in e for e in value)
 
 

@@ -1,4 +1,4 @@
-"""What a run over a file was asked to do, what it counts, and who watches it."""
+"""The job of a run over a file, its totals, and the observer that is told of its progress."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from codepmp_client.inputs import BULK, Options
 
 @dataclass(frozen=True, slots=True)
 class ScoreJob:
-    """What `codepmp-score rows` was asked to do.
+    """The arguments of one call of `codepmp-score rows`.
 
     Attributes:
         columns: finds the columns by the first row; it may raise UsageError.
@@ -75,4 +75,4 @@ class Observer(Protocol):
         """The input has about so many rows; None where its length is not known."""
 
     def advance(self, rows: int) -> None:
-        """So many more rows have their scores."""
+        """Count rows that have their scores."""

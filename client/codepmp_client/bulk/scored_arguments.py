@@ -1,14 +1,18 @@
 """Arguments that the commands for files with scores share."""
 
 import argparse
+import json
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from codepmp_client.bulk.columns import detect
 from codepmp_client.bulk.exits import UsageError
+from codepmp_client.bulk.progress import Progress
 from codepmp_client.bulk.scored_file import ScoredFile
 from codepmp_client.bulk.scored_prompt import ScoredColumns
 from codepmp_client.bulk.shared_arguments import add_row_options
@@ -20,6 +24,7 @@ from codepmp_client.bulk.tables import (
     resolved,
     writing,
 )
+from codepmp_client.bulk.tally import Tally
 
 
 def add_scored_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,10 +101,36 @@ def _columns(options: argparse.Namespace, labels: str | None, record: Record) ->
     return ScoredColumns(inputs, scores, labels, tuple(dict.fromkeys(options.keep)))
 
 
+class Summary(Protocol):
+    """The figures of a command over the rows that it made."""
+
+    def facts(self) -> dict[str, object]:
+        """Return the figures as JSON has them."""
+
+    def sentences(self, tally: Tally) -> list[str]:
+        """Return the figures for people."""
+
+
 def write_records(
-    options: argparse.Namespace, types: Mapping[str, ColumnType], records: Iterator[Record]
+    options: argparse.Namespace,
+    types: Mapping[str, ColumnType],
+    records: Iterator[Record],
+    progress: Progress,
+    summary: Summary,
+    tally: Tally,
 ) -> None:
-    """Write the rows of OUT, a chunk at a time."""
-    with writing(options.output, types, replace=options.force) as table:
-        while chunk := list(islice(records, CHUNK_ROWS)):
-            table.write_records(chunk)
+    """Write the rows of OUT, a chunk at a time, and print what came of them.
+
+    Args:
+        records: are made while they are written, and fill `summary` and `tally`.
+    """
+    try:
+        with writing(options.output, types, replace=options.force) as table:
+            while chunk := list(islice(records, CHUNK_ROWS)):
+                table.write_records(chunk)
+    finally:
+        progress.close()
+    for sentence in [*summary.sentences(tally), *tally.sentences()]:
+        progress.note(sentence)
+    if options.json:
+        sys.stdout.write(json.dumps(summary.facts() | tally.facts()) + "\n")

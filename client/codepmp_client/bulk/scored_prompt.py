@@ -14,7 +14,7 @@ from codepmp_client.inputs import Candidate, Message, Prompt
 
 @dataclass(frozen=True, slots=True)
 class RatedRow:
-    """What a row of a file with scores holds; the lists are as long as its candidates.
+    """A row of a file with scores; its lists are as long as its candidates.
 
     Attributes:
         listed: whether these are all candidates of the prompt.

@@ -60,7 +60,7 @@ async def check_servers(
 async def _models_of(
     url: str, http: httpx.AsyncClient, note: Callable[[str], None], patience: float
 ) -> list[Model] | None:
-    """What one server lists; None if it cannot be reached."""
+    """Return the models that a server lists; None if it cannot be reached."""
     loop = asyncio.get_running_loop()
     until, noted = loop.time() + patience, False
     while True:

@@ -108,12 +108,6 @@ def read_chunks(path: str) -> Iterator[Chunk]:
     return json_lines.read_chunks(path)
 
 
-def read_rows(path: str) -> Iterator[Row | BadRow]:
-    """Read a table row by row, with all columns as values."""
-    for chunk in read_chunks(path):
-        yield from chunk.rows
-
-
 @contextmanager
 def writing(
     path: str, types: Mapping[str, ColumnType] | None = None, *, replace: bool = True

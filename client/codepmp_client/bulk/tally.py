@@ -1,4 +1,4 @@
-"""What was left out of a file with scores, and why."""
+"""Counts of what was left out of a file with scores, by reason."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -235,7 +235,7 @@ def test_no_rows_are_no_error(tmp_path: Path, name: str) -> None:
     )
     target = tmp_path / name.replace("in", "out")
     assert run(tmp_path / name, target, "http://127.0.0.1:1") == 0
-    assert list(tables.read_rows(str(target))) == []
+    assert [row for chunk in tables.read_chunks(str(target)) for row in chunk.rows] == []
 
 
 def test_a_server_that_is_not_there_is_told_at_once(

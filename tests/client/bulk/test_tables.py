@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
@@ -17,9 +18,13 @@ from codepmp_client.bulk.tables import (
     Row,
     TableError,
     read_chunks,
-    read_rows,
     writing,
 )
+
+
+def read_rows(path: str) -> Iterator[Row | BadRow]:
+    for chunk in read_chunks(path):
+        yield from chunk.rows
 
 
 def copy(source: Path, target: Path, added: Record, **options: object) -> None:

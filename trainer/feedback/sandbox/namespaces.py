@@ -109,7 +109,7 @@ def enter(root: str, user: int, group: int, limits: Limits) -> None:
     os.chroot(root)
     os.chdir(HOME)
     # With these two nothing that is executed gains a capability, whatever the bounding set holds.
-    # To empty that takes a call for each capability, a tenth of the time of a run.
+    # To empty that takes a call for each capability, 0.4 ms of a run of 3.
     _call("prctl", _PR_SET_SECUREBITS, _SECURE_BITS, 0, 0, 0)
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _drop_capabilities()
