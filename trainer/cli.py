@@ -164,21 +164,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add_json(show)
     add_grade(add("grade", tools["grade"], commands.grade_samples))
-    sandbox = add("sandbox", tools["sandbox"], commands.try_sandbox)
-    sandbox.add_argument(
-        "--isolation", choices=["bubblewrap", "sandbox_fusion", "none"], default="bubblewrap"
-    )
-    sandbox.add_argument("--url", default="", help="address of the SandboxFusion server")
-    add_json(sandbox)
+    add_sandbox(add("sandbox", tools["sandbox"], commands.try_sandbox))
     verify = add("verify", tools["verify"], commands.verify_release)
     verify.add_argument("release", help="directory, s3://... or another URL, or hf://owner/name")
     add_json(verify)
-    push = add("push", tools["push"], commands.push_release)
-    push.add_argument("release", type=Path, help="directory of the release")
-    push.add_argument("destination", help="folder, s3://... or another URL, or hf://owner/name")
-    push.add_argument(
-        "--force", action="store_true", help="replace another release that is already there"
-    )
+    add_push(add("push", tools["push"], commands.push_release))
     return top
 
 
@@ -275,6 +265,24 @@ def add_work(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--work", type=Path, required=True, help="folder of the run, with a folder for each stage"
     )
+
+
+def add_push(command: argparse.ArgumentParser) -> None:
+    """Add what is copied and where to."""
+    command.add_argument("release", type=Path, help="directory of the release")
+    command.add_argument("destination", help="folder, s3://... or another URL, or hf://owner/name")
+    command.add_argument(
+        "--force", action="store_true", help="replace another release that is already there"
+    )
+
+
+def add_sandbox(command: argparse.ArgumentParser) -> None:
+    """Add the options that choose the walls to try."""
+    command.add_argument(
+        "--isolation", choices=["bubblewrap", "sandbox_fusion", "none"], default="bubblewrap"
+    )
+    command.add_argument("--url", default="", help="address of the SandboxFusion server")
+    add_json(command)
 
 
 def add_grade(command: argparse.ArgumentParser) -> None:
