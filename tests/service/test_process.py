@@ -143,6 +143,12 @@ async def test_connections_that_are_kept_open_move_elsewhere_and_none_is_refused
             service.terminate()
             await until_draining(kept_alive)
             late = asyncio.create_task(score(kept_alive, "late"))
+            # Once no connection is left the service refuses, so the late one must be there first.
+            async with service.client() as watcher:
+                while 'reward_queue_items{priority="interactive"} 2.0' not in (
+                    (await watcher.get("/metrics")).text
+                ):
+                    pass
             service.go_on()
             assert await service.line() == "batch\n"
             service.go_on()
