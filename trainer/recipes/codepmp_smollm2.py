@@ -6,7 +6,6 @@ Qwen2.5-Coder-0.5B-Instruct describes functions and answers its own descriptions
 SmolLM2-135M-Instruct answers them worse. The reward model starts from SmolLM2-135M.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from trainer.corpus import gather
