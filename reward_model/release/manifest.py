@@ -73,6 +73,28 @@ class EncodingFacts(_Record):
         return {name: fact for name, fact in written.items() if fact or name != "template_date"}
 
 
+CriterionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
+
+MAX_CRITERIA = 16
+"""Criteria of a release. Each that a request asks for scores every candidate once more."""
+
+
+class Criterion(_Record):
+    """Something that the model can be asked to judge by.
+
+    Attributes:
+        prompt: the system prompt that `reward_model.text.criteria` puts before a conversation;
+            empty where the name is that of a label of a checkpoint that has several.
+        weight: of its score in the sum, unless a request gives another.
+        by_default: whether a request that names no criteria is scored by it. Where no criterion is,
+            such a request is scored without any prompt.
+    """
+
+    prompt: Annotated[str, Field(max_length=10_000)] = ""
+    weight: Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)] = 1.0
+    by_default: bool = False
+
+
 _PART = r"\.?[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 FileName = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})*$", max_length=255)]
 """A path below the release directory, relative to it."""
@@ -85,6 +107,7 @@ class Manifest(_Record):
         files: every other file of the release, with its sha256.
         golden_tolerance: largest accepted difference between a golden score and its replay.
         training: how the model was trained; its form is free.
+        criteria: what the model can be asked to judge by, by name; not written where it is empty.
         seal: sha256 of this manifest without its seal, because no other file vouches for this one.
     """
 
@@ -97,6 +120,10 @@ class Manifest(_Record):
     calibration: Calibration
     golden_tolerance: Annotated[float, Field(gt=0, le=0.1)]
     training: dict[str, JsonValue]
+    # Left out where there are none, so that seals of releases without any still hold.
+    criteria: Annotated[dict[CriterionName, Criterion], Field(max_length=MAX_CRITERIA)] = Field(
+        {}, exclude_if=lambda criteria: not criteria
+    )
     seal: str = ""
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from reward_model.release.manifest import Manifest, seal_of
+from reward_model.release.manifest import Criterion, Manifest, seal_of
 from reward_model.release.release import MANIFEST, ReleaseError, open_release, read_manifest
 from tests.releases import make_release
 
@@ -57,3 +57,22 @@ def test_a_date_of_the_template_is_sealed_and_a_manifest_without_one_is_as_befor
     dated = manifest.model_copy(update={"encoding": encoding})
     assert seal_of(dated) != seal_of(manifest)
     assert Manifest.model_validate_json(dated.model_dump_json()) == dated
+
+
+def test_criteria_are_sealed_and_a_manifest_without_any_is_as_before(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    assert "criteria" not in manifest.model_dump_json()
+    criteria = {
+        "correctness": Criterion(prompt="Judge whether it is correct."),
+        "readability": Criterion(prompt="Judge how it reads.", weight=0.5, by_default=True),
+    }
+    judging = manifest.model_copy(update={"criteria": criteria})
+    assert seal_of(judging) != seal_of(manifest)
+    assert Manifest.model_validate_json(judging.model_dump_json()) == judging
+
+
+@pytest.mark.parametrize("name", ["", " x", "a,b", "a=b", "x" * 101, "ä"])
+def test_names_of_criteria_can_be_written_in_a_list(folder: Path, name: str) -> None:
+    facts = read_manifest(folder).model_dump() | {"criteria": {name: {"prompt": "x"}}}
+    with pytest.raises(ValidationError, match="criteria"):
+        Manifest.model_validate(facts)
