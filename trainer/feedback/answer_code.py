@@ -15,7 +15,7 @@ def program_in(problem: Problem, answer: str) -> str:
     Code that does not define it may continue the problem's prefix. A fence in a text that is
     Python as a whole stands in a docstring or a comment, and begins no block.
     """
-    blocks = [] if _parsed(answer) else blocks_of(answer)
+    blocks = [] if parsed(answer) else blocks_of(answer)
     blocks = blocks or [answer.strip("\n").rstrip()]
     blocks = sorted((block for block in blocks if block.strip()), key=len, reverse=True)
     for block in blocks:
@@ -38,7 +38,7 @@ def continued(prefix: str, rest: str) -> str:
     again = f"{prefix.rstrip()}\n{indent(dedent(rest), '    ')}\n"
     try:
         for whole in (prefix + rest, again):
-            tree = _parsed(whole)
+            tree = parsed(whole)
             if tree is not None and not _returns(tree.body):
                 return whole
     except RecursionError:
@@ -62,7 +62,7 @@ def _returns(statements: list[ast.stmt]) -> bool:
 
 def defines(code: str, entry_point: str) -> bool:
     """Whether code gives the entry point, or the class that has it, a value, at whatever depth."""
-    tree = _parsed(code)
+    tree = parsed(code)
     name = entry_point.partition(".")[0]
     if tree is None or not name:
         return False
@@ -81,7 +81,8 @@ def defines(code: str, entry_point: str) -> bool:
     return False
 
 
-def _parsed(code: str) -> ast.Module | None:
+def parsed(code: str) -> ast.Module | None:
+    """The module, or None where Python cannot parse it; nothing is printed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about invalid escapes in the source

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from trainer.feedback.answer_forms import AnswerForm, in_a_form
 from trainer.feedback.comparable import LabelledSample, comparable, distinct_answers, kind_of
 from trainer.feedback.exports import FILE_FORMATS, FileFormat, write_dataset_info, write_exports
 from trainer.feedback.pair_facts import confirm, length_facts
@@ -56,6 +57,8 @@ class PolicyPairsConfig(HoldOut):
         source: what the rows tell of how they came about, such as `round 1`.
         policy_rows: rows for policies of the training split alone, or of all problems.
         replay: earlier pairs that are added to the rows for policies.
+        forms: forms in which rows for reward models have their answers; one of them is drawn for
+            each row, so that the model learns none of them alone.
         exports: trainers that get files.
         seed: of which pairs are kept where there are too many.
     """
@@ -70,6 +73,7 @@ class PolicyPairsConfig(HoldOut):
     source: str = ""
     policy_rows: Literal["train", "all"] = "train"
     replay: tuple[Replay, ...] = ()
+    forms: tuple[AnswerForm, ...] = ("answer",)
     exports: tuple[FileFormat, ...] = FILE_FORMATS
     seed: int = 1
 
@@ -84,8 +88,11 @@ def run(config: PolicyPairsConfig, inputs: Path, output: Path) -> None:
     counts: Counter[str] = Counter()
     labelled = read_labelled(config, problems, inputs, counts)
     rows: list[PolicyRow] = []
+    problem_of: dict[str, Problem] = {}
     for problem in ProgressBar(problems, desc="pairs", unit=" problems"):
-        rows += rows_of(problem, labelled[problem.id], config, counts)
+        made = rows_of(problem, labelled[problem.id], config, counts)
+        problem_of |= {row.id: problem for row in made}
+        rows += made
     if not rows:
         raise StageError(
             f"no two answers make a pair ({dict(sorted(counts.items()))}): loosen the rule, or "
@@ -94,7 +101,7 @@ def run(config: PolicyPairsConfig, inputs: Path, output: Path) -> None:
     if config.truth:
         confirm(rows, read_pass_counts(inputs / config.truth), counts)
     verdicts = {sample.id: kind_of(passes) for each in labelled.values() for sample, passes in each}
-    splits = divide(rows, config, verdicts, counts)
+    splits = divide(rows, config, problem_of, verdicts, counts)
     train, held_out = (
         [row for row in rows if (config.split_of(row.group) == "train") is side]
         for side in (True, False)
@@ -200,12 +207,19 @@ def answer_of(sample: Sample, value: float) -> PolicyAnswer:
 def divide(
     rows: Sequence[PolicyRow],
     config: PolicyPairsConfig,
+    problem_of: dict[str, Problem],
     kinds: dict[str, str],
     counts: Counter[str],
 ) -> dict[str, list[PreferenceRow]]:
-    """The same pairs as rows for reward models, by split, in the order of their hashes."""
-    made = [
-        PreferenceRow(
+    """The same pairs as rows for reward models, by split, in the order of their hashes.
+
+    Args:
+        problem_of: the problem of each row, by the row's id.
+        kinds: what is wrong with each answer, by its id.
+    """
+    made = []
+    for row in rows:
+        whole = PreferenceRow(
             id=hash_of([row.prompt, row.chosen.text, *(each.text for each in row.rejected)]),
             group=row.group,
             prompt=row.prompt,
@@ -216,8 +230,10 @@ def divide(
             ),
             source=row.source,
         )
-        for row in rows
-    ]
+        formed, form = in_a_form(whole, config.forms, problem_of[row.id], config.seed)
+        counts[f"rows as {form}"] += 1
+        counts["pairs left out: no such form"] += len(whole.rejected) - len(formed.rejected)
+        made.append(formed)
     splits: dict[str, list[PreferenceRow]] = {split: [] for split in SPLITS}
     for row in shuffled(made, config.seed):
         side = config.split_of(row.group)

@@ -1,16 +1,36 @@
-"""CodePMP (arXiv 2410.02229) by real writers, for two CPU cores; other sizes for GPUs beside it.
+"""CodePMP (arXiv 2410.02229) by real writers, on two CPU cores: the recipe of the default release.
 
-    runs/codepmp_smollm2.sh STRONG WEAK [WORK]
+    runs/codepmp_smollm2.sh STRONG WEAK DATA [WORK]
 
 Qwen2.5-Coder-0.5B-Instruct describes functions and answers its own descriptions; the smaller
-SmolLM2-135M-Instruct answers them worse. The reward model starts from SmolLM2-135M.
+SmolLM2-135M-Instruct answers them worse. The reward model starts from SmolLM2-135M, learns from
+those pairs, and is finetuned on answers whose labels are facts: programs that were run, and
+solutions with their final numbers. `codepmp_smollm2_gpu` and `_gpus` have the sizes for GPUs.
 """
 
 from typing import Any
 
 from trainer.corpus import gather
 from trainer.corpus.gather import CorpusConfig
+from trainer.evaluation import calibrate, evaluate
+from trainer.evaluation.calibrate import CalibrateConfig
+from trainer.evaluation.evaluate import EvaluateConfig
+from trainer.evaluation.tasks import PairsTask
+from trainer.feedback import pairs, problems, samples, votes
+from trainer.feedback.pair_rules import AllOverAny
+from trainer.feedback.pairs import PolicyPairsConfig
+from trainer.feedback.problems import ProblemsConfig
+from trainer.feedback.readers.mbpp import Mbpp
+from trainer.feedback.samples import SamplesConfig
+from trainer.feedback.votes import VotesConfig
 from trainer.pipeline.recipe import Recipe, Stage
+from trainer.preferences import gather as preferences
+from trainer.preferences.formats.labelled import Labelled
+from trainer.preferences.gather import PreferencesConfig
+from trainer.preferences.pairing import Pairing
+from trainer.preferences.source import PreferenceSource
+from trainer.publishing import publish
+from trainer.publishing.publish import PublishConfig
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig
 from trainer.synthesis.completions import LlmConfig
@@ -18,32 +38,130 @@ from trainer.synthesis.describe import DescribeConfig
 from trainer.synthesis.endpoint import EndpointConfig
 from trainer.synthesis.requests import Sampling
 from trainer.synthesis.respond import RespondConfig
+from trainer.training import finetune, pretrain
+from trainer.training.config import LoraAdapters
+from trainer.training.finetune import FinetuneConfig, Mix
+from trainer.training.pretrain import PretrainConfig
 
 STRONG, WEAK = "Qwen2.5-Coder-0.5B-Instruct", "SmolLM2-135M-Instruct"
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+# Two rounds of rank 8 are one adapter of rank 16, which is what the release holds.
+ADAPTERS = LoraAdapters(r=8, lora_alpha=16)
 
 
 def recipe() -> Recipe:
-    return Recipe("codepmp_smollm2", synthesis())
+    """Synthesis, pretraining on code preferences, feedback by execution, finetuning, release."""
+    return Recipe("codepmp_smollm2", synthesis() | feedback() | training() | release())
 
 
 def synthesis() -> dict[str, Stage[Any]]:
     """Descriptions and answers as in the paper, of functions small enough for small models."""
-    asked = DescribeConfig(llm("STRONG", STRONG, 200), max_snippets=3000)
+    asked = DescribeConfig(llm("STRONG", STRONG, Sampling(0.7, max_tokens=200)), max_snippets=3000)
+    answered = Sampling(0.7, max_tokens=320)
     return {
         "corpus": Stage(gather.run, CorpusConfig()),
         "describe": Stage(describe.run, asked),
-        "strong": Stage(respond.run, RespondConfig(llm("STRONG", STRONG, 320))),
-        "weak": Stage(respond.run, RespondConfig(llm("WEAK", WEAK, 320))),
+        "strong": Stage(respond.run, RespondConfig(llm("STRONG", STRONG, answered))),
+        "weak": Stage(respond.run, RespondConfig(llm("WEAK", WEAK, answered))),
         "llm_pairs": Stage(combine.run, LlmPairsConfig()),
     }
 
 
-def llm(server: str, model: str, max_tokens: int) -> LlmConfig:
+def llm(server: str, model: str, sampling: Sampling) -> LlmConfig:
+    """The address comes from the environment, because it is chosen when the server starts."""
     endpoint = EndpointConfig(
         f"$CODEPMP_{server}_URL",
         model,
         concurrency=48,
-        attempt_seconds=3600.0,
+        attempt_seconds=3600.0,  # a CPU answers many at once, and each of them slowly
         deadline_seconds=7200.0,
     )
-    return LlmConfig(endpoint, Sampling(temperature=0.7, max_tokens=max_tokens))
+    return LlmConfig(endpoint, sampling)
+
+
+def feedback() -> dict[str, Stage[Any]]:
+    """Programs of the stronger model, labelled by execution, and GSM8K solutions by one family."""
+    asked = llm("STRONG", STRONG, Sampling(1.0, 1.0, max_tokens=400, seed=1, samples=8))
+    labelled = Labelled(family="[^/]+")
+    solutions = PreferenceSource(
+        "gsm8k", labelled, ("gsm8k*.jsonl*",), pairing=Pairing(max_pairs=4, same_model=True)
+    )
+    return {
+        "problems": Stage(
+            problems.run, ProblemsConfig(Mbpp(split="train"), ("mbpp.jsonl*",), max_problems=160)
+        ),
+        "samples": Stage(samples.run, SamplesConfig(llm=asked, examples=1, token_ids=False)),
+        "votes": Stage(votes.run, VotesConfig(expected="given", max_timeouts=1)),
+        "policy_pairs": Stage(
+            pairs.run,
+            PolicyPairsConfig(
+                rule=AllOverAny(),
+                max_pairs_per_problem=8,
+                forms=("answer", "program", "completion"),
+                exports=(),
+            ),
+        ),
+        "preferences": Stage(preferences.run, PreferencesConfig(sources=(solutions,))),
+    }
+
+
+def training() -> dict[str, Stage[Any]]:
+    """The paper's two rounds, of adapters alone: both losses on the pairs, then ranking alone."""
+    return {
+        "pretrain": Stage(
+            pretrain.run,
+            PretrainConfig(
+                start=BASE,
+                pairs="llm_pairs",
+                prompts_per_step=8,
+                gradient_accumulation_steps=4,  # a quarter of the memory
+                learning_rate=3e-4,
+                optimizer="adamw",
+                weight_decay=0.0,
+                max_length=768,
+                lora=ADAPTERS,
+            ),
+        ),
+        "finetune": Stage(
+            finetune.run,
+            FinetuneConfig(
+                start="pretrain",
+                mixture=(Mix("policy_pairs"), Mix("preferences", max_rows=800)),
+                prompts_per_step=8,
+                gradient_accumulation_steps=4,
+                learning_rate=3e-4,  # LoRA takes about ten times the rate of a full finetune
+                max_length=768,
+                lora=ADAPTERS,
+            ),
+        ),
+    }
+
+
+def release() -> dict[str, Stage[Any]]:
+    """Calibration and evaluation on all three kinds of held-out pairs, and the release."""
+    tasks = (
+        PairsTask(name="programs, labelled by execution", stage="policy_pairs"),
+        PairsTask(name="GSM8K solutions of one model family", stage="preferences"),
+        PairsTask(name="pairs of two language models", stage="llm_pairs"),
+    )
+    return {
+        "calibrate": Stage(
+            calibrate.run, CalibrateConfig(checkpoint="finetune", pairs="policy_pairs")
+        ),
+        "evaluate": Stage(
+            evaluate.run,
+            EvaluateConfig(checkpoint="finetune", calibration="calibrate", tasks=tasks),
+            evaluate.check,
+        ),
+        "publish": Stage(
+            publish.run,
+            PublishConfig(
+                name="smollm2-code-rm",
+                version="2026-11-30",
+                command="runs/codepmp_smollm2.sh STRONG WEAK DATA",
+                checkpoint="finetune",
+                pairs="policy_pairs",
+            ),
+        ),
+    }

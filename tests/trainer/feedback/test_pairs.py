@@ -119,6 +119,7 @@ def test_every_answer_and_problem_is_counted(tmp_path: Path) -> None:
         "problems with pairs": 1,
         "problems without a pair: no labelled answer": 3,
         "pairs kept": 1,
+        "rows as answer": 1,
         "train: rows": 1,
         "train: pairs": 1,
         "train: groups": 1,
