@@ -1,6 +1,7 @@
 """Looks at the preference files: their format, how answers are paired, rows, groups and lengths."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,7 +119,11 @@ def read_data(
     """
     found = detect(file.name, file.parent, kind, named)
     source = PreferenceSource(
-        name, found.format, paths=(str(file),), pairing=Pairing(max_pairs=max_pairs)
+        name,
+        found.format,
+        paths=(str(file),),
+        pairing=Pairing(max_pairs=max_pairs),
+        aspect=found.aspect,
     )
     notes = [f"{file.name} is read as {found.format.kind}, because {found.reason}"]
     report = ReadingReport()
@@ -134,6 +139,10 @@ def read_data(
     notes.append(
         f"{report.read['used']:,} of {total:,} rows are used: {pairs:,} pairs of {groups:,} prompts"
     )
+    if any(row.aspect for row in distinct):
+        counts = Counter(row.aspect for row in distinct)
+        shown = ", ".join(f"{aspect or 'none'} ({n:,})" for aspect, n in counts.most_common(20))
+        notes.append(f"its column {source.aspect} names the criterion of each row: {shown}")
     notes += [
         f"left out: {count:,} row{'s' * (count > 1)}: {reason} (first at {report.first[reason]})"
         for reason, count in report.read.most_common()

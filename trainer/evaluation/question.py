@@ -27,6 +27,7 @@ class Question:
         answer_turns: messages of each answer, in their order: empty for one that is a text of the
             assistant's alone, and with calls of tools or reasoning for others.
         inputs: what the chat template is given beside messages.
+        aspect: the criterion that right answers are better by; empty for none of its own.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Question:
     source: str = ""
     answer_turns: tuple[Conversation, ...] = ()
     inputs: TemplateInputs = NO_INPUTS
+    aspect: str = ""
 
     def __post_init__(self) -> None:
         assert len(self.answers) == len(self.correct)
@@ -94,6 +96,7 @@ def question_of(row: PreferenceRow) -> Question:
         source=row.source,
         answer_turns=answer_turns if any(answer_turns) else (),
         inputs=row.inputs,
+        aspect=row.aspect,
     )
 
 

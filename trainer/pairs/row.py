@@ -43,6 +43,7 @@ class PreferenceRow:
         weight: factor of its pairs in the losses.
         chosen_turns: messages of the chosen answer, as in `Rejected.turns`.
         inputs: what the template is given beside messages, such as the tools that may be called.
+        aspect: the criterion by which the chosen answer is better; empty for none of its own.
     """
 
     id: str
@@ -54,6 +55,7 @@ class PreferenceRow:
     weight: float = 1.0
     chosen_turns: Conversation = ()
     inputs: TemplateInputs = NO_INPUTS
+    aspect: str = ""
 
 
 def texts(row: PreferenceRow) -> list[str]:

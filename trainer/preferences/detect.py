@@ -14,7 +14,7 @@ from typing import get_args
 
 from trainer.pipeline.stage import StageError
 from trainer.preferences.columns import FileColumns
-from trainer.preferences.source import AnyFormat, PreferenceSource, rate
+from trainer.preferences.source import ASPECT, AnyFormat, PreferenceSource, rate
 from trainer.tables.files import find_files, read_file
 from trainer.tables.record import Record, Unusable
 
@@ -40,10 +40,12 @@ class Detected:
 
     Attributes:
         reason: how it is known, for the terminal.
+        aspect: the column of a row's criterion.
     """
 
     format: AnyFormat
     reason: str
+    aspect: str = ASPECT
 
 
 def detect(
@@ -68,7 +70,8 @@ def detect(
         # Without columns of the usual names, those that the format has by default are expected.
         suggested = [each for each in suggested if each.kind == kind]
         suggested = suggested or [columns.with_names(KINDS[kind]())]
-    tried = {each: try_on(each, columns.rows) for each in suggested}
+    aspect = columns.named.get("aspect", ASPECT)
+    tried = {each: try_on(each, columns.rows, aspect) for each in suggested}
     best = max((count for count, _ in tried.values()), default=0)
     if not best:
         raise StageError(no_format(name, columns, tried))
@@ -88,7 +91,8 @@ def detect(
     reason = f"it has the columns {', '.join(found.columns)}"
     reason += f" ({'; '.join(renamed)})" if renamed else ""
     reason += f", and {best:,} of its first {len(columns.rows):,} rows can be read so"
-    return Detected(found, f"--format says so, {reason}" if kind else reason)
+    reason = f"--format says so, {reason}" if kind else reason
+    return Detected(found, reason, aspect)
 
 
 def sample(place: str, folder: Path) -> list[Record]:
@@ -111,7 +115,7 @@ def sample(place: str, folder: Path) -> list[Record]:
 
 def check_names(columns: FileColumns, file: str) -> None:
     """Raise StageError for a field that no format has, and for a column that the file lacks."""
-    known = {each.name for kind in KINDS.values() for each in fields(kind)} - {"kind"}
+    known = {each.name for kind in KINDS.values() for each in fields(kind)} - {"kind"} | {"aspect"}
     for field, column in columns.named.items():
         if field not in known:
             hint = nearest(field, known)
@@ -130,9 +134,9 @@ def nearest(word: str, known: Mapping[str, object] | set[str] | list[str]) -> st
     return f"did you mean {found[0]}" if found else f"there are {', '.join(some)}"
 
 
-def try_on(found: AnyFormat, rows: list[Record]) -> tuple[int, Counter[str]]:
+def try_on(found: AnyFormat, rows: list[Record], aspect: str = ASPECT) -> tuple[int, Counter[str]]:
     """Count the rows that can be read as this format, and the reasons against the others."""
-    source = PreferenceSource("sample", found)
+    source = PreferenceSource("sample", found, aspect=aspect)
     reasons: Counter[str] = Counter()
     for row in rows:
         try:

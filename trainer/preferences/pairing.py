@@ -70,9 +70,12 @@ def rows_of(
             )
             for rival in taken
         )
-        compared = [rated.prompt, chosen.text, [rival.text for rival in rejected]]
+        compared: list[object] = [rated.prompt, chosen.text, [rival.text for rival in rejected]]
         if rated.inputs != NO_INPUTS:
             compared.append(astuple(rated.inputs))
+        if rated.aspect:
+            # The same pair by two criteria is two rows.
+            compared.append({"aspect": rated.aspect})
         rows.append(
             PreferenceRow(
                 id=hashlib.sha256(json.dumps(compared).encode()).hexdigest()[:16],
@@ -83,6 +86,7 @@ def rows_of(
                 source=source,
                 chosen_turns=chosen.turns,
                 inputs=rated.inputs,
+                aspect=rated.aspect,
             )
         )
     return rows

@@ -26,6 +26,9 @@ from trainer.tables.files import NumberedRow, find_files, read_file
 from trainer.tables.record import Record, Unusable
 from trainer.tables.streamed import streamed
 
+ASPECT = "aspect"
+"""The column of a row's criterion, where a source names no other."""
+
 # Limits of the columns that an error message lists: the keys of a file may be anything.
 _MAX_COLUMNS, _MAX_COLUMN_LENGTH = 20, 40
 
@@ -73,6 +76,8 @@ class PreferenceSource:
             `dataset`.
         group: column that names the unit of hold-out: a repository, a problem's id. Without it,
             the unit is the request's opening, or the passage of a multiple-choice question.
+        aspect: column that names the criterion of a row, such as readability. The usual one may be
+            absent, and a row without a value is of no criterion; empty reads none.
         split: the one split that all rows belong to, for data whose makers hold some of it out, or
             whose license forbids training. Without it, groups are held out by their hash.
         weight: weight of its pairs in the losses.
@@ -88,6 +93,7 @@ class PreferenceSource:
     dataset: Dataset | None = None
     pairing: Pairing = field(default_factory=Pairing)
     group: str = ""
+    aspect: str = ASPECT
     split: Literal["", "train", "calibration", "evaluation"] = ""
     weight: float = 1.0
     share: float | None = None
@@ -96,13 +102,14 @@ class PreferenceSource:
     @property
     def columns(self) -> list[str]:
         """Columns that every row must have."""
-        return [*self.format.columns, *filter(None, [self.group])]
+        named = self.aspect if self.aspect != ASPECT else ""
+        return [*self.format.columns, *filter(None, [self.group, named])]
 
     @property
     def known(self) -> set[str]:
         """Columns that are read where a row has them."""
         named = {value for value in vars(self.format).values() if isinstance(value, str)}
-        return named | {self.group} | SHARED_COLUMNS
+        return named | {self.group, self.aspect} | SHARED_COLUMNS
 
 
 @dataclass
@@ -151,8 +158,8 @@ def convert(
         StageError: it cannot be read, has other columns, or yields nothing at all.
     """
     requests: list[tuple[RatedAnswers, list[str]]] = []
-    # What the template is given before an answer -> its index, where rows of one belong together.
-    merged: dict[tuple[Request, TemplateInputs], int] = {}
+    # What answers are compared under -> its index, where rows of one request belong together.
+    merged: dict[tuple[Request, TemplateInputs, str], int] = {}
     read_columns = source.known
     for place, record in ProgressBar(
         read_records(source, work), desc=source.name, unit=" rows", disable=quiet
@@ -167,14 +174,14 @@ def convert(
         except Unusable as reason:
             report.leave_out(reason, [place])
             continue
-        index = merged.get((rated.prompt, rated.inputs))
+        index = merged.get((rated.prompt, rated.inputs, rated.aspect))
         if index is not None:
             known, places = requests[index]
             answers = (*known.answers, *rated.answers)
             requests[index] = replace(known, answers=answers), [*places, place]
             continue
         if source.format.merges:
-            merged[rated.prompt, rated.inputs] = len(requests)
+            merged[rated.prompt, rated.inputs, rated.aspect] = len(requests)
         requests.append((rated, [place]))
 
     # Pairs are made once all rows are read, because a later row may hold the better answer.
@@ -205,10 +212,20 @@ def rate(source: PreferenceSource, record: Record | Unusable) -> RatedAnswers:
     if absent := [column for column in source.columns if column not in record]:
         raise Unusable(f"no column {absent[0]}")
     reader: Format = source.format  # mypy checks here that every class of the union is a Format
-    rated = reader.rate(record)
+    rated = replace(reader.rate(record), aspect=aspect_of(record, source.aspect))
     if source.group:
         return replace(rated, group=f"{source.name}/{record[source.group]}")
     return rated
+
+
+def aspect_of(record: Record, column: str) -> str:
+    """The criterion that a row names; empty for none. Raises Unusable if it is not text."""
+    value = record.get(column) if column else None
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unusable(f"{column} is not the name of a criterion: name another column as `aspect`")
+    return value.strip()
 
 
 def read_records(source: PreferenceSource, work: Path) -> Iterator[tuple[str, Record | Unusable]]:

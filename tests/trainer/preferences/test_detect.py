@@ -152,3 +152,13 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
         detect("rows.jsonl", tmp_path, named={"choosen": "yes"})
     with pytest.raises(StageError, match="did you mean labelled"):
         detect("rows.jsonl", tmp_path, "labeled")
+
+
+def test_the_column_of_the_criterion_may_be_named_for_any_format(tmp_path: Path) -> None:
+    written(tmp_path, ROWS["trl"] | {"dimension": "runtime", "aspect": 3})
+    with pytest.raises(StageError, match="aspect is not the name of a criterion"):
+        detect("rows.jsonl", tmp_path)
+    found = detect("rows.jsonl", tmp_path, named={"aspect": "dimension"})
+    assert (found.format.kind, found.aspect) == ("trl", "dimension")
+    with pytest.raises(StageError, match="has no column dimensio; did you mean dimension"):
+        detect("rows.jsonl", tmp_path, named={"aspect": "dimensio"})

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.math_shepherd import MathShepherd
 from trainer.preferences.formats.multiple_choice import MultipleChoice
 from trainer.preferences.formats.trl import Trl
+from trainer.preferences.formats.unpaired import Unpaired
 from trainer.preferences.source import (
     Dataset,
     PreferenceSource,
@@ -172,3 +174,35 @@ def test_a_folder_is_its_files_in_order_and_each_row_says_where_it_is(tmp_path: 
     assert places == ["a.jsonl:1", "b.jsonl:1"]
     with pytest.raises(StageError, match="no file is at"):
         list(read_records(PreferenceSource("s", Trl(), ("absent",)), tmp_path))
+
+
+def test_a_row_is_of_the_criterion_that_its_aspect_names(tmp_path: Path) -> None:
+    rows = [PAIR | {"aspect": " readability "}, PAIR | {"prompt": "q"}, PAIR | {"aspect": None}]
+    made, report = converted(tmp_path, rows, TRL)
+    assert sorted(row.aspect for row in made) == ["", "", "readability"]
+    assert not report.ignored
+    # The same pair by two criteria is two rows; without a criterion, ids are what they always were.
+    assert len({row.id for row in made}) == 3
+
+
+def test_a_named_aspect_column_is_in_every_row_and_an_empty_name_reads_none(tmp_path: Path) -> None:
+    rows = [PAIR | {"dimension": "runtime"}, PAIR | {"prompt": "q"}]
+    made, report = converted(tmp_path, rows, replace(TRL, aspect="dimension"))
+    assert [row.aspect for row in made] == ["runtime"]
+    assert report.read["no column dimension"] == 1
+    made, report = converted(tmp_path, [PAIR | {"aspect": 3}], replace(TRL, aspect=""))
+    assert [row.aspect for row in made] == [""]
+    assert report.ignored == {"aspect": 1}
+
+
+def test_answers_by_different_criteria_are_never_compared(tmp_path: Path) -> None:
+    rows: list[Record] = [
+        {"prompt": "p", "completion": completion, "label": label, "aspect": aspect}
+        for aspect, good, bad in (("runtime", "fast", "clear"), ("readability", "clear", "fast"))
+        for completion, label in ((good, True), (bad, False))
+    ]
+    made, _ = converted(tmp_path, rows, PreferenceSource("s", Unpaired(), ("rows.jsonl",)))
+    assert {(row.aspect, row.chosen, row.rejected[0].text) for row in made} == {
+        ("runtime", "fast", "clear"),
+        ("readability", "clear", "fast"),
+    }

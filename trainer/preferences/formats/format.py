@@ -47,6 +47,7 @@ class RatedAnswers:
         group: unit of hold-out.
         rated: whether a difference of ratings is a margin, by how much an answer is better.
         inputs: what the template is given beside messages.
+        aspect: the criterion that the ratings are by; the source fills it in, for every format.
     """
 
     prompt: Request
@@ -54,6 +55,7 @@ class RatedAnswers:
     group: str
     rated: bool = False
     inputs: TemplateInputs = NO_INPUTS
+    aspect: str = ""
 
 
 class Format(Protocol):
