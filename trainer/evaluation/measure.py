@@ -6,11 +6,15 @@ from trainer.evaluation import tasks
 from trainer.evaluation.benchmarks import process_bench, reward_bench, reward_bench_2
 from trainer.evaluation.load import LoadedTask
 from trainer.evaluation.measures import (
+    auc,
     calibration_error,
     candidates,
     choice,
+    hits,
     length_bias,
     pairwise,
+    rank_correlation,
+    variance,
 )
 from trainer.evaluation.measures.answers import TextJudge, agreeing
 from trainer.evaluation.measures.estimate import Resampling
@@ -57,7 +61,7 @@ def measure(
         raise StageError(f"{task.name}: no question could be scored: {dict(counts)}")
     match task:
         case tasks.PairsTask():
-            tables = pair_tables(scored, resampling, temperature)
+            tables = pair_tables(scored, resampling)
         case tasks.CandidatesTask():
             tables = candidate_tables(task, scored, counts, resampling)
         case tasks.ChoiceTask():
@@ -67,32 +71,42 @@ def measure(
         case tasks.RewardBench2Task():
             tables = reward_bench_2.tables(scored, resampling)
         case tasks.ProcessBenchTask():
+            # Its labels are of steps, and it has one answer to a question.
             tables = process_bench.tables(scored, loaded.labels, task.tune_on, resampling)
+    if not isinstance(task, tasks.ProcessBenchTask):
+        tables += score_tables(scored, resampling, temperature)
     return TaskReport(
         name=task.name,
         kind=task.kind,
         what=DESCRIPTIONS[task.kind],
         questions=len(scored),
         groups=sorted({item.question.group for item in scored}),
-        tables=[table.measured() for table in tables],
+        tables=[table for table in (each.measured() for each in tables) if table.rows],
         left_out={reason: count for reason, count in counts.items() if count},
     )
 
 
-def pair_tables(
+def score_tables(
     scored: list[ScoredQuestion], resampling: Resampling, temperature: float
 ) -> list[Table]:
-    """Pairwise accuracy, length bias and calibration of held-out pairs."""
+    """AUC, variance and calibration of the scores themselves, which accuracy does not show."""
+    tables = [auc.table(scored, resampling), variance.table(scored, resampling)]
     margins = calibration_error.margins(scored)
-    tables = [pairwise.by_kind(scored, resampling)]
-    if len({item.question.source for item in scored}) > 1:
-        tables.append(pairwise.by_source(scored, resampling))
+    if not margins.values.size:
+        return tables
     return [
         *tables,
-        *length_tables(scored, resampling),
         calibration_error.error_table(margins, temperature, resampling),
         calibration_error.reliability(margins, temperature, resampling),
     ]
+
+
+def pair_tables(scored: list[ScoredQuestion], resampling: Resampling) -> list[Table]:
+    """Pairwise accuracy and length bias of held-out pairs."""
+    tables = [pairwise.by_kind(scored, resampling)]
+    if len({item.question.source for item in scored}) > 1:
+        tables.append(pairwise.by_source(scored, resampling))
+    return tables + length_tables(scored, resampling)
 
 
 def candidate_tables(
@@ -101,7 +115,7 @@ def candidate_tables(
     counts: Counter[str],
     resampling: Resampling,
 ) -> list[Table]:
-    """The best-of-N curve, and pairwise accuracy of the questions that have pairs."""
+    """The best-of-N curve, hits at K, and pairwise accuracy of the questions that have pairs."""
     texts = [[text_of(answer) for answer in item.question.answers] for item in scored]
     classes: list[tuple[int, ...]] | None = None
     if task.answers == "text":
@@ -110,12 +124,16 @@ def candidate_tables(
         with MathJudge() as judge:
             classes = agreeing(texts, judge)
         counts.update(judge.counts)
-    curves = candidates.curves(scored, classes, task.max_n, resampling, counts)
+    tables = [candidates.curves(scored, classes, task.max_n, resampling, counts)]
+    tables.append(hits.table(scored, resampling))
+    if correlations := rank_correlation.table(scored, resampling, counts):
+        tables.append(correlations)
     # Sets that are all right or all wrong hold no pair.
     mixed = [item for item in scored if len(set(item.question.correct)) > 1]
-    if not mixed:
-        return [curves]
-    return [curves, pairwise.by_source(mixed, resampling), *length_tables(mixed, resampling)]
+    if mixed:
+        tables.append(pairwise.by_source(mixed, resampling))
+        tables += length_tables(mixed, resampling)
+    return tables
 
 
 def length_tables(scored: list[ScoredQuestion], resampling: Resampling) -> list[Table]:

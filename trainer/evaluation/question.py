@@ -28,6 +28,7 @@ class Question:
             assistant's alone, and with calls of tools or reasoning for others.
         inputs: what the chat template is given beside messages.
         aspect: the criterion that right answers are better by; empty for none of its own.
+        pass_rates: share of its tests that each answer passes; empty if unknown.
     """
 
     id: str
@@ -40,11 +41,13 @@ class Question:
     answer_turns: tuple[Conversation, ...] = ()
     inputs: TemplateInputs = NO_INPUTS
     aspect: str = ""
+    pass_rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.answers) == len(self.correct)
         assert len(self.kinds) in {0, len(self.answers)}
         assert len(self.answer_turns) in {0, len(self.answers)}
+        assert len(self.pass_rates) in {0, len(self.answers)}
         # Scores at the ends of steps are asked for or not, for a whole request.
         assert len({isinstance(answer, tuple) for answer in self.answers}) <= 1
 
@@ -62,6 +65,7 @@ class Question:
             answer_turns=tuple(self.answer_turns[index] for index in kept)
             if self.answer_turns
             else (),
+            pass_rates=tuple(self.pass_rates[index] for index in kept) if self.pass_rates else (),
         )
 
     @property

@@ -32,6 +32,8 @@ def test_pairs_have_accuracy_length_bias_and_calibration() -> None:
         "pairwise accuracy by kind of wrong answer",
         "accuracy by length",
         "correlation with length",
+        "AUC",
+        "variance of scores",
         "calibration error",
         "reliability",
     ]
@@ -66,7 +68,7 @@ def test_candidates_vote_only_where_answers_are_compared(answers: str, voted: bo
 
 def test_candidates_that_are_all_right_have_a_curve_and_no_pairs() -> None:
     report = measured(CandidatesTask(()), [question((True, True), texts=("1", "2"))])
-    assert titles(report) == ["best of N"]
+    assert titles(report) == ["best of N", "hits at K", "variance of scores"]
 
 
 def test_answers_that_cannot_be_scored_are_counted_and_may_be_all() -> None:

@@ -21,22 +21,25 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Margins:
-    """The margin of every pair, and the pair's group."""
+    """The margin of every pair, and the pair's group.
 
-    groups: list[str]
+    Attributes:
+        groups: numbers in place of names: a pool of 256 candidates has thousands of pairs.
+    """
+
+    groups: NDArray[np.int64]
     values: NDArray[np.float64]
 
 
 def margins(scored: list[ScoredQuestion]) -> Margins:
     """Margins of every right answer over every wrong one to the same request."""
-    groups, values = [], []
+    numbers = {name: n for n, name in enumerate(sorted({item.question.group for item in scored}))}
+    groups, values = [np.empty(0, dtype=np.int64)], [np.empty(0)]
     for item in scored:
-        labelled = list(zip(item.scores, item.question.correct, strict=True))
-        for better in (score for score, correct in labelled if correct):
-            for worse in (score for score, correct in labelled if not correct):
-                groups.append(item.question.group)
-                values.append(better - worse)
-    return Margins(groups, np.array(values))
+        scores, correct = np.array(item.scores), np.array(item.question.correct)
+        values.append((scores[correct][:, None] - scores[~correct]).ravel())
+        groups.append(np.full(len(values[-1]), numbers[item.question.group]))
+    return Margins(np.concatenate(groups), np.concatenate(values))
 
 
 def error_table(margins: Margins, temperature: float, resampling: Resampling) -> Table:
@@ -57,13 +60,16 @@ def error_table(margins: Margins, temperature: float, resampling: Resampling) ->
 
 def expected_error(margins: Margins, temperature: float, resampling: Resampling) -> Estimate:
     """Expected calibration error (Guo et al. 2017, arXiv 1706.04599, equation 3)."""
-    columns = binned(margins.values, temperature)
-    return estimate(margins.groups, columns, error_of_sums, resampling)
+    columns = binned(margins, temperature)
+    members = np.arange(len(columns))
+    return estimate(members, columns, error_of_sums, resampling, n=len(margins.values))
 
 
 def expected_error_of(margins: Sequence[float], temperature: float) -> float:
     """The same figure alone, without an interval."""
-    return float(error_of_sums(binned(np.array(margins), temperature).sum(axis=0)))
+    values = np.array(margins)
+    together = Margins(np.zeros(len(values), dtype=np.int64), values)
+    return float(error_of_sums(binned(together, temperature)[0]))
 
 
 def reliability(margins: Margins, temperature: float, resampling: Resampling) -> Table:
@@ -75,11 +81,11 @@ def reliability(margins: Margins, temperature: float, resampling: Resampling) ->
     # Bins without a pair have no accuracy, and no row.
     for index in sorted(set(bins.tolist())):
         inside = bins == index
-        groups = [group for group, kept in zip(margins.groups, inside, strict=True) if kept]
+        groups = margins.groups[inside]
         label = f"{0.5 + index * width:.2f} to {0.5 + (index + 1) * width:.2f}"
         rows[label] = {
-            "model": share(groups, right[inside].tolist(), resampling),
-            "confidence": share(groups, confidence[inside].tolist(), resampling),
+            "model": share(groups, right[inside], resampling),
+            "confidence": share(groups, confidence[inside], resampling),
         }
     what = "accuracy of the pairs in each bin of confidence; a calibrated model's equals it"
     return Table("reliability", what, rows, plot="reliability")
@@ -96,13 +102,18 @@ def bins_of(confidence: Sums) -> NDArray[np.int64]:
     return np.minimum(((confidence - 0.5) * 2 * BINS).astype(np.int64), BINS - 1)
 
 
-def binned(margins: Sums, temperature: float) -> Sums:
-    """Columns [pairs, 2 * BINS + 1] whose sums make the error: in each pair's bin its confidence
-    and whether it is right, and a one to count pairs."""
-    confidence, right = confidences(margins, temperature)
-    member = np.eye(BINS)[bins_of(confidence)]
-    columns = np.concatenate([member * confidence[:, None], member * right[:, None]], axis=1)
-    return np.concatenate([columns, np.ones((len(right), 1))], axis=1)
+def binned(margins: Margins, temperature: float) -> Sums:
+    """Columns [groups, 2 * BINS + 1] whose sums make the error: for each bin the confidence of the
+    group's pairs in it and how many are right, and the number of the group's pairs."""
+    confidence, right = confidences(margins.values, temperature)
+    _, groups, counts = np.unique(margins.groups, return_inverse=True, return_counts=True)
+    cells = groups * BINS + bins_of(confidence)
+    shape = (len(counts), BINS)
+    parts = [
+        np.bincount(cells, each, minlength=len(counts) * BINS).reshape(shape)
+        for each in (confidence, right)
+    ]
+    return np.column_stack([*parts, counts])
 
 
 def error_of_sums(sums: Sums) -> Sums:

@@ -20,15 +20,21 @@ class Table:
         what: how a figure is computed, in a sentence.
         rows: parts of the data, or settings.
         plot: how its picture is drawn.
+        axis: what the rows of a curve count.
     """
 
     title: str
     what: str
     rows: dict[str, Row]
     plot: Plot = "none"
+    axis: str = "N"
 
     def measured(self) -> Self:
-        """The table without rows whose figure is NaN, because there was nothing to count."""
+        """The table without figures that are NaN, because there was nothing to count."""
         # JSON has no NaN, so a report must not hold one.
-        rows = {name: row for name, row in self.rows.items() if math.isfinite(row["model"].value)}
-        return replace(self, rows=rows)
+        rows = {
+            name: {who: found for who, found in row.items() if math.isfinite(found.value)}
+            for name, row in self.rows.items()
+        }
+        # Without the model's own figure, those of the others stand beside nothing.
+        return replace(self, rows={name: row for name, row in rows.items() if "model" in row})

@@ -55,13 +55,16 @@ def label(name: str) -> str:
 def draw_bars(axes: Axes, table: Table) -> None:
     """Draw the model's figures with intervals as bars, and each baseline as a mark."""
     names = [label(name) for name in table.rows]
-    values, errors = with_errors([row["model"] for row in table.rows.values()])
+    figures = [row["model"] for row in table.rows.values()]
+    values, errors = with_errors(figures)
     axes.barh(names, values, xerr=errors, color=MODEL_COLOR, label="model")
     marks = iter(["k.", "kx", "k|", "k+"])
     for name in baselines(table):
         points = [(row[name].value, label(part)) for part, row in table.rows.items() if name in row]
         axes.plot([x for x, _ in points], [y for _, y in points], next(marks), label=label(name))
-    axes.set(xlim=(min(0.0, *values), 1), xlabel=f"{table.title}, 95 % interval")
+    # A correlation may be negative, and so may the lower end of its interval.
+    lows = [min(each.value, each.low) for row in table.rows.values() for each in row.values()]
+    axes.set(xlim=(min(0.0, *lows), 1), xlabel=f"{table.title}, 95 % interval")
     axes.invert_yaxis()
 
 
@@ -74,7 +77,8 @@ def draw_curve(axes: Axes, table: Table) -> None:
     model = [row["model"] for row in table.rows.values()]
     axes.fill_between(sizes, [f.low for f in model], [f.high for f in model], alpha=0.2)
     axes.set_xscale("log", base=2)
-    axes.set(xlabel="N", ylabel="share right", xticks=sizes, xticklabels=[str(n) for n in sizes])
+    axes.set_xticks(sizes, labels=list(map(str, sizes)))
+    axes.set(xlabel=table.axis, ylabel="share right")
 
 
 def draw_reliability(axes: Axes, table: Table) -> None:
