@@ -5,7 +5,8 @@
 Qwen2.5-Coder-0.5B-Instruct describes functions and answers its own descriptions; the smaller
 SmolLM2-135M-Instruct answers them worse. The reward model starts from SmolLM2-135M, learns from
 those pairs, and is finetuned on answers whose labels are facts: programs that were run, and
-solutions with their final numbers. `codepmp_smollm2_gpu` and `_gpus` have the sizes for GPUs.
+solutions with their final numbers. `codepmp_smollm2_gpu` and
+`codepmp_smollm2_8gpu` have larger numbers.
 """
 
 from typing import Any
@@ -52,7 +53,8 @@ ADAPTERS = LoraAdapters(r=8, lora_alpha=16)
 
 def recipe() -> Recipe:
     """Synthesis, pretraining on code preferences, feedback by execution, finetuning, release."""
-    return Recipe("codepmp_smollm2", synthesis() | feedback() | training() | release())
+    stages = synthesis() | pretraining() | feedback() | finetuning() | release()
+    return Recipe("codepmp_smollm2", stages)
 
 
 def synthesis() -> dict[str, Stage[Any]]:
@@ -78,6 +80,22 @@ def llm(server: str, model: str, sampling: Sampling) -> LlmConfig:
         deadline_seconds=7200.0,
     )
     return LlmConfig(endpoint, sampling)
+
+
+def pretraining() -> dict[str, Stage[Any]]:
+    """The paper's first round, of adapters alone: both losses, on what the writers wrote."""
+    run = PretrainConfig(
+        start=BASE,
+        pairs="llm_pairs",
+        prompts_per_step=8,
+        gradient_accumulation_steps=4,  # a quarter of the memory
+        learning_rate=3e-4,  # LoRA takes about ten times the rate of training all weights
+        optimizer="adamw",
+        weight_decay=0.0,
+        max_length=768,
+        lora=ADAPTERS,
+    )
+    return {"pretrain": Stage(pretrain.run, run)}
 
 
 def feedback() -> dict[str, Stage[Any]]:
@@ -106,36 +124,18 @@ def feedback() -> dict[str, Stage[Any]]:
     }
 
 
-def training() -> dict[str, Stage[Any]]:
-    """The paper's two rounds, of adapters alone: both losses on the pairs, then ranking alone."""
-    return {
-        "pretrain": Stage(
-            pretrain.run,
-            PretrainConfig(
-                start=BASE,
-                pairs="llm_pairs",
-                prompts_per_step=8,
-                gradient_accumulation_steps=4,  # a quarter of the memory
-                learning_rate=3e-4,
-                optimizer="adamw",
-                weight_decay=0.0,
-                max_length=768,
-                lora=ADAPTERS,
-            ),
-        ),
-        "finetune": Stage(
-            finetune.run,
-            FinetuneConfig(
-                start="pretrain",
-                mixture=(Mix("policy_pairs"), Mix("preferences", max_rows=800)),
-                prompts_per_step=8,
-                gradient_accumulation_steps=4,
-                learning_rate=3e-4,  # LoRA takes about ten times the rate of a full finetune
-                max_length=768,
-                lora=ADAPTERS,
-            ),
-        ),
-    }
+def finetuning() -> dict[str, Stage[Any]]:
+    """The second round: ranking alone, on facts."""
+    run = FinetuneConfig(
+        start="pretrain",
+        mixture=(Mix("policy_pairs"), Mix("preferences", max_rows=800)),
+        prompts_per_step=8,
+        gradient_accumulation_steps=4,
+        learning_rate=3e-4,
+        max_length=768,
+        lora=ADAPTERS,
+    )
+    return {"finetune": Stage(finetune.run, run)}
 
 
 def release() -> dict[str, Stage[Any]]:
