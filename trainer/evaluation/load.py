@@ -7,7 +7,12 @@ from random import Random
 
 from reward_model.release.release import sha256
 from trainer.evaluation import tasks
-from trainer.evaluation.benchmarks import process_bench, reward_bench, reward_bench_2
+from trainer.evaluation.benchmarks import (
+    code_reward_bench,
+    process_bench,
+    reward_bench,
+    reward_bench_2,
+)
 from trainer.evaluation.measures.candidates import split_by_family
 from trainer.evaluation.question import Question, question_of
 from trainer.evaluation.records import files_of
@@ -58,6 +63,8 @@ def load(task: tasks.Task, inputs: Path, seed: int) -> LoadedTask:
                 questions = reward_bench.read_questions(file)
             case tasks.RewardBench2Task():
                 questions = reward_bench_2.read_questions(file)
+            case tasks.CodeRewardBenchTask():
+                questions = code_reward_bench.read_questions(file, task.criteria)
             case tasks.ProcessBenchTask():
                 # A label is an index of a step, for which a question has no field.
                 questions, labels = process_bench.read_questions(file, loaded.counts)
@@ -66,6 +73,11 @@ def load(task: tasks.Task, inputs: Path, seed: int) -> LoadedTask:
         loaded.files[file.name] = sha256(file)
     if not loaded.questions:
         raise StageError(f"{task.name}: its files hold no rows")
+    # The same rows often lie in several files: a benchmark as a whole, and by language.
+    distinct = list(dict.fromkeys(loaded.questions))
+    if again := len(loaded.questions) - len(distinct):
+        loaded.counts["the same row again"] += again
+        loaded.questions = distinct
     if task.max_questions is not None and len(loaded.questions) > task.max_questions:
         # The same seed samples the same questions; they keep the order of their files.
         kept = sorted(Random(seed).sample(range(len(loaded.questions)), task.max_questions))

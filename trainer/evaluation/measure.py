@@ -3,7 +3,12 @@
 from collections import Counter
 
 from trainer.evaluation import tasks
-from trainer.evaluation.benchmarks import process_bench, reward_bench, reward_bench_2
+from trainer.evaluation.benchmarks import (
+    code_reward_bench,
+    process_bench,
+    reward_bench,
+    reward_bench_2,
+)
 from trainer.evaluation.load import LoadedTask
 from trainer.evaluation.measures import (
     auc,
@@ -33,6 +38,7 @@ DESCRIPTIONS = {
     "choice": "choosing among the options of a question",
     "reward_bench": "RewardBench: chosen over rejected answers, in four sections",
     "reward_bench_2": "RewardBench 2: the one good answer among four, in six subsets",
+    "code_reward_bench": "CodeRewardBench: the better of two programs, in five aspects",
     "process_bench": "ProcessBench: the first wrong step of a solution",
 }
 
@@ -70,6 +76,8 @@ def measure(
             tables = reward_bench.tables(scored, resampling)
         case tasks.RewardBench2Task():
             tables = reward_bench_2.tables(scored, resampling)
+        case tasks.CodeRewardBenchTask():
+            tables = code_reward_bench.tables(scored, resampling)
         case tasks.ProcessBenchTask():
             # Its labels are of steps, and it has one answer to a question.
             tables = process_bench.tables(scored, loaded.labels, task.tune_on, resampling)

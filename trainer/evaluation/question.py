@@ -28,6 +28,7 @@ class Question:
             assistant's alone, and with calls of tools or reasoning for others.
         inputs: what the chat template is given beside messages.
         aspect: the criterion that right answers are better by; empty for none of its own.
+        language: the programming language that answers are in; empty if unknown.
         pass_rates: share of its tests that each answer passes; empty if unknown.
     """
 
@@ -41,6 +42,7 @@ class Question:
     answer_turns: tuple[Conversation, ...] = ()
     inputs: TemplateInputs = NO_INPUTS
     aspect: str = ""
+    language: str = ""
     pass_rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

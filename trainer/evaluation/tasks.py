@@ -1,9 +1,18 @@
 """Tasks that an evaluation can run: a config for each kind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 # `kind` tells the configs apart when a recipe or a manifest is read back.
+
+# The usual names of criteria for the aspects of CodeRewardBench.
+ASPECT_CRITERIA = {
+    "Functional_Correctness": "correctness",
+    "Readability_Maintainability": "readability",
+    "Runtime_Efficiency": "runtime",
+    "Memory_Efficiency": "memory",
+    "Security_Hardness": "security",
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,22 @@ class RewardBench2Task:
 
 
 @dataclass(frozen=True)
+class CodeRewardBenchTask:
+    """CodeRewardBench's `Full` split.
+
+    Attributes:
+        criteria: the criterion that judges the pairs of each aspect; those of an aspect for which
+            the model has none are scored without.
+    """
+
+    files: tuple[str, ...]
+    name: str = "CodeRewardBench"
+    criteria: dict[str, str] = field(default_factory=lambda: dict(ASPECT_CRITERIA))
+    max_questions: int | None = None
+    kind: Literal["code_reward_bench"] = "code_reward_bench"
+
+
+@dataclass(frozen=True)
 class ProcessBenchTask:
     """ProcessBench's files.
 
@@ -84,5 +109,11 @@ class ProcessBenchTask:
 
 
 Task = (
-    PairsTask | CandidatesTask | ChoiceTask | RewardBenchTask | RewardBench2Task | ProcessBenchTask
+    PairsTask
+    | CandidatesTask
+    | ChoiceTask
+    | RewardBenchTask
+    | RewardBench2Task
+    | CodeRewardBenchTask
+    | ProcessBenchTask
 )

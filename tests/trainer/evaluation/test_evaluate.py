@@ -15,6 +15,7 @@ from trainer.evaluation.reporting.report import Report, read
 from trainer.evaluation.tasks import (
     CandidatesTask,
     ChoiceTask,
+    CodeRewardBenchTask,
     PairsTask,
     ProcessBenchTask,
     RewardBench2Task,
@@ -33,6 +34,7 @@ CONFIG = EvaluateConfig(
         ChoiceTask(("choice.jsonl",), max_questions=3),
         RewardBenchTask(("bench.jsonl",)),
         RewardBench2Task(("bench2.jsonl",)),
+        CodeRewardBenchTask(("code.jsonl",)),
         ProcessBenchTask(("gsm8k.jsonl",)),
     ),
 )
@@ -63,6 +65,9 @@ def write_data(work: Path) -> None:
     jsonl(work / "bench.jsonl", [{"id": n, "prompt": f"b {n}"} | bench for n in each])
     four = {"chosen": ["yes"], "rejected": ["no", "nay", "never"], "subset": "Math"}
     jsonl(work / "bench2.jsonl", [{"id": n, "prompt": f"f {n}"} | four for n in each])
+    code = {"aspect": "Runtime_Efficiency", "language": "Go", "subset": "PIE_PERF"}
+    code |= {"chosen": "fast", "rejected": "slow"}
+    jsonl(work / "code.jsonl", [{"id": f"{n}", "prompt": f"c {n}", **code} for n in each])
     steps: list[dict[str, object]] = [
         {"id": f"p{n}", "problem": f"p {n}", "steps": ["One.", f"Two {n}."], "label": n % 3 - 1}
         for n in each
@@ -90,7 +95,7 @@ def report(work: Path) -> Report:
 def test_every_task_is_measured(report: Report) -> None:
     kinds = [task.kind for task in report.tasks]
     assert kinds == [task.kind for task in CONFIG.tasks]
-    assert [task.questions for task in report.tasks] == [4, 4, 3, 4, 4, 4]
+    assert [task.questions for task in report.tasks] == [4, 4, 3, 4, 4, 4, 4]
     assert report.tasks[2].left_out == {"not in the sample": 1}
     assert report.notes == []
 
