@@ -52,23 +52,7 @@ def load(task: tasks.Task, inputs: Path, seed: int) -> LoadedTask:
         loaded.questions = [question_of(row) for row in rows]
         return loaded
     for file in files_of(inputs, task.files):
-        match task:
-            case tasks.CandidatesTask():
-                questions = read_candidates(file)
-                if task.within_family:
-                    questions = split_by_family(questions)
-            case tasks.ChoiceTask():
-                questions = read_choices(file)
-            case tasks.RewardBenchTask():
-                questions = reward_bench.read_questions(file)
-            case tasks.RewardBench2Task():
-                questions = reward_bench_2.read_questions(file)
-            case tasks.CodeRewardBenchTask():
-                questions = code_reward_bench.read_questions(file, task.criteria)
-            case tasks.ProcessBenchTask():
-                # A label is an index of a step, for which a question has no field.
-                questions, labels = process_bench.read_questions(file, loaded.counts)
-                loaded.labels |= labels
+        questions = read_questions(task, file, loaded)
         loaded.questions += questions
         loaded.files[file.name] = sha256(file)
     if not loaded.questions:
@@ -84,3 +68,28 @@ def load(task: tasks.Task, inputs: Path, seed: int) -> LoadedTask:
         loaded.counts["not in the sample"] += len(loaded.questions) - len(kept)
         loaded.questions = [loaded.questions[index] for index in kept]
     return loaded
+
+
+def read_questions(task: tasks.FileTask, file: Path, loaded: LoadedTask) -> list[Question]:
+    """The questions of one of a task's files.
+
+    Raises:
+        StageError: the file cannot be read.
+    """
+    match task:
+        case tasks.CandidatesTask():
+            questions = read_candidates(file)
+            return split_by_family(questions) if task.within_family else questions
+        case tasks.ChoiceTask():
+            return read_choices(file)
+        case tasks.RewardBenchTask():
+            return reward_bench.read_questions(file)
+        case tasks.RewardBench2Task():
+            return reward_bench_2.read_questions(file)
+        case tasks.CodeRewardBenchTask():
+            return code_reward_bench.read_questions(file, task.criteria)
+        case tasks.ProcessBenchTask():
+            # A label is an index of a step, for which a question has no field.
+            questions, labels = process_bench.read_questions(file, loaded.counts)
+            loaded.labels |= labels
+            return questions

@@ -108,12 +108,14 @@ class ProcessBenchTask:
     kind: Literal["process_bench"] = "process_bench"
 
 
-Task = (
-    PairsTask
-    | CandidatesTask
+FileTask = (
+    CandidatesTask
     | ChoiceTask
     | RewardBenchTask
     | RewardBench2Task
     | CodeRewardBenchTask
     | ProcessBenchTask
 )
+"""A task whose questions are read from files."""
+
+Task = PairsTask | FileTask
