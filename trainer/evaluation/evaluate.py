@@ -15,7 +15,7 @@ from trainer.evaluation.reporting.report import Report, write
 from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.evaluation.scorers.scorer import QuestionScorer
-from trainer.evaluation.tasks import PairsTask, Task
+from trainer.evaluation.tasks import CandidatesTask, PairsTask, Task
 from trainer.pipeline.lineage import is_stage, lineage
 from trainer.pipeline.stage import StageError, writing_stage
 
@@ -104,7 +104,11 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
         tasks = [measure(each, scorer, resampling, temperature or 1.0) for each in loaded]
     report = Report(config.checkpoint, scorer.name, tasks, notes)
 
-    stages = [task.stage for task in config.tasks if isinstance(task, PairsTask)]
+    stages = [
+        task.stage
+        for task in config.tasks
+        if isinstance(task, PairsTask | CandidatesTask) and task.stage
+    ]
     stages += [config.checkpoint] if own else []
     stages += [config.calibration] if config.calibration else []
     reads = [inputs / stage for stage in dict.fromkeys(stages)]

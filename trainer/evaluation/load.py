@@ -21,6 +21,9 @@ from trainer.pairs.row import read_pairs
 from trainer.pipeline.shards import require_rows
 from trainer.pipeline.stage import StageError
 
+# What a stage that labels samples calls its file of candidates.
+STAGE_FILE = "candidates.jsonl"
+
 
 @dataclass
 class LoadedTask:
@@ -51,7 +54,10 @@ def load(task: tasks.Task, inputs: Path, seed: int) -> LoadedTask:
         rows = read_pairs(inputs / task.stage, task.split)
         loaded.questions = [question_of(row) for row in rows]
         return loaded
-    for file in files_of(inputs, task.files):
+    files = files_of(inputs, task.files)
+    if isinstance(task, tasks.CandidatesTask) and task.stage:
+        files = files_of(inputs / task.stage, [STAGE_FILE])
+    for file in files:
         questions = read_questions(task, file, loaded)
         loaded.questions += questions
         loaded.files[file.name] = sha256(file)

@@ -10,7 +10,7 @@ from trainer.preferences.formats.format import Format
 from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.multiple_choice import MultipleChoice
 from trainer.tables.files import read_file
-from trainer.tables.record import Record, Unusable
+from trainer.tables.record import Record, Unusable, list_of, number_of, record_of
 
 # Names that ReClor, LogiQA 2.0 and AR-LSAT give to the same column.
 ALIASES = {
@@ -22,8 +22,12 @@ ALIASES = {
 
 
 def read_candidates(file: Path) -> list[Question]:
-    """Read rows `{id, prompt, candidates: [{text, correct, model}]}`; a problem is a group."""
-    return read_questions(file, source_name(file), lambda _: Labelled())
+    """Read rows `{id, prompt, candidates: [{text, correct, model}]}`; a problem is a group.
+
+    Candidates may have the number of tests that they pass, as `passed` and `total`, or the share,
+    as `pass_rate`. Without `correct`, one that passes all of them is right.
+    """
+    return read_questions(file, source_name(file), lambda _: Labelled(), pass_rates)
 
 
 def read_choices(file: Path) -> list[Question]:
@@ -40,10 +44,38 @@ def read_choices(file: Path) -> list[Question]:
     return read_questions(file, f"{file.parent.name}/{source_name(file)}", format_of)
 
 
+def pass_rates(record: Record) -> tuple[float, ...]:
+    """The share of tests that each candidate of a row passes; empty if one of them has none.
+
+    A candidate that is not labelled as correct or wrong is labelled by its share.
+    """
+    rates = []
+    for each in list_of(record, Labelled.candidates):
+        candidate = record_of(each, "a candidate")
+        if "pass_rate" in candidate:
+            rate = number_of(candidate, "pass_rate")
+        elif "total" in candidate:
+            passed, total = (number_of(candidate, name) for name in ("passed", "total"))
+            rate = passed / total if passed is not None and total else None
+        else:
+            continue
+        if rate is None or not 0 <= rate <= 1:
+            raise Unusable("a candidate has no pass_rate of 0 to 1, or no passed of its total")
+        candidate.setdefault(Labelled.correct, rate == 1)
+        rates.append(rate)
+    return tuple(rates) if len(rates) == len(list_of(record, Labelled.candidates)) else ()
+
+
 def read_questions(
-    file: Path, source: str, format_of: Callable[[Record], Format]
+    file: Path,
+    source: str,
+    format_of: Callable[[Record], Format],
+    rates_of: Callable[[Record], tuple[float, ...]] = lambda _: (),
 ) -> list[Question]:
     """Read questions in the format that each row has; an answer is right if its rating is 1.
+
+    Args:
+        rates_of: reads pass rates before the row is rated.
 
     Raises:
         StageError: the file cannot be read, or one of its rows is unusable.
@@ -53,6 +85,7 @@ def read_questions(
         try:
             if isinstance(record, Unusable):
                 raise record
+            rates = rates_of(record)
             rated = format_of(record).rate(record)
             questions.append(
                 Question(
@@ -66,6 +99,7 @@ def read_questions(
                     source=source,
                     answer_turns=tuple(answer.turns for answer in rated.answers),
                     inputs=rated.inputs,
+                    pass_rates=rates,
                 )
             )
         except Unusable as reason:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trainer.pipeline.stage import StageError
+
 # `kind` tells the configs apart when a recipe or a manifest is read back.
 
 # The usual names of criteria for the aspects of CodeRewardBench.
@@ -31,6 +33,7 @@ class CandidatesTask:
 
     Attributes:
         files: paths or patterns, relative to the run's folder.
+        stage: a stage whose `candidates.jsonl` is read, in place of files: `votes` writes one.
         answers: how candidates agree, for votes. `math`: math-verify compares their final answers;
             `text`: their whole texts are equal; `none`: there are no votes.
         within_family: only candidates of one model family compete; models are named `family/name`.
@@ -38,13 +41,19 @@ class CandidatesTask:
         max_questions: more are sampled down to this number; None for all.
     """
 
-    files: tuple[str, ...]
+    files: tuple[str, ...] = ()
     name: str = "candidates"
+    stage: str = ""
     answers: Literal["math", "text", "none"] = "none"
     within_family: bool = False
     max_n: int = 256
     max_questions: int | None = None
     kind: Literal["candidates"] = "candidates"
+
+    def __post_init__(self) -> None:
+        """Raise StageError unless there is one place to read candidates from."""
+        if bool(self.files) == bool(self.stage):
+            raise StageError(f"{self.name}: name its files or a stage, and not both")
 
 
 @dataclass(frozen=True)

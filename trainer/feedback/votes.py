@@ -13,6 +13,7 @@ from typing import Literal
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.math_judge import MathJudge
 from trainer.feedback import math_votes, pass_count, problem_votes, vote_statistics
+from trainer.feedback.candidates import write_candidates
 from trainer.feedback.code_votes import count_failures, count_passes, vote
 from trainer.feedback.given_tests import grade_samples
 from trainer.feedback.grading import Grader
@@ -73,7 +74,7 @@ VotesAndPasses = tuple[list[ProblemVotes], list[PassCount]]
 
 
 def run(config: VotesConfig, inputs: Path, output: Path) -> None:
-    """Write votes, pass counts, and statistics as `votes.md` and `votes.svg`.
+    """Write votes, pass counts, candidates, and statistics as `votes.md` and `votes.svg`.
 
     Verdicts of given tests are kept in `<output>-ledger` too.
 
@@ -115,6 +116,7 @@ def run(config: VotesConfig, inputs: Path, output: Path) -> None:
     with writing_stage(config, output, reads=[inputs / folder for folder in reads]) as draft:
         write_shards(draft.path, problem_votes.STEM, votes, config.rows_per_shard)
         write_shards(draft.path, pass_count.STEM, passes, config.rows_per_shard)
+        write_candidates(draft.path, samples, passes)
         bins = vote_statistics.accuracy_by_share(votes, resampling)
         if bins:
             (draft.path / "votes.md").write_text(vote_statistics.markdown(bins))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,3 +83,9 @@ def test_files_without_rows_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").touch()
     with pytest.raises(StageError, match="multiple choice: its files hold no rows"):
         load(ChoiceTask(("empty.jsonl",)), tmp_path, 1)
+
+
+@pytest.mark.parametrize("places", [{}, {"files": ("a.jsonl",), "stage": "votes"}])
+def test_candidates_come_from_files_or_from_a_stage(places: dict[str, Any]) -> None:
+    with pytest.raises(StageError, match="candidates: name its files or a stage, and not both"):
+        CandidatesTask(**places)

@@ -55,7 +55,7 @@ def test_equal_lengths_leave_no_accuracy_by_length() -> None:
 
 @pytest.mark.parametrize(("answers", "voted"), [("none", False), ("text", True), ("math", True)])
 def test_candidates_vote_only_where_answers_are_compared(answers: str, voted: bool) -> None:
-    task = CandidatesTask((), answers=answers)  # type: ignore[arg-type]
+    task = CandidatesTask(("sets",), answers=answers)  # type: ignore[arg-type]
     sets = [question((True, True, False, False), texts=("A: 7", "A: 7", "A: 3", "A: 4"))]
     report = measured(task, sets)
     assert list(report.table("best of N").rows) == ["1", "2", "4"]
@@ -67,7 +67,7 @@ def test_candidates_vote_only_where_answers_are_compared(answers: str, voted: bo
 
 
 def test_candidates_that_are_all_right_have_a_curve_and_no_pairs() -> None:
-    report = measured(CandidatesTask(()), [question((True, True), texts=("1", "2"))])
+    report = measured(CandidatesTask(("sets",)), [question((True, True), texts=("1", "2"))])
     assert titles(report) == ["best of N", "hits at K", "variance of scores"]
 
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,49 @@ def test_other_names_of_the_same_columns_are_known(tmp_path: Path) -> None:
 def test_a_key_that_is_no_option_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="row 1: the answer key is none of the options"):
         read_choices(choices(tmp_path, answer="E"))
+
+
+def sets(folder: Path, *candidates: Mapping[str, object]) -> Path:
+    file = folder / "sets.jsonl"
+    texts = [{"text": f"answer {n}", **each} for n, each in enumerate(candidates)]
+    file.write_text(json.dumps({"id": "1", "prompt": "p", "candidates": texts}))
+    return file
+
+
+def test_pass_counts_are_rates_and_labels(tmp_path: Path) -> None:
+    given = ({"passed": 3, "total": 4}, {"passed": 4, "total": 4}, {"pass_rate": 0.0})
+    (question,) = read_candidates(sets(tmp_path, *given))
+    assert question.pass_rates == (0.75, 1.0, 0.0)
+    assert question.correct == (False, True, False)
+    assert question.only((0, 2)).pass_rates == (0.75, 0.0)
+
+
+def test_a_label_may_be_stricter_than_the_rate(tmp_path: Path) -> None:
+    (question,) = read_candidates(sets(tmp_path, {"pass_rate": 1.0, "correct": False}))
+    assert (question.pass_rates, question.correct) == ((1.0,), (False,))
+
+
+def test_rates_of_some_candidates_alone_are_none(tmp_path: Path) -> None:
+    some = ({"pass_rate": 0.5, "correct": False}, {"correct": True})
+    (question,) = read_candidates(sets(tmp_path, *some))
+    assert question.pass_rates == ()
+    assert question.correct == (False, True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pass_rate": 1.5},
+        {"pass_rate": None},
+        {"passed": 5, "total": 4},
+        {"total": 4},
+        {"passed": 0, "total": 0},
+        {"passed": True, "total": 1},
+    ],
+)
+def test_what_is_no_share_of_tests_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(StageError, match="row 1: a candidate has no pass_rate of 0 to 1"):
+        read_candidates(sets(tmp_path, wrong))
 
 
 def test_candidates_keep_who_wrote_them(tmp_path: Path) -> None:

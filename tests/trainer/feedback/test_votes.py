@@ -13,6 +13,8 @@ from tests.trainer.feedback.made import (
     runs_of,
     sampled,
 )
+from trainer.evaluation.load import load
+from trainer.evaluation.tasks import CandidatesTask
 from trainer.feedback.pass_count import read_pass_counts
 from trainer.feedback.problem import Problem
 from trainer.feedback.problem_votes import read_problem_votes
@@ -67,6 +69,16 @@ def test_the_majority_labels_programs_and_answers(work: Path) -> None:
     assert manifest["statistics"]["accuracy_of_tests"]["n"] == 3
     assert "votes.svg" in manifest["files"]
     assert "95 % interval" in (work / "votes" / "votes.md").read_text()
+
+
+def test_labelled_samples_are_candidates_of_an_evaluation(work: Path) -> None:
+    run(CONFIG, work, work / "votes")
+    loaded = load(CandidatesTask(stage="votes"), work, seed=1)
+    rates = {question.id: question.pass_rates for question in loaded.questions}
+    # The sample whose run is missing has no label, and is no candidate.
+    assert rates == {"p": (0.5, 1.0, 1.0), "q": (1.0, 1.0), "m": (1.0, 1.0, 0.0)}
+    assert loaded.questions[0].correct == (False, True, True)
+    assert loaded.questions[2].answers == ("#### 42", "#### 42.0", "#### 7")
 
 
 def test_the_same_input_gives_the_same_files(work: Path) -> None:
