@@ -143,7 +143,8 @@ class LoadedModel:
         # The replay has an engine of its own, so it takes no room from the requests that wait for
         # other models, and needs none of theirs.
         unbounded = Admission(max_items=sys.maxsize, max_tokens=sys.maxsize)
-        await replay(model.release, Scorer(model, unbounded, *parts))
+        proven = Scorer(model, unbounded, *parts)
+        await replay(model.release, proven, model.engine.facts.dtype)
         self._scorer = Scorer(model, self._admission, *parts)
 
     @contextmanager

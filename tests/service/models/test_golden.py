@@ -45,6 +45,27 @@ async def test_a_wrong_golden_score_keeps_it_unready(caplog: pytest.LogCaptureFi
     assert "reward_ready 0.0" in metrics
 
 
+@pytest.mark.parametrize(("dtype", "first"), [("bfloat16", 3.6), ("float32", 3.1)])
+async def test_a_score_that_is_further_off_than_its_format_explains_keeps_it_unready(
+    dtype: str, first: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FakeEngine()
+    engine.facts = replace(engine.facts, dtype=dtype)
+    async with running(engine, golden("ab", "c", first), golden("ab", "c" * 11, 13.0)) as app:
+        assert app.service.state == "failed"
+    assert f"line 1: expected {first:f}" in caplog.text
+
+
+async def test_a_format_with_fewer_digits_may_move_golden_scores_and_the_log_says_how_far(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = FakeEngine()
+    engine.facts = replace(engine.facts, dtype="bfloat16")
+    async with running(engine, golden("ab", "c", 3.1), golden("ab", "c" * 11, 13.0)) as app:
+        assert app.service.unready is None
+    assert "golden scores, whose deviation is 5, are up to 0.1 off" in caplog.text
+
+
 async def test_a_golden_text_that_no_longer_fits_keeps_it_unready(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
