@@ -23,8 +23,6 @@ from transformers import (
     Trainer,
 )
 from transformers.utils import logging as transformers_logging
-from trl.trainer.reward_config import RewardConfig
-from trl.trainer.reward_trainer import RewardTrainer
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
 from benchmarks.harness.stats import Ratio, ratio
@@ -91,6 +89,10 @@ def packed(work: Work, model: Path, options: argparse.Namespace, folder: Path) -
 
 def padded(work: Work, model: Path, options: argparse.Namespace, folder: Path) -> Trainer:
     """TRL's: pairs are tokenised before it starts, and padded to the longest of a batch."""
+    # Imported here, so that our own side can be measured where TRL is not installed.
+    from trl.trainer.reward_config import RewardConfig
+    from trl.trainer.reward_trainer import RewardTrainer
+
     network = AutoModelForSequenceClassification.from_pretrained(model)
     assert isinstance(network, PreTrainedModel)
     return RewardTrainer(
@@ -113,7 +115,8 @@ def padded(work: Work, model: Path, options: argparse.Namespace, folder: Path) -
     )
 
 
-_ARMS: dict[str, Arm] = {"packed": packed, "TRL": padded}
+ARMS: dict[str, Arm] = {"packed": packed, "TRL": padded}
+"""Both trainers by name."""
 
 
 def main() -> None:
@@ -130,7 +133,7 @@ def main() -> None:
             time_arms(
                 {
                     name: partial(arm, work, model, options, Path(folder) / "run")
-                    for name, arm in _ARMS.items()
+                    for name, arm in ARMS.items()
                 },
                 work.name,
                 options.repeats,
@@ -158,7 +161,7 @@ def _report(
     rows: list[list[Cell]] = []
     for work, seconds in zip(works, found, strict=True):
         faster = ratio(seconds["TRL"], seconds["packed"])
-        rates = [work.pairs_per_step / statistics.median(seconds[name]) for name in _ARMS]
+        rates = [work.pairs_per_step / statistics.median(seconds[name]) for name in ARMS]
         rows.append([work.name, *rates, str(faster), _shared(work, model), _met(faster)])
     page.table(["row", "packed pairs/s", "TRL pairs/s", "x TRL", "tokens kept", "met"], rows)
     page.say(

@@ -65,6 +65,8 @@ ROOMS = {
         pipeline
     """,
     "benchmarks": """
+        gpu_day
+        cost overhead training
         serving overload rolling_update claim autoscaling
         harness
         inputs

@@ -22,9 +22,14 @@ def hardware() -> str:
         f"{torch.get_num_threads()} threads",
         f"{memory:.0f} GB of memory",
     ]
-    if torch.cuda.is_available():
-        parts.append(torch.cuda.get_device_name())
+    if gpu := gpu_name():
+        parts.append(gpu)
     return ", ".join(parts)
+
+
+def gpu_name() -> str | None:
+    """What CUDA calls its device; None where PyTorch finds none that it can use."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def versions() -> dict[str, str]:
@@ -35,7 +40,7 @@ def versions() -> dict[str, str]:
 def command() -> str:
     """The command line, as it can be given again from the checkout."""
     spec = sys.modules["__main__"].__spec__
-    program = f"python -m {spec.name}" if spec else Path(sys.argv[0]).name
+    program = f"python -m {spec.name.removesuffix('.__main__')}" if spec else Path(sys.argv[0]).name
     return " ".join([program, *(shlex.quote(public(argument)) for argument in sys.argv[1:])])
 
 

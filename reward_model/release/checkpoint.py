@@ -78,6 +78,13 @@ def load_weights(
     else:
         require_whole(release.path, missing, unexpected)
     dropped = dropped_weights(unexpected)
+    set_dtype(model, dtype)
+    nn.Module.to(model, device=device)
+    return model, (dropped,) if dropped else ()
+
+
+def set_dtype(model: PreTrainedModel, dtype: str) -> None:
+    """Put the backbone of a float32 model into `dtype`, and keep its head in float32."""
     # Parameters only: buffers stay in float32, as transformers keeps them. Rotary frequencies
     # rounded to bfloat16 are a radian off after a thousand tokens.
     heads = _heads(model)
@@ -92,8 +99,6 @@ def load_weights(
 
     for head in heads:
         head.register_forward_pre_hook(inputs_to_float32)
-    nn.Module.to(model, device=device)
-    return model, (dropped,) if dropped else ()
 
 
 def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
