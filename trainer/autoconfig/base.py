@@ -12,7 +12,10 @@ from reward_model.release import hub
 from reward_model.release.config import facts_of
 from reward_model.release.files import weight_files
 from reward_model.release.release import ReleaseError
+from reward_model.text.chat import Unencodable
+from reward_model.text.criteria import require_system_turns
 from reward_model.text.encoding import Encoder
+from trainer.pairs.criteria import Criteria, read_criteria
 from trainer.pipeline.stage import StageError
 from trainer.planning.shape import Shape, read_shape
 from trainer.training.weights.start import load_tokenizer, loading, longest
@@ -40,6 +43,8 @@ class Base:
         chat_template: the template that it is given, because it has none; None if it has one.
         has_head: whether it is a reward model already.
         notes: what a user should know about it.
+        criteria: those that it was trained with already.
+        refuses_criteria: why no row can be shown a criterion's prompt; empty if one can.
     """
 
     start: str
@@ -50,6 +55,8 @@ class Base:
     chat_template: str | None
     has_head: bool
     notes: tuple[str, ...]
+    criteria: Criteria
+    refuses_criteria: str
 
 
 def inspect_base(model: str, *, weights: bool) -> Base:
@@ -92,6 +99,11 @@ def inspect_base(model: str, *, weights: bool) -> Base:
     tokenizer, _ = load_tokenizer(folder, None, template)
     if tokenizer.pad_token is None:
         notes.append("its tokenizer has no pad token, and gets one (docs/training.md)")
+    refuses = ""
+    try:
+        require_system_turns(tokenizer)
+    except Unencodable as error:
+        refuses = f"{model}: {error}"
     written = json.loads((folder / "config.json").read_text()).get("architectures") or [""]
     return Base(
         start=start,
@@ -102,6 +114,8 @@ def inspect_base(model: str, *, weights: bool) -> Base:
         chat_template=template,
         has_head="SequenceClassification" in written[0],
         notes=tuple(notes),
+        criteria=read_criteria(folder),
+        refuses_criteria=refuses,
     )
 
 

@@ -2,13 +2,15 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from reward_model.text.encoding import Encoder
+from trainer.pairs.criteria import Criteria, criteria_for, shown
 from trainer.pairs.encoded import EncodedRow, encode_rows
 from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.stage import StageError
@@ -31,6 +33,9 @@ MAX_PAIRS = {True: 16, False: 4}
 # part before a slash.
 _FAMILIES = (".*", "[^/]+")
 
+# The criteria of rows where neither config nor base has any.
+_STANDARD_ONES = partial(criteria_for, (), {})
+
 
 @dataclass(frozen=True)
 class Data:
@@ -40,6 +45,7 @@ class Data:
         notes: lines for the terminal: how it is read, and what is left out.
         encoded: a sample of the rows as token ids.
         bias: the doctor's finding on the lengths of that sample.
+        criteria: those that the rows have, by name.
     """
 
     source: PreferenceSource
@@ -47,6 +53,7 @@ class Data:
     notes: list[str]
     encoded: list[EncodedRow]
     bias: Finding
+    criteria: Criteria = field(default_factory=dict)
 
     @property
     def pairs(self) -> int:
@@ -108,11 +115,13 @@ def read_data(
     named: Mapping[str, str],
     max_pairs: int,
     seed: int = 1,
+    criteria_of: Callable[[list[PreferenceRow]], Criteria] = _STANDARD_ONES,
 ) -> Data:
     """Read a preference file whole, as the stage `preferences` will.
 
     Args:
         kind, named: the format and its columns, where the user names them.
+        criteria_of: the criteria of rows; it raises StageError for an aspect that is none.
 
     Raises:
         StageError: the format is not clear, or nothing can be made of the rows.
@@ -139,10 +148,14 @@ def read_data(
     notes.append(
         f"{report.read['used']:,} of {total:,} rows are used: {pairs:,} pairs of {groups:,} prompts"
     )
+    criteria = criteria_of(distinct)
     if any(row.aspect for row in distinct):
-        counts = Counter(row.aspect for row in distinct)
-        shown = ", ".join(f"{aspect or 'none'} ({n:,})" for aspect, n in counts.most_common(20))
-        notes.append(f"its column {source.aspect} names the criterion of each row: {shown}")
+        counts = Counter(row.aspect or "none" for row in distinct)
+        listed = ", ".join(f"{aspect} ({n:,})" for aspect, n in counts.most_common())
+        notes.append(
+            f"its column {source.aspect} names the criterion of each row, whose prompt is put "
+            f"before the request: {listed}; --set finetune.criteria=... gives other prompts"
+        )
     notes += [
         f"left out: {count:,} row{'s' * (count > 1)}: {reason} (first at {report.first[reason]})"
         for reason, count in report.read.most_common()
@@ -155,8 +168,8 @@ def read_data(
             "takes more"
         )
     drawn = random.Random(seed).sample(distinct, min(_SAMPLE, len(distinct)))
-    encoded = encode_rows(drawn, encoder)
-    return Data(source, distinct, notes, encoded, length_bias(encoded))
+    encoded = encode_rows([shown(row, criteria) for row in drawn], encoder)
+    return Data(source, distinct, notes, encoded, length_bias(encoded), criteria)
 
 
 def within_one_model(

@@ -19,6 +19,8 @@ from trainer.autoconfig.request import TrainRequest, existing, stem
 from trainer.autoconfig.table import disk_bytes, table
 from trainer.autoconfig.workload import Workload
 from trainer.evaluation.reporting import report as reports
+from trainer.pairs.criteria import Criteria, NamedCriterion, criteria_for, named_criteria
+from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.overrides import overridden
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.running import run_recipe
@@ -93,6 +95,14 @@ def plan(request: TrainRequest, out: Path, *, dry_run: bool) -> Recipe:
     base = bases.inspect_base(request.base, weights=not dry_run)
     machine = this_machine(base.shape.hidden)
 
+    named: tuple[NamedCriterion, ...] = recipe["finetune"].config.criteria
+
+    def criteria_of(rows: list[PreferenceRow]) -> Criteria:
+        criteria = criteria_for(named, base.criteria, rows)
+        if criteria and base.refuses_criteria:
+            raise StageError(base.refuses_criteria)
+        return criteria
+
     def read(file: str, option: str) -> Data:
         return files.read_data(
             existing(file, f"--{option}"),
@@ -101,6 +111,7 @@ def plan(request: TrainRequest, out: Path, *, dry_run: bool) -> Recipe:
             kind=request.format,
             named=request.named_columns,
             max_pairs=request.max_pairs or files.MAX_PAIRS[machine.is_gpu],
+            criteria_of=criteria_of,
         )
 
     data = read(request.data, "data")
@@ -128,6 +139,9 @@ def name_stages(
     choices.set("preferences.sources", tuple(sources))
     choices.set("finetune.start", base.start)
     choices.set("finetune.chat_template", base.chat_template)
+    # Written out, so that the run's recipe shows the prompts of its release.
+    criteria = {**(held.criteria if held else {}), **data.criteria}
+    choices.set("finetune.criteria", named_criteria(criteria))
     name = f"{stem(Path(base.start).name)}-{stem(request.data)}"
     choices.set("publish.name", name[:60])
     choices.set("publish.command", request.command)

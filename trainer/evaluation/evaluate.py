@@ -102,7 +102,14 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
                 inputs / config.checkpoint, device=config.device, dtype=config.dtype
             )
         tasks = [measure(each, scorer, resampling, temperature or 1.0) for each in loaded]
-    report = Report(config.checkpoint, scorer.name, tasks, notes)
+    aspects = {question.aspect for each in loaded for question in each.questions} - {""}
+    if aspects and not scorer.criteria:
+        notes.append(
+            f"{config.checkpoint} has no criteria: questions of {', '.join(sorted(aspects))} are "
+            "scored without a prompt that tells them apart"
+        )
+    criteria = {name: each.prompt for name, each in scorer.criteria.items() if name in aspects}
+    report = Report(config.checkpoint, scorer.name, tasks, notes, criteria)
 
     stages = [
         task.stage

@@ -114,6 +114,8 @@ def pair_tables(scored: list[ScoredQuestion], resampling: Resampling) -> list[Ta
     tables = [pairwise.by_kind(scored, resampling)]
     if len({item.question.source for item in scored}) > 1:
         tables.append(pairwise.by_source(scored, resampling))
+    if any(item.question.aspect for item in scored):
+        tables.append(pairwise.by_aspect(scored, resampling))
     return tables + length_tables(scored, resampling)
 
 

@@ -102,10 +102,17 @@ def without_bookkeeping(config: Dataclass, recorded: dict[str, Any]) -> dict[str
             kept.pop(each.name, None)
         elif each.name not in recorded:
             if each.default is not dataclasses.MISSING:
-                kept[each.name] = each.default
+                kept[each.name] = json.loads(json.dumps(each.default, default=dataclasses.asdict))
         elif dataclasses.is_dataclass(inner) and isinstance(recorded[each.name], dict):
             assert not isinstance(inner, type)
             kept[each.name] = without_bookkeeping(inner, recorded[each.name])
+        elif isinstance(inner, tuple) and isinstance(recorded[each.name], list):
+            # Configs in a list, such as the sources of a mixture, get fields in later versions too.
+            before = recorded[each.name]
+            if len(inner) == len(before) and all(map(dataclasses.is_dataclass, inner)):
+                kept[each.name] = [
+                    without_bookkeeping(one, was) for one, was in zip(inner, before, strict=True)
+                ]
     return kept
 
 

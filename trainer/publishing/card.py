@@ -1,9 +1,13 @@
 """The README of a release: how it was trained, its limits, and its figures."""
 
+from collections import Counter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from trainer.evaluation.measures.pairwise import ASPECT_TABLE
 from trainer.evaluation.reporting.report import Report
+from trainer.pairs.criteria import Criteria
 
 Manifests = dict[str, dict[str, Any]]
 """Manifests of the checkpoint's stage and of all stages that led to it, by their names."""
@@ -20,7 +24,7 @@ the config, seed and data hashes of every stage, and the commit.
 
 {training}
 {data}
-
+{criteria}
 ## What it is not
 
 - It has learnt from nothing but what is named above: on other languages, subjects and kinds of
@@ -40,6 +44,15 @@ figures, not on them.
 ![accuracy](accuracy.svg)
 """
 
+CRITERIA = """
+## Criteria
+
+A request may name criteria. Each is a system prompt, which training put before the requests of its
+rows and the service puts before those that are to be judged by it.
+
+{table}
+"""
+
 MADE_FROM_SOURCE = "source code, and wrong answers made from it without a language model"
 
 # Stages of pairs that the shipped recipes have. A recipe's own stages are named and not explained.
@@ -52,7 +65,14 @@ DATA = {
 }
 
 
-def card(name: str, version: str, command: str, report: Report, stages: Manifests) -> str:
+def card(
+    name: str,
+    version: str,
+    command: str,
+    report: Report,
+    stages: Manifests,
+    criteria: Criteria = MappingProxyType({}),
+) -> str:
     """Return Markdown from the report of the evaluate stage and the checkpoint's lineage."""
     # Only stages that train have a `start`. They form a chain, which begins with a model made by a
     # stage of this run or with somebody else's.
@@ -97,7 +117,33 @@ def card(name: str, version: str, command: str, report: Report, stages: Manifest
         origin=origin,
         training="\n".join(training),
         data="\n".join(["", *data]) if data else "",
+        criteria=criteria_section(criteria, report, stages),
         table="\n".join(table),
         prompts=headline.questions,
         groups=len(headline.groups),
     )
+
+
+def criteria_section(criteria: Criteria, report: Report, stages: Manifests) -> str:
+    """The criteria by which the model judges, with their figures; empty where it has none."""
+    if not criteria:
+        return ""
+    trained: Counter[str] = Counter()
+    for made in stages.values():
+        trained.update(made.get("rows_by_criterion", {}))
+    measured = {
+        name: row
+        for table in report.headline.tables
+        if table.title == ASPECT_TABLE
+        for name, row in table.rows.items()
+    }
+    lines = ["| criterion | weight | rows trained on | pairs | model | strict | prompt |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, criterion in criteria.items():
+        figures = "| | |"
+        if row := measured.get(name):
+            figures = f"{row['model'].n} | {row['model'].value:.3f} | {row['strict'].value:.3f} |"
+        prompt = " ".join(criterion.prompt.split()).replace("|", "\\|")
+        weight = f"{criterion.weight:g}{', by default' if criterion.by_default else ''}"
+        lines.append(f"| {name} | {weight} | {trained[name]} | {figures} {prompt} |")
+    return CRITERIA.format(table="\n".join(lines))

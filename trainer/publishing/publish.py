@@ -2,9 +2,11 @@
 
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,7 @@ from reward_model.text.encoding import Encoder, TooLong
 from reward_model.text.template import date_seen
 from trainer.evaluation import calibrate
 from trainer.evaluation.reporting import report as reports
+from trainer.pairs.criteria import Criteria, read_criteria, shown
 from trainer.pairs.row import PreferenceRow, conversation, read_pairs
 from trainer.pipeline.lineage import lineage
 from trainer.pipeline.stage import StageError, commit, config_hash, manifest_hash, read_manifest
@@ -113,7 +116,8 @@ def run(config: PublishConfig, inputs: Path, output: Path) -> None:
                     shutil.copy(file, draft / file.name)
         report = reports.read(inputs / config.evaluation)
         learnt = lineage(inputs, [config.checkpoint])
-        text = card(config.name, config.version, config.command, report, learnt)
+        criteria = read_criteria(inputs / config.checkpoint)
+        text = card(config.name, config.version, config.command, report, learnt, criteria)
         (draft / "README.md").write_text(text)
         write_golden(config, inputs, draft / release.GOLDEN)
         # The manifest names every file by its hash, so all others must be there.
@@ -147,10 +151,11 @@ def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
     model = load_model(checkpoint).eval()
     limit = max_tokens(config, inputs, checkpoint, tokenizer)
     encoder = Encoder(tokenizer, max_tokens=limit, pad_id=None)
+    criteria = read_criteria(inputs / config.checkpoint)
     golden: list[Golden] = []
 
     def add(row: PreferenceRow, answer: str, answer_turns: Conversation = ()) -> bool:
-        messages = conversation(row.prompt, answer, answer_turns)
+        messages = conversation(shown(row, criteria).prompt, answer, answer_turns)
         try:
             ids = encoder.encode(messages, inputs=row.inputs).ids
         except (TooLong, Unencodable):
@@ -161,7 +166,7 @@ def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
 
     proven: list[PreferenceRow] = []
     with torch.inference_mode():
-        for row in read_pairs(inputs / config.pairs, "evaluation"):
+        for row in in_turn(read_pairs(inputs / config.pairs, "evaluation"), criteria):
             if len(proven) < config.golden_prompts and add(row, row.chosen, row.chosen_turns):
                 add(row, row.rejected[0].text, row.rejected[0].turns)
                 proven.append(row)
@@ -174,6 +179,23 @@ def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
             "be proven: raise max_length, or hold out more rows"
         )
     output.write_text("".join(each.model_dump_json() + "\n" for each in golden))
+
+
+def in_turn(rows: list[PreferenceRow], criteria: Criteria) -> Iterator[PreferenceRow]:
+    """Rows of each criterion in turn, so that few golden scores prove all of them.
+
+    A row of a criterion that the checkpoint does not have is left out; a checkpoint without any
+    judges all rows alike.
+    """
+    by_aspect: dict[str, list[PreferenceRow]] = {}
+    for row in rows:
+        aspect = row.aspect if criteria else ""
+        if not aspect or aspect in criteria:
+            by_aspect.setdefault(aspect, []).append(
+                row if aspect == row.aspect else replace(row, aspect="")
+            )
+    for turn in zip_longest(*by_aspect.values()):
+        yield from filter(None, turn)
 
 
 def max_tokens(
@@ -220,6 +242,7 @@ def manifest_of(
         ),
         dtype="float32",
         calibration=calibrate.read(inputs / config.calibration),
+        criteria=dict(read_criteria(inputs / config.checkpoint)),
         golden_tolerance=config.tolerance,
         training={
             **{name: version(name) for name in ("torch", "transformers", "tokenizers")},

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trainer.pairs.criteria import NamedCriterion, require_distinct
 from trainer.pipeline.stage import StageError, bookkeeping
 from trainer.training.objective.losses import LossWeights
 
@@ -149,10 +150,18 @@ class TrainConfig(LoopConfig):
         weights: weights of the terms of the loss.
         chat_template: Jinja of the template to train and to serve with, where the start's tokenizer
             has none or another one; None takes the tokenizer's own.
+        criteria: what rows with an aspect are judged by, each with its prompt; those that the start
+            was trained with, and standard ones that rows name, need not be given.
     """
 
     weights: LossWeights = field(default_factory=LossWeights)
     chat_template: str | None = None
+    criteria: tuple[NamedCriterion, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise StageError for what no run can have, before any stage runs."""
+        super().__post_init__()
+        require_distinct(self.criteria)
 
 
 _COUNTS = (

@@ -14,7 +14,11 @@ from transformers import PreTrainedModel
 from transformers.trainer_callback import ProgressCallback
 
 from reward_model.release.config import facts_of
+from reward_model.release.manifest import Criterion
+from reward_model.text.chat import Unencodable
+from reward_model.text.criteria import require_system_turns
 from reward_model.text.encoding import Encoder
+from trainer.pairs.criteria import Criteria, criteria_for, read_criteria, shown, write_criteria
 from trainer.pairs.encoded import EncodedRow, encode_rows
 from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.lineage import is_stage
@@ -80,14 +84,17 @@ def train(
         start, model, encoder = load(config, folder)
         if not data.rows:
             raise StageError("there are no rows to train on: the pairs' training split is empty")
-        encoded = encode_rows(data.rows, encoder, "training rows")
-        findings = examine(config, data, encoded, start, model, encoder) if examined else None
+        criteria = criteria_of(config, data, folder, start)
+        encoded = encoded_under(criteria, data.rows, encoder, "training rows")
+        findings = None
+        if examined:
+            findings = examine(config, data, criteria, encoded, start, model, encoder)
 
         # A language-model loss learns from a chosen answer by itself; a ranking loss does not.
         counts: Counter[str] = Counter()
         rows = fitting(encoded, counts, pairs_only=not config.weights.lm)
         schedule = schedule_of(config, len(rows))
-        held_out = draw_held_out(config, schedule, data.held_out, encoder, counts)
+        held_out = draw_held_out(config, schedule, data.held_out, criteria, encoder, counts)
         identity = Identity.of(config, {read.name: manifest_hash(read) for read in reads})
         finished = FinishedRun(output, identity, only_adapters=config.lora is not None)
         if finished.exists():
@@ -108,8 +115,12 @@ def train(
         if draft:
             state, log = finished.read()
             export(config, folder, start, state, draft.path)
+            write_criteria(criteria, draft.path)
             draft.facts |= {"doctor": findings.facts()} if findings else {}
             draft.facts |= {"left_out": dict(counts), "steps": schedule.total}
+            if criteria:
+                trained = Counter(row.aspect for row in data.rows)
+                draft.facts["rows_by_criterion"] = {name: trained[name] for name in criteria}
             draft.facts["pad_token"] = {**asdict(start.pad), "added_rows": start.added_rows}
             # A resumed run encodes the same rows on another day, because templates see this date.
             day = encoder.template_date
@@ -191,14 +202,42 @@ def diagnose(config: TrainConfig, data: TrainingData, inputs: Path) -> None:
     Raises:
         StageError: training would be worthless, or its figures wrong.
     """
-    start, model, encoder = load(config, find(config.start, inputs))
-    encoded = encode_rows(data.rows, encoder, "training rows")
-    examine(config, data, encoded, start, model, encoder)
+    folder = find(config.start, inputs)
+    start, model, encoder = load(config, folder)
+    criteria = criteria_of(config, data, folder, start)
+    encoded = encoded_under(criteria, data.rows, encoder, "training rows")
+    examine(config, data, criteria, encoded, start, model, encoder)
+
+
+def criteria_of(
+    config: TrainConfig, data: TrainingData, folder: Path, start: Start
+) -> dict[str, Criterion]:
+    """The criteria that the rows of a run are shown.
+
+    Raises:
+        StageError: a row is of none of them, or the chat template shows no system turns.
+    """
+    rows = [*data.rows, *data.held_out]
+    criteria = criteria_for(config.criteria, read_criteria(folder), rows)
+    if criteria:
+        try:
+            require_system_turns(start.tokenizer)
+        except Unencodable as error:
+            raise StageError(f"{config.start}: {error}") from error
+    return criteria
+
+
+def encoded_under(
+    criteria: Criteria, rows: list[PreferenceRow], encoder: Encoder, desc: str
+) -> list[EncodedRow]:
+    """The rows as token ids, each with the prompt of its criterion."""
+    return encode_rows([shown(row, criteria) for row in rows], encoder, desc)
 
 
 def examine(
     config: TrainConfig,
     data: TrainingData,
+    criteria: Criteria,
     encoded: list[EncodedRow],
     start: Start,
     model: JointModel,
@@ -216,7 +255,13 @@ def examine(
         templates=start.templates,
     )
     findings = doctor.examine(
-        data.rows, encoded, data.held_out, encoder, facts, evaluates=bool(config.eval_steps)
+        data.rows,
+        encoded,
+        data.held_out,
+        encoder,
+        facts,
+        criteria=criteria,
+        evaluates=bool(config.eval_steps),
     )
     if processes.is_main():
         print(report(findings))
@@ -253,6 +298,7 @@ def draw_held_out(
     config: TrainConfig,
     schedule: Schedule,
     rows: list[PreferenceRow],
+    criteria: Criteria,
     encoder: Encoder,
     counts: Counter[str],
 ) -> HeldOut[EncodedRow] | None:
@@ -265,7 +311,8 @@ def draw_held_out(
         return None
     drawn = draw(config, schedule, rows)
     unranked: Counter[str] = Counter()
-    kept = fitting(encode_rows(drawn, encoder, "held-out rows"), unranked, pairs_only=True)
+    encoded = encoded_under(criteria, drawn, encoder, "held-out rows")
+    kept = fitting(encoded, unranked, pairs_only=True)
     counts.update({f"held out: {reason}": count for reason, count in unranked.items()})
     return held_out_of(config, kept, Collator().batch, any_drawn=bool(drawn))
 

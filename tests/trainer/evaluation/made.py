@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.measures.scored import ScoredQuestion
 from trainer.evaluation.question import Question, Reading, text_of, unaskable
+from trainer.pairs.criteria import Criteria
 
 RESAMPLING = Resampling(resamples=200)
 
@@ -16,6 +17,7 @@ class FakeScorer:
 
     def __init__(self, score: Callable[[str], float | None]) -> None:
         self._score = score
+        self.criteria: Criteria = {}
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
         for question in questions:

@@ -9,6 +9,8 @@ from trainer.evaluation.measures.estimate import Estimate, Resampling, estimate,
 from trainer.evaluation.measures.scored import CONTENDERS, Contender, ScoredQuestion
 from trainer.evaluation.measures.table import Row, Table
 
+ASPECT_TABLE = "pairwise accuracy by criterion"
+
 
 @dataclass(frozen=True)
 class PairOutcome:
@@ -20,20 +22,27 @@ class PairOutcome:
 
     group: str
     source: str
+    aspect: str
     kind: str
     credit: float
     pairs: int
 
 
-def outcomes(scored: Iterable[ScoredQuestion], contender: Contender) -> list[PairOutcome]:
-    """Compare every right answer with every wrong one, question by question."""
+def outcomes(
+    scored: Iterable[ScoredQuestion], contender: Contender, tie: float = 0.5
+) -> list[PairOutcome]:
+    """Compare every right answer with every wrong one, question by question.
+
+    Args:
+        tie: credit for two equal scores.
+    """
     found = []
     for item in scored:
         question, correct = item.question, np.array(item.question.correct)
         scores = np.array(contender(item))
         right, wrong = scores[correct], scores[~correct]
         # For each wrong answer, over all right ones.
-        credit = (right[:, None] > wrong).sum(0) + 0.5 * (right[:, None] == wrong).sum(0)
+        credit = (right[:, None] > wrong).sum(0) + tie * (right[:, None] == wrong).sum(0)
         kinds = np.array([question.kind(int(index)) for index in np.flatnonzero(~correct)])
         for kind in dict.fromkeys(kinds.tolist()):
             same = kinds == kind
@@ -41,6 +50,7 @@ def outcomes(scored: Iterable[ScoredQuestion], contender: Contender) -> list[Pai
                 PairOutcome(
                     group=question.group,
                     source=question.source,
+                    aspect=question.aspect,
                     kind=kind,
                     credit=float(credit[same].sum()),
                     pairs=len(right) * int(same.sum()),
@@ -77,6 +87,19 @@ def by_source(scored: list[ScoredQuestion], resampling: Resampling) -> Table:
     rows = rows_by(scored, lambda outcome: outcome.source, resampling)
     what = "share of pairs whose right answer scores higher, by the data set they are from"
     return Table("pairwise accuracy by source", what, rows, plot="bars")
+
+
+def by_aspect(scored: list[ScoredQuestion], resampling: Resampling) -> Table:
+    """A row for each criterion; in one column ties count nothing, as a choice needs a winner."""
+    rows = rows_by(scored, lambda outcome: outcome.aspect, resampling)
+    strict = outcomes(scored, CONTENDERS["model"], tie=0.0)
+    for aspect, row in rows.items():
+        row["strict"] = accuracy([each for each in strict if each.aspect == aspect], resampling)
+    what = (
+        "share of pairs whose right answer scores higher, by the criterion that it is better by; "
+        "ties count half, and nothing where it says strict"
+    )
+    return Table(ASPECT_TABLE, what, rows, plot="bars")
 
 
 def rows_by(

@@ -42,6 +42,7 @@ class Report:
         checkpoint: the stage or directory that was evaluated.
         scorer: name of the scorer: a checkpoint's, or a served model's with its version.
         notes: facts that a reader must know before comparing figures.
+        criteria: by its name, the prompt of each criterion that questions were scored by.
         version: of the file's format; no other one is read.
     """
 
@@ -49,6 +50,7 @@ class Report:
     scorer: str
     tasks: list[TaskReport]
     notes: list[str] = field(default_factory=list)
+    criteria: dict[str, str] = field(default_factory=dict)
     _: KW_ONLY
     version: Literal[2] = 2
 

@@ -23,6 +23,7 @@ from codepmp_client import (
 )
 from reward_model.text.chat import NO_INPUTS
 from trainer.evaluation.question import STEP, Question, Reading, text_of, unaskable
+from trainer.pairs.criteria import Criteria
 from trainer.pipeline.stage import StageError
 
 # One request stays far below a service's limits, and is large enough to fill its batches.
@@ -75,6 +76,7 @@ class HttpScorer:
         except ValueError as error:
             raise StageError(f"the service's config is wrong: {error}") from error
         self.name = ""
+        self.criteria: Criteria = {}
         # Whatever answers this first request must answer all others.
         (probe,) = self._ask([Question("probe", "", "probe", ("probe",), (True,))])
         self.name = f"{probe.model} {probe.version}"

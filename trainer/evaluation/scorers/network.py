@@ -9,6 +9,7 @@ from reward_model.network import RewardNetwork
 from reward_model.release.encoder import make_encoder
 from reward_model.release.release import open_release
 from reward_model.text.chat import Unencodable
+from reward_model.text.criteria import with_criterion
 from reward_model.text.encoding import TooLong
 from trainer.evaluation.question import (
     Question,
@@ -18,6 +19,7 @@ from trainer.evaluation.question import (
     text_of,
     unaskable,
 )
+from trainer.pairs.criteria import read_criteria
 
 # Tokens of one forward, shared ones counted each time; it fits a small machine's memory.
 MAX_TOKENS = 16_384
@@ -37,6 +39,7 @@ class NetworkScorer:
         release = open_release(checkpoint)
         self.name = release.name
         self._network = RewardNetwork.load(release, device=device, dtype=dtype)
+        self.criteria = read_criteria(checkpoint)
         self._encoder, _ = make_encoder(release, self._network.tokenizer, self._network.max_tokens)
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
@@ -60,6 +63,11 @@ class NetworkScorer:
         if not text_of(answer):
             return Reading(error="empty")
         talk = conversation_of(question, index)
+        # A checkpoint without criteria judges all questions alike, as it was trained to.
+        if question.aspect and self.criteria:
+            if question.aspect not in self.criteria:
+                return Reading(error="unknown_criterion")
+            talk = with_criterion(talk, self.criteria[question.aspect].prompt)
         try:
             return self._encoder.encode(talk, step_ends(answer), question.inputs)
         except TooLong:

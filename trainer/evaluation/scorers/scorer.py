@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from trainer.evaluation.question import Question, Reading
+from trainer.pairs.criteria import Criteria
 
 
 class QuestionScorer(Protocol):
@@ -15,9 +16,11 @@ class QuestionScorer(Protocol):
 
     Attributes:
         name: the scorer's name in the report.
+        criteria: those by which it scores questions that name one as their aspect.
     """
 
     name: str
+    criteria: Criteria
 
     def score(self, questions: Sequence[Question]) -> Iterator[list[Reading]]:
         """Yield a list for each question, in order, with a reading for each of its answers."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from trainer.pairs.criteria import Criteria
 from trainer.pairs.group import request_key, trimmed
 from trainer.pairs.row import PreferenceRow, turns
 from trainer.preferences.doctor.findings import Finding
@@ -50,6 +51,21 @@ def repeated_pairs(rows: list[PreferenceRow]) -> list[Finding]:
         first = next(row.id for row in rows for pair in _compared(row) if compared[pair] > 1)
         duplicate = Finding("duplicate", "warning", message, extra, first)
     return [contradictory, duplicate]
+
+
+def rows_of_criteria(rows: list[PreferenceRow], criteria: Criteria) -> Finding:
+    """Whether each criterion has rows to be learnt from."""
+    counts = Counter(row.aspect for row in rows if row.aspect)
+    untrained = [name for name in criteria if not counts[name]]
+    if untrained:
+        return Finding(
+            "criteria",
+            "warning",
+            f"no training row is of {', '.join(untrained)}: the release takes requests for it, and "
+            "this run does not teach it",
+        )
+    found = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    return Finding("criteria", "fine", f"rows of each: {found}" if found else "no row has any")
 
 
 def held_out_rows(
@@ -111,6 +127,8 @@ def large_groups(train: list[PreferenceRow], evaluation: list[PreferenceRow]) ->
 def _compared(row: PreferenceRow) -> Iterator[tuple[str, str, str]]:
     """Prompt, chosen and rejected text of each pair, without trailing white space."""
     prompt = "\n".join(f"{turn.role}: {trimmed(turn.content)}" for turn in turns(row.prompt))
+    # By another criterion, the other answer may well be the better one.
+    prompt = f"{row.aspect}\n{prompt}"
     chosen = trimmed(row.chosen)
     for rival in row.rejected:
         if trimmed(rival.text) != chosen:  # a pair of one text is found among the lengths

@@ -53,6 +53,8 @@ class Identity:
         """Names of the fields that differ."""
         names = sorted(self.config.keys() | other.config.keys())
         found = [name for name in names if self.config.get(name) != other.config.get(name)]
+        # A field that came after the other run began is empty where the run behaves as that one.
+        found = [name for name in found if name in other.config or self.config[name]]
         found += ["its inputs"] if self.inputs != other.inputs else []
         return found + (["processes"] if self.processes != other.processes else [])
 
