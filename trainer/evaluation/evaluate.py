@@ -103,10 +103,10 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
             )
         tasks = [measure(each, scorer, resampling, temperature or 1.0) for each in loaded]
     aspects = {question.aspect for each in loaded for question in each.questions} - {""}
-    if aspects and not scorer.criteria:
+    if others := sorted(aspects - scorer.criteria.keys()):
         notes.append(
-            f"{config.checkpoint} has no criteria: questions of {', '.join(sorted(aspects))} are "
-            "scored without a prompt that tells them apart"
+            f"{config.checkpoint} has no criterion {' or '.join(others)}: questions of these are "
+            "scored without a prompt of their own"
         )
     criteria = {name: each.prompt for name, each in scorer.criteria.items() if name in aspects}
     report = Report(config.checkpoint, scorer.name, tasks, notes, criteria)

@@ -184,16 +184,12 @@ def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
 def in_turn(rows: list[PreferenceRow], criteria: Criteria) -> Iterator[PreferenceRow]:
     """Rows of each criterion in turn, so that few golden scores prove all of them.
 
-    A row of a criterion that the checkpoint does not have is left out; a checkpoint without any
-    judges all rows alike.
+    A row of a criterion that the checkpoint does not have is judged as any other request.
     """
     by_aspect: dict[str, list[PreferenceRow]] = {}
     for row in rows:
-        aspect = row.aspect if criteria else ""
-        if not aspect or aspect in criteria:
-            by_aspect.setdefault(aspect, []).append(
-                row if aspect == row.aspect else replace(row, aspect="")
-            )
+        aspect = row.aspect if row.aspect in criteria else ""
+        by_aspect.setdefault(aspect, []).append(replace(row, aspect=aspect))
     for turn in zip_longest(*by_aspect.values()):
         yield from filter(None, turn)
 

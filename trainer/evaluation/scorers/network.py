@@ -63,11 +63,9 @@ class NetworkScorer:
         if not text_of(answer):
             return Reading(error="empty")
         talk = conversation_of(question, index)
-        # A checkpoint without criteria judges all questions alike, as it was trained to.
-        if question.aspect and self.criteria:
-            if question.aspect not in self.criteria:
-                return Reading(error="unknown_criterion")
-            talk = with_criterion(talk, self.criteria[question.aspect].prompt)
+        # What the checkpoint has no criterion for, it judges as any other request.
+        if criterion := self.criteria.get(question.aspect):
+            talk = with_criterion(talk, criterion.prompt)
         try:
             return self._encoder.encode(talk, step_ends(answer), question.inputs)
         except TooLong:
