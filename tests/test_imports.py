@@ -59,6 +59,7 @@ ROOMS = {
         publishing synthesis
         evaluation training
         preferences
+        history
         pairs
         corpus
         tables

@@ -63,14 +63,19 @@ class QualityConfig:
     skipped_folders: tuple[str, ...] = _FOLDERS
 
 
-def reason_to_skip(file: SourceFile, config: QualityConfig) -> str | None:
-    """The first reason to leave the file out, or None. Cheap checks come before searches."""
-    path = PurePosixPath(file.path)
-    if set(path.parts[:-1]) & set(config.skipped_folders) or _TEST_FILE.search(path.name):
+def reason_by_path(path: str, config: QualityConfig) -> str | None:
+    """The reason to leave a file out that its path alone gives, or None."""
+    parts = PurePosixPath(path)
+    if set(parts.parts[:-1]) & set(config.skipped_folders) or _TEST_FILE.search(parts.name):
         return "vendored or test"
     # A minified file says the same as its source, which the corpus may hold as well.
-    if _MINIFIED.search(path.name):
-        return "minified"
+    return "minified" if _MINIFIED.search(parts.name) else None
+
+
+def reason_to_skip(file: SourceFile, config: QualityConfig) -> str | None:
+    """The first reason to leave the file out, or None. Cheap checks come before searches."""
+    if reason := reason_by_path(file.path, config):
+        return reason
     if len(file.text) > config.max_characters:
         return "file too large"
     text, lines = file.text, file.text.splitlines()

@@ -2,6 +2,7 @@
 
 # This list is apart from the recipes, so that `--help` imports neither them nor torch.
 STAGES = {
+    "commits": "a clone -> functions after a commit over those before it",
     "corpus": "source code -> snippets, without duplicates and unclear licenses",
     "pairs": "snippets -> requests with a chosen and several rejected answers",
     "strong_lm": "a small language model that learns to describe and to write code",

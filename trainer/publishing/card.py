@@ -57,6 +57,8 @@ MADE_FROM_SOURCE = "source code, and wrong answers made from it without a langua
 
 # Stages of pairs that the shipped recipes have. A recipe's own stages are named and not explained.
 DATA = {
+    "commits": "functions of a repository after a commit over themselves before it, with the "
+    "commit's message as the request, and wrong answers made without a language model",
     "pairs": MADE_FROM_SOURCE,
     "hard_pairs": f"{MADE_FROM_SOURCE}; each differs in little from what is right",
     "llm_pairs": "answers of a stronger language model over those of a weaker one, to requests "

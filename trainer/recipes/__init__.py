@@ -15,6 +15,7 @@ from trainer.recipes.stage_kinds import stage_kind
 # Each name is a module of this folder with a function `recipe()`.
 RECIPES = {
     "finetune": "a base model and a preference file -> a release, by LoRA",
+    "own_repository": "a clone of your repository -> a release, from its history, by LoRA",
     "pfpo": "rounds of DPO on votes of a policy's own programs, as in PFPO, on a 7B model",
     "pfpo_process": "the same, with rounds that train on pairs of prefixes, too",
     "pfpo_cpu": "pfpo on two CPU cores, beside labels by given tests and at random",

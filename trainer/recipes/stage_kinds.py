@@ -10,6 +10,7 @@ from trainer.pipeline.recipe import Stage
 # Modules with a function `run`, and `check` where a user has to bring something. Names and not
 # modules: a recipe imports only what its own stages need.
 MODULES = {
+    "commits": "trainer.history.make",
     "corpus": "trainer.corpus.gather",
     "pairs": "trainer.pairs.make",
     "strong_lm": "trainer.synthesis.generators",

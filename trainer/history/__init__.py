@@ -1,0 +1,1 @@
+"""A git repository's history to preference pairs: the function after a commit over that before."""
