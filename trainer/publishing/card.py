@@ -42,6 +42,16 @@ Ties count half. Intervals are 95 %, by bootstrap over groups: packages, reposit
 figures, not on them.
 
 ![accuracy](accuracy.svg)
+{rewards}"""
+
+REWARDS = """
+## Scores as rewards
+
+{table}
+
+AUC is the probability that a right answer scores above a wrong one: in one pool of all answers,
+and within a prompt. A ranking needs no more than the second; a threshold, or a reward that is not
+compared within its prompt, needs the first. `report.json` has all tables.
 """
 
 CRITERIA = """
@@ -52,6 +62,17 @@ rows and the service puts before those that are to be judged by it.
 
 {table}
 """
+
+# Rows of the report that say whether scores serve as rewards: a table's title, and its row.
+REWARD_MEASURES = (
+    ("AUC", "pooled answers"),
+    ("AUC", "per prompt"),
+    ("rank correlation with pass rate", "per prompt"),
+    ("hits at K", "1"),
+    ("hits at K", "5"),
+    ("calibration error", "expected calibration error"),
+    ("variance of scores", "share within prompts"),
+)
 
 MADE_FROM_SOURCE = "source code, and wrong answers made from it without a language model"
 
@@ -121,6 +142,7 @@ def card(
         data="\n".join(["", *data]) if data else "",
         criteria=criteria_section(criteria, report, stages),
         table="\n".join(table),
+        rewards=rewards_section(report),
         prompts=headline.questions,
         groups=len(headline.groups),
     )
@@ -149,3 +171,30 @@ def criteria_section(criteria: Criteria, report: Report, stages: Manifests) -> s
         weight = f"{criterion.weight:g}{', by default' if criterion.by_default else ''}"
         lines.append(f"| {name} | {weight} | {trained[name]} | {figures} {prompt} |")
     return CRITERIA.format(table="\n".join(lines))
+
+
+def rewards_section(report: Report) -> str:
+    """Figures of all tasks that say whether scores serve as rewards; empty where there are none."""
+    lines = []
+    for task in report.tasks:
+        tables = {found.title: found.rows for found in task.tables}
+        for title, part in REWARD_MEASURES:
+            if not (row := tables.get(title, {}).get(part)):
+                continue
+            model = row["model"]
+            # Not every measure has these baselines: calibration, for one, has others.
+            beside = [
+                f"{row[name].value:.3f}" if name in row else "-"
+                for name in ("length_only", "random")
+            ]
+            # The name comes from a recipe, and may hold a column's end.
+            named = task.name.replace("|", "\\|")
+            measure = part if title == "calibration error" else f"{title}, {part}"
+            lines.append(
+                f"| {named} | {measure} | {model.n} | {model.value:.3f} "
+                f"| {model.low:.3f} to {model.high:.3f} | {' | '.join(beside)} |"
+            )
+    if not lines:
+        return ""
+    head = ["| task | measure | n | model | 95 % interval | length only | random |"]
+    return REWARDS.format(table="\n".join([*head, "|---|---|---|---|---|---|---|", *lines]))

@@ -1,7 +1,7 @@
 """A card says of a release what its lineage says, whatever the recipe."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -96,3 +96,15 @@ def test_the_figures_stand_beside_their_baselines(report: Report) -> None:
     text = card("rm", "1", "run", report, manifests("cpu_tiny", TINY))
     assert "| overall | 8 | 0.750 | 0.500 to 1.000 | 0.750 | 0.750 |" in text
     assert "4 prompts of 2 groups" in text
+
+
+def test_the_scores_are_shown_as_rewards_where_the_report_measured_them(report: Report) -> None:
+    assert "Scores as rewards" not in card("rm", "1", "run", report, manifests("cpu_tiny", TINY))
+    rewards = {"pooled answers": dict.fromkeys(("model", "length_only", "random"), FIGURE)}
+    error = {"expected calibration error": dict.fromkeys(("model", "coin", "certain"), FIGURE)}
+    tables = [Table("AUC", "", rewards), Table("calibration error", "", error)]
+    measured = replace(report.tasks[0], name="mine|yours", tables=report.tasks[0].tables + tables)
+    text = card("rm", "1", "run", Report("", "", [measured]), manifests("cpu_tiny", TINY))
+    figures = "| 8 | 0.750 | 0.500 to 1.000 |"
+    assert f"| mine\\|yours | AUC, pooled answers {figures} 0.750 | 0.750 |" in text
+    assert f"| mine\\|yours | expected calibration error {figures} - | - |" in text

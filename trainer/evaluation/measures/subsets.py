@@ -14,6 +14,7 @@ from trainer.evaluation.measures.estimate import (
     Sums,
     estimate,
     mean,
+    ratio,
 )
 from trainer.evaluation.measures.scored import CONTENDERS, ScoredQuestion
 
@@ -61,7 +62,7 @@ def weighted_mean(subsets: Sequence[Subset], resampling: Resampling) -> Estimate
             axis=-1,
         )
         there = ~np.isnan(figures)
-        weighted: Sums = (np.nan_to_num(figures) * weights).sum(-1) / (there * weights).sum(-1)
-        return weighted
+        # A resample may hold none of them at all.
+        return ratio((np.nan_to_num(figures) * weights).sum(-1), (there * weights).sum(-1))
 
     return estimate(groups, columns, statistic, resampling)
