@@ -68,7 +68,7 @@ ROOMS = {
     "benchmarks": """
         gpu_day
         cost overhead training
-        serving overload rolling_update claim autoscaling
+        serving overload rolling_update claim claim_backbone real_samples autoscaling
         harness
         inputs
     """,

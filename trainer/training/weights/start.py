@@ -247,14 +247,19 @@ def load_network(folder: Path, seed: int, *, load_in_4bit: bool) -> PreTrainedMo
     if others := sorted(missing - {"score.weight"}):
         raise StageError(f"{folder}: its weights hold no {others[0]}: name a whole checkpoint")
     if missing:
-        head = model.score
-        assert isinstance(head, nn.Linear)
-        generator = torch.Generator().manual_seed(seed)
-        # Last hidden states are normalized, so this gives scores of about unit size.
-        weight = torch.randn(head.weight.shape, generator=generator) * head.in_features**-0.5
-        with torch.no_grad():
-            head.weight.copy_(weight)
+        draw_head(model, seed)
     return model
+
+
+def draw_head(model: PreTrainedModel, seed: int) -> None:
+    """Give the model a fresh score head."""
+    head = model.score
+    assert isinstance(head, nn.Linear)
+    generator = torch.Generator().manual_seed(seed)
+    # Last hidden states are normalized, so this gives scores of about unit size.
+    weight = torch.randn(head.weight.shape, generator=generator) * head.in_features**-0.5
+    with torch.no_grad():
+        head.weight.copy_(weight)
 
 
 def load_packed(

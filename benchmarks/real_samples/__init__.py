@@ -1,0 +1,1 @@
+"""Judges releases on answers that language models really wrote, labelled by running them."""
