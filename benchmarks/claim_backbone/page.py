@@ -74,10 +74,11 @@ def _made_by(folder: Path) -> str:
     head = "trained" if head_is_trained(folder) else "random, by the run's seed"
     adapters = f", adapters of r {config['lora']['r']}" if config.get("lora") else ""
     rejected = "" if config.get("with_rejected", True) else " without their rejected answers"
+    prompts = ", the language-model loss on prompts too" if config.get("lm_on_prompt") else ""
     steps = read_manifest(folder).get("steps", config["max_steps"])
     return (
         f"{steps} steps of {config['prompts_per_step']} prompts{rejected}, losses weighed "
-        f"{losses}, learning rate {config['learning_rate']:g}{adapters}; its score head is {head}"
+        f"{losses}{prompts}, learning rate {config['learning_rate']:g}{adapters}; its score head is {head}"
     )
 
 

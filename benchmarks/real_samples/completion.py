@@ -4,7 +4,7 @@ import ast
 import re
 from textwrap import dedent, indent
 
-from trainer.feedback.answer_code import program_in
+from trainer.feedback.answer_code import parsed, program_in
 from trainer.feedback.problem import Problem
 
 _DOCSTRING = re.compile(r'\A\s*[rRuU]?("""|\'\'\').*?\1[ \t]*\n?', re.DOTALL)
@@ -29,9 +29,8 @@ def completion_in(problem: Problem, answer: str) -> str:
 
 def _parsed_body(entry_point: str, code: str) -> str | None:
     """Source of the function's body; None if there is no such function, or the code is broken."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(code)
+    if tree is None:
         return None
     # Of several definitions the last one counts, as it does when the code runs.
     own = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == entry_point]
