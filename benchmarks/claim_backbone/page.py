@@ -78,7 +78,8 @@ def _made_by(folder: Path) -> str:
     steps = read_manifest(folder).get("steps", config["max_steps"])
     return (
         f"{steps} steps of {config['prompts_per_step']} prompts{rejected}, losses weighed "
-        f"{losses}{prompts}, learning rate {config['learning_rate']:g}{adapters}; its score head is {head}"
+        f"{losses}{prompts}, learning rate {config['learning_rate']:g}{adapters}; its score "
+        f"head is {head}"
     )
 
 
