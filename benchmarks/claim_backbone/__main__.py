@@ -43,6 +43,7 @@ Job = tuple[Exercise, int, int, str]
 def main() -> None:
     options = _options()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         arms = {name: find(folder, Path()) for name, folder in options.arms.items()}
         found = _exercises(options)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import torch
+from safetensors import safe_open
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from benchmarks.claim_backbone.exercises import Exercise, draw
@@ -99,10 +100,14 @@ def run(
 
 
 def head_is_trained(folder: Path) -> bool:
-    """Whether a stage has trained the checkpoint's score head to rank."""
-    if not (folder / MANIFEST).is_file():
-        return False
-    return bool(read_manifest(folder)["config"]["weights"]["rank"])
+    """Whether the checkpoint has a score head that was trained to rank, as far as it tells."""
+    if (folder / MANIFEST).is_file():
+        return bool(read_manifest(folder)["config"]["weights"]["rank"])
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            if "score.weight" in weights.keys():  # noqa: SIM118 - not a mapping
+                return True
+    return False
 
 
 @torch.inference_mode()

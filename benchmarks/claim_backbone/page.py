@@ -67,11 +67,11 @@ def _without_scores(run: Finetuned) -> dict[str, object]:
 
 def _made_by(folder: Path) -> str:
     """How a checkpoint was made, from its manifest."""
+    head = "trained" if head_is_trained(folder) else "random, by the run's seed"
     if not (folder / MANIFEST).is_file():
-        return f"{folder.name}, as it was downloaded; its score head is random, by the run's seed"
+        return f"{folder.name} as it is; its score head is {head}"
     config = read_manifest(folder)["config"]
     losses = ", ".join(f"{name} {value:g}" for name, value in config["weights"].items() if value)
-    head = "trained" if head_is_trained(folder) else "random, by the run's seed"
     adapters = f", adapters of r {config['lora']['r']}" if config.get("lora") else ""
     rejected = "" if config.get("with_rejected", True) else " without their rejected answers"
     prompts = ", the language-model loss on prompts too" if config.get("lm_on_prompt") else ""
