@@ -32,6 +32,7 @@ from trainer.history.hold_out import FileNames, divide
 from trainer.history.license import LICENSE_FILE, combined
 from trainer.history.license import license_of as license_of_text
 from trainer.pairs.embedded import RejectedConfig
+from trainer.pairs.group import request_key
 from trainer.pairs.make import PairsConfig, make_rows
 from trainer.pairs.row import SPLITS, PreferenceRow, Rejected, write_pairs
 from trainer.pairs.split import HoldOut
@@ -67,7 +68,7 @@ class CommitsConfig(HoldOut, Limits):
     min_rows: int = 0
     mutants: RejectedConfig = field(
         default_factory=lambda: RejectedConfig(
-            mutants=2, truncated=1, repeated=0, other_functions=0, other_bodies=0
+            mutants=3, truncated=0, repeated=0, other_functions=0, other_bodies=0
         )
     )
     seed: int = 1
@@ -264,42 +265,59 @@ def rows_by_split(
 ) -> Iterator[tuple[str, list[PreferenceRow]]]:
     """The rows of each split. What a held-out split has shown is in no other one."""
     read = TypeAdapter(PreferenceRow).validate_json
-    shown: set[str] = set()  # meanings of functions, and ids of commits
+    # Meanings of functions, ids of commits, and requests.
+    shown: set[str] = set()
     shares = {"evaluation": config.evaluation_share, "calibration": config.calibration_share}
     # Held-out splits come first, because they keep what more than one split has.
     for split in reversed(SPLITS):
         rows: list[PreferenceRow] = []
         showing: set[str] = set()
         own = [row for row in drafted if files.split(row.path) == split]
-        for row in sorted(own, key=lambda row: hashlib.sha256(row.id.encode()).digest()):
-            if {row.commit, *row.meanings} & shown:
-                counts.rows["left out: its commit or function is held out elsewhere"] += 1
+        for drawn in sorted(own, key=lambda row: hashlib.sha256(row.id.encode()).digest()):
+            waiting.seek(drawn.offset)
+            row = replace(read(waiting.readline()), group=files.group(drawn.path))
+            facts = {drawn.commit, *drawn.meanings, request_key(row.prompt)}
+            if facts & shown:
+                counts.rows["left out: its commit or function is on another side"] += 1
             elif config.is_full(split, len(rows)):
                 counts.rows[f"left out: {split} over the limit"] += 1
             else:
-                waiting.seek(row.offset)
-                rows.append(replace(read(waiting.readline()), group=files.group(row.path)))
-                showing |= {row.commit, *row.meanings}
+                rows.append(row)
+                showing |= facts
         counts.rows[f"{split}: from history"] = len(rows)
-        wanted = round(config.min_rows * shares.get(split, 1.0)) - len(rows)
-        made, of_today = [], [each for each in snippets if files.split(each.path) == split]
-        if wanted > 0 and of_today:
-            seen = {each.id: meaning(each.source, "python") for each in of_today}
-            codes = {id_: each.code for id_, each in seen.items() if each}
-            fresh = [
-                replace(each, package=files.group(each.path))
-                for each in of_today
-                if codes.get(each.id) not in shown
-            ]
-            pairs = PairsConfig(
-                seed=config.seed,
-                generate=config.mutants,
-                max_characters=config.max_characters,
-                max_held_out=config.max_held_out,
-            )
-            made = list(islice(make_rows(fresh, split, pairs, counts.today), wanted))
-            rows += [replace(row, source="mutants") for row in made]
-            showing |= {codes[row.id] for row in made if row.id in codes}
+        wanted = max(0, round(config.min_rows * shares.get(split, 1.0)) - len(rows))
+        of_today = [
+            replace(each, package=files.group(each.path))
+            for each in snippets
+            if files.split(each.path) == split
+        ]
+        made = list(islice(mutant_rows(config, of_today, split, shown, showing, counts), wanted))
+        rows += made
         counts.rows[f"{split}: of mutants"] = len(made)
         shown |= showing
         yield split, rows
+
+
+def mutant_rows(
+    config: CommitsConfig,
+    snippets: list[Snippet],
+    split: str,
+    shown: set[str],
+    showing: set[str],
+    counts: HistoryCounts,
+) -> Iterator[PreferenceRow]:
+    """Mutants of today's functions; what they show to a model is added to `showing`."""
+    pairs = PairsConfig(
+        seed=config.seed,
+        generate=config.mutants,
+        max_characters=config.max_characters,
+        max_held_out=config.max_held_out,
+    )
+    for row in make_rows(snippets, split, pairs, counts.today) if snippets else ():
+        read = meaning(row.chosen, "python")
+        facts = {request_key(row.prompt), read.code if read else row.id}
+        if facts & shown:
+            counts.rows["left out: its commit or function is on another side"] += 1
+        else:
+            showing |= facts
+            yield replace(row, source="mutants")

@@ -180,3 +180,22 @@ def test_a_history_without_any_pair_says_what_became_of_its_commits(tmp_path: Pa
     with pytest.raises(StageError, match=r"makes a pair \(1 housekeeping\)"):
         rows_of(tmp_path, repository)
     assert not (tmp_path / "commits").exists()
+
+
+def test_a_request_or_a_function_on_two_sides_is_kept_on_the_held_out_one(tmp_path: Path) -> None:
+    """Functions of different files are often described in the same words, or copied."""
+    repository = make_history(tmp_path / "copies", files=10, fixes=1)
+    others = {f"src/same_{number}.py": function("same", 9) for number in range(12)}
+    repository.commit("Add the same function to many modules", others)
+    for number in range(12):
+        changed = {f"src/same_{number}.py": function("same", 10)}
+        repository.commit(f"Take steps of ten, as in module {number}", changed)
+    rows, manifest = rows_of(tmp_path, repository, min_rows=40, evaluation_share=0.3)
+    by_split = {split: read_pairs(tmp_path / "commits", split) for split in SPLITS}
+    requests = {split: {row.prompt for row in found} for split, found in by_split.items()}
+    assert by_split["evaluation"]
+    assert not requests["train"] & requests["evaluation"]
+    assert manifest["functions"]["duplicate"] == 11
+    assert [row.chosen for row in rows if row.source == "commits"].count(
+        function("same", 10)[:-1]
+    ) == 1
