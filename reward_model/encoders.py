@@ -33,8 +33,8 @@ _BY_LENGTH = frozenset({"deberta", "deberta-v2"})
 # Tokens in a batch of equal lengths: disentangled attention keeps [length, length] products.
 _MAX_GROUP_TOKENS = 4096
 
-Forward = Callable[[PreTrainedModel, list[Sequence]], list[float]]
-"""From whole texts to one raw score each, in the same order."""
+Forward = Callable[[PreTrainedModel, list[Sequence]], Scores]
+"""From whole texts to the raw scores of each, one a label, in the same order."""
 
 
 def is_encoder(model: PreTrainedModel) -> bool:
@@ -60,7 +60,7 @@ class EncoderForward:
 
         @torch.inference_mode()
         def probe_scores(forward: Forward) -> Scores:
-            return [[score] for score in forward(model, probe)]
+            return forward(model, probe)
 
         plain = probe_scores(score_alone)
         if model.config.model_type in _FLAT:
@@ -83,18 +83,17 @@ class EncoderForward:
 
     @torch.inference_mode()
     def score(self, batch: list[Sequence]) -> Scores:
-        """Return one score for each text, whatever position is to be read.
+        """Return one score a label for each text, whatever position is to be read.
 
         Raises:
             ValueError: several positions of a text are to be read; an encoder has one score.
         """
         if any(len(sequence.read_at) > 1 for sequence in batch):
             raise ValueError("an encoder has one score for a whole text, none for its steps")
-        scores = self._forward(self._model, batch)
-        return [[score] for score in scores]
+        return self._forward(self._model, batch)
 
 
-def score_flat(model: PreTrainedModel, batch: list[Sequence]) -> list[float]:
+def score_flat(model: PreTrainedModel, batch: list[Sequence]) -> Scores:
     """Score all texts in one row."""
     # Shortest first, so that texts of equal length are neighbours and attend in one call.
     order = sorted(range(len(batch)), key=lambda index: len(batch[index].ids))
@@ -110,16 +109,16 @@ def score_flat(model: PreTrainedModel, batch: list[Sequence]) -> list[float]:
             layout=layout,
             **type_input(model, [types]),
         ).logits
-    return _in_batch_order(order, logits[:, 0].tolist())
+    return _in_batch_order(order, logits.tolist())
 
 
-def score_by_length(model: PreTrainedModel, batch: list[Sequence]) -> list[float]:
+def score_by_length(model: PreTrainedModel, batch: list[Sequence]) -> Scores:
     """Score texts of equal length together, which needs no padding."""
     by_length: dict[int, list[int]] = {}
     for index, text in enumerate(batch):
         by_length.setdefault(len(text.ids), []).append(index)
     order: list[int] = []
-    scores: list[float] = []
+    scores: Scores = []
     for length, indices in by_length.items():
         size = max(1, _MAX_GROUP_TOKENS // length)
         for start in range(0, len(indices), size):
@@ -127,17 +126,17 @@ def score_by_length(model: PreTrainedModel, batch: list[Sequence]) -> list[float
             rows = torch.tensor([batch[index].ids for index in group], device=model.device)
             types = [batch[index].token_types or (0,) * length for index in group]
             order += group
-            scores += model(input_ids=rows, **type_input(model, types)).logits[:, 0].tolist()
+            scores += model(input_ids=rows, **type_input(model, types)).logits.tolist()
     return _in_batch_order(order, scores)
 
 
-def score_alone(model: PreTrainedModel, batch: list[Sequence]) -> list[float]:
+def score_alone(model: PreTrainedModel, batch: list[Sequence]) -> Scores:
     """Score one text at a time by the plain forward, the reference of the other two."""
-    scores = []
+    scores: Scores = []
     for text in batch:
         ids = torch.tensor([text.ids], device=model.device)
         types = type_input(model, [text.token_types])
-        scores.append(float(model(input_ids=ids, **types).logits[0, 0]))
+        scores.append(model(input_ids=ids, **types).logits[0].tolist())
     return scores
 
 
@@ -199,6 +198,6 @@ def _probe(model: PreTrainedModel, max_tokens: int) -> list[Sequence]:
     ]
 
 
-def _in_batch_order(order: list[int], scores: list[float]) -> list[float]:
-    """Undo a reordering: `scores[i]` is the score of text `order[i]`."""
+def _in_batch_order(order: list[int], scores: Scores) -> Scores:
+    """Undo a reordering: `scores[i]` are those of text `order[i]`."""
     return [score for _, score in sorted(zip(order, scores, strict=True))]

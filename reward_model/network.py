@@ -1,12 +1,14 @@
-"""A reward model ready to score: backbone, scalar head, packed forward and its self-check.
+"""A reward model ready to score: backbone, score head, packed forward and its self-check.
 
-Scores are the scalar head's raw output at the tokens to read, in float32 whatever the backbone's
-dtype. A decoder that cannot share prefixes exactly runs the plain forward, one text at a time, and
-says why. An encoder has no prefixes to share and scores whole texts (`reward_model.encoders`).
+Scores are the head's raw output at the tokens to read, one for each label, in float32 whatever the
+backbone's dtype. A decoder that cannot share prefixes exactly runs the plain forward, one text at a
+time, and says why. An encoder has no prefixes to share and scores whole texts
+(`reward_model.encoders`).
 """
 
 import logging
 import math
+from itertools import islice
 from typing import Self
 
 import torch
@@ -49,6 +51,7 @@ class RewardNetwork:
         tokenizer: the checkpoint's own, with its chat template.
         dtype: of the backbone; the head is always float32.
         max_tokens: the longest sequence that it takes.
+        labels: the number of scores at each position that is read; usually 1.
         shares_prefixes: whether a prefix that several sequences of a batch share is computed once.
         fuses_layers: whether layers run as `reward_model.cpu.llama_layers`.
         reads_steps: whether several positions of one text can be read, as scores of its steps.
@@ -64,6 +67,7 @@ class RewardNetwork:
         self.max_tokens = min(
             max_tokens, tokenizer.model_max_length, max_positions(model) or max_tokens
         )
+        self.labels = model.config.num_labels or 1
         self._encoder: EncoderForward | None = None
         self.fuses_layers = False
         if is_encoder(model):
@@ -95,6 +99,8 @@ class RewardNetwork:
     def score(self, batch: list[Sequence]) -> Scores:
         """Return raw scores at each sequence's read positions, in the batch's order.
 
+        A model of several labels gives all of them at one position, then those at the next.
+
         Raises:
             ValueError: several positions of a text are to be read, and the model is an encoder.
         """
@@ -124,9 +130,9 @@ class RewardNetwork:
         assert isinstance(head, nn.Linear)
         # A fused last layer returns the tokens to read, and no others.
         read = hidden if self.fuses_layers else hidden[tree.reads]
-        flat: list[float] = head_scores(head, read).tolist()
+        flat: list[float] = head_scores(head, read).flatten().tolist()
         scores = iter(flat)
-        rows = [[next(scores) for _ in reads] for reads in packed.reads]
+        rows = [list(islice(scores, self.labels * len(reads))) for reads in packed.reads]
         if not math.isfinite(sum(flat)):
             self._separate_non_finite(packed, rows)
         return rows
@@ -156,7 +162,7 @@ class RewardNetwork:
             texts = [
                 Sequence(sequence.ids[:end], (end - 1,), sequence.token_types[:end]) for end in ends
             ]
-            scores.append(score_alone(self.model, texts))
+            scores.append([score for row in score_alone(self.model, texts) for score in row])
         return scores
 
     @torch.inference_mode()
@@ -187,7 +193,10 @@ def packed_hidden(model: PreTrainedModel, tree: Tree) -> Tensor:
 
 
 def head_scores(head: nn.Linear, rows: Tensor) -> Tensor:
-    """Scores [len(rows)] of hidden states [len(rows), hidden], in float32 also under autocast."""
+    """Scores [len(rows)] of hidden states [len(rows), hidden], in float32 also under autocast.
+
+    A head of several labels gives [len(rows), labels].
+    """
     with torch.autocast(rows.device.type, enabled=False):
         return nn.functional.linear(rows.float(), head.weight.float()).squeeze(-1)
 

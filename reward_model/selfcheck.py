@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 Scores = list[list[float]]
-"""Raw scores of a batch: one list a sequence, one score a read position."""
+"""Raw scores of a batch: one list a sequence, one score a label at each read position."""
 
 _log = logging.getLogger(__name__)
 

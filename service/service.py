@@ -241,10 +241,11 @@ class Service:
         return reason
 
     def _settings_for(self, source: str, name: str | None = None) -> Settings:
-        # A name, a template and a length in the settings are for the first model alone.
+        # A name, a template, a length and criteria in the settings are for the first model alone.
         if source == self.settings.model and name is None:
             return self.settings
         change = {"model": source, "model_name": name, "chat_template": None, "max_tokens": None}
+        change["criteria"] = None
         return self.settings.model_copy(update=change)
 
     def _make_model(self, settings: Settings) -> LoadedModel:

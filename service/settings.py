@@ -1,5 +1,6 @@
 """All settings of the service; the only module that reads the environment."""
 
+import math
 import os
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,9 @@ from service.files import read_small_text
 
 # The upper limit of --max-candidates: parsing a larger request would hold up all others.
 MAX_CANDIDATES = 16_384
+
+MAX_WEIGHT = 1e6
+"""The largest weight of a score in a sum, which keeps every sum far from infinity."""
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
 
@@ -44,6 +48,32 @@ DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
 def _split_names(value: object) -> object:
     """Split a list of names at commas and white space; leave any other value to pydantic."""
     return tuple(filter(None, value.replace(",", " ").split())) if isinstance(value, str) else value
+
+
+def read_weights(text: str) -> dict[str, float]:
+    """Read `name=weight` entries that commas separate; a name alone has the weight 1.
+
+    Raises:
+        ValueError: an entry has no name, or a weight that is none.
+    """
+    weights: dict[str, float] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, _, weight = entry.rpartition("=") if "=" in entry else (entry, "", "1")
+        try:
+            weights[name.strip()] = float(weight)
+        except ValueError:
+            weights[name.strip()] = math.nan
+        if not name.strip() or not abs(weights[name.strip()]) <= MAX_WEIGHT:
+            raise ValueError(
+                "has an entry that is no name=weight, such as correctness=1.0; weights are from "
+                f"-{MAX_WEIGHT:g} to {MAX_WEIGHT:g}"
+            )
+    return weights
+
+
+def _check_weights(text: str) -> str:
+    read_weights(text)
+    return text
 
 
 class Settings(BaseSettings):
@@ -73,7 +103,7 @@ class Settings(BaseSettings):
         str,
         Field(
             description="What to serve: a release directory, a Hugging Face "
-            "sequence-classification checkpoint with one label, or the hub id of one. "
+            "sequence-classification checkpoint, or the hub id of one. "
             "If it cannot be read or verified, the process exits with 1 and says why."
         ),
     ] = str(DEFAULT_MODEL)
@@ -142,6 +172,14 @@ class Settings(BaseSettings):
             "none. If it is unset, the checkpoint's config and tokenizer say it. A bare "
             "checkpoint takes what is set here in place of that, up to the positions that "
             "it has; for a release it can only be lower.",
+        ),
+    ] = None
+    criteria: Annotated[
+        Annotated[str, AfterValidator(_check_weights)] | None,
+        Field(
+            description="What --model is asked to judge by where a request names no criteria: its "
+            "criteria or labels with weights, as name=weight separated by commas, or names alone "
+            "for a weight of 1 (docs/criteria.md). If it is unset, the release says it."
         ),
     ] = None
     # Only this machine by default, because without a key file any client that connects may score.
@@ -437,6 +475,11 @@ class Settings(BaseSettings):
         if self.admin_port is not None and not self.admin_key:
             raise ValueError("--admin-port requires --admin-key-file, a file that holds a key")
         return self
+
+    @cached_property
+    def criteria_weights(self) -> dict[str, float]:
+        """The weights that --criteria gives, by name; empty where it is unset."""
+        return read_weights(self.criteria or "")
 
     @cached_property
     def admin_key(self) -> str:

@@ -2,26 +2,37 @@
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reward_model.network import RewardNetwork
 from reward_model.release import release
 from reward_model.release.calibration import Calibration
-from reward_model.release.manifest import EncodingFacts, Golden, Manifest
+from reward_model.release.manifest import Criterion, EncodingFacts, Golden, Manifest
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Encoder
 from tests.checkpoints import TEMPLATE, make_checkpoint
 
 
-def make_release(path: Path, *, golden_error: float = 0.0) -> Path:
+def make_release(
+    path: Path,
+    *,
+    golden_error: float = 0.0,
+    criteria: Mapping[str, Criterion] | None = None,
+    template: str = TEMPLATE,
+) -> Path:
     """A verified release of a random checkpoint; `golden_error` is added to its golden scores."""
     with TemporaryDirectory() as folder, release.writing(path) as draft:
-        checkpoint = make_checkpoint(Path(folder))
+        checkpoint = make_checkpoint(Path(folder), template=template)
         shutil.copytree(checkpoint, draft, dirs_exist_ok=True)
         (draft / release.GOLDEN).write_text(_golden(checkpoint, golden_error))
         (draft / "report.json").write_text("{}")
-        release.write_manifest(draft, _manifest(draft))
+        changes = {
+            "criteria": dict(criteria or {}),
+            "encoding": _encoding(template),
+        }
+        release.write_manifest(draft, _manifest(draft).model_copy(update=changes))
     return path
 
 
@@ -38,18 +49,22 @@ def _golden(checkpoint: Path, error: float) -> str:
     return Golden(messages=messages, score=score + error).model_dump_json() + "\n"
 
 
+def _encoding(template: str) -> EncodingFacts:
+    return EncodingFacts(
+        chat_template_sha256=hashlib.sha256(template.encode()).hexdigest(),
+        bos_token="<|bos|>",
+        eos_token="<|eos|>",
+        pad_token="<|pad|>",
+        max_tokens=512,
+    )
+
+
 def _manifest(folder: Path) -> Manifest:
     return Manifest(
         name="test-rm",
         version="1",
         files={name: release.sha256(folder / name) for name in release.file_names(folder)},
-        encoding=EncodingFacts(
-            chat_template_sha256=hashlib.sha256(TEMPLATE.encode()).hexdigest(),
-            bos_token="<|bos|>",
-            eos_token="<|eos|>",
-            pad_token="<|pad|>",
-            max_tokens=512,
-        ),
+        encoding=_encoding(TEMPLATE),
         dtype="float32",
         calibration=Calibration(mean=0.5, std=2.0, n=10, reference="test"),
         golden_tolerance=1e-4,

@@ -41,6 +41,7 @@ class ConfigFacts:
         max_tokens: the longest text; None where the config does not say.
         pad_id: the score is read at the last token that differs from it.
         labels: the number of scores; 0 for a language model, which has no score head.
+        label_names: their names by `id2label`, in the order of the head's outputs.
         bidirectional: whether the model is an encoder, which reads a prompt and its answer as the
             tokenizer's own pair unless a chat template joins them.
         embeddings: rows of the embedding; a token with a larger id has none.
@@ -51,6 +52,7 @@ class ConfigFacts:
     max_tokens: int | None
     pad_id: int | None
     labels: int
+    label_names: tuple[str, ...]
     bidirectional: bool
     segments: int
     embeddings: int | None
@@ -122,12 +124,15 @@ def facts_of(config: PreTrainedConfig) -> ConfigFacts:
     segments = getattr(text, "type_vocab_size", None)
     pad_id = getattr(text, "pad_token_id", None)
     rows = getattr(text, "vocab_size", None)
+    # Two labels are the default of every config, a language model's too.
+    labels = 0 if language_model and config.num_labels == 2 else config.num_labels or 0
+    names = {int(label): str(name) for label, name in (config.id2label or {}).items()}
     return ConfigFacts(
         dtype=stored if stored in ("float16", "bfloat16") else "float32",
         max_tokens=_longest(text),
         pad_id=pad_id if isinstance(pad_id, int) else None,
-        # Two labels are the default of every config, a language model's too.
-        labels=0 if language_model and config.num_labels == 2 else config.num_labels or 0,
+        labels=labels,
+        label_names=tuple(names.get(label, f"LABEL_{label}") for label in range(labels)),
         bidirectional=masked and not getattr(text, "is_decoder", False),
         segments=segments if isinstance(segments, int) else 0,
         embeddings=rows if isinstance(rows, int) else None,

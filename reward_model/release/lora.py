@@ -72,7 +72,11 @@ class AdapterConfig(BaseModel):
 
 
 def open_checkpoint(
-    path: Path, *, chat_template: Path | None = None, max_tokens: int | None = None
+    path: Path,
+    *,
+    chat_template: Path | None = None,
+    max_tokens: int | None = None,
+    several_labels: bool = False,
 ) -> Release:
     """Like `open_release`; also opens an adapter directory, with the facts of its base.
 
@@ -81,7 +85,12 @@ def open_checkpoint(
     """
     # A release that also holds an adapter must not become that adapter, which nothing verifies.
     if not (path / ADAPTER_CONFIG).exists() or (path / MANIFEST).exists():
-        return open_release(path, chat_template=chat_template, max_tokens=max_tokens)
+        return open_release(
+            path,
+            chat_template=chat_template,
+            max_tokens=max_tokens,
+            several_labels=several_labels,
+        )
     require_regular_files(path)
     config = read_config(path / ADAPTER_CONFIG)
     if not (path / WEIGHTS).is_file():
@@ -106,6 +115,8 @@ def open_checkpoint(
         opened,
         embeddings=_rows(path / WEIGHTS) or opened.embeddings,
         name=path.resolve().name,
+        # Whatever the base has: an adapter's own head has one score.
+        labels=1,
         adapter=path,
         chat_template=read_template(chat_template),
         warnings=(

@@ -7,9 +7,9 @@ its facts are derived, nothing is verified, and a warning says so.
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,7 +26,7 @@ from reward_model.release.files import (
     weight_files,
 )
 from reward_model.release.files import ReleaseError as ReleaseError
-from reward_model.release.manifest import EncodingFacts, Golden, Manifest, seal_of
+from reward_model.release.manifest import Criterion, EncodingFacts, Golden, Manifest, seal_of
 
 MANIFEST = "release.json"
 GOLDEN = "golden.jsonl"
@@ -36,6 +36,9 @@ _PARTIAL = ".partial"
 
 # The longest text of a checkpoint whose config does not say: that of BERT and its time.
 _USUAL_MAX_TOKENS = 512
+
+MAX_LABELS = 64
+"""Labels of a checkpoint. Every answer has room for a score of each."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ class Release:
         pad_id: the score is read at the last token that differs from it; None reads the last token.
         chat_template: replaces the tokenizer's own; None keeps that.
         adapter: directory of a LoRA adapter to merge into the weights at `path`.
-        labels, bidirectional, segments, embeddings: as in `ConfigFacts` of `config.py`.
+        labels, label_names, bidirectional, segments, embeddings: as in `ConfigFacts` of
+            `config.py`.
+        criteria: what the model can be asked to judge by; empty for a bare checkpoint.
         sets_max_tokens: whether the operator chose `max_tokens`; then it also replaces the limit of
             the tokenizer, which is often wrong.
         encoding, calibration: None for a bare checkpoint.
@@ -63,6 +68,7 @@ class Release:
     chat_template: str | None = None
     adapter: Path | None = None
     labels: int = 1
+    label_names: tuple[str, ...] = ()
     bidirectional: bool = False
     segments: int = 0
     embeddings: int | None = None
@@ -71,17 +77,23 @@ class Release:
     calibration: Calibration | None = None
     golden: tuple[Golden, ...] = ()
     golden_tolerance: float = 0.0
+    criteria: Mapping[str, Criterion] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
 def open_release(
-    path: Path, *, chat_template: Path | None = None, max_tokens: int | None = None
+    path: Path,
+    *,
+    chat_template: Path | None = None,
+    max_tokens: int | None = None,
+    several_labels: bool = False,
 ) -> Release:
     """Read and verify a release directory, or derive the facts of a bare checkpoint.
 
     Args:
         chat_template: replaces that of a bare checkpoint.
         max_tokens: replaces the longest text of a bare checkpoint; a release's can be lowered.
+        several_labels: take a checkpoint with a score for each of several labels, too.
 
     Raises:
         ReleaseError: something in it is missing, changed, unsafe or contradictory.
@@ -90,7 +102,7 @@ def open_release(
         raise ReleaseError(f"{path}: no such directory; name a release or a checkpoint directory")
     if not (path / MANIFEST).exists():
         bare = open_bare(path, max_tokens=max_tokens)
-        _require_one_label(bare)
+        _require_labels(bare, several=several_labels)
         return replace(bare, chat_template=read_template(chat_template))
     if chat_template is not None:
         raise ReleaseError(
@@ -103,7 +115,7 @@ def open_release(
         raise ReleaseError(f"{path}: takes {longest} tokens at most; lower or drop --max-tokens")
     # The manifest may have copied a tokenizer's limit, which is often none at all.
     checkpoint = _derive(path, max_tokens=None)
-    _require_one_label(checkpoint)
+    _require_labels(checkpoint, several=several_labels)
     return replace(
         checkpoint,
         name=manifest.name,
@@ -115,6 +127,7 @@ def open_release(
         calibration=manifest.calibration,
         golden=read_golden(path / GOLDEN),
         golden_tolerance=manifest.golden_tolerance,
+        criteria=manifest.criteria,
         warnings=(),
     )
 
@@ -247,6 +260,7 @@ def _derive(path: Path, *, max_tokens: int | None) -> Release:
         max_tokens=max_tokens or facts.max_tokens or _USUAL_MAX_TOKENS,
         pad_id=facts.pad_id,
         labels=facts.labels,
+        label_names=facts.label_names,
         bidirectional=facts.bidirectional,
         segments=facts.segments,
         embeddings=facts.embeddings,
@@ -284,14 +298,25 @@ def read_template(file: Path | None) -> str | None:
         raise ReleaseError(f"{file}: is not UTF-8; save it as such") from error
 
 
-def _require_one_label(checkpoint: Release) -> None:
+def _require_labels(checkpoint: Release, *, several: bool) -> None:
+    config, names = checkpoint.path / "config.json", checkpoint.label_names
     if checkpoint.labels == 0:
         raise ReleaseError(
             f"{checkpoint.path}: is a language model, which has no score head; train a reward "
             "model from it, or name the directory of an adapter that holds one"
         )
-    if checkpoint.labels != 1:
+    if checkpoint.labels > 1 and not several:
         raise ReleaseError(
-            f"{checkpoint.path / 'config.json'}: has {checkpoint.labels} labels, a reward model "
-            "has one; train or save it with num_labels=1"
+            f"{config}: has {checkpoint.labels} labels, and one is needed here; train or save it "
+            "with num_labels=1"
+        )
+    if checkpoint.labels > MAX_LABELS:
+        raise ReleaseError(
+            f"{config}: has {checkpoint.labels} labels, and {MAX_LABELS} are served at most"
+        )
+    named = checkpoint.labels == 1 or all(0 < len(name) <= 100 for name in names)
+    if not named or len(set(names)) < len(names):
+        raise ReleaseError(
+            f"{config}: requests name labels as id2label does, and there two are called alike, or "
+            "one has no name or one of more than 100 characters; name them apart"
         )

@@ -37,6 +37,7 @@ class EngineFacts:
             batch have in common.
         reads_steps: whether it takes several read positions for one sequence, which is exact only
             where attention is causal.
+        labels: the number of scores at each read position, which one forward gives together.
         fallback_reason: why it scores in a slower way than its architecture allows, or cannot say
             what it shares; None when neither holds.
         warnings: what somebody who serves this checkpoint should know of its weights.
@@ -46,6 +47,7 @@ class EngineFacts:
     max_tokens: int
     shares_prefixes: bool
     reads_steps: bool
+    labels: int = 1
     fallback_reason: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -84,6 +86,9 @@ class Engine(Protocol):
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         """Return raw float32 scores at each sequence's read positions, in batch order. Blocks.
+
+        A row has `facts.labels` scores for each read position: all labels of the first position, in
+        the order of the checkpoint's head, then those of the next.
 
         A score depends on its own sequence alone: neither the rest of the batch nor a NaN in it
         changes the score.

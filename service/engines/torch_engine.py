@@ -57,6 +57,7 @@ class TorchEngine:
             max_tokens=network.max_tokens,
             shares_prefixes=network.shares_prefixes,
             reads_steps=network.reads_steps,
+            labels=network.labels,
             fallback_reason=network.fallback_reason,
             warnings=warnings,
         )

@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, TypeVar
 
 from safetensors import safe_open
@@ -58,14 +58,16 @@ class VllmEngine:
 
     Args:
         shares_cores: whether this build of vLLM computes on the CPU.
+        labels: the number of scores that the checkpoint's head gives.
     """
 
-    def __init__(self, config: "VllmConfig", *, shares_cores: bool) -> None:
+    def __init__(self, config: "VllmConfig", *, shares_cores: bool, labels: int = 1) -> None:
         self.facts = EngineFacts(
             dtype=str(config.model_config.dtype).removeprefix("torch."),
             max_tokens=config.model_config.max_model_len,
             shares_prefixes=False,
             reads_steps=True,
+            labels=labels,
             fallback_reason=(
                 "vLLM keeps prefixes itself, in whole blocks, and its savings are not counted"
             ),
@@ -82,7 +84,7 @@ class VllmEngine:
         )
         self._vocabulary: int = config.model_config.get_vocab_size()
         self._names = count()
-        self._requests: set[asyncio.Task[float]] = set()
+        self._requests: set[asyncio.Task[list[float]]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
@@ -131,15 +133,18 @@ class VllmEngine:
         requests = [asyncio.create_task(self._score_last(text)) for text in texts]
         self._requests.update(requests)
         try:
-            scores = iter(await asyncio.gather(*requests))
+            rows = iter(await asyncio.gather(*requests))
         finally:
             # When one text fails, the others of its batch are not computed any further.
             for request in requests:
                 request.cancel()
             self._requests.difference_update(requests)
-        return [[next(scores) for _ in sequence.read_at] for sequence in batch]
+        return [
+            [score for row in islice(rows, len(sequence.read_at)) for score in row]
+            for sequence in batch
+        ]
 
-    async def _score_last(self, ids: tuple[int, ...]) -> float:
+    async def _score_last(self, ids: tuple[int, ...]) -> list[float]:
         from vllm import PoolingParams
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -156,7 +161,8 @@ class VllmEngine:
         try:
             async for output in self._client.encode(tokens_input(list(ids)), params, name):
                 if output.finished and output.error is None:
-                    return float(output.outputs.data)
+                    scores: list[float] = output.outputs.data.flatten().tolist()
+                    return scores
         except EngineDeadError as error:
             raise EngineDead(
                 "The process of vLLM ended; the lines that it logged before say why."
@@ -164,7 +170,7 @@ class VllmEngine:
         raise RuntimeError("vLLM ended a request without a score")
 
     async def _cancel_requests(self) -> None:
-        tasks: list[asyncio.Task[float] | asyncio.Task[None]] = list(self._requests)
+        tasks: list[asyncio.Task[list[float]] | asyncio.Task[None]] = list(self._requests)
         if self._client.output_handler:
             # Otherwise it would log the end of vLLM's processes as an error.
             tasks.append(self._client.output_handler)
@@ -249,7 +255,7 @@ def load_vllm_engine(
             "torch."
         ) from error
     require_exact_scores(release, config)
-    return VllmEngine(config, shares_cores=on_cpu)
+    return VllmEngine(config, shares_cores=on_cpu, labels=release.labels)
 
 
 def require_score_head(release: Release) -> None:

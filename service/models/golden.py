@@ -7,6 +7,7 @@ import logging
 from statistics import pstdev
 
 from reward_model.release.release import GOLDEN, Release
+from service.scoring.criteria import default_weights
 from service.scoring.scorer import Scorer
 from service.scoring.types import Chat, ItemScore, ScoringRequest
 
@@ -44,10 +45,14 @@ async def replay(release: Release, scorer: Scorer, dtype: str) -> None:
     if rounded:
         tolerance = max(tolerance, _ROUNDED * spread)
     faults, gaps, items = [], [0.0], list[ItemScore]()
+    # A golden conversation holds the prompt of its criterion, if it has one. A head of several
+    # labels has golden scores of the release's own weights, whatever the operator prefers.
+    weights = default_weights(release) if release.labels > 1 else {}
     for start in range(0, len(release.golden), _PART):
         part = release.golden[start : start + _PART]
         conversations = tuple((Chat.of(golden.messages, golden.inputs),) for golden in part)
-        items += (await scorer.score(ScoringRequest(conversations, priority="bulk"))).items()
+        asked = ScoringRequest(conversations, priority="bulk", criteria=weights)
+        items += (await scorer.score(asked)).items()
     for line, (golden, item) in enumerate(zip(release.golden, items, strict=True), start=1):
         expected = f"line {line}: expected {golden.score:.6f}"
         if item.raw is None:

@@ -83,7 +83,10 @@ def try_model(settings: Settings, step: Step) -> None:
     is_adapter = (path / "adapter_config.json").exists()
     step("reading its files", download_seconds if is_adapter else reading_seconds)
     release = open_checkpoint(
-        path, chat_template=settings.chat_template, max_tokens=settings.max_tokens
+        path,
+        chat_template=settings.chat_template,
+        max_tokens=settings.max_tokens,
+        several_labels=True,
     )
     served_name(settings, release)
     step("loading its tokenizer and its chat template", seconds)

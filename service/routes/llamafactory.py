@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
 from service.routes.shared.body_types import Texts, Tolerant
+from service.routes.shared.criteria import CriteriaQuery, from_text
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.refused import Refused
@@ -40,9 +41,11 @@ class EvaluationResponse(BaseModel):
     "/v1/score/evaluation", responses=DETAIL_ERRORS, summary="Scores for LLaMA-Factory's PPO"
 )
 async def evaluate(
-    body: EvaluationRequest, request: Request, service: ServiceOf
+    body: EvaluationRequest, request: Request, service: ServiceOf, criteria: CriteriaQuery = None
 ) -> EvaluationResponse:
-    asked = ScoringRequest(tuple((Rendered(text),) for text in body.messages))
+    asked = ScoringRequest(
+        tuple((Rendered(text),) for text in body.messages), criteria=from_text(criteria)
+    )
     result = await scoring.score(request, service, asked, param="messages")
     return EvaluationResponse(
         id=f"scoreval-{record_of(request).request_id}",

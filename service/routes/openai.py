@@ -30,10 +30,12 @@ class Embedding(BaseModel):
 async def embeddings(
     body: ItemsRequest, request: Request, service: ServiceOf
 ) -> VllmList[Embedding]:
-    """`data[i].embedding` holds one number, the raw logit of `input[i]`."""
+    """`data[i].embedding` holds one number, the raw logit of `input[i]`; or one for each of the
+    `criteria` that are asked for.
+    """
     result = await score_items(body, request, service)
-    scores = enumerate(body.activated(result))
-    rows = [Embedding(index=index, embedding=body.to_vector(score)) for index, score in scores]
+    vectors = enumerate(body.activated_vectors(result))
+    rows = [Embedding(index=index, embedding=body.encoded(scores)) for index, scores in vectors]
     return to_list("embd", request, result, rows)
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
 from service.routes.shared.body_types import Tolerant
+from service.routes.shared.criteria import CriteriaQuery, from_text
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.relevance import relevance
@@ -39,9 +40,13 @@ class RewardResponse(BaseModel):
 
 
 @router.post("/get_reward", responses=DETAIL_ERRORS, summary="Rewards for OpenRLHF")
-async def get_reward(body: RewardRequest, request: Request, service: ServiceOf) -> RewardResponse:
+async def get_reward(
+    body: RewardRequest, request: Request, service: ServiceOf, criteria: CriteriaQuery = None
+) -> RewardResponse:
     """Score each text of `query`. An empty `query` is answered with empty lists."""
-    asked = ScoringRequest(tuple((Rendered(text),) for text in body.query))
+    asked = ScoringRequest(
+        tuple((Rendered(text),) for text in body.query), criteria=from_text(criteria)
+    )
     result = await scoring.score(request, service, asked, param="query")
     return RewardResponse(
         rewards=scoring.raw_scores(result),

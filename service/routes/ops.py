@@ -10,6 +10,7 @@ from reward_model.release.calibration import Calibration
 from service.errors import NotReady
 from service.routes.shared.error_shapes import OpenaiError
 from service.routes.shared.routing import ServiceOf, probe
+from service.scoring.types import ScoreType
 
 router = APIRouter(tags=["operations"])
 
@@ -21,6 +22,18 @@ class Alive(BaseModel):
 class Readiness(BaseModel):
     ready: bool
     reason: str | None = Field(description="Why it is not ready; null when it is.")
+
+
+class ServedCriterion(BaseModel):
+    kind: Literal["prompt", "label"] = Field(
+        description="A system prompt of the release, or a label of the checkpoint's head."
+    )
+    weight: float | None = Field(
+        description="In a request that gives none; null where it has to give one."
+    )
+    default_weight: float | None = Field(
+        description="In a request without `criteria`; null where it does not count there."
+    )
 
 
 class ServedModel(BaseModel):
@@ -36,7 +49,12 @@ class ServedModel(BaseModel):
     dtype: str = Field(description="Type of the backbone; scores are float32.")
     current: bool = Field(description="Whether its name without a version means this version.")
     shares_prefixes: bool
-    score_type: Literal["raw_logit"] = "raw_logit"
+    score_type: ScoreType = Field(
+        "raw_logit", description="What the score of a request without `criteria` is."
+    )
+    criteria: dict[str, ServedCriterion] = Field(
+        description="What it can be asked to judge by, by name; empty for most models."
+    )
     calibration: Calibration | None
     warnings: list[str]
 
@@ -84,7 +102,7 @@ async def models(service: ServiceOf) -> ModelList:
         raise NotReady(str(service.unready), retry_after=2)
     served = []
     for loaded in service.catalogue:
-        model, facts = loaded.model, loaded.model.engine.facts
+        model, facts, criteria = loaded.model, loaded.model.engine.facts, loaded.model.criteria
         served.append(
             ServedModel(
                 id=model.name,
@@ -93,6 +111,15 @@ async def models(service: ServiceOf) -> ModelList:
                 max_tokens=facts.max_tokens,
                 dtype=facts.dtype,
                 shares_prefixes=facts.shares_prefixes,
+                score_type="weighted_raw" if criteria.default else "raw_logit",
+                criteria={
+                    name: ServedCriterion(
+                        kind="label" if criteria.labels else "prompt",
+                        weight=criteria.weights.get(name),
+                        default_weight=criteria.default.get(name),
+                    )
+                    for name in criteria.names
+                },
                 calibration=model.release.calibration,
                 warnings=list(model.release.warnings),
             )

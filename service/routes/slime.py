@@ -1,5 +1,6 @@
 """slime's remote reward model: one sample in, its reward out as a bare number."""
 
+from dataclasses import replace
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query, Request
@@ -10,6 +11,7 @@ from reward_model.text.encoding import Rendered
 from service.errors import InvalidRequest
 from service.routes.shared import scoring
 from service.routes.shared.body_types import ChatTurns, Tolerant, conversation, is_list
+from service.routes.shared.criteria import CriteriaQuery, from_text
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.routing import JsonRoute, ServiceOf
@@ -57,10 +59,11 @@ async def reward(
     rendered: Annotated[
         bool, Query(description="The prompt is rendered; special tokens are tokens.")
     ] = False,
+    criteria: CriteriaQuery = None,
 ) -> float:
     """Score one sample. The body of the answer is the raw logit alone."""
     # slime takes the whole body as the reward unless it is told a key (--reward-key).
-    asked = body.to_scoring_request(rendered)
+    asked = replace(body.to_scoring_request(rendered), criteria=from_text(criteria))
     result = await scoring.score(request, service, asked, param="response")
     (score,) = scoring.raw_scores(result)
     return score

@@ -2,16 +2,19 @@
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reward_model.release.hub import locate
 from reward_model.release.lora import open_checkpoint
 from reward_model.release.names import require_name
 from reward_model.release.release import Release, ReleaseError
+from reward_model.text.criteria import require_system_turns
 from reward_model.text.encoding import Encoder
+from reward_model.text.template import Unencodable
 from service.engines.engine import Engine
 from service.engines.open import open_engine
+from service.scoring.criteria import Criteria
 from service.settings import Settings
 
 
@@ -22,6 +25,7 @@ class Model:
     Attributes:
         max_characters: a conversation with more characters is too long whatever its tokens are, so
             that megabytes need not be encoded to find that out.
+        criteria: what it can be asked to judge by.
     """
 
     name: str
@@ -29,6 +33,7 @@ class Model:
     encoder: Encoder
     max_characters: int
     engine: Engine
+    criteria: Criteria = field(default_factory=Criteria)
 
 
 ModelOpener = Callable[[Settings], Model]
@@ -38,15 +43,18 @@ def open_model(settings: Settings) -> Model:
     """Read, verify and load the model that the settings name. Slow: call it on the engine's thread.
 
     Raises:
-        ReleaseError: the checkpoint must not be served; the message names the file and the remedy.
+        ReleaseError: the checkpoint must not be served, or has not the criteria that the settings
+            name; the message names the file and the remedy.
         EngineUnavailable: the settings ask for a device or an engine that is not there.
     """
     release = open_checkpoint(
         locate(settings.model),
         chat_template=settings.chat_template,
         max_tokens=settings.max_tokens,
+        several_labels=True,
     )
     name = served_name(settings, release)
+    criteria = Criteria.of(release, settings.criteria_weights)
     # Imported here, after the release was found fit, because torch and transformers take seconds.
     from reward_model.release.checkpoint import load_tokenizer
     from reward_model.release.encoder import check_vocabulary, make_encoder
@@ -56,6 +64,11 @@ def open_model(settings: Settings) -> Model:
         # them takes milliseconds instead of a quarter of a second, in which nothing else runs.
         gc.freeze()
     tokenizer = load_tokenizer(release)
+    if criteria.prompts:
+        try:
+            require_system_turns(tokenizer)
+        except Unencodable as error:
+            raise ReleaseError(f"{release.path}: its criteria cannot be used: {error}") from error
     # Before the engine opens, which may take minutes.
     check_vocabulary(release, tokenizer)
     engine = open_engine(release, tokenizer, settings)
@@ -67,6 +80,7 @@ def open_model(settings: Settings) -> Model:
         # No token stands for more characters than the longest entry of the vocabulary has.
         max_characters=engine.facts.max_tokens * max(map(len, tokenizer.get_vocab())),
         engine=engine,
+        criteria=criteria,
     )
 
 

@@ -14,6 +14,9 @@ from reward_model.packing import Sequence
 ENTRY_BYTES = 192
 """Measured upper bound of the memory of one entry: key, float, and its share of the dictionary."""
 
+_ARRAY_BYTES = 64
+"""What an array takes more than a float, apart from its elements."""
+
 _KEY_BYTES = 16
 """With 128 bits, a collision of two texts is less likely than a memory error."""
 
@@ -26,29 +29,45 @@ class ResultCache:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_entries = max_bytes // ENTRY_BYTES
-        self._scores: OrderedDict[bytes, float] = OrderedDict()
+        self._max_bytes = max_bytes
+        # The scores of a model with several labels are kept as an array.
+        self._scores: OrderedDict[bytes, float | array[float]] = OrderedDict()
+        self._bytes = 0
 
     @property
     def bytes(self) -> int:
         """The memory of all entries, estimated from above."""
-        return len(self._scores) * ENTRY_BYTES
+        return self._bytes
 
-    def get(self, sequence: Sequence) -> float | None:
-        if not self._max_entries:
+    def get(self, sequence: Sequence) -> tuple[float, ...] | None:
+        """Return the scores of a text, one for each label of the model; None if it has none."""
+        if self._max_bytes < ENTRY_BYTES:
             return None
         key = _key(sequence)
-        score = self._scores.get(key)
-        if score is not None:
-            self._scores.move_to_end(key)
-        return score
+        kept = self._scores.get(key)
+        if kept is None:
+            return None
+        self._scores.move_to_end(key)
+        return tuple(kept) if isinstance(kept, array) else (kept,)
 
-    def put(self, sequence: Sequence, score: float) -> None:
-        if not self._max_entries:
+    def put(self, sequence: Sequence, scores: tuple[float, ...]) -> None:
+        if self._max_bytes < ENTRY_BYTES:
             return
-        self._scores[_key(sequence)] = score
-        if len(self._scores) > self._max_entries:
-            self._scores.popitem(last=False)
+        key = _key(sequence)
+        if (known := self._scores.pop(key, None)) is not None:
+            self._bytes -= _bytes_of(known)
+        kept = scores[0] if len(scores) == 1 else array("d", scores)
+        self._scores[key] = kept
+        self._bytes += _bytes_of(kept)
+        while self._bytes > self._max_bytes:
+            _, evicted = self._scores.popitem(last=False)
+            self._bytes -= _bytes_of(evicted)
+
+
+def _bytes_of(kept: "float | array[float]") -> int:
+    if isinstance(kept, array):
+        return ENTRY_BYTES + _ARRAY_BYTES + kept.itemsize * len(kept)
+    return ENTRY_BYTES
 
 
 def _key(sequence: Sequence) -> bytes:

@@ -13,6 +13,7 @@ from service.scheduling.admission import Admission, Reservation
 from service.scheduling.batcher import Batcher
 from service.scheduling.queue import Job, JobResult
 from service.scheduling.throughput import ThroughputEstimator
+from service.scoring.criteria import calibrated, default_weights
 from service.scoring.encode_pool import Encoded, EncodePool, encoding_cost
 from service.scoring.model import Model
 from service.scoring.result_cache import ResultCache
@@ -35,12 +36,17 @@ _NOT_NORMALIZED = (
 
 @dataclass(slots=True)
 class _Item:
-    """One item on its way. It ends with a `score`, or with a `job` that leads to one."""
+    """One item on its way. It ends with an `error`, known scores, or a `job` that leads to some.
+
+    Attributes:
+        known: scores of an earlier request, one for each label of the model.
+    """
 
     item: Item
     encoded: Encoded | None = None
     job: Job | None = None
-    score: ItemScore | None = None
+    known: tuple[float, ...] | None = None
+    error: ItemScore | None = None
 
 
 class Scorer:
@@ -86,7 +92,7 @@ class Scorer:
         Raises:
             QueueFull, Draining: the request was refused before any work was done.
             DeadlineExceeded: `request.timeout` passed; jobs that had not run by then never will.
-            InvalidRequest: steps are asked of a model that cannot score them.
+            InvalidRequest: steps or criteria are asked of a model that does not have them.
         """
         if request.wants_steps and not self._model.engine.facts.reads_steps:
             raise InvalidRequest(
@@ -94,8 +100,10 @@ class Scorer:
                 "steps, or serve a causal model",
                 param="steps",
             )
-        started = self._clock()
-        groups = [[_Item(item) for item in group] for group in request.inputs]
+        started, criteria = self._clock(), self._model.criteria
+        weights = criteria.weights_of(request.criteria)
+        spread = criteria.spread(request, weights)
+        groups = [[_Item(item) for item in group] for group in spread.inputs]
         items = [item for group in groups for item in group]
         tokens = self.estimate(request) if estimated_tokens is None else estimated_tokens
         try:
@@ -111,7 +119,19 @@ class Scorer:
                     await asyncio.gather(*(job.answer for job in jobs))
         except TimeoutError:
             raise DeadlineExceeded("timeout_ms passed before every candidate was scored") from None
-        inputs = tuple(tuple(self._score_of(item) for item in group) for group in groups)
+        for item in items:
+            self._remember(item)
+        # The scores of a head of several labels, of which each that counts makes a group.
+        columns = [criteria.labels.index(name) for name in weights if criteria.labels] or [0]
+        scored = (
+            tuple(self._score_of(item, column) for item in group)
+            for group in groups
+            for column in columns
+        )
+        inputs = criteria.join(request, weights, scored)
+        release = self._model.release
+        if criteria.labels and release.calibration and weights == default_weights(release):
+            inputs = calibrated(inputs, release.calibration)
         computed_tokens = sum(job.computed_tokens for job in jobs)
         spend(computed_tokens - sum(job.reserved_tokens for job in jobs))
         return ScoringResult(
@@ -149,7 +169,13 @@ class Scorer:
         return encoded.error
 
     def estimate(self, request: ScoringRequest) -> int:
-        """Estimate the request's new tokens from its numbers of characters, without encoding."""
+        """Estimate the request's new tokens from its numbers of characters, without encoding.
+
+        Raises:
+            InvalidRequest: criteria are asked of a model that does not have them.
+        """
+        criteria = self._model.criteria
+        request = criteria.spread(request, criteria.weights_of(request.criteria))
         max_tokens = self._model.engine.facts.max_tokens
         shares_prefixes = self._model.engine.facts.shares_prefixes
 
@@ -192,11 +218,9 @@ class Scorer:
         )
         for item, entry in zip(items, encoded, strict=True):
             if isinstance(entry, ItemScore):
-                item.score = entry  # its error
+                item.error = entry
                 continue
-            item.encoded = entry
-            if (raw := self._cache.get(entry.sequence)) is not None:
-                item.score = self._calibrated(entry, (raw,), cached=True)
+            item.encoded, item.known = entry, self._cache.get(entry.sequence)
 
     async def _submit(
         self,
@@ -207,7 +231,7 @@ class Scorer:
         spend: Callable[[int], None],
     ) -> list[Job]:
         """Queue a job for every item that has no score yet."""
-        waiting = [item for item in items if item.score is None]
+        waiting = [item for item in items if item.error is None and item.known is None]
         sequences = [item.encoded.sequence for item in waiting if item.encoded]
         plan = await self._encode_pool.plan(self._model, sequences, request.priority)
         # From here on the reservation is exact: cached items and shared prefixes cost nothing.
@@ -248,26 +272,37 @@ class Scorer:
             total=self._clock() - started,
         )
 
-    def _score_of(self, item: _Item) -> ItemScore:
-        if item.score:
-            return item.score
-        assert item.encoded is not None, "what has no score yet was encoded"
-        assert item.job is not None, "and submitted"
-        result = item.job.answer.result()
-        if isinstance(result, ItemError):
-            tokens, dropped = len(item.encoded.sequence.ids), item.encoded.dropped_tokens
-            return ItemScore(tokens, error=result, dropped_tokens=dropped)
-        # Scores of steps are not cached: a request for them is rarely repeated.
-        if len(result) == 1:
-            self._cache.put(item.encoded.sequence, result[0])
-        return self._calibrated(item.encoded, result)
+    def _remember(self, item: _Item) -> None:
+        """Cache what was computed, but for scores of steps, which are rarely asked for again."""
+        if item.job and item.encoded and len(item.encoded.sequence.read_at) == 1:
+            result = item.job.answer.result()
+            if not isinstance(result, ItemError):
+                self._cache.put(item.encoded.sequence, result)
+
+    def _score_of(self, item: _Item, label: int) -> ItemScore:
+        """Return the score of an item by one label of the model, which usually has one."""
+        if item.error:
+            return item.error
+        assert item.encoded is not None, "what has no error was encoded"
+        result = item.known
+        if result is None:
+            assert item.job is not None, "what was not known was submitted"
+            answer = item.job.answer.result()
+            if isinstance(answer, ItemError):
+                tokens, dropped = len(item.encoded.sequence.ids), item.encoded.dropped_tokens
+                return ItemScore(tokens, error=answer, dropped_tokens=dropped)
+            result = answer
+        labels = self._model.engine.facts.labels
+        return self._calibrated(item.encoded, result[label::labels], cached=item.known is not None)
 
     def _calibrated(
         self, encoded: Encoded, scores: tuple[float, ...], *, cached: bool = False
     ) -> ItemScore:
         calibration, tokens = self._model.release.calibration, len(encoded.sequence.ids)
         *steps, raw = scores
-        normalized = calibration.apply(raw) if calibration else None
+        # A calibration is of one score, and knows nothing of single labels.
+        one_score = not self._model.criteria.labels
+        normalized = calibration.apply(raw) if calibration and one_score else None
         if normalized is not None and not math.isfinite(normalized):
             # A score without its normalized one would look like that of a bare checkpoint.
             error = ItemError("non_finite", _NOT_NORMALIZED)

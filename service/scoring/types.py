@@ -1,7 +1,8 @@
 """Values that enter and leave the scorer. Every dialect makes the same ones."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from reward_model.text.chat import NO_INPUTS, Conversation, Message, TemplateInputs
@@ -87,6 +88,15 @@ def chats(
     )
 
 
+ScoreType = Literal["raw_logit", "weighted_raw", "weighted_normalized"]
+"""What the raw score of an item is: the logit of a model, the weighted sum of its logits by several
+criteria or labels, or the weighted sum of the normalized scores of several models."""
+
+AskedCriteria = Mapping[str, float] | tuple[str, ...]
+"""Criteria or labels to score by, with their weights; or their names alone, which have the weights
+of the release. Empty asks for the score without any criterion."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
     """Items to score, and how.
@@ -96,12 +106,14 @@ class ScoringRequest:
         timeout: seconds after which the answer is of no use; None waits for as long as it takes.
         over_length: whether a conversation that is longer than the model takes becomes an error or
             loses the middle of its prompt.
+        criteria: what to score by; None leaves that to the model's default.
     """
 
     inputs: tuple[tuple[Item, ...], ...]
     priority: Priority = "interactive"
     timeout: float | None = None
     over_length: OverLength = "error"
+    criteria: AskedCriteria | None = None
 
     @property
     def item_count(self) -> int:
@@ -114,17 +126,29 @@ class ScoringRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the scores that a weighted sum is made of; None where that one has an error."""
+
+    weight: float
+    raw: float | None
+    normalized: float | None
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemScore:
     """The score of one item, or its error.
 
     Attributes:
-        tokens: length of the encoded item; 0 if it could not be encoded.
-        raw: the logit; None where there is an error.
+        tokens: length of the encoded item; 0 if it could not be encoded. Of a weighted sum, the
+            tokens of all its parts together.
+        raw: the logit, or the weighted sum of several; None where there is an error.
         normalized: the calibrated score; None for a model without calibration.
         cached: whether the score was computed for an earlier request.
         steps: raw scores at the step ends that were asked for.
         dropped_tokens: tokens that were cut out of the prompt to make the item fit.
         encoded_tokens: tokens that were encoded to find the error; 0 where nothing was encoded.
+        parts: what a weighted sum is made of, by the name of the model, criterion or label.
     """
 
     tokens: int
@@ -135,6 +159,7 @@ class ItemScore:
     steps: tuple[float, ...] = ()
     dropped_tokens: int = 0
     encoded_tokens: int = 0
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,14 @@ class ModelCollector(Collector):
         self._statistics: WeakKeyDictionary[LoadedModel, ScoreStatistics] = WeakKeyDictionary()
 
     def observe(self, result: ScoringResult) -> None:
-        """Take in the scores of a request. Weighted sums of several models belong to none."""
+        """Take in the scores of a request. Weighted sums of several models belong to none.
+
+        A weighted sum of criteria is as its weights are, so the scores by each of them count.
+        """
         if loaded := self._catalogue.get(f"{result.model}@{result.version}"):
             statistics = self._statistics_of(loaded)
-            statistics.add((one.raw, one.tokens) for one in result.items() if one.raw is not None)
+            scores = (score for item in result.items() for score in item.parts.values() or (item,))
+            statistics.add((one.raw, one.tokens) for one in scores if one.raw is not None)
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(

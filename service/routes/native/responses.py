@@ -1,12 +1,9 @@
 """Responses of the native dialect: raw logits, errors of single candidates, and the ranking."""
 
-from typing import Literal
-
 from pydantic import BaseModel, Field
 
 from service.errors import ItemErrorCode
-from service.scoring.ensemble import WeightedResult
-from service.scoring.types import Chat, ScoringRequest, ScoringResult, rank
+from service.scoring.types import Chat, ScoreType, ScoringRequest, ScoringResult, rank
 
 
 class CandidateError(BaseModel):
@@ -22,12 +19,14 @@ class StepScore(BaseModel):
 class PartScore(BaseModel):
     weight: float
     score: float | None = Field(description="Raw logit; null when this part has an error.")
-    normalized: float | None
+    normalized: float | None = Field(description="As that of the candidate; null for a label.")
 
 
 class CandidateScore(BaseModel):
     index: int = Field(description="Position among the candidates of the request.")
-    score: float | None = Field(description="Raw logit; null when there is an error.")
+    score: float | None = Field(
+        description="Raw logit, or the weighted sum of `parts`; null when there is an error."
+    )
     normalized: float | None = Field(
         description="Standard deviations above the mean of the release's reference set; null "
         "for a model without calibration."
@@ -37,7 +36,8 @@ class CandidateScore(BaseModel):
     tokens_dropped: int = Field(description="Tokens that were cut out of the prompt.")
     steps: list[StepScore] | None = Field(description="In order; null if not asked for.")
     parts: dict[str, PartScore] | None = Field(
-        description="By `name@version`, where several models were asked for; else null."
+        description="What the score is the weighted sum of: by `name@version` where several "
+        "models were asked for, otherwise by the names of criteria or labels; else null."
     )
     error: CandidateError | None
 
@@ -61,24 +61,20 @@ class ScoreResponse(BaseModel):
     id: str
     model: str
     version: str
-    score_type: Literal["raw_logit", "weighted_normalized"] = Field(
-        description="What `score` is: one model's raw logit, or the weighted sum of several "
-        "models' normalized scores."
+    score_type: ScoreType = Field(
+        description="What `score` is: one model's raw logit, the weighted sum of its raw logits "
+        "by several criteria, or the weighted sum of several models' normalized scores."
     )
     results: list[InputResult]
     usage: TokenUsage
 
 
 def to_response(
-    request_id: str, asked: ScoringRequest, result: ScoringResult, parts: list[WeightedResult]
+    request_id: str, asked: ScoringRequest, result: ScoringResult, score_type: ScoreType
 ) -> ScoreResponse:
-    """Make the response of a request.
-
-    Args:
-        parts: the summands of a weighted sum of several models; empty for a single model.
-    """
+    """Make the response of a request."""
     results = []
-    for place, (items, scores) in enumerate(zip(asked.inputs, result.inputs, strict=True)):
+    for items, scores in zip(asked.inputs, result.inputs, strict=True):
         candidates = []
         for index, (item, score) in enumerate(zip(items, scores, strict=True)):
             error, steps = score.error, None
@@ -86,12 +82,10 @@ def to_response(
                 ends = zip(item.step_ends, score.steps, strict=True)
                 steps = [StepScore(end=end, score=step) for end, step in ends]
             # A part keeps its own score where another part's error leaves the sum without one.
-            part_scores = {}
-            for part in parts:
-                own = part.result.inputs[place][index]
-                part_scores[part.key] = PartScore(
-                    weight=part.weight, score=own.raw, normalized=own.normalized
-                )
+            parts = {
+                name: PartScore(weight=part.weight, score=part.raw, normalized=part.normalized)
+                for name, part in score.parts.items()
+            }
             candidates.append(
                 CandidateScore(
                     index=index,
@@ -101,7 +95,7 @@ def to_response(
                     truncated=score.dropped_tokens > 0,
                     tokens_dropped=score.dropped_tokens,
                     steps=steps,
-                    parts=part_scores or None,
+                    parts=parts or None,
                     error=CandidateError(code=error.code, message=error.message) if error else None,
                 )
             )
@@ -112,7 +106,7 @@ def to_response(
         id=f"score-{request_id}",
         model=result.model,
         version=result.version,
-        score_type="weighted_normalized" if parts else "raw_logit",
+        score_type=score_type,
         results=results,
         usage=TokenUsage(tokens=result.tokens, computed_tokens=result.computed_tokens),
     )

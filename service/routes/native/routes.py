@@ -14,7 +14,7 @@ from service.routes.shared.routing import JsonRoute, ServiceOf
 from service.routes.vllm import routes as vllm
 from service.routes.vllm.responses import PairScore, VllmList
 from service.routes.vllm.shapes import PairsRequest
-from service.scoring.ensemble import WeightedResult
+from service.scoring.types import ScoreType
 from service.telemetry.request_record import record_of
 
 router = APIRouter(route_class=JsonRoute, tags=["score"])
@@ -31,14 +31,16 @@ async def score(body: ScoreRequest, request: Request, service: ServiceOf) -> Sco
     The response's `Server-Timing` says where the time went; `X-Request-Id` is taken or made.
     """
     asked = body.to_scoring_request()
-    parts: list[WeightedResult] = []
+    score_type: ScoreType = "weighted_normalized"
     if body.models:
-        result, parts = await scoring.score_ensemble(
+        result = await scoring.score_ensemble(
             request, service, asked, param="inputs", weights=body.models
         )
     else:
         result = await scoring.score(request, service, asked, param="inputs", model=body.model)
-    return to_response(record_of(request).request_id, asked, result, parts)
+        weighted = any(item.parts for item in result.items())
+        score_type = "weighted_raw" if weighted else "raw_logit"
+    return to_response(record_of(request).request_id, asked, result, score_type)
 
 
 DIALECT = Dialect(router, openai_error)

@@ -17,14 +17,11 @@ from pydantic.config import JsonDict
 from reward_model.text.chat import Message
 from reward_model.text.steps import join_steps
 from service.routes.shared.body_types import Content, Name, is_list, message
+from service.routes.shared.criteria import CRITERIA, AskedCriteria, Weight, names_and_weights
 from service.routes.shared.template_options import TemplateKwargs, Tools, template_inputs
 from service.scheduling.queue import Priority
 from service.scoring.types import Item, OverLength, ScoringRequest, chats
 from service.settings import MAX_CANDIDATES
-
-# Not strict, because JSON makes no difference between 1 and 1.0.
-# The bounds keep every sum of normalized scores far from infinity.
-Weight = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-1e6, le=1e6)]
 
 # Each model scores every candidate of a request, so their number multiplies its cost.
 _MAX_MODELS = 16
@@ -216,6 +213,8 @@ class ScoreRequest(_Strict):
         None, description="Score each candidate's steps, too, in the same forward."
     )
 
+    criteria: AskedCriteria | None = CRITERIA
+
     @field_validator("models", mode="before")
     @classmethod
     def _limit_models(cls, models: object) -> object:
@@ -228,6 +227,8 @@ class ScoreRequest(_Strict):
     def _check_combinations(self) -> Self:
         if self.models and self.model:
             raise ValueError("needs either model or models, and not both")
+        if self.models and self.criteria:
+            raise ValueError("has criteria, which several models together do not have")
         if self.models and self.steps:
             raise ValueError("has steps, which several models together do not score")
         # Joining steps without a delimiter would guess at the text that is scored.
@@ -251,4 +252,5 @@ class ScoreRequest(_Strict):
             self.priority,
             None if self.timeout_ms is None else self.timeout_ms / 1000,
             self.over_length,
+            names_and_weights(self.criteria),
         )

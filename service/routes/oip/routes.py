@@ -15,10 +15,13 @@ from service.routes.oip.metadata import (
     ModelReady,
     Ready,
     ServerMetadata,
+    TensorConfig,
+    TensorMetadata,
 )
 from service.routes.oip.shapes import InferRequest, InferResponse, OipError, RewardTensor, oip_error
 from service.routes.oip.tensors import HEADER_LENGTH, TensorRoute, pack_floats
 from service.routes.shared import scoring
+from service.routes.shared.criteria import vector
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import documented
 from service.routes.shared.routing import ServiceOf, probe
@@ -109,7 +112,10 @@ async def model_ready(response: Response, service: ServiceOf, served: ProbedOf) 
 @router.get(_MODEL + "/config", summary="Triton's model configuration")
 @router.get(_VERSION + "/config", include_in_schema=False)
 async def model_config(service: ServiceOf, served: ServedOf) -> ModelConfig:
-    return ModelConfig(name=served.model.name, max_batch_size=service.settings.max_candidates)
+    config = ModelConfig(name=served.model.name, max_batch_size=service.settings.max_candidates)
+    if served.model.criteria.names:
+        config.output.append(TensorConfig(name="parts", data_type="TYPE_FP32", dims=[-1]))
+    return config
 
 
 @router.get(_MODEL, summary="What tensors the model takes and gives")
@@ -118,7 +124,10 @@ async def model_metadata(service: ServiceOf, served: ServedOf) -> ModelMetadata:
     # All loaded versions of the name are listed, whichever one the path asked for.
     name = served.model.name
     loaded = [one.model for one in service.catalogue if one.model.name == name]
-    return ModelMetadata(name=name, versions=[model.release.version for model in loaded])
+    metadata = ModelMetadata(name=name, versions=[model.release.version for model in loaded])
+    if served.model.criteria.names:
+        metadata.outputs.append(TensorMetadata(name="parts", datatype="FP32", shape=[-1, -1]))
+    return metadata
 
 
 @router.post(_MODEL + "/infer", response_model=InferResponse, summary="Score texts")
@@ -128,22 +137,30 @@ async def infer(
 ) -> Response:
     """Score `response` as the answer to `prompt`, or `sentences` that are rendered already.
 
-    Input and output may be in Triton's binary form. `rewards` are raw scores.
+    Input and output may be in Triton's binary form. `rewards` are raw scores, or weighted sums of
+    `parts` where criteria are asked for.
     """
     asked = body.to_scoring_request()
     result = await scoring.score(request, service, asked, param="inputs", model=served.key)
-    rewards = scoring.raw_scores(result)
-    packed = pack_floats(rewards) if body.wants_binary else None
-    tensor = RewardTensor(
-        shape=body.shape,
-        parameters=None if packed is None else {"binary_data_size": len(packed)},
-        data=rewards if packed is None else None,
-    )
+    rewards, tensors, packed = scoring.raw_scores(result), list[RewardTensor](), b""
+    for name, binary in body.wanted:
+        values, shape, parameters = rewards, body.shape, dict[str, int | str]()
+        if name == "parts":
+            rows = [vector(item, body.criteria) for item in result.items()]
+            values, shape = [score for row in rows for score in row], [len(rows), len(rows[0])]
+            parameters["names"] = ",".join(result.items()[0].parts)
+        if binary:
+            packed += (column := pack_floats(values))
+            parameters["binary_data_size"] = len(column)
+        data = None if binary else values
+        tensors.append(
+            RewardTensor(name=name, shape=shape, parameters=parameters or None, data=data)
+        )
     answer = InferResponse(
-        model_name=result.model, model_version=result.version, id=body.id, outputs=[tensor]
+        model_name=result.model, model_version=result.version, id=body.id, outputs=tensors
     )
     head = answer.model_dump_json(exclude_none=True).encode()
-    if packed is None:
+    if not packed:
         return Response(head, media_type="application/json")
     headers = {HEADER_LENGTH: str(len(head))}
     return Response(head + packed, headers=headers, media_type="application/octet-stream")

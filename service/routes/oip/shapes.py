@@ -10,12 +10,15 @@ from reward_model.text.chat import Message
 from reward_model.text.encoding import Rendered
 from service.errors import ServiceError
 from service.routes.shared.body_types import Name, Tolerant
+from service.routes.shared.criteria import CriteriaText, from_text
 from service.routes.shared.refused import Refused
 from service.scoring.types import ScoringRequest, chats
 from service.settings import MAX_CANDIDATES
 
 InputName = Literal["prompt", "response", "sentences"]
 INPUTS: tuple[InputName, ...] = ("prompt", "response", "sentences")
+
+OutputName = Literal["rewards", "parts"]
 
 Flat = Annotated[list[str], Field(max_length=MAX_CANDIDATES, fail_fast=True)]
 Rows = Annotated[
@@ -70,7 +73,7 @@ class OutputParameters(Tolerant):
 
 
 class OutputAsked(Tolerant):
-    name: Literal["rewards"]
+    name: OutputName
     parameters: OutputParameters | None = None
 
 
@@ -78,6 +81,11 @@ class InferParameters(Tolerant):
     binary_data_output: bool | None = None
     timeout: int | None = Field(
         None, ge=0, le=2**64 - 1, description="Microseconds; 0 is no limit."
+    )
+    criteria: CriteriaText | None = Field(
+        None,
+        description="Score by these criteria or labels: names, or name=weight, separated by "
+        "commas. The output `parts` then has a column for each.",
     )
 
 
@@ -89,7 +97,7 @@ class InferRequest(Tolerant):
 
     id: Name | None = Field(None, description="Comes back with the answer.")
     inputs: list[TextTensor] = Field(min_length=1, max_length=len(INPUTS))
-    outputs: Annotated[list[OutputAsked], Field(max_length=1)] | None = None
+    outputs: Annotated[list[OutputAsked], Field(max_length=2)] | None = None
     parameters: InferParameters | None = None
 
     @model_validator(mode="after")
@@ -101,7 +109,13 @@ class InferRequest(Tolerant):
             raise ValueError("needs the inputs prompt and response, or the input sentences alone")
         if any(tensor.shape != self.shape for tensor in self.inputs):
             raise ValueError("must have prompt and response of one shape")
+        if not self.criteria and any(one.name == "parts" for one in self.outputs or ()):
+            raise ValueError("asks for parts, and has no criteria in its parameters")
         return self
+
+    @property
+    def criteria(self) -> str | None:
+        return self.parameters.criteria if self.parameters else None
 
     @property
     def shape(self) -> list[int]:
@@ -109,12 +123,16 @@ class InferRequest(Tolerant):
         return self.inputs[0].shape
 
     @property
-    def wants_binary(self) -> bool:
-        # What is asked of the one output goes before what is asked of all outputs.
+    def wanted(self) -> list[tuple[OutputName, bool]]:
+        """The outputs that are wanted, and whether in binary."""
+        # What is asked of an output goes before what is asked of all outputs.
         if self.outputs:
-            parameters = self.outputs[0].parameters
-            return parameters is not None and parameters.binary_data is True
-        return self.parameters is not None and self.parameters.binary_data_output is True
+            return [
+                (one.name, one.parameters is not None and one.parameters.binary_data is True)
+                for one in self.outputs
+            ]
+        binary = self.parameters is not None and self.parameters.binary_data_output is True
+        return [("rewards", binary), ("parts", binary)] if self.criteria else [("rewards", binary)]
 
     def to_scoring_request(self) -> ScoringRequest:
         texts = {tensor.name: tensor.texts for tensor in self.inputs}
@@ -122,7 +140,7 @@ class InferRequest(Tolerant):
         timeout = asked / 1e6 if asked else None
         if "sentences" in texts:
             items = tuple((Rendered(text),) for text in texts["sentences"])
-            return ScoringRequest(items, timeout=timeout)
+            return ScoringRequest(items, timeout=timeout, criteria=from_text(self.criteria))
         # Neighbors with one prompt make one group, whose prompt is then computed once.
         pairs = zip(texts["prompt"], texts["response"], strict=True)
         return ScoringRequest(
@@ -131,16 +149,21 @@ class InferRequest(Tolerant):
                 for prompt, group in groupby(pairs, key=lambda pair: pair[0])
             ),
             timeout=timeout,
+            criteria=from_text(self.criteria),
         )
 
 
 class RewardTensor(BaseModel):
-    """The scores; `data` is missing where they follow the JSON in binary."""
+    """The scores; `data` is missing where they follow the JSON in binary.
 
-    name: Literal["rewards"] = "rewards"
+    `parts` has a row for each element of `rewards` and a column for each criterion, whose names are
+    in its parameter `names`.
+    """
+
+    name: OutputName = "rewards"
     shape: list[int]
     datatype: Literal["FP32"] = "FP32"
-    parameters: dict[str, int] | None = None
+    parameters: dict[str, int | str] | None = None
     data: list[float] | None = None
 
 

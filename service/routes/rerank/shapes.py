@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BaseModel, Discriminator, Field, Tag
 from reward_model.text.chat import Message
 from service.errors import ServiceError
 from service.routes.shared.body_types import Name, Tolerant
+from service.routes.shared.criteria import names_and_weights
 from service.routes.shared.refused import Refused
 from service.routes.shared.relevance import relevance
 from service.routes.shared.template_options import PairOptions
@@ -79,7 +80,8 @@ class RerankRequest(PairOptions):
     def to_scoring_request(self) -> ScoringRequest:
         """Ask for the score of each document as the assistant's answer to the user's query."""
         items = chats((Message("user", self.query),), self.texts, inputs=self.inputs)
-        return ScoringRequest((items,), self.scoring_priority)
+        criteria = names_and_weights(self.criteria)
+        return ScoringRequest((items,), self.scoring_priority, criteria=criteria)
 
 
 class RerankResult(BaseModel):

@@ -2,10 +2,10 @@
 
 import math
 
-from service.scoring.types import ItemScore
+from service.scoring.types import ItemScore, Part
 
 
-def relevance(item: ItemScore, *, raw: bool) -> float:
+def relevance(item: ItemScore | Part, *, raw: bool) -> float:
     """Return the sigmoid of an item's score, or its raw score.
 
     The sigmoid is that of the calibrated score, or of the raw one without calibration.

@@ -67,8 +67,8 @@ async def score_ensemble(
     *,
     param: str,
     weights: dict[str, float],
-) -> tuple[ScoringResult, list[WeightedResult]]:
-    """Score with several models side by side; return the weighted sum and its parts.
+) -> ScoringResult:
+    """Score with several models side by side; return the weighted sum.
 
     Raises:
         InvalidRequest: a model is named twice or is not calibrated.
@@ -92,7 +92,7 @@ async def score_ensemble(
     results = await _score_with(models, request, asked)
     parts = [WeightedResult(*part) for part in zip(weights.values(), results, strict=True)]
     record_of(request).result = total = weighted_sum(parts)
-    return total, parts
+    return total
 
 
 async def tokenize(request: Request, model: LoadedModel, item: Item) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, JsonValue
 from reward_model.text.chat import TemplateInputs
 from service.errors import ItemRefused
 from service.routes.shared.body_types import Tolerant, to_json
+from service.routes.shared.criteria import CRITERIA, AskedCriteria
 from service.routes.shared.refused import Refused
 from service.scoring.types import ScoringResult
 
@@ -91,6 +92,7 @@ class PoolingOptions(Tolerant):
     lora_path: Annotated[
         object, Refused("an adapter is loaded as a model of its own, which `model` names")
     ] = None
+    criteria: AskedCriteria | None = CRITERIA
 
     @property
     def scoring_priority(self) -> Literal["interactive", "bulk"]:

@@ -10,6 +10,7 @@ from reward_model.text.encoding import Rendered
 from service.errors import QueueFull, ServiceError, Unavailable
 from service.routes.rerank.shapes import RerankRequest
 from service.routes.shared.body_types import Tolerant
+from service.routes.shared.criteria import CRITERIA, AskedCriteria, names_and_weights
 from service.routes.shared.refused import Refused
 from service.routes.shared.relevance import relevance
 from service.scoring.types import Item, OverLength, ScoringRequest, ScoringResult, chats, rank
@@ -28,6 +29,7 @@ class _TeiOptions(Tolerant):
     truncation_direction: str | None = Field(
         None, description="With `truncate` it is refused: the cut is made in the middle."
     )
+    criteria: AskedCriteria | None = CRITERIA
     prompt_name: Annotated[
         object, Refused("a release has a chat template and no named prompts")
     ] = None
@@ -56,7 +58,8 @@ class TeiRerankRequest(_TeiOptions):
 
     def to_scoring_request(self) -> ScoringRequest:
         items = chats((Message("user", self.query),), tuple(self.texts))
-        return ScoringRequest((items,), over_length=self.over_length)
+        criteria = names_and_weights(self.criteria)
+        return ScoringRequest((items,), over_length=self.over_length, criteria=criteria)
 
 
 # Clients of TEI, Cohere, Jina and vLLM share the path `/rerank`; only TEI's send `texts`.
@@ -120,7 +123,8 @@ class PredictRequest(_TeiOptions):
             else:
                 prompt, answer = entry
                 items.append(chats((Message("user", prompt),), (answer,)))
-        return ScoringRequest(tuple(items), over_length=self.over_length)
+        criteria = names_and_weights(self.criteria)
+        return ScoringRequest(tuple(items), over_length=self.over_length, criteria=criteria)
 
 
 class RankedText(BaseModel):
@@ -131,7 +135,7 @@ class RankedText(BaseModel):
 
 class Prediction(BaseModel):
     score: float
-    label: Literal["LABEL_0"] = "LABEL_0"
+    label: str = "LABEL_0"
 
 
 ErrorType = Literal["Unhealthy", "Backend", "Overloaded", "Validation"]
@@ -174,7 +178,14 @@ def rank_texts(body: TeiRerankRequest, result: ScoringResult) -> list[RankedText
 def predictions(
     body: PredictRequest, result: ScoringResult
 ) -> list[Prediction] | list[list[Prediction]]:
-    """Return one prediction for each input, in their order."""
+    """Return the predictions for each input, in their order.
+
+    There is one, or one for each of the criteria that are asked for, the highest first.
+    """
     raw = bool(body.raw_scores)
-    rows = [[Prediction(score=relevance(item, raw=raw))] for item in result.items()]
+    rows = []
+    for item in result.items():
+        named = item.parts.items() if body.criteria else [("LABEL_0", item)]
+        row = [Prediction(score=relevance(one, raw=raw), label=name) for name, one in named]
+        rows.append(sorted(row, key=lambda prediction: -prediction.score))
     return rows if body.is_batch else rows[0]

@@ -50,7 +50,8 @@ class VllmList(BaseModel, Generic[Row]):
 
 
 class Classification(BaseModel):
-    # A reward model is a classifier with one class. verl reads `data[-1].probs[-1]`.
+    # A reward model is a classifier with one class, or with one for each criterion that a request
+    # asks for; `label` is that of the highest. verl reads `data[-1].probs[-1]`.
     index: int
     label: str = "LABEL_0"
     probs: list[float]

@@ -58,15 +58,24 @@ AnyClassifyRequest = Annotated[
 async def classify(
     body: Annotated[AnyClassifyRequest, Body()], request: Request, service: ServiceOf
 ) -> VllmList[Classification] | SglangScore | list[SglangScore]:
-    """`data[i].probs` holds one number, the raw logit unless `use_activation` is true.
+    """`data[i].probs` holds one number, the raw logit unless `use_activation` is true; or one for
+    each of the `criteria` that are asked for.
 
     SGLang's bodies have `text`; the answer to them is a list with an `embedding` of one number.
     """
     if isinstance(body, SglangRequest):
         return await classify_texts(body, request, service)
     result = await score_items(body, request, service)
-    scores = enumerate(body.activated(result))
-    rows = [Classification(index=index, probs=[score]) for index, score in scores]
+    names = [*result.items()[0].parts] if body.criteria else ["LABEL_0"]
+    rows = [
+        Classification(
+            index=index,
+            label=names[scores.index(max(scores))],
+            probs=scores,
+            num_classes=len(scores),
+        )
+        for index, scores in enumerate(body.activated_vectors(result))
+    ]
     return to_list("classify", request, result, rows)
 
 
@@ -76,8 +85,8 @@ async def pooling(
 ) -> VllmList[PooledOutput]:
     """Score like `/classify`; base64 encodes the bytes of a little-endian float32."""
     result = await score_items(body, request, service)
-    scores = enumerate(body.activated(result))
-    rows = [PooledOutput(index=index, data=body.to_vector(score)) for index, score in scores]
+    vectors = enumerate(body.activated_vectors(result))
+    rows = [PooledOutput(index=index, data=body.encoded(scores)) for index, scores in vectors]
     return to_list("pool", request, result, rows)
 
 

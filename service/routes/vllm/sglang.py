@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
 from service.routes.shared.body_types import Name, TextOrTexts, either
+from service.routes.shared.criteria import names_and_weights, vector
 from service.routes.shared.refused import Refused
 from service.routes.shared.template_options import TEXT_ONLY, PoolingOptions
 from service.routes.vllm.shapes import IdList, IdLists
@@ -67,7 +68,11 @@ class SglangRequest(PoolingOptions):
         ids = [one for one in self.input_ids or () if isinstance(one, int)]
         lists = [ids] if ids else [one for one in self.input_ids or () if isinstance(one, list)]
         items += [TokenIds(tuple(one)) for one in lists]
-        return ScoringRequest(tuple((item,) for item in items), self.scoring_priority)
+        return ScoringRequest(
+            tuple((item,) for item in items),
+            self.scoring_priority,
+            criteria=names_and_weights(self.criteria),
+        )
 
 
 class SglangMeta(BaseModel):
@@ -77,7 +82,9 @@ class SglangMeta(BaseModel):
 
 
 class SglangScore(BaseModel):
-    embedding: list[float] = Field(description="One number, the raw logit.")
+    embedding: list[float] = Field(
+        description="One number, the raw logit; or one for each of the `criteria` asked for."
+    )
     meta_info: SglangMeta
 
 
@@ -89,8 +96,12 @@ async def classify_texts(
     asked = body.to_scoring_request()
     result = await scoring.score(request, service, asked, param=param, model=body.model)
     request_id = record_of(request).request_id
+    scoring.raw_scores(result)  # the response has no place for the error of one item
     rows = [
-        SglangScore(embedding=[raw], meta_info=SglangMeta(id=request_id, prompt_tokens=item.tokens))
-        for raw, item in zip(scoring.raw_scores(result), result.items(), strict=True)
+        SglangScore(
+            embedding=vector(item, body.criteria),
+            meta_info=SglangMeta(id=request_id, prompt_tokens=item.tokens),
+        )
+        for item in result.items()
     ]
     return rows if body.is_batch else rows[0]

@@ -24,6 +24,7 @@ from service.routes.shared.body_types import (
     conversation,
     either,
 )
+from service.routes.shared.criteria import names_and_weights, vector
 from service.routes.shared.refused import Refused
 from service.routes.shared.relevance import sigmoid
 from service.routes.shared.scoring import raw_scores
@@ -100,9 +101,20 @@ class _VllmOptions(PoolingOptions):
     def activated(self, result: ScoringResult) -> list[float]:
         """Return the scores, after the activation if it is asked for. Raises as `raw_scores`."""
         scores = raw_scores(result)
+        return [sigmoid(score) for score in scores] if self._activates else scores
+
+    def activated_vectors(self, result: ScoringResult) -> list[list[float]]:
+        """Return the same as vectors, which have a number for each criterion that is asked for."""
+        raw_scores(result)  # the response has no place for the error of one item
+        vectors = [vector(item, self.criteria) for item in result.items()]
+        if self._activates:
+            return [[sigmoid(score) for score in scores] for scores in vectors]
+        return vectors
+
+    @property
+    def _activates(self) -> bool:
         names = (self.use_activation, self.activation, self.softmax)
-        wanted = next((given for given in names if given is not None), False)
-        return [sigmoid(score) for score in scores] if wanted else scores
+        return next((given for given in names if given is not None), False)
 
 
 class ItemsRequest(TemplateOptions, _VllmOptions):
@@ -179,15 +191,18 @@ class ItemsRequest(TemplateOptions, _VllmOptions):
                 else:
                     items.append(TokenIds(tuple(entry if kept is None else entry[-kept:])))
         return ScoringRequest(
-            tuple((item,) for item in items), self.scoring_priority, over_length=over_length
+            tuple((item,) for item in items),
+            self.scoring_priority,
+            over_length=over_length,
+            criteria=names_and_weights(self.criteria),
         )
 
-    def to_vector(self, score: float) -> list[float] | str:
-        """Return a score as a vector of one number, in the encoding that is asked for."""
+    def encoded(self, scores: list[float]) -> list[float] | str:
+        """Return a vector in the encoding that is asked for."""
         # OpenAI's SDK asks for base64 unless its user chooses a format, and decodes it itself.
         if self.encoding_format == "base64":
-            return b64encode(pack("<f", score)).decode()
-        return [score]
+            return b64encode(pack(f"<{len(scores)}f", *scores)).decode()
+        return scores
 
 
 def _as_list(
@@ -245,7 +260,8 @@ class PairsRequest(PairOptions, _VllmOptions):
         else:
             pairs = zip(prompts, documents, strict=True)
             groups = [chats(prompt, (document,), inputs=inputs) for prompt, document in pairs]
-        return ScoringRequest(tuple(groups), self.scoring_priority)
+        criteria = names_and_weights(self.criteria)
+        return ScoringRequest(tuple(groups), self.scoring_priority, criteria=criteria)
 
 
 class TokenizeRequest(TemplateOptions):

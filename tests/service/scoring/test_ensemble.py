@@ -111,7 +111,8 @@ async def test_a_sum_that_is_no_number_is_that_candidate_s_error_and_is_not_rank
 def test_an_overflow_of_the_sum_itself_is_that_item_s_error() -> None:
     item = ItemScore(3, raw=1e308, normalized=1e308)
     part = ScoringResult("rm", "1", ((item, ItemScore(3, 1.0, 1.0)),), 3, 0, Timings(*[0] * 6))
-    total = weighted_sum([WeightedResult(1e3, part), WeightedResult(-1e3, part)])
+    other = replace(part, model="other")
+    total = weighted_sum([WeightedResult(1e3, part), WeightedResult(-1e3, other)])
     overflowed, finite = total.items()
     assert overflowed.error
     assert overflowed.error.code == "non_finite"

@@ -50,9 +50,9 @@ def test_the_output_decides_about_binary_before_the_request_does() -> None:
     text = tensor("sentences", "a")
     all_binary = {"binary_data_output": True}
     output = {"name": "rewards", "parameters": {"binary_data": False}}
-    assert not body(text).wants_binary
-    assert body(text, parameters=all_binary).wants_binary
-    assert not body(text, parameters=all_binary, outputs=[output]).wants_binary
+    assert body(text).wanted == [("rewards", False)]
+    assert body(text, parameters=all_binary).wanted == [("rewards", True)]
+    assert body(text, parameters=all_binary, outputs=[output]).wanted == [("rewards", False)]
 
 
 def test_an_error_is_its_message() -> None:

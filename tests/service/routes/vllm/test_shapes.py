@@ -71,7 +71,7 @@ def test_the_activation_is_a_sigmoid(options: dict[str, bool], score: float) -> 
 def test_a_vector_is_in_the_encoding_that_is_asked_for() -> None:
     plain = ItemsRequest.model_validate({"input": "x"})
     packed = ItemsRequest.model_validate({"input": "x", "encoding_format": "base64"})
-    assert (plain.to_vector(1.0), packed.to_vector(1.0)) == ([1.0], "AACAPw==")
+    assert (plain.encoded([1.0]), packed.encoded([1.0])) == ([1.0], "AACAPw==")
 
 
 @pytest.mark.parametrize(
