@@ -217,7 +217,7 @@ def divide(
         problem_of: the problem of each row, by the row's id.
         kinds: what is wrong with each answer, by its id.
     """
-    made = []
+    made: list[PreferenceRow] = []
     for row in rows:
         whole = PreferenceRow(
             id=hash_of([row.prompt, row.chosen.text, *(each.text for each in row.rejected)]),
@@ -235,16 +235,16 @@ def divide(
         counts["pairs left out: no such form"] += len(whole.rejected) - len(formed.rejected)
         made.append(formed)
     splits: dict[str, list[PreferenceRow]] = {split: [] for split in SPLITS}
-    for row in shuffled(made, config.seed):
-        side = config.split_of(row.group)
+    for each in shuffled(made, config.seed):
+        side = config.split_of(each.group)
         if config.is_full(side, len(splits[side])):
             counts[f"{side}: rows over the limit"] += 1
         else:
-            splits[side].append(row)
+            splits[side].append(each)
     for side, kept in splits.items():
         counts[f"{side}: rows"] = len(kept)
-        counts[f"{side}: pairs"] = sum(len(row.rejected) for row in kept)
-        counts[f"{side}: groups"] = len({row.group for row in kept})
+        counts[f"{side}: pairs"] = sum(len(each.rejected) for each in kept)
+        counts[f"{side}: groups"] = len({each.group for each in kept})
     return splits
 
 

@@ -47,6 +47,19 @@ from trainer.training.pretrain import PretrainConfig
 STRONG, WEAK = "Qwen2.5-Coder-0.5B-Instruct", "SmolLM2-135M-Instruct"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
+# Shorter than the default: a model of half a billion parameters that is told to think for itself
+# first writes its thoughts down, until its tokens are used up.
+DESCRIBE = """\
+Here is a function in {language}:
+
+```{language}
+{code}
+```
+
+Write the instruction that this function answers, in one to three sentences that begin with "Write \
+a function". Say what goes in, what comes out and how unusual cases are treated, so that somebody \
+who has not seen the function can write it. Answer with the instruction alone."""
+
 # Two rounds of rank 8 are one adapter of rank 16, which is what the release holds.
 ADAPTERS = LoraAdapters(r=8, lora_alpha=16)
 
@@ -59,7 +72,8 @@ def recipe() -> Recipe:
 
 def synthesis() -> dict[str, Stage[Any]]:
     """Descriptions and answers as in the paper, of functions small enough for small models."""
-    asked = DescribeConfig(llm("STRONG", STRONG, Sampling(0.7, max_tokens=200)), max_snippets=3000)
+    brief = llm("STRONG", STRONG, Sampling(0.7, max_tokens=160))
+    asked = DescribeConfig(brief, template=DESCRIBE, max_snippets=3000)
     answered = Sampling(0.7, max_tokens=320)
     return {
         "corpus": Stage(gather.run, CorpusConfig()),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.feedback.made import function
-from trainer.feedback.answer_forms import body_of, head_of, in_a_form
+from trainer.feedback.answer_forms import AnswerForm, body_of, head_of, in_a_form
 from trainer.feedback.problem import AssertTest
 from trainer.pairs.row import PreferenceRow, Rejected
 
@@ -72,7 +72,7 @@ def test_answers_without_the_form_are_left_out_and_the_last_one_keeps_the_row_as
 
 def test_each_form_is_drawn_for_some_rows_and_always_the_same() -> None:
     rows = [row(fenced(RIGHT), fenced(WRONG), identity=str(number)) for number in range(40)]
-    forms = ("answer", "program", "completion")
+    forms: tuple[AnswerForm, ...] = ("answer", "program", "completion")
     drawn = [in_a_form(each, forms, PROBLEM, seed=3) for each in rows]
     assert {form for _, form in drawn} == set(forms)
     assert drawn == [in_a_form(each, forms, PROBLEM, seed=3) for each in rows]
