@@ -41,6 +41,7 @@ RUN command -v cc || (apt-get update && apt-get install --yes --no-install-recom
 WORKDIR /src
 COPY scripts/build-kernels scripts/
 COPY reward_model/attention/kernels reward_model/attention/kernels
+COPY reward_model/cpu/kernels reward_model/cpu/kernels
 RUN scripts/build-kernels --require
 
 FROM ${BASE} AS runtime
@@ -54,6 +55,7 @@ RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/share/python-wheels \
 WORKDIR /app
 COPY reward_model reward_model
 COPY --from=kernels /src/reward_model/attention/kernels reward_model/attention/kernels
+COPY --from=kernels /src/reward_model/cpu/kernels reward_model/cpu/kernels
 COPY service service
 # The release that is served unless another one is mounted here.
 COPY releases/tiny-code-rm /models/release

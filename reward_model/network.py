@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from reward_model.attention.tree import Tree
 from reward_model.attention.tree_attention import IMPLEMENTATION
+from reward_model.cpu.bf16x3_linear import unavailable, use_matrix_units
 from reward_model.cpu.llama_layers import fuse_layers
 from reward_model.cpu.onednn_linear import padded_rows, replace_linears
 from reward_model.encoders import EncoderForward, is_encoder, score_alone
@@ -56,10 +57,20 @@ class RewardNetwork:
         fuses_layers: whether layers run as `reward_model.cpu.llama_layers`.
         reads_steps: whether several positions of one text can be read, as scores of its steps.
         fallback_reason: why a forward slower than the architecture's own is used, or None.
+        plain_products_reason: why float32 products do not run on a bfloat16 matrix unit
+            (`reward_model.cpu.bf16x3_linear`), or None where they do.
+
+    Args:
+        matrix_units: whether they may, where that is faster and gives the same scores.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_tokens: int,
+        *,
+        matrix_units: bool = True,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -68,6 +79,11 @@ class RewardNetwork:
             max_tokens, tokenizer.model_max_length, max_positions(model) or max_tokens
         )
         self.labels = model.config.num_labels or 1
+        self.plain_products_reason = (
+            self._matrix_units_unavailable() if matrix_units else "switched off"
+        )
+        # The plain forward runs now, because what follows replaces its parts.
+        plain = None if self.plain_products_reason else self._probe_plainly()
         self._encoder: EncoderForward | None = None
         self.fuses_layers = False
         if is_encoder(model):
@@ -83,18 +99,37 @@ class RewardNetwork:
         # oneDNN, in fused layers or in linears alone, compiles a product for every number of rows,
         # so batches are padded to one of a few sizes.
         self._pads_rows = self.fuses_layers or replace_linears(model.base_model)
+        if plain:
+            self._try_matrix_units(plain)
+        # On a processor that has a unit, it matters why the unit is not used.
+        level = logging.WARNING if plain and self.plain_products_reason else logging.INFO
+        _log.log(
+            level,
+            "float32 products run on %s",
+            f"torch's or oneDNN's kernels: {self.plain_products_reason}"
+            if self.plain_products_reason
+            else "the processor's matrix unit, as three products of bfloat16 (bf16x3)",
+        )
         if self.fallback_reason:
             _log.warning("a slower forward, no prefix is shared: %s", self.fallback_reason)
 
     @classmethod
-    def load(cls, release: Release, *, device: str, dtype: str | None = None) -> Self:
+    def load(
+        cls,
+        release: Release,
+        *,
+        device: str,
+        dtype: str | None = None,
+        matrix_units: bool = True,
+    ) -> Self:
         """Load onto `device` in `dtype` (the release's own if None), the head in float32.
 
         Raises:
             ReleaseError: transformers cannot make a model or a tokenizer of the directory.
         """
         model = load_model(release, device=device, dtype=dtype or release.dtype)
-        return cls(model, load_tokenizer(release), release.max_tokens)
+        tokenizer = load_tokenizer(release)
+        return cls(model, tokenizer, release.max_tokens, matrix_units=matrix_units)
 
     def score(self, batch: list[Sequence]) -> Scores:
         """Return raw scores at each sequence's read positions, in the batch's order.
@@ -164,6 +199,30 @@ class RewardNetwork:
             ]
             scores.append([score for row in score_alone(self.model, texts) for score in row])
         return scores
+
+    def _matrix_units_unavailable(self) -> str | None:
+        """Why products cannot run on a matrix unit; None if a trial decides."""
+        if not is_encoder(self.model) and unpackable(self.model):
+            return "texts are scored by the plain forward, one at a time"
+        return unavailable(next(self.model.parameters()))
+
+    @torch.inference_mode()
+    def _probe_plainly(self) -> Scores:
+        return self._score_plain(_probe(self.model, self.max_tokens))
+
+    def _try_matrix_units(self, plain: Scores) -> None:
+        """Let products run on a matrix unit, if that is faster and exact; note why otherwise.
+
+        Args:
+            plain: scores of the plain forward on the probe batch.
+        """
+        probe = _probe(self.model, self.max_tokens)
+        self.plain_products_reason = use_matrix_units(
+            self.model.base_model,
+            lambda: disagreement("bf16x3", plain, lambda: self.score(probe), self.dtype),
+        )
+        # The unit's kernel takes any number of rows.
+        self._pads_rows &= self.plain_products_reason is not None
 
     @torch.inference_mode()
     def _enable_packing(self) -> str | None:

@@ -296,6 +296,15 @@ class Settings(BaseSettings):
             "0 leaves the choice to PyTorch.",
         ),
     ] = 0
+    matrix_units: Annotated[
+        bool,
+        Field(
+            description="Whether float32 products may run as three products of bfloat16 on the "
+            "CPU's matrix unit (AMX), with the torch engine. A trial at load decides: they must be "
+            "faster, and scores of a probe batch equal to those of the plain forward within 1e-4. "
+            "If it is off, or the CPU has no such unit, they run on oneDNN's or torch's kernels."
+        ),
+    ] = True
     # Two is the least with which bulk work leaves a thread to interactive work.
     encode_threads: Annotated[
         int,

@@ -31,7 +31,7 @@ ROOMS = {
         cpu selfcheck positions
         attention release
         text
-        packing
+        packing compiled_files
     """,
     "service": """
         __main__ keys fetch

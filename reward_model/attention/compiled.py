@@ -12,7 +12,6 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from reward_model.attention.sdpa import AttentionParams
+from reward_model.compiled_files import compiled_files
 from reward_model.packing import Packed
 
 _log = logging.getLogger(__name__)
@@ -182,8 +182,4 @@ def compiled_libraries() -> list[Path]:
     """Libraries that were compiled from these very sources and may run here, the fastest first."""
     capability = torch.backends.cpu.get_cpu_capability()
     levels = _LEVELS.get(capability, (platform.machine(),))
-    # The name carries a hash of the sources: a stale library is never loaded.
-    sources = sorted(_FOLDER.glob("*.[ch]"))
-    version = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    libraries = (_FOLDER / f"tree_attention.{level}.{version}.so" for level in levels)
-    return [library for library in libraries if library.exists()]
+    return compiled_files(_FOLDER / "tree_attention.c", _FOLDER.glob("*.[ch]"), levels)

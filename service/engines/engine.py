@@ -41,6 +41,8 @@ class EngineFacts:
         fallback_reason: why it scores in a slower way than its architecture allows, or cannot say
             what it shares; None when neither holds.
         warnings: what somebody who serves this checkpoint should know of its weights.
+        plain_products_reason: why its float32 products do not run on a CPU's bfloat16 matrix unit;
+            None where they do.
     """
 
     dtype: str
@@ -50,6 +52,12 @@ class EngineFacts:
     labels: int = 1
     fallback_reason: str | None = None
     warnings: tuple[str, ...] = ()
+    plain_products_reason: str | None = "this engine has no products for matrix units"
+
+    @property
+    def matrix_units(self) -> bool:
+        """Whether float32 products run as three products of bfloat16 on a CPU's matrix unit."""
+        return self.plain_products_reason is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class TorchEngine:
             labels=network.labels,
             fallback_reason=network.fallback_reason,
             warnings=warnings,
+            plain_products_reason=network.plain_products_reason,
         )
         self.batching = BatchingHints(
             # While a GPU computes, the cores are free to prepare the next batch; a CPU needs them.
@@ -162,4 +163,7 @@ def load_torch_engine(
     device = "cpu" if on_cpu else "cuda"
     require_room(release.path, torch.device(device), 4 if dtype == "float32" else 2)
     model, warnings = load_weights(release, device=device, dtype=dtype)
-    return TorchEngine(RewardNetwork(model, tokenizer, release.max_tokens), warnings)
+    network = RewardNetwork(
+        model, tokenizer, release.max_tokens, matrix_units=settings.matrix_units
+    )
+    return TorchEngine(network, warnings)

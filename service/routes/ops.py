@@ -49,6 +49,9 @@ class ServedModel(BaseModel):
     dtype: str = Field(description="Type of the backbone; scores are float32.")
     current: bool = Field(description="Whether its name without a version means this version.")
     shares_prefixes: bool
+    matrix_units: bool = Field(
+        description="Whether float32 products run on the CPU's matrix unit, as bfloat16 ones."
+    )
     score_type: ScoreType = Field(
         "raw_logit", description="What the score of a request without `criteria` is."
     )
@@ -111,6 +114,7 @@ async def models(service: ServiceOf) -> ModelList:
                 max_tokens=facts.max_tokens,
                 dtype=facts.dtype,
                 shares_prefixes=facts.shares_prefixes,
+                matrix_units=facts.matrix_units,
                 score_type="weighted_raw" if criteria.default else "raw_logit",
                 criteria={
                     name: ServedCriterion(

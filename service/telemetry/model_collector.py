@@ -52,6 +52,12 @@ class ModelCollector(Collector):
             "why it fell back to that; empty when it did not (encoders have nothing to share).",
             "reason",
         )
+        units = _gauge(
+            "matrix_units",
+            "1 when float32 products run as three bfloat16 products on the CPU's matrix unit, AMX, "
+            "and else 0. reason: why they do not; empty when they do.",
+            "reason",
+        )
         budget = _gauge("batch_token_budget", "New tokens that one batch may hold.")
         speed = _gauge(
             "engine_tokens_per_second",
@@ -74,6 +80,7 @@ class ModelCollector(Collector):
             key = (loaded.model.name, loaded.model.release.version)
             release.add_metric([*key, facts.dtype], 1)
             shares.add_metric([*key, facts.fallback_reason or ""], facts.shares_prefixes)
+            units.add_metric([*key, facts.plain_products_reason or ""], facts.matrix_units)
             budget.add_metric(key, loaded.batch_tokens)
             speed.add_metric(key, loaded.throughput.speed)
             statistics = self._statistics_of(loaded)
@@ -89,7 +96,7 @@ class ModelCollector(Collector):
             # The library adds the count only beside a sum, so it is added here.
             labels = dict(zip(_LABELS, key, strict=True))
             scores.add_sample("reward_score_count", labels, counts[-1])
-        yield from (release, shares, budget, speed, mean, correlation, drift, scores)
+        yield from (release, shares, units, budget, speed, mean, correlation, drift, scores)
 
     def _statistics_of(self, loaded: LoadedModel) -> ScoreStatistics:
         if loaded not in self._statistics:

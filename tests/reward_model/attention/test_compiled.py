@@ -4,6 +4,7 @@ That attention as a whole is the tree's, `test_attention` shows.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -229,11 +230,10 @@ def checkout(tmp_path: Path) -> Path:
     """One in which nothing is compiled."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "build-kernels", tmp_path / "scripts")
-    shutil.copytree(
-        KERNELS,
-        tmp_path / "reward_model" / "attention" / "kernels",
-        ignore=shutil.ignore_patterns("*.so"),
-    )
+    for room in ("attention", "cpu"):
+        kernels = Path("reward_model") / room / "kernels"
+        ignored = shutil.ignore_patterns("*.so")
+        shutil.copytree(ROOT / kernels, tmp_path / kernels, ignore=ignored)
     return tmp_path
 
 
@@ -248,9 +248,7 @@ def build(checkout: Path, compiler: str, *options: str) -> subprocess.CompletedP
 
 
 def libraries(checkout: Path) -> set[str]:
-    return {
-        path.name for path in (checkout / "reward_model" / "attention" / "kernels").glob("*.so")
-    }
+    return {path.name for path in checkout.glob("reward_model/*/kernels/*.so")}
 
 
 @pytest.mark.parametrize("compiler", ["no-such-cc", "false"])
@@ -275,4 +273,20 @@ def test_only_another_source_is_compiled_again(checkout: Path) -> None:
     source.write_text(source.read_text() + "// another one\n")
     assert build(checkout, "cc", "--require").returncode == 0
     assert len(libraries(checkout)) == len(first)
-    assert not libraries(checkout) & first
+    # The kernel for matrix units does not include what has changed.
+    assert all(name.startswith("bf16x3.") for name in libraries(checkout) & first)
+
+
+@pytest.mark.skipif(
+    not shutil.which("cc") or platform.machine() != "x86_64", reason="no C compiler for x86 here"
+)
+def test_a_compiler_that_knows_no_matrix_units_compiles_the_rest(
+    checkout: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old-cc"
+    old.write_text('#!/bin/sh\ncase "$*" in *-mamx-*) exit 1 ;; esac\nexec cc "$@"\n')
+    old.chmod(0o755)
+    done = build(checkout, str(old))
+    assert done.returncode == 0
+    assert "cannot compile reward_model/cpu/kernels/bf16x3.c for amx" in done.stderr
+    assert {name.split(".")[1] for name in libraries(checkout)} == {"x86-64-v3", "x86-64-v4"}

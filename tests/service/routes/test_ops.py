@@ -69,6 +69,7 @@ async def test_models_say_what_is_served() -> None:
                 "dtype": "float32",
                 "current": True,
                 "shares_prefixes": True,
+                "matrix_units": False,
                 "score_type": "raw_logit",
                 "calibration": CALIBRATION.model_dump(),
                 "warnings": ["not a real model"],
