@@ -71,6 +71,7 @@ async def test_models_say_what_is_served() -> None:
                 "shares_prefixes": True,
                 "matrix_units": False,
                 "score_type": "raw_logit",
+                "criteria": {},
                 "calibration": CALIBRATION.model_dump(),
                 "warnings": ["not a real model"],
             }
