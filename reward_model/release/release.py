@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from reward_model.release.calibration import Calibration
 from reward_model.release.files import (
@@ -26,10 +26,20 @@ from reward_model.release.files import (
     weight_files,
 )
 from reward_model.release.files import ReleaseError as ReleaseError
-from reward_model.release.manifest import Criterion, EncodingFacts, Golden, Manifest, seal_of
+from reward_model.release.manifest import (
+    Criterion,
+    CriterionName,
+    EncodingFacts,
+    Golden,
+    Manifest,
+    seal_of,
+)
 
 MANIFEST = "release.json"
 GOLDEN = "golden.jsonl"
+
+CRITERIA = "criteria.json"
+"""Criteria of a checkpoint that is no release; training writes the file beside the weights."""
 
 # A directory has this suffix until its publishing is finished.
 _PARTIAL = ".partial"
@@ -52,7 +62,8 @@ class Release:
         adapter: directory of a LoRA adapter to merge into the weights at `path`.
         labels, label_names, bidirectional, segments, embeddings: as in `ConfigFacts` of
             `config.py`.
-        criteria: what the model can be asked to judge by; empty for a bare checkpoint.
+        criteria: what the model can be asked to judge by: a release's by its manifest, those of a
+            bare checkpoint by the file that its training wrote.
         sets_max_tokens: whether the operator chose `max_tokens`; then it also replaces the limit of
             the tokenizer, which is often wrong.
         encoding, calibration: None for a bare checkpoint.
@@ -232,7 +243,24 @@ def open_bare(path: Path, *, max_tokens: int | None = None) -> Release:
         ReleaseError: it has no config or no safetensors, or it is a release that was changed.
     """
     verify(path)
-    return _derive(path, max_tokens=max_tokens)
+    return replace(_derive(path, max_tokens=max_tokens), criteria=read_criteria(path))
+
+
+def read_criteria(path: Path) -> dict[str, Criterion]:
+    """The criteria that training wrote beside a checkpoint's weights; empty where it has none.
+
+    Raises:
+        ReleaseError: the file cannot be read.
+    """
+    file = path / CRITERIA
+    if not file.exists():
+        return {}
+    try:
+        return TypeAdapter(dict[CriterionName, Criterion]).validate_json(read_bytes(file))
+    except ValidationError as error:
+        raise ReleaseError(
+            f"{file}: is no object of criteria; train the checkpoint again"
+        ) from error
 
 
 def _derive(path: Path, *, max_tokens: int | None) -> Release:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,18 +72,28 @@ def test_accuracy_is_reported_by_criterion_with_and_without_ties(release: Path) 
     assert "Be fast." in (release / "report.html").read_text()
 
 
-async def test_the_service_scores_by_the_criterion_that_training_used(release: Path) -> None:
-    clear, fast = "return the total of 7", "limit ** 7"
+async def test_the_served_release_disagrees_by_criterion_as_its_rows_did(release: Path) -> None:
+    prompts = {name: each.prompt for name, each in read_manifest(release).criteria.items()}
+    candidates = ["return the total of 7", "limit ** 7"]
     async with starting(open_model, model=str(release)) as app:
         await app.service.started()
 
-        async def scores(prompt: str) -> tuple[float, float]:
-            turns = [{"role": "system", "content": prompt}, {"role": "user", "content": "add it"}]
-            body = {"inputs": [{"messages": turns, "candidates": [clear, fast]}]}
-            answer = (await app.client.post("/v1/score", json=body)).json()
-            one, other = answer["results"][0]["scores"]
-            return one["score"], other["score"]
+        async def scores(item: dict[str, object], **asked: object) -> list[dict[str, Any]]:
+            body = {"inputs": [{"candidates": candidates, **item}], **asked}
+            answer = await app.client.post("/v1/score", json=body)
+            assert answer.status_code == 200, answer.text
+            found: list[dict[str, Any]] = answer.json()["results"][0]["scores"]
+            return found
 
-        read, ran = await scores(STANDARD["readability"].prompt), await scores("Be fast.")
-        assert read[0] > read[1]
-        assert ran[0] < ran[1]
+        weights = {"readability": 1.0, "speed": 0.5}
+        clear, fast = await scores({"prompt": "add it"}, criteria=weights)
+        for name, prompt in prompts.items():
+            # What training showed is what the service shows: a system turn with the prompt.
+            turns = [{"role": "system", "content": prompt}, {"role": "user", "content": "add it"}]
+            alone = await scores({"messages": turns})
+            together = [each["parts"][name]["score"] for each in (clear, fast)]
+            assert together == pytest.approx([each["score"] for each in alone], abs=1e-5)
+    assert clear["parts"]["readability"]["score"] > fast["parts"]["readability"]["score"]
+    assert clear["parts"]["speed"]["score"] < fast["parts"]["speed"]["score"]
+    weighted = sum(weight * clear["parts"][name]["score"] for name, weight in weights.items())
+    assert clear["score"] == pytest.approx(weighted, abs=1e-5)

@@ -142,15 +142,25 @@ def read_data(
         notes += [why] if why else []
     rows = in_groups(rows, divided_openings(rows))
     distinct = list({row.id: row for row in rows}.values())
-    total = report.read.total()
-    pairs = sum(len(row.rejected) for row in distinct)
-    groups = len({row.group for row in distinct})
-    notes.append(
-        f"{report.read['used']:,} of {total:,} rows are used: {pairs:,} pairs of {groups:,} prompts"
-    )
     criteria = criteria_of(distinct)
-    if any(row.aspect for row in distinct):
-        counts = Counter(row.aspect or "none" for row in distinct)
+    notes += notes_on(distinct, source, report)
+    drawn = random.Random(seed).sample(distinct, min(_SAMPLE, len(distinct)))
+    encoded = encode_rows([shown(row, criteria) for row in drawn], encoder)
+    return Data(source, distinct, notes, encoded, length_bias(encoded), criteria)
+
+
+def notes_on(
+    rows: list[PreferenceRow], source: PreferenceSource, report: ReadingReport
+) -> list[str]:
+    """Lines on what is used of a file, what its aspects are, and what is left out."""
+    total = report.read.total()
+    pairs = sum(len(row.rejected) for row in rows)
+    groups = len({row.group for row in rows})
+    notes = [
+        f"{report.read['used']:,} of {total:,} rows are used: {pairs:,} pairs of {groups:,} prompts"
+    ]
+    if any(row.aspect for row in rows):
+        counts = Counter(row.aspect or "none" for row in rows)
         listed = ", ".join(f"{aspect} ({n:,})" for aspect, n in counts.most_common())
         notes.append(
             f"its column {source.aspect} names the criterion of each row, whose prompt is put "
@@ -164,12 +174,10 @@ def read_data(
     over = report.answers["pairs over the request's limit"]
     if over:
         notes.append(
-            f"left out: {over:,} pairs of prompts that have more than {max_pairs}; --max-pairs N "
-            "takes more"
+            f"left out: {over:,} pairs of prompts that have more than {source.pairing.max_pairs}; "
+            "--max-pairs N takes more"
         )
-    drawn = random.Random(seed).sample(distinct, min(_SAMPLE, len(distinct)))
-    encoded = encode_rows([shown(row, criteria) for row in drawn], encoder)
-    return Data(source, distinct, notes, encoded, length_bias(encoded), criteria)
+    return notes
 
 
 def within_one_model(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer.evaluation import calibrate
 from trainer.evaluation.held_out import require_held_out
-from trainer.evaluation.load import load
+from trainer.evaluation.load import LoadedTask, load
 from trainer.evaluation.measure import measure
 from trainer.evaluation.measures.estimate import Resampling
 from trainer.evaluation.records import files_of
@@ -16,6 +16,7 @@ from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.evaluation.scorers.scorer import QuestionScorer
 from trainer.evaluation.tasks import CandidatesTask, PairsTask, Task
+from trainer.pairs.criteria import read_criteria
 from trainer.pipeline.lineage import is_stage, lineage
 from trainer.pipeline.stage import StageError, writing_stage
 
@@ -92,25 +93,7 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
             "margins"
         )
 
-    resampling = Resampling(config.resamples, config.seed)
-    with ExitStack() as stack:
-        scorer: QuestionScorer
-        if config.service:
-            scorer = stack.enter_context(closing(HttpScorer(config.service)))
-        else:
-            scorer = NetworkScorer(
-                inputs / config.checkpoint, device=config.device, dtype=config.dtype
-            )
-        tasks = [measure(each, scorer, resampling, temperature or 1.0) for each in loaded]
-    aspects = {question.aspect for each in loaded for question in each.questions} - {""}
-    if others := sorted(aspects - scorer.criteria.keys()):
-        notes.append(
-            f"{config.checkpoint} has no criterion {' or '.join(others)}: questions of these are "
-            "scored without a prompt of their own"
-        )
-    criteria = {name: each.prompt for name, each in scorer.criteria.items() if name in aspects}
-    report = Report(config.checkpoint, scorer.name, tasks, notes, criteria)
-
+    report = report_on(config, inputs, loaded, temperature or 1.0, notes)
     stages = [
         task.stage
         for task in config.tasks
@@ -122,9 +105,38 @@ def run(config: EvaluateConfig, inputs: Path, output: Path) -> None:
     with writing_stage(config, output, reads=reads) as draft:
         write(report, draft.path)
         (draft.path / "report.html").write_text(page.html(report), encoding="utf-8")
-        (draft.path / "accuracy.svg").write_bytes(plots.svg(tasks[0].tables[0]))
-        draft.facts["left_out"] = {task.name: task.left_out for task in tasks}
+        (draft.path / "accuracy.svg").write_bytes(plots.svg(report.tasks[0].tables[0]))
+        draft.facts["left_out"] = {task.name: task.left_out for task in report.tasks}
         draft.facts["data"] = {each.task.name: each.files for each in loaded}
+
+
+def report_on(
+    config: EvaluateConfig,
+    inputs: Path,
+    loaded: list[LoadedTask],
+    temperature: float,
+    notes: list[str],
+) -> Report:
+    """Score all tasks, each question by the criterion that it names; `notes` may get more."""
+    resampling = Resampling(config.resamples, config.seed)
+    with ExitStack() as stack:
+        scorer: QuestionScorer
+        if config.service:
+            served = HttpScorer(config.service, read_criteria(inputs / config.checkpoint))
+            scorer = stack.enter_context(closing(served))
+        else:
+            scorer = NetworkScorer(
+                inputs / config.checkpoint, device=config.device, dtype=config.dtype
+            )
+        tasks = [measure(each, scorer, resampling, temperature) for each in loaded]
+    aspects = {question.aspect for each in loaded for question in each.questions} - {""}
+    if others := sorted(aspects - scorer.criteria.keys()):
+        notes.append(
+            f"{config.checkpoint} has no criterion {' or '.join(others[:8])}: questions of these "
+            "are scored without a prompt of their own"
+        )
+    criteria = {name: each.prompt for name, each in scorer.criteria.items() if name in aspects}
+    return Report(config.checkpoint, scorer.name, tasks, notes, criteria)
 
 
 def fitted_temperature(config: EvaluateConfig, inputs: Path) -> float | None:

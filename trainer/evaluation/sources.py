@@ -9,6 +9,7 @@ from trainer.pipeline.stage import StageError
 from trainer.preferences.formats.format import Format
 from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.multiple_choice import MultipleChoice
+from trainer.preferences.source import ASPECT
 from trainer.tables.files import read_file
 from trainer.tables.record import Record, Unusable, list_of, number_of, record_of
 
@@ -99,6 +100,7 @@ def read_questions(
                     source=source,
                     answer_turns=tuple(answer.turns for answer in rated.answers),
                     inputs=rated.inputs,
+                    aspect=aspect if isinstance(aspect := record.get(ASPECT), str) else "",
                     pass_rates=rates,
                 )
             )

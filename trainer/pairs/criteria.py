@@ -12,13 +12,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from reward_model.release import release
 from reward_model.release.manifest import MAX_CRITERIA, Criterion, CriterionName, Manifest
-from reward_model.release.release import MANIFEST as RELEASE_MANIFEST
 from reward_model.text.criteria import with_criterion
 from trainer.pairs.row import PreferenceRow, Request, turns
 from trainer.pipeline.stage import StageError
-
-FILE = "criteria.json"
 
 Criteria = Mapping[str, Criterion]
 """Criteria by their names, which are the aspects of rows."""
@@ -145,22 +143,25 @@ def write_criteria(criteria: Criteria, folder: Path) -> None:
     """Write a checkpoint's criteria beside its weights; a checkpoint without any has no file."""
     if criteria:
         plain = {name: criterion.model_dump() for name, criterion in criteria.items()}
-        (folder / FILE).write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (folder / release.CRITERIA).write_text(
+            json.dumps(plain, indent=1, ensure_ascii=False) + "\n", "utf-8"
+        )
 
 
 def read_criteria(folder: Path) -> Criteria:
     """The criteria of a stage's checkpoint or of a release; none for any other one.
 
     Raises:
-        StageError: the file cannot be read.
+        StageError: its file cannot be read.
     """
     try:
-        if (folder / RELEASE_MANIFEST).is_file():
-            text = (folder / RELEASE_MANIFEST).read_bytes()
+        if (folder / release.MANIFEST).is_file():
+            text = (folder / release.MANIFEST).read_bytes()
             return Manifest.model_validate_json(text).criteria
-        if (folder / FILE).is_file():
-            text = (folder / FILE).read_bytes()
-            return TypeAdapter(dict[CriterionName, Criterion]).validate_json(text)
+        return release.read_criteria(folder)
     except ValidationError as error:
-        raise StageError(f"{folder}: its criteria cannot be read: train it again") from error
-    return {}
+        raise StageError(
+            f"{folder / release.MANIFEST} is no release's: publish it again"
+        ) from error
+    except release.ReleaseError as error:
+        raise StageError(str(error)) from error

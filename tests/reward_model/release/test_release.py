@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from reward_model.release.manifest import Criterion
 from reward_model.release.release import (
+    CRITERIA,
     GOLDEN,
     MANIFEST,
     ReleaseError,
@@ -155,6 +157,16 @@ def test_a_bare_checkpoint_is_served_with_a_warning(tmp_path: Path) -> None:
     assert release.pad_id == 2
     assert "bare checkpoint" in release.warnings[0]
     assert release.calibration is None
+
+
+def test_a_bare_checkpoint_has_the_criteria_that_its_training_wrote(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path)
+    assert open_release(tmp_path).criteria == {}
+    (tmp_path / CRITERIA).write_text('{"taste": {"prompt": "Judge it."}}')
+    assert open_release(tmp_path).criteria == {"taste": Criterion(prompt="Judge it.")}
+    (tmp_path / CRITERIA).write_text('["taste"]')
+    with pytest.raises(ReleaseError, match="is no object of criteria; train"):
+        open_release(tmp_path)
 
 
 def test_a_bare_checkpoint_with_pickled_weights_only_is_refused(tmp_path: Path) -> None:

@@ -83,3 +83,32 @@ def test_a_release_keeps_its_stages_record_in_its_own_manifest(work: Path) -> No
     (release / "release.json").write_text(json.dumps({"training": {"publish": record}}))
     assert reason_to_run("publish", Config(), work) is None
     assert reason_to_run("publish", Config(2), work) == "its config has changed: seed 1 -> 2"
+
+
+@dataclass(frozen=True)
+class Source:
+    name: str
+    aspect: str = "aspect"
+
+
+@dataclass(frozen=True)
+class Grown:
+    sources: tuple[Source, ...]
+    criteria: tuple[str, ...] = ()
+
+
+def test_fields_that_a_later_version_adds_leave_stages_fresh_also_within_lists(
+    tmp_path: Path,
+) -> None:
+    config = Grown((Source("a"),))
+    make(tmp_path, "pairs", config)  # type: ignore[arg-type]  # a config of another type
+    manifest = json.loads((tmp_path / "pairs" / "manifest.json").read_text())
+    manifest["config"] = {"sources": [{"name": "a"}]}
+    manifest["config_sha256"] = "of an earlier version"
+    (tmp_path / "pairs" / "manifest.json").write_text(json.dumps(manifest))
+    assert reason_to_run("pairs", config, tmp_path) is None
+    reason = reason_to_run("pairs", Grown((Source("a", "dimension"),), ("b",)), tmp_path)
+    assert reason == (
+        'its config has changed: criteria [] -> ["b"], sources [{"name": "a", "aspect": "aspect"}]'
+        ' -> [{"name": "a", "aspect": "dimension"}]'
+    )

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from trainer.evaluation.evaluate import EvaluateConfig
+from trainer.pairs.criteria import STANDARD, criteria_for
 from trainer.pipeline.overrides import overridden
 from trainer.pipeline.recipe import Recipe
 from trainer.pipeline.recipe_schema import recipe_schema
@@ -17,6 +18,7 @@ from trainer.preferences.formats.labelled import Labelled
 from trainer.preferences.formats.trl import Trl
 from trainer.recipes import open_recipe, root_of
 from trainer.recipes.stage_kinds import MODULES, stage_kind
+from trainer.training.finetune import FinetuneConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -188,3 +190,15 @@ def test_a_release_tells_that_this_file_made_it(tmp_path: Path) -> None:
     )
     recipe = opened(tmp_path, "extends: cpu_tiny\npublish: {command: make mine}\n", "other.yaml")
     assert recipe["publish"].config.command == "make mine"
+
+
+def test_the_criteria_of_the_docs_are_a_recipe(tmp_path: Path) -> None:
+    page = (ROOT / "docs/criteria.md").read_text()
+    recipes = re.findall(r"```yaml\n(extends.*?)```", page, re.DOTALL)
+    assert recipes
+    for number, shown in enumerate(recipes):
+        config = opened(tmp_path, shown, f"shown-{number}.yaml")["finetune"].config
+        assert isinstance(config, FinetuneConfig)
+        criteria = criteria_for(config.criteria, {}, [])
+        assert criteria["correctness"] == STANDARD["correctness"]
+        assert criteria["readability"].weight == 0.5

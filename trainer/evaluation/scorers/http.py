@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 import httpx
@@ -23,7 +24,7 @@ from codepmp_client import (
 )
 from reward_model.text.chat import NO_INPUTS
 from trainer.evaluation.question import STEP, Question, Reading, text_of, unaskable
-from trainer.pairs.criteria import Criteria
+from trainer.pairs.criteria import Criteria, asked_by
 from trainer.pipeline.stage import StageError
 
 # One request stays far below a service's limits, and is large enough to fill its batches.
@@ -53,11 +54,14 @@ class ServiceConfig:
 class HttpScorer:
     """Scores with a running service; close it when done.
 
+    Args:
+        criteria: those of the model that is served, whose prompts are sent as system turns.
+
     Raises:
         StageError: the service cannot be reached, has no such model, or refuses the request.
     """
 
-    def __init__(self, config: ServiceConfig) -> None:
+    def __init__(self, config: ServiceConfig, criteria: Criteria = MappingProxyType({})) -> None:
         key = os.environ.get(config.key_variable) if config.key_variable else None
         if config.key_variable and not key:
             raise StageError(f"set {config.key_variable}: it names the service's API key")
@@ -76,7 +80,7 @@ class HttpScorer:
         except ValueError as error:
             raise StageError(f"the service's config is wrong: {error}") from error
         self.name = ""
-        self.criteria: Criteria = {}
+        self.criteria = criteria
         # Whatever answers this first request must answer all others.
         (probe,) = self._ask([Question("probe", "", "probe", ("probe",), (True,))])
         self.name = f"{probe.model} {probe.version}"
@@ -101,16 +105,18 @@ class HttpScorer:
 
     def _ask(self, questions: list[Question]) -> list[Result]:
         """Score questions that are all in steps, or all not."""
-        inputs = [
-            Input(
-                question.prompt
-                if isinstance(question.prompt, str)
-                # The client's type knows role and content; it sends what else a turn has as it is.
-                else cast("list[dict[str, str]]", [turn.turn() for turn in question.prompt]),
-                question.answers,
+        inputs = []
+        for question in questions:
+            prompt = question.prompt
+            if criterion := self.criteria.get(question.aspect):
+                prompt = asked_by(prompt, criterion)
+            # The client's type knows role and content; it sends what else a turn has as it is.
+            sent = (
+                prompt
+                if isinstance(prompt, str)
+                else cast("list[dict[str, str]]", [turn.turn() for turn in prompt])
             )
-            for question in questions
-        ]
+            inputs.append(Input(sent, question.answers))
         options = Options(
             model=self._config.model or None,
             priority="bulk",

@@ -12,6 +12,7 @@ from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.http import HttpScorer, ServiceConfig
 from trainer.evaluation.scorers.network import NetworkScorer
 from trainer.evaluation.scorers.scorer import QuestionScorer
+from trainer.pairs.criteria import STANDARD, write_criteria
 
 CODE = "def add(a, b):\n    return a + b"
 
@@ -32,11 +33,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_checkpoint(tmp_path_factory.mktemp("model"))
 
 
+QUESTIONS += [
+    Question("7", "f", "Add.", ("a", "b"), (True, False), aspect="runtime"),
+    Question("8", "f", "Add.", ("a", "b"), (True, False), aspect="taste"),
+    Question("9", "f", "Add.", ("a", "b"), (True, False)),
+]
+CRITERIA = {"runtime": STANDARD["runtime"]}
+
+
 def test_a_service_gives_the_numbers_of_the_network(checkpoint: Path) -> None:
+    write_criteria(CRITERIA, checkpoint)
     network: QuestionScorer = NetworkScorer(checkpoint)
     here = list(network.score(QUESTIONS))
     with running(ours(str(checkpoint), device="cpu", dtype="float32")) as service:
-        scorer = HttpScorer(ServiceConfig(service.url, connections=2))
+        scorer = HttpScorer(ServiceConfig(service.url, connections=2), CRITERIA)
         there = list(scorer.score(QUESTIONS))
         scorer.close()
     for near, far in zip(here, there, strict=True):
@@ -47,3 +57,6 @@ def test_a_service_gives_the_numbers_of_the_network(checkpoint: Path) -> None:
     assert errors[:2] == [["", "", "", "empty"], ["too_long", ""]]
     assert errors[4] == ["empty request"]
     assert [len(reading.scores) for reading in here[3]] == [3, 2]
+    judged, unknown, plain = ([reading.scores for reading in row] for row in here[-3:])
+    assert judged != plain  # by the prompt of its criterion
+    assert unknown == plain  # the checkpoint has none of this name

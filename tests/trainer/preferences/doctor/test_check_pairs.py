@@ -1,14 +1,18 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_model.text.chat import Message
 from tests.trainer.preferences.rows import EVALUATION, ROWS, row
+from trainer.pairs.criteria import NamedCriterion, criteria_for
 from trainer.pairs.row import PreferenceRow
 from trainer.preferences.doctor.check_pairs import (
     empty_texts,
     held_out_rows,
     large_groups,
     repeated_pairs,
+    rows_of_criteria,
 )
 from trainer.preferences.doctor.findings import Finding
 
@@ -31,6 +35,22 @@ def test_pairs_both_ways_round_are_contradictory_within_one_request() -> None:
     finding = found("contradictory", [there, back])
     assert (finding.severity, finding.count, finding.first) == ("warning", 2, "there")
     assert found("contradictory", [there, row("other", "q", "b", "a")]).severity == "fine"
+
+
+def test_the_other_answer_may_be_better_by_another_criterion() -> None:
+    there = replace(row("there", "p", "a", "b"), aspect="runtime")
+    back = replace(row("back", "p", "b", "a"), aspect="readability")
+    assert found("contradictory", [there, back]).severity == "fine"
+    assert found("contradictory", [there, replace(back, aspect="runtime")]).count == 2
+
+
+def test_a_criterion_without_training_rows_is_told() -> None:
+    rows = [replace(ROWS[0], aspect="runtime"), ROWS[1]]
+    fine = rows_of_criteria(rows, criteria_for((), {}, rows))
+    assert (fine.severity, fine.message) == ("fine", "rows of each: runtime 1")
+    finding = rows_of_criteria(rows, criteria_for((NamedCriterion("memory"),), {}, rows))
+    assert finding.severity == "warning"
+    assert finding.message.startswith("no training row is of memory:")
 
 
 def test_a_chain_is_no_contradiction() -> None:

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from reward_model.text.encoding import Encoder
 from tests.trainer.preferences.rows import EVALUATION, ROWS, model, row
+from trainer.pairs.criteria import NamedCriterion, criteria_for, shown
 from trainer.pairs.encoded import encode_rows
 from trainer.pairs.row import PreferenceRow
 from trainer.pipeline.stage import StageError
@@ -45,3 +48,18 @@ def test_no_finding_quotes_a_text() -> None:
 def test_nothing_to_train_on_is_said_at_once() -> None:
     with pytest.raises(StageError, match="no training row"):
         examine([], EVALUATION, *model())
+
+
+def test_lengths_and_ids_are_those_with_the_prompt_of_the_criterion() -> None:
+    encoder, facts = model(max_tokens=64)
+    rows = [replace(ROWS[0], aspect="house style"), ROWS[1]]
+    criteria = criteria_for((NamedCriterion("house style", "By our style guide. " * 20),), {}, rows)
+    encoded = encode_rows([shown(row, criteria) for row in rows], encoder)
+    findings = doctor.examine(rows, encoded, EVALUATION, encoder, facts, criteria=criteria)
+    (over,) = [each for each in findings.checks if each.check == "over length"]
+    assert over.count == 1
+    # The same request by another criterion is still the same request for leakage.
+    leaked = [replace(rows[0], id="e", group="other", aspect="")]
+    findings = doctor.examine(rows, encoded, leaked, encoder, facts, criteria=criteria)
+    (held_out,) = [each for each in findings.checks if each.check == "held out"]
+    assert held_out.severity == "fatal"

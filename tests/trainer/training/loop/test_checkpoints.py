@@ -1,5 +1,6 @@
 """A run that was killed goes on as if it had not been; one that differs is not mixed up with it."""
 
+import json
 import random
 import shutil
 import signal
@@ -22,6 +23,7 @@ from tests.trainer.training.stages import (
     rows,
     weights,
 )
+from trainer.pairs.criteria import NamedCriterion
 from trainer.pipeline.stage import StageError, read_manifest
 from trainer.training import pretrain
 from trainer.training.config import LoraAdapters, TrainConfig
@@ -127,6 +129,20 @@ def interrupted(work: Path, config: TrainConfig, step: int) -> Path:
 
 def identity(config: TrainConfig, digest: str = "abc") -> Identity:
     return Identity.of(config, {"pairs": digest})
+
+
+def test_another_prompt_of_a_criterion_is_another_run_and_a_field_of_a_later_version_is_not(
+    tmp_path: Path,
+) -> None:
+    checkpoint = interrupted(tmp_path, CONFIG, 8)
+    mark = checkpoint / "complete.json"
+    record = json.loads(mark.read_text())
+    del record["config"]["criteria"]
+    mark.write_text(json.dumps(record))
+    assert checkpoints.to_resume(tmp_path / "stage", identity(CONFIG)) == checkpoint
+    judged = replace(CONFIG, criteria=(NamedCriterion("taste", "Judge it."),))
+    with pytest.raises(StageError, match="a run with other criteria: delete it"):
+        checkpoints.to_resume(tmp_path / "stage", identity(judged))
 
 
 def test_the_newest_whole_checkpoint_counts(tmp_path: Path) -> None:
