@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from trainer.history.git import GitRepository
+from trainer.pipeline.stage import StageError
 
 # Fields of a commit that git prints before the files: hash, parents, people, message.
 _FORMAT = "format:%H%x00%P%x00%an%x00%ae%x00%cn%x00%B%x00"
@@ -64,6 +65,12 @@ def commits(repository: GitRepository, head: str, limit: int | None) -> Iterator
         with compared as differences:
             assert differences.stdout is not None
             yield from _parsed(_tokens(differences.stdout))
+            # Whatever stopped it has cut the history short.
+            if differences.wait() or ids.wait():
+                raise StageError(
+                    f"git cannot read the whole history of {repository.folder}: see its message "
+                    "above; a partial clone lacks files, so clone it anew, without --filter"
+                )
 
 
 def count(repository: GitRepository, head: str, limit: int | None) -> int:

@@ -60,7 +60,8 @@ def functions(text: str, language: str) -> dict[str, Function] | None:
         tree = _parse(text)
         if tree is None:
             return None
-        found = list(_python_functions(tree, text.splitlines(), ""))
+        # As the parser counts lines; str.splitlines also parts them at a form feed, for example.
+        found = list(_python_functions(tree, re.split(r"\r\n|\r|\n", text), ""))
     else:
         known = LANGUAGES[language]
         cut = treesitter.functions(text, known, Counter())
@@ -95,10 +96,9 @@ def _python_functions(
         elif isinstance(node, PythonFunction):
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
             assert node.end_lineno is not None
-            indentation = " " * node.col_offset
-            text = "\n".join(
-                line.removeprefix(indentation) for line in lines[first - 1 : node.end_lineno]
-            )
+            whole = lines[first - 1 : node.end_lineno]
+            indentation = whole[0][: len(whole[0]) - len(whole[0].lstrip())]
+            text = "\n".join(line.removeprefix(indentation) for line in whole)
             inner = (each for statement in node.body for each in ast.walk(statement))
             nodes = sum(1 for _ in islice(inner, _MIN_NODES))
             reason = reason_to_drop(node.name, nodes, _MIN_NODES) or ""

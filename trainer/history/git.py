@@ -137,6 +137,7 @@ class BlobReader:
             return None
         content = self._answer.read(size + 1)[:-1]
         try:
-            return content.decode() if header[1] == b"blob" else None
+            # A byte order mark is no part of the text, and no parser here takes it.
+            return content.decode("utf-8-sig") if header[1] == b"blob" else None
         except UnicodeDecodeError:
             return None

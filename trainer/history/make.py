@@ -41,6 +41,9 @@ from trainer.pipeline.stage import StageError, writing_stage
 
 OWN = "LicenseRef-own"
 
+# Functions of today that are looked at for each row that is wanted; some make no pair.
+_SAMPLE = 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class CommitsConfig(HoldOut, Limits):
@@ -120,10 +123,13 @@ def run(config: CommitsConfig, inputs: Path, output: Path) -> None:
         counts = history.counts
         drafted = list(read_history(repository, head, config, history, waiting))
         snippets: list[Snippet] = []
-        if config.min_rows:
+        wanted = config.min_rows * (1 + config.evaluation_share + config.calibration_share)
+        if len(drafted) < wanted:
             found = functions_of_today(repository, head, spdx, config, blobs, counts)
             by_name = sorted(found, key=lambda each: (each.id, each.path))
-            snippets = list(deduplicated(by_name, 0.8, 64, counts.today))
+            # Ids are hashes, so the first ones are a sample; a large repository has far too many.
+            sample = by_name[: _SAMPLE * config.min_rows]
+            snippets = list(deduplicated(sample, 0.8, 64, counts.today))
         files = Files(repository.name, names, drafted, snippets, config)
         made = 0
         for split, rows in rows_by_split(config, files, drafted, snippets, waiting, counts):

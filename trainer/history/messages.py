@@ -46,7 +46,8 @@ def reverted_ids(message: str) -> list[str]:
 def without_people(message: str, people: Iterable[str]) -> str:
     """The message without trailers, the forge's number, and lines that name its people."""
     names = [re.escape(name) for name in people if len(name) > 2]
-    named = re.compile(rf"(?<!\w)({'|'.join(names)})(?!\w)", re.I) if names else None
+    # As it is written: many a name is also a word, such as Max.
+    named = re.compile(rf"(?<!\w)({'|'.join(names)})(?!\w)") if names else None
     kept = []
     for line in message.strip().splitlines():
         bad = _TRAILER.search(line) or _ADDRESS.search(line) or (named and named.search(line))
