@@ -67,5 +67,5 @@ def test_the_best_of_n_is_over_questions_with_so_many_candidates() -> None:
 
 
 def test_length_ranks_the_same_candidates() -> None:
-    assert rule(EXERCISE, "length_only", pairwise).mean == pytest.approx(2 / 3)
+    assert rule(EXERCISE, "length_only", pairwise).mean == pytest.approx((2 + 0.5) / 3)
     assert rule(EXERCISE, "random", pairwise).mean == pytest.approx(1 / 2)

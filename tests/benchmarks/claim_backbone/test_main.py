@@ -39,7 +39,7 @@ def test_runs_are_made_once_and_the_page_says_what_is_missing(
     assert (
         "Not or not wholly run: MBPP 4 (ours, base); MBPP 9" in (tmp_path / "page.md").read_text()
     )
-    command[-1] = "1"
+    command[-1] = "1000"
     program.main()
     runs = read_runs(tmp_path / "runs.jsonl")
     assert [(run.pairs, run.arm, run.trained) for run in runs] == [
@@ -71,9 +71,9 @@ def test_runs_of_other_settings_are_not_taken_for_these(
     assert "(0 runs" in (tmp_path / "page.md").read_text()
 
 
-def test_a_missing_checkpoint_is_one_sentence(command: list[str]) -> None:
-    command[2] = "ours=nothing/here"
-    with pytest.raises(SystemExit, match="claim_backbone: no stage nothing/here"):
+def test_a_missing_checkpoint_is_one_sentence(command: list[str], tmp_path: Path) -> None:
+    command[2] = f"ours={tmp_path / 'nothing'}"
+    with pytest.raises(SystemExit, match="claim_backbone: no stage "):
         program.main()
 
 
