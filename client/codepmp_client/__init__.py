@@ -13,7 +13,7 @@ from codepmp_client.errors import (
     VersionChanged,
 )
 from codepmp_client.inputs import Candidate, Input, Message, Options, Prompt
-from codepmp_client.results import ItemError, Result, Score, StepScore
+from codepmp_client.results import ItemError, PartScore, Result, Score, StepScore
 from codepmp_client.trl import trl_reward
 from codepmp_client.verl import verl_compute_score
 
@@ -28,6 +28,7 @@ __all__ = [
     "Message",
     "NoScore",
     "Options",
+    "PartScore",
     "Prompt",
     "Refused",
     "Result",

@@ -68,6 +68,9 @@ class Options:
             server's first model.
         models: instead of `model`, several models with their weights; the score is then the
             weighted sum of their normalized scores.
+        criteria: criteria of the model, or labels of its head, with their weights; or their names
+            alone, which have the weights of the release. The score is then the weighted sum of the
+            raw scores by each, which `Score.parts` holds. Empty asks for the score without any.
         priority: `bulk` work yields to interactive work.
         over_length: whether a conversation that is too long is an error of its candidate, or loses
             the middle of its prompt.
@@ -79,6 +82,12 @@ class Options:
     over_length: Literal["error", "truncate_prompt"] = "error"
     steps: str | None = None
     models: Mapping[str, float] | None = None
+    criteria: Mapping[str, float] | Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        # A string passes for a sequence of names, each of one character.
+        if isinstance(self.criteria, str):
+            raise TypeError("criteria is one string: give a list of names, or names with weights")
 
     def fields(self) -> dict[str, object]:
         """Return the options in the server's JSON."""
@@ -89,6 +98,9 @@ class Options:
             fields["model"] = self.model
         if self.models is not None:
             fields["models"] = dict(self.models)
+        if self.criteria is not None:
+            weighted = isinstance(self.criteria, Mapping)
+            fields["criteria"] = dict(self.criteria) if weighted else list(self.criteria)
         if self.steps is not None:
             fields["steps"] = {"delimiter": self.steps}
         return fields

@@ -1,9 +1,10 @@
 """Results of a call: plain values, in the order of its inputs and candidates."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 RAW = "raw_logit"
-"""The score type of a single model. Scores of several models are weighted sums."""
+"""The score type of a single model. Scores of several models or criteria are weighted sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,26 @@ class StepScore:
 
 
 @dataclass(frozen=True, slots=True)
+class PartScore:
+    """One of the scores that a weighted sum is made of; None where that one has an error."""
+
+    weight: float
+    raw: float | None
+    normalized: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """The score of one candidate, or why it has none.
 
     Attributes:
-        raw: the model's logit; None if there is an error.
+        raw: the model's logit, or the weighted sum of `parts`; None if there is an error.
         normalized: standard deviations above the mean of the release's reference set; None for a
             model without calibration.
         tokens: the length of the conversation with this candidate, as scored.
         tokens_dropped: tokens that were cut from the prompt, if truncation was asked for.
         steps: scores of the steps; empty unless `Options.steps` asked for them.
+        parts: scores by the names of the criteria, labels or models that were asked for together.
     """
 
     raw: float | None
@@ -41,6 +52,7 @@ class Score:
     error: ItemError | None = None
     tokens_dropped: int = 0
     steps: tuple[StepScore, ...] = ()
+    parts: Mapping[str, PartScore] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +60,8 @@ class Result:
     """The scores of one prompt, in the order of its candidates.
 
     Attributes:
-        score_type: the server's name for what `Score.raw` holds, `raw_logit` unless several models
-            scored together.
+        score_type: the server's name for what `Score.raw` holds: `raw_logit`, or what it is a
+            weighted sum of, `weighted_raw` or `weighted_normalized`.
     """
 
     scores: tuple[Score, ...]

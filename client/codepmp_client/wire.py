@@ -16,7 +16,7 @@ from codepmp_client.errors import (
     ServerFault,
     Unavailable,
 )
-from codepmp_client.results import RAW, ItemError, Score, StepScore
+from codepmp_client.results import RAW, ItemError, PartScore, Score, StepScore
 
 # Statuses after which the same request may succeed.
 _RETRYABLE = frozenset(
@@ -40,12 +40,19 @@ class _Step(TypedDict):
     score: float
 
 
+class _Part(TypedDict):
+    weight: float
+    score: float | None
+    normalized: float | None
+
+
 class _Score(TypedDict):
     score: float | None
     normalized: float | None
     tokens: int
     tokens_dropped: int
     steps: list[_Step] | None
+    parts: dict[str, _Part] | None
     error: _Error | None
 
 
@@ -120,6 +127,10 @@ def read_score(item: _Score) -> Score:
         error=ItemError(error["code"], error["message"]) if error else None,
         tokens_dropped=item.get("tokens_dropped", 0),
         steps=tuple(StepScore(s["end"], s["score"]) for s in item.get("steps") or ()),
+        parts={
+            name: PartScore(part["weight"], part["score"], part["normalized"])
+            for name, part in (item.get("parts") or {}).items()
+        },
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, TypedDict, Unpack
 
 import httpx
@@ -15,6 +16,7 @@ from codepmp_client import (
     DeadlineExceeded,
     Input,
     Options,
+    PartScore,
     Refused,
     Result,
     RewardClient,
@@ -22,8 +24,11 @@ from codepmp_client import (
     StepScore,
     Unavailable,
 )
+from service.scoring.criteria import Criteria
+from service.scoring.model import Model
+from service.settings import Settings
 from tests.client.servers import Drop, Fault, Silence, busy, service
-from tests.service.fakes import CALIBRATION, MAX_TOKENS
+from tests.service.fakes import CALIBRATION, MAX_TOKENS, model, starting
 
 
 class Config(TypedDict, total=False):
@@ -240,3 +245,37 @@ async def test_a_path_before_the_servers_own_is_kept() -> None:
     with client, pytest.raises(Refused):
         client.score("p", ["a"])
     assert seen == ["/models/a/v1/score"]
+
+
+_CRITERIA = Criteria({"right": "Right?", "short": "S?"}, weights={"right": 1.0, "short": 0.5})
+
+
+def _judging(_: Settings) -> Model:
+    return replace(model(), criteria=_CRITERIA)
+
+
+async def test_criteria_come_back_as_parts_and_their_weighted_sum() -> None:
+    async with starting(_judging) as app:
+        await app.service.started()
+        transport = httpx.ASGITransport(app.app)
+        async with AsyncRewardClient("http://test", transport=transport) as client:
+            named = await client.score("p", ["ab", ""], Options(criteria=["right", "short"]))
+            weighted = await client.score("p", ["ab"], Options(criteria={"short": -2}))
+            plain = await client.score("p", ["ab"], Options(criteria=()))
+            with pytest.raises(Refused, match="nearest is short"):
+                await client.score("p", ["ab"], Options(criteria={"shrot": 1.0}))
+    assert named.score_type == "weighted_raw"
+    assert named.scores[0].raw == 9 + 0.5 * 5
+    assert named.scores[0].parts == {
+        "right": PartScore(1.0, 9.0, CALIBRATION.apply(9.0)),
+        "short": PartScore(0.5, 5.0, CALIBRATION.apply(5.0)),
+    }
+    assert named.scores[1].error
+    assert named.scores[1].parts["right"] == PartScore(1.0, None, None)
+    assert weighted.scores[0].raw == -10.0
+    assert (plain.scores[0].raw, plain.scores[0].parts) == (3.0, {})
+
+
+def test_one_string_is_not_taken_for_names_of_one_letter() -> None:
+    with pytest.raises(TypeError, match="give a list of names"):
+        Options(criteria="right")

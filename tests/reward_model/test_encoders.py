@@ -143,6 +143,21 @@ def test_bfloat16_is_for_the_layers_and_not_for_the_head(
     assert network.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("name", ["bert", "deberta-v2"])
+def test_all_labels_of_a_head_with_several(tmp_path: Path, name: str) -> None:
+    shape = {"max_position_embeddings": LONGEST, "pad_token_id": PAD} | ENCODERS[name]
+    make_checkpoint(tmp_path, name, shape=shape, labels=3)
+    network = RewardNetwork.load(open_release(tmp_path, several_labels=True), device="cpu")
+    assert (network.labels, network.fallback_reason) == (3, None)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    texts = BATCHES["mixed lengths"]
+    with torch.inference_mode():
+        plain = [model(input_ids=torch.tensor([ids])).logits[0].tolist() for ids in texts]
+    found = network.score([Sequence(ids, (len(ids) - 1,)) for ids in texts])
+    for row, expected in zip(found, plain, strict=True):
+        assert row == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize("forward", ["score_flat", "score_by_length", "score_alone"])
 @pytest.mark.parametrize("name", ["bert", "electra", "deberta", "deberta-v2"])
 def test_token_types_reach_the_model_by_every_forward(
@@ -167,7 +182,7 @@ def test_token_types_reach_the_model_by_every_forward(
             known = torch.tensor([each.token_types or (0,) * len(each.ids)])
             output = model(input_ids=torch.tensor([each.ids]), token_type_ids=known)
             expected.append(float(output.logits[0, 0]))
-        found = getattr(encoders, forward)(network.model, batch)
+        found = [score for (score,) in getattr(encoders, forward)(network.model, batch)]
     assert found == pytest.approx(expected, abs=1e-4)
     untyped = [plain_score(model, each.ids) for each in batch]
     assert found != pytest.approx(untyped, abs=1e-3), "token types make a difference"

@@ -22,6 +22,7 @@ from codepmp_client.bulk.score_job import ScoreJob, Totals
 from codepmp_client.bulk.server_arguments import (
     add_scoring_options,
     read_api_key,
+    read_criteria,
     require_urls,
 )
 from codepmp_client.bulk.shared_arguments import add_output_options, add_row_options
@@ -142,7 +143,9 @@ def _job(options: argparse.Namespace) -> ScoreJob:
             candidates=options.candidates_column,
             field=options.candidate_field,
         ),
-        options=Options(options.model, "bulk", options.over_length),
+        options=Options(
+            options.model, "bulk", options.over_length, criteria=read_criteria(options.criteria)
+        ),
         api_key=read_api_key(options.api_key_file),
         concurrency=options.concurrency,
         patience=options.patience,

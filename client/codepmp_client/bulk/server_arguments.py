@@ -1,8 +1,9 @@
 """Arguments about servers and how they score, with their checks."""
 
 import argparse
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -28,6 +29,12 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
         default="error",
         help="conversations that are too long: an error of the candidate, or the middle of the "
         "prompt is cut (default: error)",
+    )
+    group.add_argument(
+        "--criteria",
+        metavar="NAME=WEIGHT,...",
+        help="score by these criteria of the release or labels of the checkpoint; the score is the "
+        "weighted sum, and names alone have the weights of the release",
     )
     group.add_argument(
         "--concurrency",
@@ -62,6 +69,32 @@ def read_api_key(file: Path | None) -> str | None:
     if not key or not key.isprintable():
         raise UsageError(f"the key file {file} does not hold one line with a key")
     return key
+
+
+def read_criteria(text: str | None) -> Mapping[str, float] | Sequence[str] | None:
+    """Read `name=weight` entries that commas separate, or names alone.
+
+    Raises:
+        UsageError: some have a weight and others none, or a weight is no number.
+    """
+    if text is None:
+        return None
+    names = [entry.strip() for entry in text.split(",")]
+    if not any("=" in name for name in names) and all(names):
+        return names
+    weights: dict[str, float] = {}
+    for entry in names:
+        name, _, weight = entry.rpartition("=")
+        try:
+            weights[name.strip()] = float(weight)
+        except ValueError:
+            weights[name.strip()] = math.nan
+        if not name.strip() or not math.isfinite(weights[name.strip()]):
+            raise UsageError(
+                "--criteria takes names, or names that all have a weight, such as "
+                "correctness=1.0,readability=0.5"
+            )
+    return weights
 
 
 def require_urls(urls: Sequence[str]) -> None:

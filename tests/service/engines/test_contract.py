@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from reward_model.packing import Sequence
 from reward_model.release.checkpoint import load_tokenizer
@@ -48,16 +49,20 @@ class EngineContract:
 
     def test_scores_are_float32_in_the_order_of_the_batch(self, engine: Engine) -> None:
         batch = [at_end(draw(length)) for length in (9, 3, 30, 1, 17)]
-        scores = [row[0] for row in engine.score(batch)]
+        rows = engine.score(batch)
+        assert {len(row) for row in rows} == {engine.facts.labels}
+        scores = [score for row in rows for score in row]
         assert [float(np.float32(score)) for score in scores] == scores
-        alone = [engine.score([sequence])[0][0] for sequence in batch]
+        alone = [score for sequence in batch for score in engine.score([sequence])[0]]
         assert scores == pytest.approx(alone, abs=TOLERANCE)
 
     def test_each_read_position_scores_the_text_up_to_it(self, engine: Engine) -> None:
         ids, positions = draw(40), (0, 7, 8, 39)
         (steps, none) = engine.score([Sequence(ids, positions), Sequence(ids[:5], ())])
         prefixes = engine.score([at_end(ids[: position + 1]) for position in positions])
-        assert steps == pytest.approx([row[0] for row in prefixes], abs=TOLERANCE)
+        # All labels of the first position, then those of the next.
+        expected = [score for row in prefixes for score in row]
+        assert steps == pytest.approx(expected, abs=TOLERANCE)
         assert none == []
 
     def test_company_never_changes_a_score(self, engine: Engine) -> None:
@@ -88,9 +93,10 @@ class TestFakeEngine(EngineContract):
         check_that_close_is_final(engine)
 
 
-def load_tiny(folder: Path) -> TorchEngine:
+def load_tiny(folder: Path, labels: int = 1) -> TorchEngine:
     # Heads of 16 numbers, the least that the compiled kernel takes.
-    release = open_release(make_checkpoint(folder / "model", shape={"hidden_size": 64}))
+    path = make_checkpoint(folder / "model", labels=labels, shape={"hidden_size": 64})
+    release = open_release(path, several_labels=True)
     return load_torch_engine(release, load_tokenizer(release), Settings(device="cpu"))
 
 
@@ -129,3 +135,30 @@ class TestTorchEngine(EngineContract):
 
     def test_close_is_final(self, tmp_path: Path) -> None:
         check_that_close_is_final(load_tiny(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def labelled_engine(tmp_path_factory: pytest.TempPathFactory) -> TorchEngine:
+    engine = load_tiny(tmp_path_factory.mktemp("labels"), labels=3)
+    engine.warm_up()
+    return engine
+
+
+class TestTorchEngineOfSeveralLabels(EngineContract):
+    @pytest.fixture
+    def engine(self, labelled_engine: TorchEngine) -> TorchEngine:
+        return labelled_engine
+
+    def test_labels_are_those_of_transformers_in_their_order(
+        self, engine: TorchEngine, tmp_path: Path
+    ) -> None:
+        assert engine.facts.labels == 3
+        assert engine.facts.shares_prefixes
+        # The same seed as that of the engine's checkpoint.
+        path = make_checkpoint(tmp_path, labels=3, shape={"hidden_size": 64})
+        plain = AutoModelForSequenceClassification.from_pretrained(path).eval()
+        ids = draw(12)
+        (row,) = engine.score([at_end(ids)])
+        with torch.inference_mode():
+            logits = plain(input_ids=torch.tensor([ids])).logits[0].tolist()
+        assert row == pytest.approx(logits, abs=TOLERANCE)

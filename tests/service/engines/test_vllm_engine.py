@@ -87,6 +87,18 @@ class TestVllmEngine(EngineContract):
         return both.vllm.engine
 
 
+def test_all_labels_of_a_head_with_several(tmp_path: Path) -> None:
+    path = make_checkpoint(tmp_path / "model", shape=SHAPE, labels=3)
+    model = open_model(Settings.model_validate({"model": str(path), **VLLM}))
+    try:
+        network = RewardNetwork.load(open_release(path, several_labels=True), device="cpu")
+        both = Both(model, network, Plain(path))
+        assert model.engine.facts.labels == 3
+        assert both.gap([at_end(draw(30)), Sequence(draw(9), (2, 8))]) <= TOLERANCE
+    finally:
+        model.engine.close()
+
+
 def test_it_says_what_it_is(both: Both) -> None:
     engine = both.vllm.engine
     assert (engine.facts.max_tokens, engine.facts.dtype) == (1024, "float32")

@@ -1,5 +1,6 @@
 """Scores by criteria and by labels, of real tiny models over HTTP."""
 
+import asyncio
 import operator
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from service.scoring.model import open_model
 from service.settings import Settings
 from tests.checkpoints import TEMPLATE, make_checkpoint
 from tests.releases import make_release
-from tests.service.fakes import Running, release, running, starting
+from tests.service.fakes import GatedEngine, Running, model, release, running, starting
 
 CRITERIA = {
     "correctness": Criterion(prompt="Judge whether it is correct."),
@@ -188,6 +189,25 @@ async def test_what_a_model_does_not_have_is_refused_with_what_it_has(judging: P
     assert both.status_code == 422
     async with running() as app:
         assert "has no criteria" in await refused(app, {"speed": 1.0})
+
+
+async def test_criteria_count_in_queue_and_quota() -> None:
+    criteria = Criteria({"a": "A?", "b": "B?"}, weights={"a": 1.0, "b": 1.0})
+    engine = GatedEngine()
+    async with starting(lambda _: replace(model(engine), criteria=criteria)) as app:
+        await app.service.started()
+        asked = asyncio.create_task(app.score("prompt", "xx", "y", criteria=["a", "b"]))
+        await engine.begins()
+        assert app.service.admission.items("interactive") == 4
+        engine.go_on.release(2)
+        answer = (await asked).json()
+        assert answer["usage"]["tokens"] == sum(
+            len(p) + 6 + n for p in ("A?", "B?") for n in (2, 1)
+        )
+        metrics = (await app.client.get("/metrics")).text
+    assert 'reward_items_total{outcome="ok"} 2.0' in metrics
+    # A score by each criterion; their sums are as the weights are.
+    assert 'reward_score_count{model="fake-rm",version="1.2"} 4.0' in metrics
 
 
 async def test_all_labels_come_from_one_forward(labelled: Path) -> None:

@@ -126,7 +126,7 @@ function outcomeOf({ answer }, index, text, named) {
 
 function partsOf(parts) {
   const table = element("table", "parts");
-  const head = ["model", "weight", "raw", "normalized"].map((name) => element("th", "", name));
+  const head = ["part", "weight", "raw", "normalized"].map((name) => element("th", "", name));
   head.forEach((cell) => (cell.scope = "col"));
   table.append(element("thead", "", null, element("tr", "", null, ...head)));
   const rows = Object.entries(parts).map(([name, { weight, score, normalized }]) => {
