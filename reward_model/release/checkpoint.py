@@ -47,13 +47,13 @@ def load_weights(
     Raises:
         ReleaseError: transformers cannot load the checkpoint, or its weights do not fit the config.
     """
-    config = read_config(release.path)
+    config = read_config(release.config_folder)
     if getattr(config, "quantization_config", None):
         raise ReleaseError(
             f"{release.path / 'config.json'}: its weights are quantized, which this engine does "
             "not compute with; choose --engine vllm, or serve the weights that were quantized"
         )
-    if release.adapter:
+    if release.adapter and not release.is_self_contained:
         # The base of an adapter may be a language model, which has no labels yet.
         config.num_labels = 1
     try:
@@ -111,11 +111,13 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
         ReleaseError: there is none, it is not a fast one, or it has no chat template that works.
     """
     # Without any of these files transformers 5 makes up an empty tokenizer instead of failing.
-    folders = [folder for folder in (release.adapter, release.path) if folder]
+    folders = [release.config_folder]
+    if release.adapter and not release.is_self_contained:
+        folders.insert(0, release.adapter)
     path = next((f for f in folders if any((f / n).exists() for n in _TOKENIZER_FILES)), None)
     if path is None:
         raise ReleaseError(
-            f"{release.path / 'tokenizer.json'}: missing; put the tokenizer beside the weights"
+            f"{folders[-1] / 'tokenizer.json'}: missing; put the tokenizer beside the weights"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
@@ -151,7 +153,7 @@ def load_tokenizer(release: Release) -> PreTrainedTokenizerBase:
     except Exception as error:  # whatever a template makes Jinja and Python raise
         reason = str(error) if isinstance(error, Unencodable) else type(error).__name__
         raise ReleaseError(
-            f"{release.path}: its chat template renders no conversation at all: {reason}"
+            f"{release.folder}: its chat template renders no conversation at all: {reason}"
         ) from error
     return tokenizer
 
@@ -179,7 +181,7 @@ def require_facts(release: Release, tokenizer: PreTrainedTokenizerBase) -> None:
     for name, expected in release.encoding:
         if getattr(found, name) != expected:
             raise ReleaseError(
-                f"{release.path}: its tokenizer loads with another {name} than release.json has; "
+                f"{release.folder}: its tokenizer loads with another {name} than release.json has; "
                 "install the transformers version of constraints.txt, or publish again"
             )
 

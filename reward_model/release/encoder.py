@@ -103,9 +103,9 @@ def check_vocabulary(release: Release, tokenizer: PreTrainedTokenizerBase) -> tu
         written = tuple(tokenizer.backend_tokenizer.encode("x", "y").ids)
     if own := [token for token, id_ in beyond.items() if id_ in written]:
         raise ReleaseError(
-            f"{release.path}: every conversation has {some(own)}, and the model's embedding has no "
-            f"row for it ({rows} rows); resize the model with resize_token_embeddings, train it, "
-            "and save it again"
+            f"{release.folder}: every conversation has {some(own)}, and the model's embedding has "
+            f"no row for it ({rows} rows); resize the model with resize_token_embeddings, train "
+            "it, and save it again"
         )
     return (
         f"the model's embedding has {rows} rows, and none for {some(beyond)} of its tokenizer: "

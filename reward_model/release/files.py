@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 # Indexes of formats that nothing here reads; they often lie beside safetensors.
 _FOREIGN_INDEXES = frozenset(

@@ -22,6 +22,11 @@ def locate(model: str) -> Path:
     return path if path.exists() else fetch(model)
 
 
+def is_hub_id(name: str) -> bool:
+    """Tell whether a name has the form `owner/name`."""
+    return _ID.fullmatch(name) is not None
+
+
 def fetch(hub_id: str, revision: str | None = None, *, weights: bool = True) -> Path:
     """Download a model, or find it in the cache.
 
@@ -31,7 +36,7 @@ def fetch(hub_id: str, revision: str | None = None, *, weights: bool = True) -> 
     Raises:
         ReleaseError: `hub_id` is not a hub id, or the hub does not give it.
     """
-    if not _ID.fullmatch(hub_id):
+    if not is_hub_id(hub_id):
         raise ReleaseError(f"{hub_id}: no such directory; name one, or a hub id like owner/name")
     # Imported late: a local directory, the usual case, needs no hub.
     from huggingface_hub import snapshot_download

@@ -1,10 +1,12 @@
 """LoRA adapter directories (PEFT): finds the base, and gives the facts of both together.
 
-An adapter is served as the plain checkpoint that merging it gives; `lora_merge` does that.
+An adapter is served as the plain checkpoint that merging it gives; `lora_merge` does that. With a
+`release.json` it is a release, whose base is one whose weights have the digest that is named there.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,18 +14,24 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from reward_model.release.files import ADAPTER_CONFIG, read_bytes, require_regular_files
+from reward_model.release.base import DEFAULT_BASES, find_base
+from reward_model.release.files import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    read_bytes,
+    require_regular_files,
+)
 from reward_model.release.hub import fetch
 from reward_model.release.release import (
     MANIFEST,
     Release,
     ReleaseError,
+    facts_of_release,
     open_bare,
     open_release,
     read_template,
+    verify,
 )
-
-WEIGHTS = "adapter_model.safetensors"
 
 _MAX_RANK = 65_536
 
@@ -77,27 +85,27 @@ def open_checkpoint(
     chat_template: Path | None = None,
     max_tokens: int | None = None,
     several_labels: bool = False,
+    bases: Iterable[Path] = (DEFAULT_BASES,),
 ) -> Release:
-    """Like `open_release`; also opens an adapter directory, with the facts of its base.
+    """Like `open_release`; also opens an adapter directory, with the weights of its base.
+
+    Args:
+        bases: folders in which the base of a release is looked for under its name.
 
     Raises:
         ReleaseError: as `open_release`, for the adapter or for its base.
     """
-    # A release that also holds an adapter must not become that adapter, which nothing verifies.
-    if not (path / ADAPTER_CONFIG).exists() or (path / MANIFEST).exists():
+    if not (path / ADAPTER_CONFIG).exists():
         return open_release(
             path,
             chat_template=chat_template,
             max_tokens=max_tokens,
             several_labels=several_labels,
         )
+    if (path / MANIFEST).exists():
+        return _open_released(path, chat_template, max_tokens, bases)
     require_regular_files(path)
-    config = read_config(path / ADAPTER_CONFIG)
-    if not (path / WEIGHTS).is_file():
-        raise ReleaseError(
-            f"{path / WEIGHTS}: missing; pickled weights are never loaded, so save the adapter "
-            "again with save_pretrained of a current peft"
-        )
+    config = _config_beside_weights(path)
     # A relative path counts from the adapter, so that both can be moved together.
     name = config.base_model_name_or_path
     base = path / Path(name).expanduser()
@@ -113,7 +121,7 @@ def open_checkpoint(
     opened = open_bare(base, max_tokens=max_tokens)
     return replace(
         opened,
-        embeddings=_rows(path / WEIGHTS) or opened.embeddings,
+        embeddings=_rows(path / ADAPTER_WEIGHTS) or opened.embeddings,
         name=path.resolve().name,
         # Whatever the base has: an adapter's own head has one score.
         labels=1,
@@ -124,6 +132,39 @@ def open_checkpoint(
             *opened.warnings[1:],
         ),
     )
+
+
+def _open_released(
+    path: Path, chat_template: Path | None, max_tokens: int | None, bases: Iterable[Path]
+) -> Release:
+    """Open a release, of which the manifest decides whether it is an adapter or whole."""
+    manifest = verify(path)
+    if manifest is None or manifest.base is None:
+        # It must not become an adapter, which nothing verifies.
+        return open_release(path, chat_template=chat_template, max_tokens=max_tokens)
+    if chat_template is not None:
+        raise ReleaseError(
+            f"{path}: a release is scored with its own chat template; drop --chat-template"
+        )
+    config = _config_beside_weights(path)
+    opened = facts_of_release(path, manifest, max_tokens=max_tokens)
+    base = find_base(path, manifest.base, config.base_model_name_or_path, bases)
+    return replace(opened, path=base, adapter=path, is_self_contained=True)
+
+
+def _config_beside_weights(path: Path) -> AdapterConfig:
+    """Read the config of an adapter whose weights are there.
+
+    Raises:
+        ReleaseError: either is missing, or the config cannot be read.
+    """
+    config = read_config(path / ADAPTER_CONFIG)
+    if not (path / ADAPTER_WEIGHTS).is_file():
+        raise ReleaseError(
+            f"{path / ADAPTER_WEIGHTS}: missing; pickled weights are never loaded, so save the "
+            "adapter again with save_pretrained of a current peft"
+        )
+    return config
 
 
 def read_config(file: Path) -> AdapterConfig:
@@ -152,10 +193,10 @@ def read_config(file: Path) -> AdapterConfig:
 
 def _modules_of_weights(config: Path, field: str) -> str:
     """Return the advice for `target_modules`, by the names in the file of weights beside it."""
-    if field != "target_modules" or not (config.parent / WEIGHTS).is_file():
+    if field != "target_modules" or not (config.parent / ADAPTER_WEIGHTS).is_file():
         return ""
     try:
-        with safe_open(config.parent / WEIGHTS, framework="numpy") as weights:
+        with safe_open(config.parent / ADAPTER_WEIGHTS, framework="numpy") as weights:
             names = list(weights.keys())
     except SafetensorError:
         return ""

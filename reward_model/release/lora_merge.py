@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from reward_model.release.lora import WEIGHTS, is_plain
+from reward_model.release.files import ADAPTER_WEIGHTS
+from reward_model.release.lora import is_plain
 from reward_model.release.release import ReleaseError
 from reward_model.release.weight_names import some
 
@@ -26,10 +27,10 @@ def merge(base: PreTrainedModel, adapter: Path, missing: set[str]) -> PreTrained
         ReleaseError: adapter and base do not fit, or a weight is in neither of them.
     """
     try:
-        weights = load_file(adapter / WEIGHTS)
+        weights = load_file(adapter / ADAPTER_WEIGHTS)
     except Exception as error:  # whatever a damaged file makes the loader raise
         raise ReleaseError(
-            f"{adapter / WEIGHTS}: cannot be read; copy the adapter again"
+            f"{adapter / ADAPTER_WEIGHTS}: cannot be read; copy the adapter again"
         ) from error
     # Weights that the adapter replaces as a whole, usually those of the score head.
     replaced = {name.removeprefix(_PREFIX) for name in weights if "lora_" not in name}
@@ -41,7 +42,9 @@ def merge(base: PreTrainedModel, adapter: Path, missing: set[str]) -> PreTrained
         )
     # PEFT takes names of modules as regular expressions, these too.
     if odd := [module for module in modules_of(replaced) if not is_plain(module)]:
-        raise ReleaseError(f"{adapter / WEIGHTS}: holds weights of {odd[0]!r}, which is no module")
+        raise ReleaseError(
+            f"{adapter / ADAPTER_WEIGHTS}: holds weights of {odd[0]!r}, which is no module"
+        )
     fit_vocabulary(base, adapter, weights)
     try:
         return _merge_weights(base, adapter, weights, modules_of(replaced))

@@ -95,6 +95,22 @@ class Criterion(_Record):
     by_default: bool = False
 
 
+class Base(_Record):
+    """The model that a release which is an adapter changes, named by what its weights are.
+
+    Attributes:
+        name: that of the folder in which a reader looks for it.
+        weights_sha256: the digest of all its tensors (`reward_model.release.base.digest`), which is
+            the same however they are spread over files, and whichever library wrote those.
+        source: where to get it: an id of the Hugging Face hub, with `@REVISION` or without, from
+            which it is downloaded, or a sentence for people.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    source: str
+
+
 _PART = r"\.?[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 FileName = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})*$", max_length=255)]
 """A path below the release directory, relative to it."""
@@ -105,6 +121,7 @@ class Manifest(_Record):
 
     Attributes:
         files: every other file of the release, with its sha256.
+        base: the model that the release's adapter changes; None where it holds whole weights.
         golden_tolerance: largest accepted difference between a golden score and its replay.
         training: how the model was trained; its form is free.
         criteria: what the model can be asked to judge by, by name; not written where it is empty.
@@ -115,6 +132,8 @@ class Manifest(_Record):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     files: dict[FileName, str]
+    # None is left out of what is written, so that the seal of a whole release still holds.
+    base: Base | None = Field(None, exclude_if=lambda base: base is None)
     encoding: EncodingFacts
     dtype: Literal["float32", "bfloat16", "float16"]
     calibration: Calibration

@@ -1,8 +1,9 @@
 """Reads, verifies and writes release directories.
 
 A release is a plain Hugging Face sequence-classification checkpoint plus `release.json`,
-`golden.jsonl` and `report.json`. A directory without `release.json` is opened as a bare checkpoint:
-its facts are derived, nothing is verified, and a warning says so.
+`golden.jsonl` and `report.json`. In place of whole weights it may hold a LoRA adapter, whose base
+`release.json` names by hash; `lora` opens those. A directory without `release.json` is opened as a
+bare checkpoint: its facts are derived, nothing is verified, and a warning says so.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from reward_model.release.calibration import Calibration
 from reward_model.release.files import (
     ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
     is_note,
     read_bytes,
     require_only,
@@ -60,6 +62,8 @@ class Release:
         pad_id: the score is read at the last token that differs from it; None reads the last token.
         chat_template: replaces the tokenizer's own; None keeps that.
         adapter: directory of a LoRA adapter to merge into the weights at `path`.
+        is_self_contained: whether config and tokenizer are those of `adapter`, as in a release,
+            which takes nothing but weights from its base.
         labels, label_names, bidirectional, segments, embeddings: as in `ConfigFacts` of
             `config.py`.
         criteria: what the model can be asked to judge by: a release's by its manifest, those of a
@@ -78,6 +82,7 @@ class Release:
     pad_id: int | None
     chat_template: str | None = None
     adapter: Path | None = None
+    is_self_contained: bool = False
     labels: int = 1
     label_names: tuple[str, ...] = ()
     bidirectional: bool = False
@@ -90,6 +95,16 @@ class Release:
     golden_tolerance: float = 0.0
     criteria: Mapping[str, Criterion] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The directory that was named: that of the adapter, where there is one."""
+        return self.adapter or self.path
+
+    @property
+    def config_folder(self) -> Path:
+        """The directory whose config and tokenizer count."""
+        return self.folder if self.is_self_contained else self.path
 
 
 def open_release(
@@ -121,11 +136,26 @@ def open_release(
         )
     manifest = verify(path)
     assert manifest is not None, "the manifest was there a moment ago"
+    if manifest.base:
+        raise ReleaseError(
+            f"{path}: is an adapter of {manifest.base.name}, and whole weights are needed here"
+        )
+    return facts_of_release(path, manifest, max_tokens=max_tokens, several_labels=several_labels)
+
+
+def facts_of_release(
+    path: Path, manifest: Manifest, *, max_tokens: int | None = None, several_labels: bool = False
+) -> Release:
+    """Return the facts of a release whose files are verified, with `path` as that of its weights.
+
+    Raises:
+        ReleaseError: its config does not fit its manifest, or it takes fewer tokens.
+    """
     longest = manifest.encoding.max_tokens
     if max_tokens is not None and max_tokens > longest:
         raise ReleaseError(f"{path}: takes {longest} tokens at most; lower or drop --max-tokens")
     # The manifest may have copied a tokenizer's limit, which is often none at all.
-    checkpoint = _derive(path, max_tokens=None)
+    checkpoint = _derive(path, max_tokens=None, is_adapter=manifest.base is not None)
     _require_labels(checkpoint, several=several_labels)
     return replace(
         checkpoint,
@@ -193,7 +223,7 @@ def read_manifest(path: Path) -> Manifest:
         if sha256(file) != expected:
             raise ReleaseError(f"{file}: its sha256 is not the one in {MANIFEST}; copy it again")
     # Weights that no loader here takes may be taken by another one.
-    require_only(weight_files(path), path)
+    require_only([path / ADAPTER_WEIGHTS] if manifest.base else weight_files(path), path)
     for index in path.rglob("*.index.json"):
         shards_of(index)
     return manifest
@@ -263,13 +293,14 @@ def read_criteria(path: Path) -> dict[str, Criterion]:
         ) from error
 
 
-def _derive(path: Path, *, max_tokens: int | None) -> Release:
+def _derive(path: Path, *, max_tokens: int | None, is_adapter: bool = False) -> Release:
     # Imported late: transformers takes seconds, and a folder that is not fit needs none of it.
     from reward_model.release.config import facts_of, read_config
 
     facts = facts_of(read_config(path))
-    weight_files(path)
-    if (path / ADAPTER_CONFIG).exists():
+    if not is_adapter:
+        weight_files(path)
+    if not is_adapter and (path / ADAPTER_CONFIG).exists():
         raise ReleaseError(
             f"{path / ADAPTER_CONFIG}: transformers would load this adapter on top of the weights; "
             "keep the adapter in a directory of its own and name that"

@@ -64,7 +64,7 @@ async def replay(release: Release, scorer: Scorer, dtype: str) -> None:
                 faults.append(f"{expected} within {tolerance:g}, got {item.raw:.6f}")
     if faults:
         raise GoldenMismatch(
-            f"{release.path / GOLDEN}: {len(faults)} of {len(release.golden)} golden scores are "
+            f"{release.folder / GOLDEN}: {len(faults)} of {len(release.golden)} golden scores are "
             f"not reproduced, first {faults[0]}. Serve the release as it was published (see "
             "--dtype and --device), or publish it again."
         )

@@ -104,8 +104,8 @@ def try_model(settings: Settings, step: Step) -> None:
     computed = size * (1 if release.dtype == "float32" else 2)
     fits = size <= _MAX_WEIGHTS_BYTES and (free is None or 2 * computed <= free)
     # Quantized weights may need a GPU; vLLM loads its models in processes of its own.
-    quantized = "quantization_config" in json.loads((release.path / "config.json").read_bytes())
-    if settings.engine != "torch" or not fits or quantized:
+    config = json.loads((release.config_folder / "config.json").read_bytes())
+    if settings.engine != "torch" or not fits or "quantization_config" in config:
         return
     limit_memory(room + 4 * size)
     step("loading its weights and scoring a text", seconds + _SECONDS_PER_GIB * size / GIB)

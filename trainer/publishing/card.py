@@ -1,13 +1,16 @@
 """The README of a release: how it was trained, its limits, and its figures."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from reward_model.release.manifest import Base
 from trainer.evaluation.measures.pairwise import ASPECT_TABLE
 from trainer.evaluation.reporting.report import Report
 from trainer.pairs.criteria import Criteria
+from trainer.publishing.adapter import LowRankAdapter, ScoreDifference
 
 Manifests = dict[str, dict[str, Any]]
 """Manifests of the checkpoint's stage and of all stages that led to it, by their names."""
@@ -88,6 +91,48 @@ DATA = {
 }
 
 
+# Added for a release that is an adapter.
+ADAPTER = """
+## An adapter
+
+The release holds an adapter of rank {rank} ({dtype}) on linear layers, and the score head whole. It
+changes the model `{base}`, whose tensors have the digest `{digest}`.
+Where to get it: {source}
+
+On {texts} held-out answers its scores differ from those of the whole checkpoint by {mean:.4f}
+standard deviations (root mean square; at most {largest:.4f}), and it orders {reordered} of {pairs}
+pairs the other way. Golden scores are the adapter's own; calibration and figures above are the
+checkpoint's.
+"""
+
+
+def adapter_section(config: LowRankAdapter, base: Base, difference: ScoreDifference) -> str:
+    """Return the card's section of a release that is an adapter."""
+    return ADAPTER.format(
+        rank=config.rank,
+        dtype=config.dtype,
+        base=base.name,
+        digest=base.weights_sha256,
+        source=base.source,
+        texts=2 * difference.pairs,
+        **asdict(difference),
+    )
+
+
+def training_stages(stages: Manifests) -> Manifests:
+    """The manifests of the stages that trained the checkpoint."""
+    # No other stage has a `start`.
+    return {stage: made for stage, made in stages.items() if "start" in made["config"]}
+
+
+def first_start(stages: Manifests) -> str:
+    """The model that the first training stage started from: a stage, a directory or a hub id."""
+    trained = training_stages(stages)
+    # They form a chain, which begins with a model made by a stage of this run or somebody else's.
+    starts = [made["config"]["start"] for made in trained.values()]
+    return next((start for start in starts if start not in trained), "")
+
+
 def card(
     name: str,
     version: str,
@@ -97,11 +142,8 @@ def card(
     criteria: Criteria = MappingProxyType({}),
 ) -> str:
     """Return Markdown from the report of the evaluate stage and the checkpoint's lineage."""
-    # Only stages that train have a `start`. They form a chain, which begins with a model made by a
-    # stage of this run or with somebody else's.
-    trained = {stage: made for stage, made in stages.items() if "start" in made["config"]}
-    starts = [made["config"]["start"] for made in trained.values()]
-    first = next((start for start in starts if start not in trained), "")
+    trained = training_stages(stages)
+    first = first_start(stages)
     if first in stages:
         origin = f"From scratch: it begins with `{first}`, a stage of the same run."
     else:

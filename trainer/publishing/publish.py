@@ -1,4 +1,7 @@
-"""Publish a checkpoint with its calibration and report as a release directory."""
+"""Publish a checkpoint with its calibration and report as a release directory.
+
+Its weights are stored whole, or as an adapter of the model that training started from.
+"""
 
 import platform
 import shutil
@@ -10,15 +13,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from transformers import PreTrainedTokenizerBase
 
 from reward_model.release import release
-from reward_model.release.checkpoint import load_model, load_tokenizer
-from reward_model.release.manifest import EncodingFacts, Golden, Manifest
+from reward_model.release.checkpoint import load_tokenizer
+from reward_model.release.manifest import Base, EncodingFacts, Golden, Manifest
 from reward_model.release.release import Release
-from reward_model.text.chat import Conversation, Unencodable
+from reward_model.text.chat import Conversation, TemplateInputs, Unencodable
 from reward_model.text.encoding import Encoder, TooLong
 from reward_model.text.template import date_seen
 from trainer.evaluation import calibrate
@@ -27,20 +29,33 @@ from trainer.pairs.criteria import Criteria, read_criteria, shown
 from trainer.pairs.row import PreferenceRow, conversation, read_pairs
 from trainer.pipeline.lineage import lineage
 from trainer.pipeline.stage import StageError, commit, config_hash, manifest_hash, read_manifest
-from trainer.publishing.card import card
-from trainer.training.weights.start import longest
+from trainer.publishing.adapter import (
+    LowRankAdapter,
+    ScoreDifference,
+    base_of,
+    difference_of,
+    plain_scores,
+    write_adapter,
+)
+from trainer.publishing.card import adapter_section, card, first_start
+from trainer.training.weights.start import find, longest
 
 # Patterns of files. A file that is not there is not needed; whatever else a stage left in its
 # folder is not part of the model.
-CHECKPOINT_FILES = (
-    "config.json",
+WEIGHT_FILES = (
     "model*.safetensors",  # one file, or shards
     "model.safetensors.index.json",
+)
+CHECKPOINT_FILES = (
+    "config.json",
     "tokenizer*",
     "special_tokens_map.json",
     "chat_template.jinja",
 )
 REPORT_FILES = ("report.*", "*.svg")
+
+# Pairs of held-out answers on which an adapter is compared with the whole checkpoint.
+COMPARED_PAIRS = 32
 
 # Texts that a tokenizer or a chat template is likely to get wrong. No empty one: the service does
 # not score it.
@@ -57,6 +72,7 @@ class PublishConfig:
         tolerance: largest difference a server may show from a golden score, in float32.
         pairs: stage of pairs whose held-out prompts these are.
         calibration, evaluation: stages that calibrated and evaluated the checkpoint.
+        adapter: store an adapter of the model that training started from; None: whole weights.
     """
 
     name: str
@@ -68,6 +84,7 @@ class PublishConfig:
     pairs: str = "pairs"
     calibration: str = "calibrate"
     evaluation: str = "evaluate"
+    adapter: LowRankAdapter | None = None
 
     def __post_init__(self) -> None:
         """Raise StageError for what no manifest can hold, before any stage runs."""
@@ -89,6 +106,8 @@ class PublishConfig:
                 ) from error
         if self.golden_prompts < 1:
             raise StageError("golden_prompts must be 1 or more: a release is proven by them")
+        if self.adapter and self.adapter.rank < 1:
+            raise StageError("adapter.rank must be 1 or more")
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -106,9 +125,11 @@ def run(config: PublishConfig, inputs: Path, output: Path) -> None:
         StageError: the stages are not all made from each other, or one has not finished.
     """
     stages = consistent_lineage(config, inputs)
+    checkpoint = release.open_release(inputs / config.checkpoint)
+    weights = () if config.adapter else WEIGHT_FILES
     with release.writing(output) as draft:
         for stage, patterns in (
-            (config.checkpoint, CHECKPOINT_FILES),
+            (config.checkpoint, (*CHECKPOINT_FILES, *weights)),
             (config.evaluation, REPORT_FILES),
         ):
             for pattern in patterns:
@@ -118,11 +139,19 @@ def run(config: PublishConfig, inputs: Path, output: Path) -> None:
         learnt = lineage(inputs, [config.checkpoint])
         criteria = read_criteria(inputs / config.checkpoint)
         text = card(config.name, config.version, config.command, report, learnt, criteria)
+        base, published = None, checkpoint
+        if config.adapter:
+            start = config.adapter.base or first_start(learnt)
+            folder = find(start, inputs)
+            base = base_of(config.adapter, start, folder)
+            published = write_adapter(config.adapter, checkpoint, base, folder, draft)
+            difference = measure_difference(config, inputs, checkpoint, published)
+            text += adapter_section(config.adapter, base, difference)
         (draft / "README.md").write_text(text)
-        write_golden(config, inputs, draft / release.GOLDEN)
+        write_golden(config, inputs, published, draft / release.GOLDEN)
         # The manifest names every file by its hash, so all others must be there.
-        release.write_manifest(draft, manifest_of(config, inputs, draft, stages))
-    release.open_release(output)
+        release.write_manifest(draft, manifest_of(config, inputs, draft, stages, base))
+    release.facts_of_release(output, release.read_manifest(output), max_tokens=None)
 
 
 def consistent_lineage(config: PublishConfig, inputs: Path) -> dict[str, dict[str, Any]]:
@@ -141,38 +170,84 @@ def consistent_lineage(config: PublishConfig, inputs: Path) -> dict[str, dict[st
     return lineage(inputs, list(config.reads))
 
 
-def write_golden(config: PublishConfig, inputs: Path, output: Path) -> None:
-    """Write conversations with their scores, which a service replays before it is ready.
+def measure_difference(
+    config: PublishConfig, inputs: Path, checkpoint: Release, adapter: Release
+) -> ScoreDifference:
+    """Compare the adapter's scores with the whole checkpoint's, on held-out pairs.
 
-    The scores are those of the plain forward, one text at a time: what any other loader would get.
+    Raises:
+        StageError: they differ by more than the config allows.
     """
-    checkpoint = release.open_release(inputs / config.checkpoint)
+    assert config.adapter
     tokenizer = load_tokenizer(checkpoint)
-    model = load_model(checkpoint).eval()
     limit = max_tokens(config, inputs, checkpoint, tokenizer)
     encoder = Encoder(tokenizer, max_tokens=limit, pad_id=None)
     criteria = read_criteria(inputs / config.checkpoint)
-    golden: list[Golden] = []
+    texts: list[tuple[int, ...]] = []
+    for row in in_turn(read_pairs(inputs / config.pairs, "evaluation"), criteria):
+        pair = (row.chosen, row.chosen_turns), (row.rejected[0].text, row.rejected[0].turns)
+        try:
+            texts += [
+                encoder.encode(
+                    conversation(shown(row, criteria).prompt, *answer), inputs=row.inputs
+                ).ids
+                for answer in pair
+            ]
+        except (TooLong, Unencodable):
+            continue
+        if len(texts) >= 2 * COMPARED_PAIRS:
+            break
+    if not texts:
+        raise StageError(f"no evaluation row of {config.pairs} fits, so nothing can be compared")
+    std = calibrate.read(inputs / config.calibration).std
+    found = difference_of(plain_scores(checkpoint, texts), plain_scores(adapter, texts), std)
+    told = (
+        f"adapter of rank {config.adapter.rank}: its scores of {len(texts)} held-out answers "
+        f"differ from the whole checkpoint's by {found.mean:.4f} standard deviations"
+    )
+    if not found.mean <= config.adapter.max_difference:
+        raise StageError(
+            f"{told}, and adapter.max_difference is {config.adapter.max_difference:g}: raise "
+            "adapter.rank, train with adapters of lower rank, or publish whole weights"
+        )
+    print(told, flush=True)
+    return found
+
+
+def write_golden(config: PublishConfig, inputs: Path, published: Release, output: Path) -> None:
+    """Write conversations with their scores, which a service replays before it is ready.
+
+    Args:
+        published: the weights of the release, as a service loads them.
+    """
+    tokenizer = load_tokenizer(published)
+    limit = max_tokens(config, inputs, published, tokenizer)
+    encoder = Encoder(tokenizer, max_tokens=limit, pad_id=None)
+    criteria = read_criteria(inputs / config.checkpoint)
+    texts: list[tuple[int, ...]] = []
+    asked: list[tuple[Conversation, TemplateInputs]] = []
 
     def add(row: PreferenceRow, answer: str, answer_turns: Conversation = ()) -> bool:
         messages = conversation(shown(row, criteria).prompt, answer, answer_turns)
         try:
-            ids = encoder.encode(messages, inputs=row.inputs).ids
+            texts.append(encoder.encode(messages, inputs=row.inputs).ids)
         except (TooLong, Unencodable):
             return False  # a service refuses it as well
-        score = float(model(input_ids=torch.tensor([ids])).logits[0, 0])
-        golden.append(Golden(messages=messages, score=score, inputs=row.inputs))
+        asked.append((messages, row.inputs))
         return True
 
     proven: list[PreferenceRow] = []
-    with torch.inference_mode():
-        for row in in_turn(read_pairs(inputs / config.pairs, "evaluation"), criteria):
-            if len(proven) < config.golden_prompts and add(row, row.chosen, row.chosen_turns):
-                add(row, row.rejected[0].text, row.rejected[0].turns)
-                proven.append(row)
-        for answer in AWKWARD:
-            for row in proven[:1]:
-                add(row, answer)
+    for row in in_turn(read_pairs(inputs / config.pairs, "evaluation"), criteria):
+        if len(proven) < config.golden_prompts and add(row, row.chosen, row.chosen_turns):
+            add(row, row.rejected[0].text, row.rejected[0].turns)
+            proven.append(row)
+    for answer in AWKWARD:
+        for row in proven[:1]:
+            add(row, answer)
+    golden = [
+        Golden(messages=messages, score=score, inputs=given)
+        for (messages, given), score in zip(asked, plain_scores(published, texts), strict=True)
+    ]
     if not golden:
         raise StageError(
             f"no evaluation row of {config.pairs} fits into {limit} tokens, so a release could not "
@@ -203,7 +278,11 @@ def max_tokens(
 
 
 def manifest_of(
-    config: PublishConfig, inputs: Path, draft: Path, stages: dict[str, dict[str, Any]]
+    config: PublishConfig,
+    inputs: Path,
+    draft: Path,
+    stages: dict[str, dict[str, Any]],
+    base: Base | None,
 ) -> Manifest:
     """The manifest of a release whose other files are all in `draft`."""
     checkpoint = release.open_release(inputs / config.checkpoint)
@@ -227,6 +306,7 @@ def manifest_of(
         name=config.name,
         version=config.version,
         files={name: release.sha256(draft / name) for name in release.file_names(draft)},
+        base=base,
         encoding=EncodingFacts(
             chat_template_sha256=sha256(template.encode()).hexdigest(),
             bos_token=tokenizer.bos_token,
