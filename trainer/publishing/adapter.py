@@ -170,7 +170,8 @@ def changed_layers(before: PreTrainedModel, after: PreTrainedModel) -> list[str]
                 f"the base has {name} in another shape than the trained checkpoint: publish whole "
                 "weights (without adapter), or name the base that training started from"
             )
-        if torch.equal(other, parameter):
+        # Training's export rounds weights to bfloat16, which the base's own need not be.
+        if torch.equal(other, parameter) or torch.equal(other, parameter.bfloat16().float()):
             continue
         if name not in weights:
             raise StageError(
