@@ -15,12 +15,12 @@ from pathlib import Path
 import fsspec
 from pydantic import ValidationError
 
+from reward_model.release.lora import open_without_base
 from reward_model.release.manifest import Manifest
 from reward_model.release.release import (
     MANIFEST,
     ReleaseError,
     file_names,
-    open_release,
     sha256,
 )
 
@@ -78,7 +78,7 @@ def fetch(url: str, folder: Path, expected: str) -> None:
     with ThreadPoolExecutor(_MAX_DOWNLOADS) as threads:
         list(threads.map(get, files))
     try:
-        open_release(draft, several_labels=True)
+        open_without_base(draft, several_labels=True)
     except ReleaseError as error:
         shutil.rmtree(draft)
         raise FetchError(f"{url}: what was fetched is not the release: {error}") from error
@@ -97,7 +97,7 @@ def holds_release(folder: Path, expected: str) -> bool:
     try:
         if not manifest.is_file() or sha256(manifest) != expected:
             return False
-        open_release(folder, several_labels=True)
+        open_without_base(folder, several_labels=True)
     except ReleaseError as error:
         sys.stderr.write(f"{folder} is damaged and is fetched again: {error}\n")
         return False

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from reward_model.release.base import DEFAULT_BASES
 from reward_model.release.names import require_name
 from service.files import read_small_text
 
@@ -107,6 +108,14 @@ class Settings(BaseSettings):
             "If it cannot be read or verified, the process exits with 1 and says why."
         ),
     ] = str(DEFAULT_MODEL)
+    bases: Annotated[
+        Path,
+        Field(
+            description="Folder with the bases of releases that are adapters, each in a folder "
+            "that has the base's name. If a release's base is neither here nor beside the release, "
+            "the process exits with 1 and says where to get it."
+        ),
+    ] = DEFAULT_BASES
     also_serve: Annotated[
         tuple[str, ...],
         # pydantic-settings would parse the variable of a tuple as JSON.

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.harness.processes import MALLOC
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ("MALLOC", "OMP", "REWARD_MODEL")
 
 
 @pytest.fixture
@@ -22,7 +23,9 @@ def checkout(tmp_path: Path) -> Path:
     for name in programs:
         program = tmp_path / name
         program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(f"#!/bin/sh\n{'env' if name.endswith('python') else ''}\n")
+        # Asked for the default model it names one; else it is the service.
+        prints = 'case "$*" in *default_model*) echo /the/default ;; *) env ;; esac'
+        program.write_text(f"#!/bin/sh\n{prints if name.endswith('python') else ''}\n")
         program.chmod(0o755)
     return tmp_path
 
@@ -41,20 +44,28 @@ def environment(checkout: Path, *flags: str, **variables: str) -> dict[str, str]
         check=True,
     ).stdout
     set_here = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
-    return {name: value for name, value in set_here.items() if name.startswith(("MALLOC", "OMP"))}
+    return {name: value for name, value in set_here.items() if name.startswith(KEPT)}
 
 
 def test_memory_of_a_forward_is_kept_and_threads_do_not_spin(checkout: Path) -> None:
-    assert environment(checkout) == {**MALLOC, "OMP_WAIT_POLICY": "PASSIVE"}
+    expected = {**MALLOC, "OMP_WAIT_POLICY": "PASSIVE"}
+    assert environment(checkout, "--model", "mine") == expected
+
+
+def test_the_default_release_is_asked_for_where_no_model_is_named(checkout: Path) -> None:
+    assert environment(checkout)["REWARD_MODEL"] == "/the/default"
+    assert environment(checkout, REWARD_MODEL="mine")["REWARD_MODEL"] == "mine"
+    for flags in (["--model", "mine"], ["--model=mine"], ["--help"], ["--engine", "vllm"]):
+        assert "REWARD_MODEL" not in environment(checkout, *flags)
 
 
 def test_values_of_the_user_win(checkout: Path) -> None:
     own = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "ACTIVE"}
-    assert environment(checkout, **own) == {**MALLOC, **own}
+    assert environment(checkout, "--model=x", **own) == {**MALLOC, **own}
 
 
 def test_tunables_leave_malloc_alone(checkout: Path) -> None:
-    found = environment(checkout, GLIBC_TUNABLES="glibc.malloc.arena_max=2")
+    found = environment(checkout, "--model=x", GLIBC_TUNABLES="glibc.malloc.arena_max=2")
     assert found == {"OMP_WAIT_POLICY": "PASSIVE"}
 
 

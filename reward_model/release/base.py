@@ -27,10 +27,13 @@ def digest(folder: Path) -> str:
 
     found = hashlib.sha256()
     try:
-        files = [safe_open(file, framework="pt") for file in weight_files(folder)]
-        tensors = sorted((name, file) for file in files for name in file.keys())  # noqa: SIM118
-        for name, file in tensors:
-            tensor = file.get_tensor(name)
+        names: dict[str, Path] = {}
+        for file in weight_files(folder):
+            with safe_open(file, framework="numpy") as header:
+                names |= dict.fromkeys(header.keys(), file)
+        readers = {file: safe_open(file, framework="pt") for file in names.values()}  # type: ignore[no-untyped-call]
+        for name in sorted(names):
+            tensor: torch.Tensor = readers[names[name]].get_tensor(name)  # type: ignore[no-untyped-call]
             found.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     except (SafetensorError, OSError) as error:

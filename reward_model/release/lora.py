@@ -29,6 +29,7 @@ from reward_model.release.release import (
     facts_of_release,
     open_bare,
     open_release,
+    read_manifest,
     read_template,
     verify,
 )
@@ -132,6 +133,20 @@ def open_checkpoint(
             *opened.warnings[1:],
         ),
     )
+
+
+def open_without_base(path: Path) -> Release:
+    """Verify a release whose weights are not to be loaded: the base of an adapter is not needed.
+
+    Raises:
+        ReleaseError: as `open_release`.
+    """
+    if (path / ADAPTER_CONFIG).is_file() and (path / MANIFEST).is_file():
+        manifest = read_manifest(path)
+        if manifest.base:
+            _config_beside_weights(path)
+            return facts_of_release(path, manifest)
+    return open_release(path)
 
 
 def _open_released(

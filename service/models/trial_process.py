@@ -87,6 +87,7 @@ def try_model(settings: Settings, step: Step) -> None:
         chat_template=settings.chat_template,
         max_tokens=settings.max_tokens,
         several_labels=True,
+        bases=(settings.bases,),
     )
     served_name(settings, release)
     step("loading its tokenizer and its chat template", seconds)

@@ -52,6 +52,7 @@ def open_model(settings: Settings) -> Model:
         chat_template=settings.chat_template,
         max_tokens=settings.max_tokens,
         several_labels=True,
+        bases=(settings.bases,),
     )
     name = served_name(settings, release)
     criteria = Criteria.of(release, settings.criteria_weights)

@@ -23,6 +23,7 @@ from reward_model.release.checkpoint import load_model
 from reward_model.release.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from reward_model.release.hub import is_hub_id
 from reward_model.release.manifest import Base
+from reward_model.release.packaged_base import PACKAGED
 from reward_model.release.release import Release
 from trainer.pipeline.stage import StageError
 from trainer.training.weights.start import load_network
@@ -37,10 +38,10 @@ class LowRankAdapter:
 
     Attributes:
         base: directory or hub id of the base; empty for the model that training started from.
-        base_name: name of the folder in which a reader looks for the base; empty for the last part
-            of its directory's or hub id's name.
+        base_name: name of the folder in which a reader looks for the base; empty for that of a base
+            that comes in a package, and else the last part of its directory's or hub id's name.
         base_source: where to get the base, for readers: a hub id, with `@REVISION` or without, or a
-            sentence; empty for the hub id, if it is one.
+            sentence; empty for the hub id, if it is one, or the package.
         rank: rank of each layer's factors. Two rounds of LoRA make the sum of their ranks.
         dtype: of the factors; the score head is always in float32.
         max_difference: the largest root mean square by which the scores of held-out answers may
@@ -81,10 +82,15 @@ def base_of(config: LowRankAdapter, start: str, folder: Path) -> Base:
         # The hub's cache has a folder for each commit.
         commit = folder.name if folder.parent.name == "snapshots" else ""
         source = f"{start}@{commit}" if commit else start
+    weights = digest(folder)
     name = config.base_name or Path(start).name
+    for packaged, known in PACKAGED.items():
+        if known.weights_sha256 == weights:
+            name = config.base_name or packaged
+            source = source or f"python -m reward_model.release.packaged_base {packaged}"
     return Base(
         name=name,
-        weights_sha256=digest(folder),
+        weights_sha256=weights,
         source=source or f"the folder {name} from which it was trained",
     )
 

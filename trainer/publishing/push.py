@@ -5,8 +5,9 @@ from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
+from reward_model.release.lora import open_without_base
 from reward_model.release.manifest import Manifest
-from reward_model.release.release import MANIFEST, Release, open_release, read_manifest
+from reward_model.release.release import MANIFEST, Release, read_manifest
 from trainer.pipeline.stage import StageError
 from trainer.publishing.destination import Destination
 
@@ -43,7 +44,7 @@ def push(folder: Path, destination: Destination, *, force: bool = False) -> str:
         StageError: the destination holds something else, or a file did not arrive whole.
     """
     # A bare checkpoint opens, too, but says nothing that a reader could verify it by.
-    open_release(folder)
+    open_without_base(folder)
     if not (folder / MANIFEST).is_file():
         raise StageError(f"{folder} holds no {MANIFEST}: only what `publish` made is pushed")
     new = read_manifest(folder)
@@ -90,9 +91,9 @@ def verified(url: str) -> Release:
         ReleaseError: it is not what its manifest says.
     """
     if "://" not in url:
-        return open_release(Path(url))
+        return open_without_base(Path(url))
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "release"
         copy.mkdir()
         open_destination(url).download(copy)
-        return open_release(copy)
+        return open_without_base(copy)

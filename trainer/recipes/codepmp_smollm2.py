@@ -31,6 +31,7 @@ from trainer.preferences.gather import PreferencesConfig
 from trainer.preferences.pairing import Pairing
 from trainer.preferences.source import PreferenceSource
 from trainer.publishing import publish
+from trainer.publishing.adapter import LowRankAdapter
 from trainer.publishing.publish import PublishConfig
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig
@@ -176,6 +177,7 @@ def release() -> dict[str, Stage[Any]]:
                 command="runs/codepmp_smollm2.sh STRONG WEAK DATA",
                 checkpoint="finetune",
                 pairs="policy_pairs",
+                adapter=LowRankAdapter(),
             ),
         ),
     }

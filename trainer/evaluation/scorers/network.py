@@ -7,7 +7,7 @@ from pathlib import Path
 from reward_model import packing
 from reward_model.network import RewardNetwork
 from reward_model.release.encoder import make_encoder
-from reward_model.release.release import open_release
+from reward_model.release.lora import open_checkpoint
 from reward_model.text.chat import Unencodable
 from reward_model.text.criteria import with_criterion
 from reward_model.text.encoding import TooLong
@@ -36,7 +36,7 @@ class NetworkScorer:
     """
 
     def __init__(self, checkpoint: Path, *, device: str = "cpu", dtype: str = "float32") -> None:
-        release = open_release(checkpoint)
+        release = open_checkpoint(checkpoint)
         self.name = release.name
         self._network = RewardNetwork.load(release, device=device, dtype=dtype)
         self.criteria = read_criteria(checkpoint)
