@@ -34,7 +34,7 @@ ROOMS = {
         packing compiled_files
     """,
     "service": """
-        __main__ keys fetch
+        __main__ keys fetch default_model
         app admin check completion
         http
         routes
@@ -83,6 +83,7 @@ TORCH = {
     "trainer/training/*.py",
     "trainer/training/*/*.py",
     "trainer/synthesis/generators.py",
+    "trainer/publishing/adapter.py",
     "trainer/publishing/publish.py",
     "trainer/autoconfig/base.py",
     "trainer/autoconfig/machine.py",
@@ -92,7 +93,11 @@ TORCH = {
 HEAVY = {
     "torch": TORCH,
     "transformers": TORCH,
-    "peft": {"reward_model/release/lora_merge.py", "trainer/training/weights/lora.py"},
+    "peft": {
+        "reward_model/release/lora_merge.py",
+        "trainer/publishing/adapter.py",
+        "trainer/training/weights/lora.py",
+    },
     "vllm": {"service/engines/vllm_engine.py"},
     "opentelemetry": {"service/telemetry/traces.py"},
     "openai": {"trainer/synthesis/endpoint.py"},
