@@ -26,7 +26,7 @@ export VLLM_CPU_KVCACHE_SPACE=3 VLLM_CPU_NUM_OF_RESERVED_CPU=0
 source runs/serving.sh
 stage() {
     .venv/bin/python -m trainer "$1" --recipe codepmp_smollm2 --work "$work" \
-        --set "pretrain.start=$weak" --set "describe.max_snippets=${SNIPPETS:-3000}"
+        --set "pretrain.start=$weak" --set "samples.policy=$strong" --set "describe.max_snippets=${SNIPPETS:-3000}"
 }
 
 stage corpus   # functions of the standard library and of installed packages
@@ -41,16 +41,16 @@ export CODEPMP_STRONG_URL=http://127.0.0.1:$strong_port/v1 CODEPMP_WEAK_URL=http
 ready "$strong_port" "${servers[0]}" "$work/strong.log"
 stage describe # what each function is for, in words
 stage strong   # code from those words alone: chosen
-stage samples  # programs for the problems, eight for each
 ready "$weak_port" "${servers[1]}" "$work/weak.log"
 stage weak     # the same words, the weaker model: rejected
 stop_servers
 
 stage llm_pairs    # filtered, reasons counted, held out by package
+stage pretrain     # ranking loss + language-model loss
+stage samples      # programs for the problems, ten for each, by the stronger model
 stage votes        # the programs are run on the given tests
 stage policy_pairs # right programs over wrong ones
 stage preferences  # right solutions over wrong ones of the same model family
-stage pretrain     # ranking loss + language-model loss
 stage finetune     # the ranking loss alone, on facts
 stage calibrate
 stage evaluate

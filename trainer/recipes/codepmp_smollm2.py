@@ -17,12 +17,9 @@ from trainer.evaluation import calibrate, evaluate
 from trainer.evaluation.calibrate import CalibrateConfig
 from trainer.evaluation.evaluate import EvaluateConfig
 from trainer.evaluation.tasks import PairsTask
-from trainer.feedback import pairs, problems, samples, votes
+from trainer.feedback import pairs, problems, votes
 from trainer.feedback.pair_rules import AllOverAny
 from trainer.feedback.pairs import PolicyPairsConfig
-from trainer.feedback.problems import ProblemsConfig
-from trainer.feedback.readers.mbpp import Mbpp
-from trainer.feedback.samples import SamplesConfig
 from trainer.feedback.votes import VotesConfig
 from trainer.pipeline.recipe import Recipe, Stage
 from trainer.preferences import gather as preferences
@@ -33,6 +30,8 @@ from trainer.preferences.source import PreferenceSource
 from trainer.publishing import publish
 from trainer.publishing.adapter import LowRankAdapter
 from trainer.publishing.publish import PublishConfig
+from trainer.recipes.pfpo_cpu import STUDY
+from trainer.recipes.study import sampled
 from trainer.synthesis import combine, describe, respond
 from trainer.synthesis.combine import LlmPairsConfig
 from trainer.synthesis.completions import LlmConfig
@@ -115,22 +114,20 @@ def pretraining() -> dict[str, Stage[Any]]:
 
 def feedback() -> dict[str, Stage[Any]]:
     """Programs of the stronger model, labelled by execution, and GSM8K solutions by one family."""
-    asked = llm("STRONG", STRONG, Sampling(1.0, 1.0, max_tokens=400, seed=1, samples=8))
     labelled = Labelled(family="[^/]+")
     solutions = PreferenceSource(
         "gsm8k", labelled, ("gsm8k*.jsonl*",), pairing=Pairing(max_pairs=4, same_model=True)
     )
     return {
-        "problems": Stage(
-            problems.run, ProblemsConfig(Mbpp(split="train"), ("mbpp.jsonl*",), max_problems=160)
-        ),
-        "samples": Stage(samples.run, SamplesConfig(llm=asked, examples=1, token_ids=False)),
+        # The same problems and samples as a round of pfpo_cpu has, which need not be drawn twice.
+        "problems": Stage(problems.run, STUDY.train),
+        "samples": sampled(STUDY, STUDY.policy, "problems", STUDY.samples, seed=1),
         "votes": Stage(votes.run, VotesConfig(expected="given", max_timeouts=1)),
         "policy_pairs": Stage(
             pairs.run,
             PolicyPairsConfig(
                 rule=AllOverAny(),
-                max_pairs_per_problem=8,
+                max_pairs_per_problem=16,
                 forms=("answer", "program", "completion"),
                 exports=(),
             ),
@@ -143,7 +140,7 @@ def finetuning() -> dict[str, Stage[Any]]:
     """The second round: ranking alone, on facts."""
     run = FinetuneConfig(
         start="pretrain",
-        mixture=(Mix("policy_pairs"), Mix("preferences", max_rows=800)),
+        mixture=(Mix("policy_pairs"), Mix("preferences", max_rows=400)),
         prompts_per_step=8,
         gradient_accumulation_steps=4,
         learning_rate=3e-4,

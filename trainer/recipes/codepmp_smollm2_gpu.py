@@ -22,15 +22,17 @@ def enlarged(name: str, snippets: int, prompts_per_step: int) -> Recipe:
         prompts_per_step: of pretraining, over all GPUs.
     """
     made = replace(codepmp_smollm2.recipe(), name=name)
-    for stage in ("describe", "strong", "weak", "samples"):
+    for stage in ("describe", "strong", "weak"):
         llm = made[stage].config.llm
         busier = replace(llm, endpoint=replace(llm.endpoint, concurrency=256))
-        if stage == "samples":
-            busier = replace(busier, sampling=replace(llm.sampling, samples=32))
         made = made.changed(stage, llm=busier)
+    asked = made["samples"].config
+    more = replace(asked.llm, sampling=replace(asked.llm.sampling, samples=32))
+    server = replace(asked.server, max_num_seqs=256, options=())
     return (
         made.changed("describe", max_snippets=snippets)
         .changed("problems", max_problems=None)
+        .changed("samples", llm=more, server=server)
         .changed("policy_pairs", max_pairs_per_problem=64)
         .changed("pretrain", prompts_per_step=prompts_per_step, gradient_accumulation_steps=1)
         .changed(
