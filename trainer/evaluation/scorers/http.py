@@ -121,6 +121,9 @@ class HttpScorer:
             model=self._config.model or None,
             priority="bulk",
             steps=STEP if questions[0].stepped else None,
+            # The prompts are sent already; a model's default would be put before them once more.
+            # Servers of earlier versions know neither defaults nor the field.
+            criteria={} if any(each.by_default for each in self.criteria.values()) else None,
         )
         url = self._config.url
         try:

@@ -38,7 +38,8 @@ QUESTIONS += [
     Question("8", "f", "Add.", ("a", "b"), (True, False), aspect="taste"),
     Question("9", "f", "Add.", ("a", "b"), (True, False)),
 ]
-CRITERIA = {"runtime": STANDARD["runtime"]}
+# Counts in requests that name no criteria, and so in none of an evaluation.
+CRITERIA = {"runtime": STANDARD["runtime"].model_copy(update={"by_default": True})}
 
 
 def test_a_service_gives_the_numbers_of_the_network(checkpoint: Path) -> None:
