@@ -26,13 +26,13 @@ _MIN_SPEEDUP = 1.1
 
 
 class Bf16x3Linear(nn.Module):
-    """Like `OneDnnLinear`; only the kernel can read its weight, which is packed."""
+    """Like `OneDnnLinear`, but without `weight`: only the kernel can read what it packed."""
 
     def __init__(self, kernel: Bf16x3Kernel, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self._kernel = kernel
         self._columns = len(weight)
-        self.weight = kernel.pack(weight)
+        self._packed = kernel.pack(weight)
         self.bias = None if bias is None else bias.detach().float().contiguous()
 
     @classmethod
@@ -51,11 +51,11 @@ class Bf16x3Linear(nn.Module):
     def combined(self, rows: Tensor, operation: Operation, other: Tensor) -> Tensor:
         """The product of rows [N, in] plus or times another matrix [N, out]."""
         epilogue: Epilogue = "add" if operation == "add" else "multiply"
-        return self._kernel.multiply(rows, self.weight, self._columns, self.bias, epilogue, other)
+        return self._kernel.multiply(rows, self._packed, self._columns, self.bias, epilogue, other)
 
     def _product(self, rows: Tensor, epilogue: Epilogue) -> Tensor:
         flat = rows.reshape(-1, rows.shape[-1])
-        product = self._kernel.multiply(flat, self.weight, self._columns, self.bias, epilogue)
+        product = self._kernel.multiply(flat, self._packed, self._columns, self.bias, epilogue)
         return product.view(*rows.shape[:-1], self._columns)
 
 
@@ -67,18 +67,18 @@ class _PackedPerCall(nn.Module):
 
     def __init__(self, kernel: Bf16x3Kernel, linear: nn.Linear | OneDnnLinear) -> None:
         super().__init__()
-        self._kernel, self._linear, self.weight = kernel, linear, linear.weight
+        self._kernel, self._linear = kernel, linear
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self._packed().forward(rows)
+        return self._layer().forward(rows)
 
     def silu(self, rows: Tensor) -> Tensor:
-        return self._packed().silu(rows)
+        return self._layer().silu(rows)
 
     def combined(self, rows: Tensor, operation: Operation, other: Tensor) -> Tensor:
-        return self._packed().combined(rows, operation, other)
+        return self._layer().combined(rows, operation, other)
 
-    def _packed(self) -> Bf16x3Linear:
+    def _layer(self) -> Bf16x3Linear:
         return Bf16x3Linear.of(self._kernel, self._linear)
 
 

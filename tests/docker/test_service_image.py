@@ -69,6 +69,9 @@ def test_its_kernels_are_compiled(running: Running) -> None:
     module = "reward_model.attention.compiled"
     command = f"from {module} import tree_kernel; print(tree_kernel() is not None)"
     assert podman("exec", running.name, "python", "-c", command).strip() == "True"
+    module = "reward_model.cpu.matrix_units"
+    command = f"from {module} import compiled_libraries; print(len(compiled_libraries()))"
+    assert podman("exec", running.name, "python", "-c", command).strip() == "1"
 
 
 @pytest.mark.parametrize("tool", ["gcc", "pip", "pip3", "git"])
