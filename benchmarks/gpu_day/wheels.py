@@ -33,9 +33,8 @@ _PLATFORMS = tuple(
 
 def main() -> int:
     options = _options()
-    pins = dict(
-        line.split("==") for line in _CONSTRAINTS.read_text("utf-8").splitlines() if "==" in line
-    )
+    lines = _CONSTRAINTS.read_text("utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     wanted = [f"{name}=={pins[name]}" for name in (*PACKAGES, *options.more)]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--implementation", "cp", "--python-version", options.python]
