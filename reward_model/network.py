@@ -8,6 +8,7 @@ time, and says why. An encoder has no prefixes to share and scores whole texts
 
 import logging
 import math
+from dataclasses import dataclass
 from itertools import islice
 from typing import Self
 
@@ -41,8 +42,39 @@ _PACKABLE = frozenset(
 # transformers' names for layers whose mask is the tree's, with or without a sliding window.
 _PACKABLE_LAYERS = frozenset({"full_attention", "sliding_attention"})
 
-Prepared = Packed | list[Sequence]
-"""A batch as the forward takes it: packed where prefixes are shared, otherwise as it came."""
+Prepared = Tree | list[Sequence]
+"""A batch as the forward takes it: packed, on its device, where prefixes are shared; otherwise as
+it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A batch that the model computes, or has computed.
+
+    Attributes:
+        packed: the batch; None where it was not packed.
+        scores: those of all texts' read positions, flat, on the host; on CUDA not there yet.
+        copied: the moment at which they are; None where the model has computed already.
+        rows: the scores of a batch that was not packed.
+        labels: scores at each read position.
+    """
+
+    packed: Packed | None
+    scores: Tensor | None = None
+    copied: torch.cuda.Event | None = None
+    rows: Scores | None = None
+    labels: int = 1
+
+    def wait(self) -> Scores:
+        """Wait for the scores, and return them in the batch's order."""
+        if self.packed is None:
+            assert self.rows is not None
+            return self.rows
+        if self.copied:
+            self.copied.synchronize()
+        assert self.scores is not None
+        scores = iter(self.scores.tolist())
+        return [list(islice(scores, self.labels * len(reads))) for reads in self.packed.reads]
 
 
 class RewardNetwork:
@@ -149,44 +181,61 @@ class RewardNetwork:
         if not self.shares_prefixes:
             return batch
         packed = pack(batch)
-        return padded(packed, padded_rows(len(packed.ids))) if self._pads_rows else packed
+        if self._pads_rows:
+            packed = padded(packed, padded_rows(len(packed.ids)))
+        return Tree.of(packed, self.model.device)
 
-    @torch.inference_mode()
     def compute(self, prepared: Prepared) -> Scores:
         """Run the model on a prepared batch: the second half of `score`."""
-        if isinstance(prepared, Packed):
-            return self._score_packed(prepared)
-        return self._encoder.score(prepared) if self._encoder else self._score_plain(prepared)
+        launched = self.launch(prepared)
+        return self.separate_non_finite(launched, launched.wait())
 
-    def _score_packed(self, packed: Packed) -> Scores:
-        tree = Tree.of(packed, self.model.device)
+    @torch.inference_mode()
+    def launch(self, prepared: Prepared) -> Launched:
+        """Start the model on a prepared batch; `compute` is this, `wait` and the method below.
+
+        On CUDA this returns when all work is queued, and nothing in it waits for the GPU. So
+        another batch can be queued behind it before the scores of this one are there.
+        """
+        if isinstance(prepared, Tree):
+            return self._launch_packed(prepared)
+        rows = self._encoder.score(prepared) if self._encoder else self._score_plain(prepared)
+        return Launched(None, rows=rows)
+
+    def _launch_packed(self, tree: Tree) -> Launched:
         hidden = packed_hidden(self.model, tree)
         head = self.model.score
         assert isinstance(head, nn.Linear)
         # A fused last layer returns the tokens to read, and no others.
         read = hidden if self.fuses_layers else hidden[tree.reads]
-        flat: list[float] = head_scores(head, read).flatten().tolist()
-        scores = iter(flat)
-        rows = [list(islice(scores, self.labels * len(reads))) for reads in packed.reads]
-        if not math.isfinite(sum(flat)):
-            self._separate_non_finite(packed, rows)
-        return rows
+        scores = head_scores(head, read).flatten()
+        if scores.device.type != "cuda":
+            return Launched(tree.packed, scores, labels=self.labels)
+        # The copy is queued here: asked for later, it would wait for batches behind this one.
+        on_host = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
+        on_host.copy_(scores, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+        return Launched(tree.packed, on_host, copied, labels=self.labels)
 
-    def _separate_non_finite(self, packed: Packed, rows: Scores) -> None:
-        """Score again, in halves, the texts whose score is NaN or infinite, and update `rows`.
+    def separate_non_finite(self, launched: Launched, rows: Scores) -> Scores:
+        """Score again, in halves, the texts whose score is NaN or infinite.
 
-        Some kernels give a masked token the weight 0, and 0 times NaN is NaN: there a NaN in one
-        text makes the others of its batch NaN as well.
+        It computes, as `launch` does, and almost never has to. Some kernels give a masked token
+        the weight 0, and 0 times NaN is NaN: there a NaN in one text makes the others of its batch
+        NaN as well.
         """
+        packed = launched.packed
         found = [index for index, row in enumerate(rows) if not all(map(math.isfinite, row))]
         # The text at fault is always among them, so one alone has its NaN from itself.
-        if len(found) < 2:
-            return
+        if packed is None or len(found) < 2:
+            return rows
         middle = len(found) // 2
         for half in (found[:middle], found[middle:]):
             prepared = self.prepare([text_of(packed, index) for index in half])
             for index, row in zip(half, self.compute(prepared), strict=True):
                 rows[index] = row
+        return rows
 
     def _score_plain(self, batch: list[Sequence]) -> Scores:
         """One text at a time, so that neither padding nor another text can change a score."""
@@ -233,7 +282,11 @@ class RewardNetwork:
         plain = self._score_plain(probe)
         original = self.model.config._attn_implementation
         self.model.set_attn_implementation(IMPLEMENTATION)
-        reason = disagreement("packed", plain, lambda: self._score_packed(pack(probe)), self.dtype)
+
+        def score_packed() -> Scores:
+            return self.launch(Tree.of(pack(probe), self.model.device)).wait()
+
+        reason = disagreement("packed", plain, score_packed, self.dtype)
         if reason:
             self.model.set_attn_implementation(original)
         return reason

@@ -7,7 +7,8 @@ rounding of its own dtype, so the same network in float32 stands beside it.
 import math
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -130,7 +131,7 @@ def check_shape(
     for batch_of_new_size in sizes:
         network.score(batch_of_new_size)
     again = compiled_graphs() - warm
-    spread = nan_spread(network, batches[0])
+    spread = nan_spread(network, batches[0], network.score)
     holds = gap / scale <= TOLERANCE[dtype] and not spread and not again
     return {
         "attention": name,
@@ -142,6 +143,7 @@ def check_shape(
         "compiled again": again,
         "waits": host_waits(network, batches[0]),
         "NaN spread": spread,
+        "NaN in the kernel": nan_spread(network, batches[0], partial(_at_once, network)),
         "met": verdict(holds),
     }
 
@@ -156,18 +158,27 @@ def plain_score(model: PreTrainedModel, text: Ids) -> float:
     return float(head(hidden.float()))
 
 
-def nan_spread(network: RewardNetwork, batch: list[Ids]) -> int:
+def _at_once(network: RewardNetwork, batch: list[Sequence]) -> list[list[float]]:
+    """Scores of one forward, none of which is computed again."""
+    return network.launch(network.prepare(batch)).wait()
+
+
+def nan_spread(
+    network: RewardNetwork,
+    batch: list[Ids],
+    score: Callable[[list[Sequence]], list[list[float]]],
+) -> int:
     """How many texts without a NaN of their own have another score when one text has one."""
     # A token of its own at the end of one text, whose embedding is no number.
     spot = 500
     texts = [*batch, (*batch[0][:-1], spot)]
-    expected = network.score(last(texts))
+    expected = score(last(texts))
     embedding = network.model.get_input_embeddings()
     assert isinstance(embedding, nn.Embedding)
     kept = embedding.weight[spot].clone()
     with torch.no_grad():
         embedding.weight[spot] = torch.nan
-    found = network.score(last(texts))
+    found = score(last(texts))
     with torch.no_grad():
         embedding.weight[spot] = kept
     pairs = list(zip(expected, found, strict=True))
@@ -185,11 +196,11 @@ def host_waits(network: RewardNetwork, batch: list[Ids]) -> int:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            network.compute(prepared)
+            launched = network.launch(prepared)
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    # The last one is reading the scores.
-    return max(0, sum("synchroniz" in str(each.message) for each in caught) - 1)
+    launched.wait()
+    return sum("synchroniz" in str(each.message) for each in caught)
 
 
 def compiled_graphs() -> int:

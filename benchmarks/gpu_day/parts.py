@@ -52,7 +52,8 @@ PARTS = (
         "Rounding: how far the plain score in this dtype is from the plain one in float32. "
         "Compiled: graphs of torch.compile, and those made again for batches of other sizes, "
         "which should be none. Waits: how often the host waits for the device before it reads "
-        "the scores. NaN spread: texts whose score another text's NaN changed.",
+        "the scores. NaN spread: texts whose score another text's NaN changed; in the kernel, "
+        "before those are scored again apart.",
         150,
         _measure("parity"),
     ),

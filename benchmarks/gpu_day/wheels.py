@@ -20,8 +20,9 @@ PACKAGES = (
     *("prometheus_client", "annotated-doc", "anyio", "h11", "idna", "click"),
     # Without these the parts that train are skipped.
     *("datasets", "dill", "multiprocess", "xxhash", "trl"),
-    # Recipes, and the checks of the tests.
-    *("argcomplete", "Pebble", "tenacity", "httpx2", "httpcore2", "truststore"),
+    # Without these no recipe is trained.
+    *("argcomplete", "Pebble", "tenacity", "httpx2", "httpcore2", "truststore", "openai", "jiter"),
+    *("boolean.py", "license-expression", "datasketch", "tree-sitter"),
 )
 
 # pip takes a wheel's platform by its exact name.

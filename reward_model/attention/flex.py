@@ -77,5 +77,10 @@ def flex_kernel(device: str) -> Callable[..., object]:
     """
     if device != "cuda":
         return flex_attention
+    # Every shape of heads, dtype, window and soft cap is compiled, and all models of a process
+    # share one limit, of 8 by default. Beyond it torch would go on uncompiled without a word:
+    # slowly, and with a [T, T] matrix in memory. So the limit is high, and reaching it an error.
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     compiled: Callable[..., object] = torch.compile(flex_attention)
     return compiled

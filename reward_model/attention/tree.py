@@ -1,5 +1,6 @@
 """A packed batch on its device, and the form in which each attention kernel reads it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -15,6 +16,10 @@ from reward_model.packing import Packed, padded
 
 BUCKET = 1024
 """On CUDA, flat batches are padded to a multiple of this, so that few shapes are compiled."""
+
+SMALLEST_BUCKET = 256
+"""Short batches are padded to a power of two from here on. Of 128 tokens there would be one block,
+and torch compiles anew for a dimension of size 1."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,9 @@ class Tree:
         reads = [index for reads in packed.reads for index in reads]
         return cls(
             packed,
-            torch.tensor([packed.ids], device=device),
-            torch.tensor([packed.positions], device=device),
-            torch.tensor(reads, device=device),
+            to_device([packed.ids], device),
+            to_device([packed.positions], device),
+            to_device(reads, device),
         )
 
     @cached_property
@@ -61,9 +66,21 @@ class Tree:
 
     @cached_property
     def subtree_end(self) -> Tensor:
-        return torch.tensor(self.packed.subtree_end, device=self.ids_1T.device)
+        return to_device(self.packed.subtree_end, self.ids_1T.device)
 
 
 def bucketed(packed: Packed) -> Packed:
-    """The same tree, padded to a whole number of buckets."""
-    return padded(packed, -(-len(packed.ids) // BUCKET) * BUCKET)
+    """The same tree, padded to a whole number of buckets, or a short one to a power of two."""
+    length = len(packed.ids)
+    if length < BUCKET:
+        return padded(packed, max(SMALLEST_BUCKET, 1 << (length - 1).bit_length()))
+    return padded(packed, -(-length // BUCKET) * BUCKET)
+
+
+def to_device(values: Sequence[int] | Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """A tensor of integers on a device; on CUDA the host does not wait for what runs there."""
+    tensor = torch.tensor(values, dtype=torch.int64)
+    if device.type != "cuda":
+        return tensor.to(device)
+    # From memory that may be paged out, a copy waits until the device has done all before it.
+    return tensor.pin_memory().to(device, non_blocking=True)

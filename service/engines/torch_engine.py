@@ -1,5 +1,6 @@
 """An engine that runs the model in this process, through PyTorch and the packed forward."""
 
+import math
 import threading
 from dataclasses import replace
 
@@ -49,7 +50,8 @@ class TorchEngine:
     def __init__(self, network: RewardNetwork, warnings: tuple[str, ...] = ()) -> None:
         self.network = network
         self._on_gpu = network.model.device.type == "cuda"
-        # Batches overlap only in their preparation; the model computes one at a time.
+        # One thread at a time starts the model. On a GPU the next batch is prepared and queued
+        # while the one before it is computed.
         self._turn = threading.Lock()
         self._closed = False
         self.facts = EngineFacts(
@@ -76,7 +78,8 @@ class TorchEngine:
         self.score([text])
         self.score([text, Sequence((*text.ids[:-1], 1), (0,))])
         if self._on_gpu and self.facts.shares_prefixes:
-            # After batches of two more sizes, torch.compile compiles for no new size any more.
+            # After batches of two more sizes, torch.compile compiles for no new size any more. (The
+            # self-check at load ran one of them already; a cache on disk makes this quick.)
             self.score(_distinct_texts(BUCKET + 1, longest))
             self.score(_distinct_texts(2 * BUCKET + 1, longest))
         probe = _distinct_texts(_PROBE_ON_GPU if self._on_gpu else _PROBE_ON_CPU, longest)
@@ -96,10 +99,16 @@ class TorchEngine:
             raise ValueError(
                 f"The text has {longest} tokens and the model takes {self.facts.max_tokens}."
             )
-        prepared = self.network.prepare(batch)
         try:
+            prepared = self.network.prepare(batch)
             with self._turn:
-                return self.network.compute(prepared)
+                launched = self.network.launch(prepared)
+            # Outside of the turn, so that another thread can queue its batch while this one waits.
+            rows = launched.wait()
+            if all(math.isfinite(score) for row in rows for score in row):
+                return rows
+            with self._turn:
+                return self.network.separate_non_finite(launched, rows)
         except (MemoryError, RuntimeError) as error:
             special = isinstance(error, torch.OutOfMemoryError | MemoryError)
             if not special and not any(words in str(error) for words in _MEMORY_WORDS):

@@ -14,7 +14,7 @@ from reward_model.attention.tree import Tree, bucketed
 from reward_model.attention.tree_attention import attend_flex
 from reward_model.cpu.onednn_linear import padded_rows
 from reward_model.network import RewardNetwork
-from reward_model.packing import Packed, Sequence, pack
+from reward_model.packing import Sequence, pack
 from reward_model.release.release import open_release
 from tests.checkpoints import make_checkpoint
 
@@ -64,9 +64,9 @@ def test_a_text_that_is_no_number_anywhere_is_the_only_one(checkpoint: Path, spo
 class OnFlexAttention(RewardNetwork):
     """Scores as on CUDA, with FlexAttention uncompiled."""
 
-    def prepare(self, batch: list[Sequence]) -> Packed:
+    def prepare(self, batch: list[Sequence]) -> Tree:
         self.model.set_attn_implementation("flex_tree")
-        return bucketed(pack(batch))
+        return Tree.of(bucketed(pack(batch)), self.model.device)
 
 
 def attend(
@@ -125,8 +125,8 @@ def test_batches_of_nearly_the_same_size_are_computed_at_one_size(network: Rewar
     assert network.fuses_layers, "this torch has oneDNN"
     for tokens in (1, 15, 17, 130):
         prepared = network.prepare(last(tuple(range(tokens))))
-        assert isinstance(prepared, Packed)
-        assert len(prepared.ids) == padded_rows(tokens)
+        assert isinstance(prepared, Tree)
+        assert len(prepared.packed.ids) == padded_rows(tokens)
 
 
 def test_an_unpacked_architecture_falls_back_and_says_so(tmp_path: Path) -> None:

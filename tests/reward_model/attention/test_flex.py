@@ -4,8 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from torch._dynamo.testing import CompileCounter
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
+from reward_model.attention import tree_attention
 from reward_model.attention.flex import BLOCK, block_mask, flex_kernel, softcap_function
 from reward_model.attention.sdpa import AttentionParams
 from reward_model.attention.tree import Tree, bucketed
@@ -13,6 +15,7 @@ from reward_model.attention.tree_attention import attend_flex
 from reward_model.packing import Packed, Sequence, pack
 from tests.reward_model.attention.dense import (
     LAYERS,
+    PLAIN,
     dense_attention,
     packed_batches,
     random_qkv,
@@ -75,6 +78,30 @@ def test_the_block_mask_is_the_tree_s_and_skips_every_block_that_it_can(
     assert mask.mask_mod is not None
     zero = torch.tensor(0)
     assert torch.equal(mask.mask_mod(zero, zero, queries, keys), seen)
+
+
+def test_new_trees_and_sizes_compile_nothing_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on CUDA, where a compilation takes seconds; only the kernel itself is left out here."""
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    compiled = torch.compile(flex_attention, backend=counter)
+    monkeypatch.setattr(tree_attention, "flex_kernel", lambda _: compiled)
+
+    def attend(*lengths: int) -> None:
+        texts = [(first, *range(10, 9 + length)) for first, length in enumerate(lengths)]
+        packed = pack([Sequence(text, (len(text) - 1,)) for text in texts])
+        tree = tree_in_buckets(packed)
+        for params in (PLAIN, AttentionParams(None, 50, 2.0)):
+            with torch.inference_mode():
+                attend_flex(*random_qkv(tree.ids_1T.shape[1]), tree, params)
+
+    attend(100, 150)
+    attend(300, 400)
+    warm = counter.frame_count
+    for lengths in [(5,), (60, 200), (400,), (600, 300), (90, 90, 90), (700, 500, 1000)]:
+        attend(*lengths)
+    assert counter.frame_count == warm > 0
+    torch._dynamo.reset()
 
 
 def test_a_batch_that_is_not_whole_blocks_is_refused() -> None:

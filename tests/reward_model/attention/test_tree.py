@@ -1,6 +1,6 @@
 import torch
 
-from reward_model.attention.tree import BUCKET, Tree, bucketed
+from reward_model.attention.tree import BUCKET, SMALLEST_BUCKET, Tree, bucketed
 from reward_model.packing import Sequence, pack
 
 PACKED = pack([Sequence((1, 2, 3), (0, 2)), Sequence((1, 2, 4), (2,)), Sequence((5,), (0,))])
@@ -27,10 +27,11 @@ def test_plans_of_the_kernels_are_made_once_and_are_of_this_tree() -> None:
 
 def test_buckets_are_whole_and_nothing_is_added_to_a_full_one() -> None:
     once = bucketed(PACKED)
-    assert len(once.ids) == BUCKET
+    assert len(once.ids) == SMALLEST_BUCKET
     assert bucketed(once) is once
-    longer = pack([Sequence(tuple(range(BUCKET + 1)), (BUCKET,))])
-    assert len(bucketed(longer).ids) == 2 * BUCKET
+    for length, padded in [(257, 512), (512, 512), (1000, BUCKET), (BUCKET + 1, 2 * BUCKET)]:
+        packed = pack([Sequence(tuple(range(length)), (length - 1,))])
+        assert len(bucketed(packed).ids) == padded
 
 
 def test_on_a_cpu_nothing_is_padded() -> None:

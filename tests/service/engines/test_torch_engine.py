@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from reward_model.network import Prepared
+from reward_model.network import Launched, Prepared
 from reward_model.packing import Sequence
 from reward_model.release.checkpoint import load_tokenizer
 from reward_model.release.release import open_release
-from reward_model.selfcheck import Scores
 from service.engines.engine import EngineDead, OutOfMemory
 from service.engines.torch_engine import TorchEngine, load_torch_engine
 from service.errors import ItemError
@@ -48,7 +47,7 @@ def test_a_lack_of_memory_is_told_from_other_faults(
     def fail(_: object) -> list[list[float]]:
         raise fault
 
-    monkeypatch.setattr(engine.network, "compute", fail)
+    monkeypatch.setattr(engine.network, "launch", fail)
     with pytest.raises(OutOfMemory):
         engine.score([Sequence((1,), (0,))])
     fault = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
@@ -69,7 +68,7 @@ def test_a_gpu_whose_context_is_lost_is_a_dead_engine(
     def fail(_: object) -> list[list[float]]:
         raise fault
 
-    monkeypatch.setattr(engine.network, "compute", fail)
+    monkeypatch.setattr(engine.network, "launch", fail)
     with pytest.raises(EngineDead, match="new process"):
         engine.score([Sequence((1,), (0,))])
 
@@ -90,16 +89,16 @@ def test_batches_side_by_side_are_computed_one_by_one(
     engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU: what the network computes is never computed beside something else."""
-    compute, alone = engine.network.compute, threading.Semaphore(1)
+    launch, alone = engine.network.launch, threading.Semaphore(1)
 
-    def guarded(prepared: Prepared) -> Scores:
+    def guarded(prepared: Prepared) -> Launched:
         assert alone.acquire(blocking=False), "two batches at once"
         try:
-            return compute(prepared)
+            return launch(prepared)
         finally:
             alone.release()
 
-    monkeypatch.setattr(engine.network, "compute", guarded)
+    monkeypatch.setattr(engine.network, "launch", guarded)
     batches = [[Sequence(tuple(range(5, 9 + i)), (3 + i,))] for i in range(40)]
     expected = [engine.network.score(batch) for batch in batches]
     with ThreadPoolExecutor(4) as threads:
