@@ -29,7 +29,6 @@ from trainer.preferences.pairing import Pairing
 from trainer.preferences.source import PreferenceSource
 from trainer.publishing import publish
 from trainer.publishing.adapter import LowRankAdapter
-from trainer.publishing.adapter import LowRankAdapter
 from trainer.publishing.publish import PublishConfig
 from trainer.recipes.pfpo_cpu import STUDY
 from trainer.recipes.study import sampled
