@@ -99,8 +99,9 @@ class Options:
         if self.models is not None:
             fields["models"] = dict(self.models)
         if self.criteria is not None:
-            weighted = isinstance(self.criteria, Mapping)
-            fields["criteria"] = dict(self.criteria) if weighted else list(self.criteria)
+            fields["criteria"] = (
+                dict(self.criteria) if isinstance(self.criteria, Mapping) else list(self.criteria)
+            )
         if self.steps is not None:
             fields["steps"] = {"delimiter": self.steps}
         return fields

@@ -31,7 +31,7 @@ def digest(folder: Path) -> str:
         for file in weight_files(folder):
             with safe_open(file, framework="numpy") as header:
                 names |= dict.fromkeys(header.keys(), file)
-        readers = {file: safe_open(file, framework="pt") for file in names.values()}  # type: ignore[no-untyped-call]
+        readers = {file: safe_open(file, framework="pt") for file in names.values()}
         for name in sorted(names):
             tensor: torch.Tensor = readers[names[name]].get_tensor(name)  # type: ignore[no-untyped-call]
             found.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())

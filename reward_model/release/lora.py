@@ -135,8 +135,11 @@ def open_checkpoint(
     )
 
 
-def open_without_base(path: Path) -> Release:
+def open_without_base(path: Path, *, several_labels: bool = False) -> Release:
     """Verify a release whose weights are not to be loaded: the base of an adapter is not needed.
+
+    Args:
+        several_labels: as for `open_release`.
 
     Raises:
         ReleaseError: as `open_release`.
@@ -145,8 +148,8 @@ def open_without_base(path: Path) -> Release:
         manifest = read_manifest(path)
         if manifest.base:
             _config_beside_weights(path)
-            return facts_of_release(path, manifest)
-    return open_release(path)
+            return facts_of_release(path, manifest, several_labels=several_labels)
+    return open_release(path, several_labels=several_labels)
 
 
 def _open_released(

@@ -135,7 +135,7 @@ def convert(gguf: Path, folder: Path) -> None:
     # What was read is plain float32 by now, and must not be saved as quantized.
     model.is_quantized, model.hf_quantizer = False, None  # type: ignore[assignment]
     vars(model.config).pop("quantization_config", None)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

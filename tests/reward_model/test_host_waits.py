@@ -40,7 +40,7 @@ class Waits(TorchDispatchMode):
     """Notes every operation for which the host would wait."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[str] = []
 
     def __torch_dispatch__(

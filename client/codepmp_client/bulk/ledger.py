@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS scores (
 
 def row_key(row: RowInput, options: Options) -> bytes:
     """The identity of what a row asks for, the same in every process."""
-    parts = [_FORM, row.prompt, row.candidates, row.tools, options.over_length, options.steps]
+    parts: list[object] = [_FORM, row.prompt, row.candidates, row.tools]
+    parts += [options.over_length, options.steps]
     if options.criteria is not None:
         parts.append(options.criteria)
     return hashlib.blake2b(json.dumps(parts, default=str).encode(), digest_size=16).digest()

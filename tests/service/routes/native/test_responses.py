@@ -3,8 +3,7 @@
 from service.errors import ItemError
 from service.routes.native.responses import to_response
 from service.routes.native.shapes import ScoreRequest
-from service.scoring.ensemble import WeightedResult
-from service.scoring.types import ItemScore, ScoringRequest, ScoringResult, Timings
+from service.scoring.types import ItemScore, Part, ScoringRequest, ScoringResult, Timings
 
 NO_TIME = Timings(0, 0, 0, 0, 0, 0)
 
@@ -22,7 +21,7 @@ def test_the_response_keeps_the_order_and_ranks_what_has_a_score() -> None:
         ItemScore(2, raw=3.0, steps=(3.0,), dropped_tokens=5),
     )
     result = ScoringResult("rm", "1", (scores,), 5, 1, NO_TIME)
-    response = to_response("id", request, result, [])
+    response = to_response("id", request, result, "raw_logit")
     (entry,) = response.results
     first, empty, last = entry.scores
     assert (entry.ranking, entry.best) == ([2, 0], 2)
@@ -38,12 +37,9 @@ def test_the_response_keeps_the_order_and_ranks_what_has_a_score() -> None:
 
 def test_a_weighted_sum_has_its_parts() -> None:
     request = asked(inputs=[{"prompt": "p", "candidates": ["a"]}])
-    parts = [
-        WeightedResult(weight, ScoringResult(name, "1", ((score,),), 2, 0, NO_TIME))
-        for name, weight, score in (("x", 0.5, ItemScore(2, 4.0, 1.0)), ("y", 2.0, ItemScore(2)))
-    ]
-    total = ScoringResult("x+y", "1+1", ((ItemScore(4, 2.5, 2.5),),), 4, 0, NO_TIME)
-    response = to_response("id", request, total, parts)
+    parts = {"x@1": Part(0.5, 4.0, 1.0, tokens=2), "y@1": Part(2.0, None, None, tokens=2)}
+    total = ScoringResult("x+y", "1+1", ((ItemScore(4, parts=parts),),), 4, 0, NO_TIME)
+    response = to_response("id", request, total, "weighted_normalized")
     shares = response.results[0].scores[0].parts
     assert response.score_type == "weighted_normalized"
     assert shares
