@@ -7,12 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reward_model.network import RewardNetwork
-from reward_model.release import release
+from reward_model.release import lora, release
+from reward_model.release.base import digest
 from reward_model.release.calibration import Calibration
-from reward_model.release.manifest import Criterion, EncodingFacts, Golden, Manifest
+from reward_model.release.manifest import Base, Criterion, EncodingFacts, Golden, Manifest
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Encoder
 from tests.checkpoints import TEMPLATE, make_checkpoint
+from tests.reward_model.release.adapters import change, make_adapter, make_base
 
 
 def make_release(
@@ -43,6 +45,10 @@ def rewrite_manifest(path: Path) -> None:
 
 def _golden(checkpoint: Path, error: float) -> str:
     network = RewardNetwork.load(release.open_release(checkpoint), device="cpu")
+    return _golden_of(network, error)
+
+
+def _golden_of(network: RewardNetwork, error: float) -> str:
     encoder = Encoder(network.tokenizer, max_tokens=network.max_tokens, pad_id=None)
     messages = (Message("user", "add"), Message("assistant", "def add(a, b)"))
     ((score,),) = network.score([encoder.encode(messages)])
@@ -70,3 +76,22 @@ def _manifest(folder: Path) -> Manifest:
         golden_tolerance=1e-4,
         training={},
     )
+
+
+def adapter_release(folder: Path, *, golden_error: float = 0.0) -> Path:
+    """A release that is a random adapter, with its base beside it at `folder / "base"`."""
+    base = make_base(folder)
+    adapter = make_adapter(folder, base, saved=["score"])
+    change(adapter, base_model_name_or_path="../base")
+    # The config of the merged model, and the tokenizer, are the release's own.
+    make_checkpoint(folder / "whole", "llama")
+    for file in (folder / "whole").iterdir():
+        if not file.name.endswith(".safetensors"):
+            shutil.copy(file, adapter)
+    (adapter / "README.md").unlink(missing_ok=True)
+    network = RewardNetwork.load(lora.open_checkpoint(adapter), device="cpu")
+    (adapter / release.GOLDEN).write_text(_golden_of(network, golden_error))
+    (adapter / "report.json").write_text("{}")
+    named = Base(name="base", weights_sha256=digest(base), source="the test that made it")
+    release.write_manifest(adapter, _manifest(adapter).model_copy(update={"base": named}))
+    return adapter
