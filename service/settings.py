@@ -55,16 +55,19 @@ def read_weights(text: str) -> dict[str, float]:
     """Read `name=weight` entries that commas separate; a name alone has the weight 1.
 
     Raises:
-        ValueError: an entry has no name, or a weight that is none.
+        ValueError: an entry has no name, a weight that is none, or the name of another one.
     """
     weights: dict[str, float] = {}
     for entry in filter(None, map(str.strip, text.split(","))):
-        name, _, weight = entry.rpartition("=") if "=" in entry else (entry, "", "1")
+        text_of_name, _, weight = entry.rpartition("=") if "=" in entry else (entry, "", "1")
+        name = text_of_name.strip()
+        if name in weights:
+            raise ValueError("names one twice")
         try:
-            weights[name.strip()] = float(weight)
+            weights[name] = float(weight)
         except ValueError:
-            weights[name.strip()] = math.nan
-        if not name.strip() or not abs(weights[name.strip()]) <= MAX_WEIGHT:
+            weights[name] = math.nan
+        if not name or not abs(weights[name]) <= MAX_WEIGHT:
             raise ValueError(
                 "has an entry that is no name=weight, such as correctness=1.0; weights are from "
                 f"-{MAX_WEIGHT:g} to {MAX_WEIGHT:g}"

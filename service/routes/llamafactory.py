@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
 from service.routes.shared.body_types import Texts, Tolerant
-from service.routes.shared.criteria import CriteriaQuery, from_text
+from service.routes.shared.criteria import CriteriaElsewhere, CriteriaQuery, from_text
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.refused import Refused
@@ -28,6 +28,7 @@ class EvaluationRequest(Tolerant):
     max_length: Annotated[
         object, Refused("this server cuts no text, it refuses what is too long")
     ] = None
+    criteria: CriteriaElsewhere = None
 
 
 class EvaluationResponse(BaseModel):

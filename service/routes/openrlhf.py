@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from reward_model.text.encoding import Rendered
 from service.routes.shared import scoring
 from service.routes.shared.body_types import Tolerant
-from service.routes.shared.criteria import CriteriaQuery, from_text
+from service.routes.shared.criteria import CriteriaElsewhere, CriteriaQuery, from_text
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.relevance import relevance
@@ -25,6 +25,7 @@ class RewardRequest(Tolerant):
     query: Annotated[list[str], Field(max_length=MAX_CANDIDATES, fail_fast=True)] = Field(
         description="Prompts with their answers, as rendered: special tokens are tokens."
     )
+    criteria: CriteriaElsewhere = None
 
 
 class RewardResponse(BaseModel):

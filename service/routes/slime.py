@@ -11,7 +11,7 @@ from reward_model.text.encoding import Rendered
 from service.errors import InvalidRequest
 from service.routes.shared import scoring
 from service.routes.shared.body_types import ChatTurns, Tolerant, conversation, is_list
-from service.routes.shared.criteria import CriteriaQuery, from_text
+from service.routes.shared.criteria import CriteriaElsewhere, CriteriaQuery, from_text
 from service.routes.shared.dialect import Dialect
 from service.routes.shared.error_shapes import DETAIL_ERRORS, detail_error
 from service.routes.shared.routing import JsonRoute, ServiceOf
@@ -28,6 +28,7 @@ class SlimeSample(Tolerant):
     # The client sends a `label` as well, which a reward model does not need.
     prompt: Prompt = Field(description="The user's message, or the conversation so far.")
     response: str
+    criteria: CriteriaElsewhere = None
 
     @model_validator(mode="after")
     def _require_open_prompt(self) -> Self:

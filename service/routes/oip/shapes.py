@@ -100,6 +100,13 @@ class InferRequest(Tolerant):
     outputs: Annotated[list[OutputAsked], Field(max_length=2)] | None = None
     parameters: InferParameters | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _require_criteria_in_parameters(cls, body: object) -> object:
+        if isinstance(body, dict) and body.get("criteria") is not None:
+            raise ValueError("has criteria, which are a parameter: send them in parameters")
+        return body
+
     @model_validator(mode="after")
     def _require_known_inputs(self) -> Self:
         if sorted(tensor.name for tensor in self.inputs) not in (

@@ -6,12 +6,13 @@ from fastapi import Query
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from service.routes.shared.body_types import Name
+from service.routes.shared.refused import Refused
 from service.scoring.types import AskedCriteria as Asked
 from service.scoring.types import ItemScore
 from service.settings import MAX_WEIGHT, read_weights
 
-# Not strict, because JSON makes no difference between 1 and 1.0.
-Weight = Annotated[float, Field(strict=False, allow_inf_nan=False, ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
+# Strict, which takes 1 as well as 1.0, and neither true nor "1".
+Weight = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
 
 # As many as a model may have labels.
 _MAX_NAMES = 64
@@ -44,8 +45,12 @@ def names_and_weights(asked: dict[str, float] | list[str] | None) -> Asked | Non
 
 
 def _check_text(text: str) -> str:
-    _limit_names(text.split(","))
+    entries = [entry for entry in text.split(",") if entry.strip()]
+    _limit_names(entries)
     read_weights(text)
+    # One without a weight beside others with theirs could mean 1, or the weight of the release.
+    if len({"=" in entry for entry in entries}) > 1:
+        raise ValueError("has a weight for some of its names alone: give all of them one, or none")
     return text
 
 
@@ -62,6 +67,12 @@ CriteriaQuery = Annotated[
     ),
 ]
 """For dialects whose client lets its user choose nothing but the address."""
+
+# A score without the criteria that somebody asked for looks like any other.
+CriteriaElsewhere = Annotated[
+    object, Refused("the address asks for criteria, as in ?criteria=correctness=1")
+]
+"""The field `criteria` in a body of those dialects, which is not read there."""
 
 
 def from_text(text: str | None) -> Asked | None:

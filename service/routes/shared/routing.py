@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from service.errors import InvalidRequest
 from service.routes.shared.json_body import JsonRequest
 from service.service import Service
 
@@ -51,12 +52,26 @@ def probe_paths(routers: Iterable[APIRouter]) -> list[re.Pattern[str]]:
 
 
 class JsonRoute(APIRoute):
-    """A route whose body is parsed as `JsonRequest` does."""
+    """A route whose body is parsed as `JsonRequest` does, and whose criteria are never ignored."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         handle = super().get_route_handler()
+        reads_criteria = any(one.alias == "criteria" for one in self.dependant.query_params)
 
         async def handle_strictly(request: Request) -> Response:
+            # A score without the criteria that the address asks for looks like any other.
+            asked = request.query_params.getlist("criteria")
+            if asked and not reads_criteria:
+                raise InvalidRequest(
+                    "criteria is in the address, where this route does not read it: send it in "
+                    "the body (docs/criteria.md)",
+                    param="criteria",
+                )
+            if len(asked) > 1:
+                raise InvalidRequest(
+                    "criteria is in the address twice: separate its entries by commas",
+                    param="criteria",
+                )
             return await handle(JsonRequest(request.scope, request.receive))
 
         return handle_strictly

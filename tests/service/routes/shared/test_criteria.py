@@ -137,3 +137,40 @@ async def test_rendered_texts_take_labels_and_no_prompts(client: httpx.AsyncClie
     wrong = await client.post("/get_reward?criteria=terse=much", json={"query": ["a"]})
     assert wrong.status_code == 422
     assert "no name=weight" in wrong.text
+
+
+async def test_criteria_are_refused_where_a_dialect_does_not_read_them(
+    client: httpx.AsyncClient,
+) -> None:
+    """In the body of the dialects that read the address, in the address of all others, twice."""
+    infer = {"name": "prompt", "datatype": "BYTES", "shape": [1, 1], "data": ["x"]}
+    sample = {"prompt": PROMPT, "response": ANSWERS[0]}
+    asked = {"criteria": WEIGHTS}
+    for path, body, said in (
+        ("/slime", {**sample, **asked}, "address"),
+        ("/get_reward", {"query": ["x"], **asked}, "address"),
+        ("/v1/score/evaluation", {"model": "m", "messages": ["x"], **asked}, "address"),
+        (
+            "/v2/models/rm/infer",
+            {"inputs": [infer, {**infer, "name": "response"}], **asked},
+            "parameters",
+        ),
+        ("/classify?criteria=correct=1", {"messages": CHAT}, "body"),
+        ("/v1/score?criteria=correct=1", {"inputs": []}, "body"),
+        ("/rerank?criteria=correct=1", {"query": "x", "texts": ["y"]}, "body"),
+        ("/slime?criteria=correct=1&criteria=terse=1", sample, "twice"),
+        ("/slime?criteria=correct=1,correct=2", sample, "twice"),
+        ("/slime?criteria=correct=1,terse", sample, "all of them one"),
+    ):
+        answer = await client.post(path, json=body)
+        assert answer.status_code == 422, (path, answer.text)
+        assert said in answer.text, path
+
+
+async def test_a_weight_is_a_number(client: httpx.AsyncClient) -> None:
+    inputs = [{"prompt": PROMPT, "candidates": ANSWERS}]
+    for weight in (True, "1", None, [1], 1e7):
+        body = {"inputs": inputs, "criteria": {"correct": weight}}
+        assert (await client.post("/v1/score", json=body)).status_code == 422, weight
+    body = {"inputs": inputs, "criteria": {"correct": 1, "terse": 0}}
+    assert (await client.post("/v1/score", json=body)).status_code == 200
