@@ -18,14 +18,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reward_model.release.base import DEFAULT_BASES
+from reward_model.release.manifest import MAX_WEIGHT
 from reward_model.release.names import require_name
 from service.files import read_small_text
 
 # The upper limit of --max-candidates: parsing a larger request would hold up all others.
 MAX_CANDIDATES = 16_384
-
-MAX_WEIGHT = 1e6
-"""The largest weight of a score in a sum, which keeps every sum far from infinity."""
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "releases" / "tiny-code-rm"
 

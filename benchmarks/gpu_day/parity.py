@@ -20,7 +20,7 @@ from benchmarks.gpu_day.day import Row, Setting
 from benchmarks.gpu_day.networks import load_tokenizer, make_model
 from benchmarks.harness.page import verdict
 from reward_model.network import RewardNetwork
-from reward_model.packing import Sequence, pack
+from reward_model.packing import Sequence
 
 Ids = tuple[int, ...]
 
@@ -217,8 +217,3 @@ def last(texts: list[Ids]) -> list[Sequence]:
 def draw(rng: random.Random, count: int) -> Ids:
     """Random tokens."""
     return tuple(rng.randrange(7, 400) for _ in range(count))
-
-
-def tree_tokens(batch: list[Sequence]) -> int:
-    """Tokens that the packed forward computes for a batch."""
-    return len(pack(batch).ids)

@@ -11,6 +11,7 @@ from benchmarks.real_samples.sets import SampleSet
 from reward_model.release.release import open_release
 from trainer.evaluation.measures.best_of_n import best_of
 from trainer.evaluation.measures.candidates import curve_sizes
+from trainer.evaluation.measures.pairwise import outcomes
 from trainer.evaluation.measures.scored import CONTENDERS, ScoredQuestion
 from trainer.evaluation.question import Question
 from trainer.evaluation.scorers.network import NetworkScorer
@@ -96,7 +97,13 @@ def rank(questions: Sequence[Question], scores: Scores) -> Ranked:
     sizes = curve_sizes([len(question.answers) for question in questions], MOST_N)
     both = list(zip(questions, scores, strict=True))
     best = {n: [Credit(best_of(row, question.correct, n)) for question, row in both] for n in sizes}
-    pairs = [_pairs(question, row) for question, row in both if is_mixed(question)]
+    mixed = (ScoredQuestion(question, row) for question, row in both if is_mixed(question))
+    compared = [outcomes([each], CONTENDERS["model"]) for each in mixed]
+    # The wrong answers of a question may be of several kinds, which are compared apart.
+    pairs = [
+        Credit(sum(kind.credit for kind in kinds), sum(kind.pairs for kind in kinds))
+        for kinds in compared
+    ]
     if len(pairs) < 2:
         raise ValueError("fewer than two problems have right and wrong answers")
     return Ranked(
@@ -104,11 +111,3 @@ def rank(questions: Sequence[Question], scores: Scores) -> Ranked:
         curve={n: estimate(earned) for n, earned in best.items()},
         pairs=estimate(pairs),
     )
-
-
-def _pairs(question: Question, scores: Sequence[float]) -> Credit:
-    labelled = list(zip(scores, question.correct, strict=True))
-    right = [score for score, correct in labelled if correct]
-    wrong = [score for score, correct in labelled if not correct]
-    earned = sum((r > w) + 0.5 * (r == w) for r in right for w in wrong)
-    return Credit(float(earned), len(right) * len(wrong))

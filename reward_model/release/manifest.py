@@ -78,6 +78,9 @@ CriterionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", m
 MAX_CRITERIA = 16
 """Criteria of a release. Each that a request asks for scores every candidate once more."""
 
+MAX_WEIGHT = 1e6
+"""The largest weight of a score in a sum, which keeps every sum far from infinity."""
+
 
 class Criterion(_Record):
     """Something that the model can be asked to judge by.
@@ -91,7 +94,7 @@ class Criterion(_Record):
     """
 
     prompt: Annotated[str, Field(max_length=10_000)] = ""
-    weight: Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)] = 1.0
+    weight: Annotated[float, Field(allow_inf_nan=False, ge=-MAX_WEIGHT, le=MAX_WEIGHT)] = 1.0
     by_default: bool = False
 
 

@@ -7,7 +7,7 @@ or, as HumanEval's prompts ask for it, the rest of a function whose head was giv
 import ast
 import random
 from dataclasses import replace
-from textwrap import indent
+from textwrap import dedent, indent
 from typing import Literal
 
 from trainer.feedback.answer_code import parsed, program_in
@@ -18,6 +18,8 @@ from trainer.pairs.row import PreferenceRow
 AnswerForm = Literal["answer", "program", "completion"]
 """The whole answer to the prompt that was asked; its program beside the problem's text; or the
 program's body beside the head of its function, whose docstring is the problem's text."""
+
+_INDENTATION = "    "
 
 
 def in_a_form(
@@ -69,15 +71,34 @@ def head_of(problem: Problem) -> str:
 
 
 def body_of(program: str, entry_point: str) -> str:
-    """The statements of the program's one function, indented as they are; empty if it is not one.
-
-    A docstring of its own is left out, because the head has one.
-    """
+    """The statements of the program's one function, indented by four; empty if it is not one."""
     tree = parsed(program)
     match tree.body if tree else []:
-        case [ast.FunctionDef(name=name, body=body) as function] if name == entry_point:
-            kept = body[1:] if ast.get_docstring(function) is not None else body
-            # `def f(x): return x` has no line of its own for a body.
-            if kept and kept[0].lineno > function.lineno:
-                return "\n".join(program.splitlines()[kept[0].lineno - 1 : function.end_lineno])
+        case [ast.FunctionDef(name=name) as function] if name == entry_point:
+            return body_source(program, function)
     return ""
+
+
+def body_source(code: str, function: ast.FunctionDef) -> str:
+    """Source of a function's statements, indented by four; empty if there is only a docstring.
+
+    The docstring is left out, because the head that is continued has one.
+    """
+    # Columns of a syntax tree count bytes, and lines from 1.
+    lines = code.encode().splitlines(keepends=True)
+    first, *rest = statements = function.body
+    decorators: list[ast.expr] = getattr(first, "decorator_list", [])
+    start = min(each.lineno for each in (first, *decorators))
+    if ast.get_docstring(function, clean=False) is not None:
+        if not rest:
+            return ""
+        # From the next line on, because comments may come before the next statement.
+        start = (first.end_lineno or start) + 1
+        first, statements = rest[0], rest
+    before = lines[first.lineno - 1][: first.col_offset]
+    if before.strip():  # `def f(x): return x`
+        segments = (ast.get_source_segment(code, each) or "" for each in statements)
+        return indent("\n".join(segments), _INDENTATION)
+    body = b"".join(lines[start - 1 : statements[-1].end_lineno]).decode().strip("\r\n")
+    # A text of several lines in the body may begin at the margin, and would be changed.
+    return body if before.decode() == _INDENTATION else indent(dedent(body), _INDENTATION)

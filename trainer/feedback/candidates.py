@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from trainer.evaluation.load import STAGE_FILE
 from trainer.feedback.pass_count import PassCount
 from trainer.feedback.sample import Sample
-
-FILE = "candidates.jsonl"
 
 
 def write_candidates(
@@ -19,7 +18,7 @@ def write_candidates(
         samples: of each problem, by the problem's id.
     """
     found = {each.sample: each for each in passes}
-    with (folder / FILE).open("w", encoding="utf-8") as stream:
+    with (folder / STAGE_FILE).open("w", encoding="utf-8") as stream:
         for problem, own in samples.items():
             labelled = [(sample, found[sample.id]) for sample in own if sample.id in found]
             # Samples of several policies may have been asked in other words: a line for each.

@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from reward_model.release.manifest import MAX_WEIGHT
 from service.routes.shared.body_types import Name
 from service.routes.shared.refused import Refused
 from service.scoring.types import AskedCriteria as Asked
 from service.scoring.types import ItemScore
-from service.settings import MAX_WEIGHT, read_weights
+from service.settings import read_weights
 
 # Strict, which takes 1 as well as 1.0, and neither true nor "1".
 Weight = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MAX_WEIGHT, le=MAX_WEIGHT)]

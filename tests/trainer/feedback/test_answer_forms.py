@@ -54,7 +54,6 @@ def test_a_program_stands_beside_the_text_of_its_problem() -> None:
     [
         "import math\n\n" + RIGHT,
         "def g(x):\n    return x\n\n" + RIGHT,
-        "def f(x): return 2 * x",
     ],
 )
 def test_a_program_that_is_more_than_its_function_completes_no_head(chosen: str) -> None:
@@ -92,7 +91,25 @@ def test_a_head_holds_any_statement_as_its_docstring(statement: str) -> None:
     assert ast.get_docstring(made, clean=False) is not None
 
 
-def test_a_docstring_of_its_own_is_no_part_of_a_body() -> None:
-    assert body_of('def f(x):\n    """Own."""\n    y = x\n    return y\n', "f") == (
-        "    y = x\n    return y"
-    )
+@pytest.mark.parametrize(
+    ("program", "body"),
+    [
+        ('def f(x):\n    """Own."""\n    y = x\n    return y\n', "    y = x\n    return y"),
+        ('def f(x):\n    """Own."""\n\n    # Same.\n    return x', "    # Same.\n    return x"),
+        ('def f(x):\n    """Own."""; return x', "    return x"),
+        ("def f(x): y = x; return y", "    y = x\n    return y"),
+        ("def f(x):\n  if x:\n    x = 1\n  return x", "    if x:\n      x = 1\n    return x"),
+        (
+            "def f(x):\n    @a\n    def g(): ...\n    return g",
+            "    @a\n    def g(): ...\n    return g",
+        ),
+        ("def f(x):\n    y = '''\nx'''\n    return y", "    y = '''\nx'''\n    return y"),
+        ("def f(x):\n    y = '\x0c'\n    return y", "    y = '\x0c'\n    return y"),
+        ('def f(x):\n    """Own."""', ""),
+        ("def f(x):\n    return x\n\nf(1)", ""),
+    ],
+)
+def test_a_body_continues_a_head_and_has_no_docstring_of_its_own(program: str, body: str) -> None:
+    assert body_of(program, "f") == body
+    if body:
+        ast.parse(head_of(PROBLEM) + body)
