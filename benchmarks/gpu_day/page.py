@@ -12,7 +12,7 @@ PAGE, FIGURES = "page.md", "figures.json"
 
 @dataclass(frozen=True)
 class Circumstances:
-    """Which machine, which versions, which command."""
+    """The machine, the versions and the command of a run."""
 
     date: str
     command: str

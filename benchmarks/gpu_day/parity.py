@@ -25,7 +25,8 @@ from reward_model.packing import Sequence
 Ids = tuple[int, ...]
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
-"""Of a score, relative to the largest one or to 1, whichever is more; as the self-check at load."""
+"""Largest difference of a score, as a share of the largest score or of 1, whichever is more; the
+self-check at load allows the same."""
 
 _VOCABULARY = 512
 _SMALL = {
@@ -83,7 +84,7 @@ BATCHES: list[list[Ids]] = [
     [_PROMPT[:5]],
     [*_LONG, *_BRANCHES[:2]],
 ]
-"""Of one bucket, of several, of a few tokens: the kernel is compiled for more than one size."""
+"""Batches of one bucket, of several, and of a few tokens: the kernel is compiled for each kind."""
 
 
 def run(setting: Setting) -> Iterator[Row]:

@@ -14,7 +14,7 @@ MODULES = tuple(
     f"benchmarks.gpu_day.{name}"
     for name in ("attention", "ceiling", "forward", "parity", "recipe", "served", "training")
 )
-"""What measures. Only the processes that run a part import them, because that takes seconds."""
+"""Modules that measure. Only the process of a part imports one, because that takes seconds."""
 
 
 def run_module(setting: Setting, module: str, size_name: str | None) -> Iterator[Row]:

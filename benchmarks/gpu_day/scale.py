@@ -17,7 +17,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Scale:
-    """What all parts measure with.
+    """The sizes that all parts measure with.
 
     Attributes:
         vocabulary: rows of the embedding; more than the tokenizer has is fine.

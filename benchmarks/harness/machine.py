@@ -28,7 +28,7 @@ def hardware() -> str:
 
 
 def gpu_name() -> str | None:
-    """What CUDA calls its device; None where PyTorch finds none that it can use."""
+    """CUDA's name of its device; None where PyTorch finds none that it can use."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 

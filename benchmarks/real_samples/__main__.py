@@ -49,12 +49,12 @@ def _judge(sample_set: SampleSet, names: dict[str, Path]) -> Judged:
 
 def _sets(options: argparse.Namespace) -> list[SampleSet]:
     found: list[SampleSet] = []
-    most, ledger = options.problems, options.verdicts
+    max_problems, ledger = options.problems, options.verdicts
     for name, *stages in options.samples:
-        found += sets.sampled_sets(name, [Path(stage) for stage in stages], most, ledger)
+        found += sets.sampled_sets(name, [Path(stage) for stage in stages], max_problems, ledger)
     if options.data:
-        found.append(sets.other_writer(options.data / "reflexion_mbpp", most, ledger))
-        found.append(sets.solved_set(options.data, options.held_out, most))
+        found.append(sets.other_writer(options.data / "reflexion_mbpp", max_problems, ledger))
+        found.append(sets.solved_set(options.data, options.held_out, max_problems))
     if not found:
         raise ValueError("there is nothing to rank: give --samples or --data")
     return found

@@ -15,7 +15,8 @@ from trainer.evaluation.question import Question
 
 MORE_THAN_RANDOM = 0.10
 PAIRWISE = 0.75
-"""What the default release must reach: more often right than a random pick, and of pairs."""
+"""Aims of the default release: how much more often it is right than a random pick, and the share of
+pairs that it ranks right."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Judged:
     unscored: dict[str, int]
 
     @property
-    def most(self) -> int:
+    def max_n(self) -> int:
         """The N of its best of N."""
         return max(self.ranked[RULES[0]].curve)
 
@@ -90,7 +91,7 @@ def _say_set(page: Page, each: Judged, releases: list[str]) -> None:
         rows.append(
             [
                 name,
-                *(f"{found.mean:.3f}" for n, found in ranked.curve.items() if n < each.most),
+                *(f"{found.mean:.3f}" for n, found in ranked.curve.items() if n < each.max_n),
                 str(ranked.first),
                 _signed(ranked, random) if name != "random pick" else "",
                 _signed(ranked, each.ranked[length]) if ours else "",
@@ -127,7 +128,7 @@ def _aims(page: Page, judged: list[Judged], releases: list[str]) -> None:
                 length = each.ranked[better_length(each)]
                 over = ranked.first.mean - length.first.mean
                 met = more >= MORE_THAN_RANDOM and over > 0
-                aim = f"best of {each.most} {MORE_THAN_RANDOM:.2f} above random, and above length"
+                aim = f"best of {each.max_n} {MORE_THAN_RANDOM:.2f} above random, and above length"
                 found = f"{more:+.3f} and {over:+.3f}"
             possible = each.sample_set.ranks_pairs or reach >= MORE_THAN_RANDOM
             answer = verdict(met) if possible else f"no ranking could: at most {reach:+.3f}"

@@ -19,7 +19,7 @@ from trainer.evaluation.scorers.network import NetworkScorer
 RULES = ("longest", "shortest", "random pick", "oracle")
 """The oracle knows what is right: no ranking exceeds it."""
 
-MOST_N = 16
+MAX_N = 16
 
 Scores = list[tuple[float, ...]]
 """For each question, of each of its answers."""
@@ -51,7 +51,7 @@ class Ranked:
 def comparable(sample_set: SampleSet) -> list[Question]:
     """The problems of a set that have as many answers as nearly all have."""
     questions = sample_set.questions
-    least = max(curve_sizes([len(each.answers) for each in questions], MOST_N))
+    least = max(curve_sizes([len(each.answers) for each in questions], MAX_N))
     return [each for each in questions if len(each.answers) >= least]
 
 
@@ -78,7 +78,7 @@ def score_release(release: Path, questions: Sequence[Question]) -> tuple[Scores,
 
 
 def by_rule(rule: str, questions: Sequence[Question]) -> Scores:
-    """What a rule without a model gives each answer."""
+    """Scores by a rule that needs no model."""
     blank = [ScoredQuestion(each, (0.0,) * len(each.answers)) for each in questions]
     if rule == "random pick":
         return [each.scores for each in blank]
@@ -94,7 +94,7 @@ def rank(questions: Sequence[Question], scores: Scores) -> Ranked:
     Raises:
         ValueError: there is next to nothing to rank.
     """
-    sizes = curve_sizes([len(question.answers) for question in questions], MOST_N)
+    sizes = curve_sizes([len(question.answers) for question in questions], MAX_N)
     both = list(zip(questions, scores, strict=True))
     best = {n: [Credit(best_of(row, question.correct, n)) for question, row in both] for n in sizes}
     mixed = (ScoredQuestion(question, row) for question, row in both if is_mixed(question))

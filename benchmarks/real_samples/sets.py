@@ -23,10 +23,11 @@ from trainer.feedback.verdict_ledger import VerdictLedger
 from trainer.pairs.row import read_pairs
 
 FAMILY = "openai"
-"""Of GSM8K's solutions: GPT-3 finetuned on GSM8K, 6B and 175B, alone and chosen by a verifier."""
+"""Writers of the GSM8K solutions: GPT-3 finetuned on GSM8K, 6B and 175B, alone and chosen by a
+verifier."""
 
 _SOLUTIONS = 4
-"""Of each problem that GPT-4 solved, the first ones."""
+"""GPT-4's solutions that are taken of each problem, from the first one on."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ class _Solution(TypedDict):
     solution: str
 
 
-def sampled_sets(name: str, stages: Sequence[Path], most: int, ledger: Path) -> list[SampleSet]:
+def sampled_sets(
+    name: str, stages: Sequence[Path], max_problems: int, ledger: Path
+) -> list[SampleSet]:
     """Samples of the first problems as they were written, and where there is a head to continue, as
     completions as well.
     """
-    questions = read_sampled(stages, name)[:most]
+    questions = read_sampled(stages, name)[:max_problems]
     writer = "programs as a language model answered, right if they pass their problem's tests"
     sets = [SampleSet(name, writer, questions)]
     problems = {problem.id: problem for problem in read_problems(stages[0])}
@@ -72,7 +75,7 @@ def sampled_sets(name: str, stages: Sequence[Path], most: int, ledger: Path) -> 
     return sets
 
 
-def other_writer(folder: Path, most: int, ledger: Path) -> SampleSet:
+def other_writer(folder: Path, max_problems: int, ledger: Path) -> SampleSet:
     """GPT-4's solutions of MBPP problems, from the logs of Reflexion; of the test split alone."""
     rows: dict[str, list[_Solution]] = defaultdict(list)
     for file in sorted(folder.glob("*.jsonl.gz")):
@@ -94,10 +97,10 @@ def other_writer(folder: Path, most: int, ledger: Path) -> SampleSet:
         "GPT-4's solutions of MBPP's test split, from the logs of Reflexion: the request is the "
         "head with its docstring, the candidate the whole function, right if it passes the tests"
     )
-    return SampleSet("MBPP by GPT-4", what, _labelled(questions[:most], problems, ledger))
+    return SampleSet("MBPP by GPT-4", what, _labelled(questions[:max_problems], problems, ledger))
 
 
-def solved_set(data: Path, held_out: Path | None, most: int) -> SampleSet:
+def solved_set(data: Path, held_out: Path | None, max_problems: int) -> SampleSet:
     """GSM8K's problems within one family; with a stage of pairs, of its evaluation split alone."""
     questions = read_solved(data, FAMILY, "GSM8K")
     if held_out:
@@ -110,7 +113,7 @@ def solved_set(data: Path, held_out: Path | None, most: int) -> SampleSet:
         "sampled and as chosen by a verifier), right by the answer; "
         + ("problems that the release holds out" if held_out else "all problems that there are")
     )
-    return SampleSet("GSM8K, one family", what, questions[:most], ranks_pairs=True)
+    return SampleSet("GSM8K, one family", what, questions[:max_problems], ranks_pairs=True)
 
 
 def _as_completions(question: Question, problem: Problem) -> Question:

@@ -20,7 +20,7 @@ from reward_model.compiled_files import compiled_files
 _log = logging.getLogger(__name__)
 
 Epilogue = Literal["nothing", "silu", "add", "multiply"]
-"""What is done with a product: the last two take another matrix of the same shape."""
+"""A step that ends a product: the last two kinds take another matrix of the same shape."""
 
 _SOURCE = Path(__file__).parent / "kernels" / "bf16x3.c"
 _HEADERS = (

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from reward_model.packing import Sequence
 from reward_model.release.hub import locate
-from reward_model.release.lora import open_checkpoint
 from reward_model.text.chat import NO_INPUTS, Conversation, Message, Unencodable
 from reward_model.text.encoding import TooLong
 from service.engines.open import open_engine
 from service.models.failures import explain_failure
-from service.scoring.model import served_name
+from service.scoring.model import open_as_set, served_name
 from service.settings import Settings
 
 GIB = 1024**3
@@ -82,13 +81,7 @@ def try_model(settings: Settings, step: Step) -> None:
     # The base of an adapter may have to be downloaded.
     is_adapter = (path / "adapter_config.json").exists()
     step("reading its files", download_seconds if is_adapter else reading_seconds)
-    release = open_checkpoint(
-        path,
-        chat_template=settings.chat_template,
-        max_tokens=settings.max_tokens,
-        several_labels=True,
-        bases=(settings.bases,),
-    )
+    release = open_as_set(path, settings)
     served_name(settings, release)
     step("loading its tokenizer and its chat template", seconds)
     tokenizer = load_tokenizer(release)

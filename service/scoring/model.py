@@ -39,6 +39,21 @@ class Model:
 ModelOpener = Callable[[Settings], Model]
 
 
+def open_as_set(path: Path, settings: Settings) -> Release:
+    """Open a checkpoint with its chat template, length and base as the settings say.
+
+    Raises:
+        ReleaseError: it must not be served; the message names the file and the remedy.
+    """
+    return open_checkpoint(
+        path,
+        chat_template=settings.chat_template,
+        max_tokens=settings.max_tokens,
+        several_labels=True,
+        bases=(settings.bases,),
+    )
+
+
 def open_model(settings: Settings) -> Model:
     """Read, verify and load the model that the settings name. Slow: call it on the engine's thread.
 
@@ -47,13 +62,7 @@ def open_model(settings: Settings) -> Model:
             name; the message names the file and the remedy.
         EngineUnavailable: the settings ask for a device or an engine that is not there.
     """
-    release = open_checkpoint(
-        locate(settings.model),
-        chat_template=settings.chat_template,
-        max_tokens=settings.max_tokens,
-        several_labels=True,
-        bases=(settings.bases,),
-    )
+    release = open_as_set(locate(settings.model), settings)
     name = served_name(settings, release)
     criteria = Criteria.of(release, settings.criteria_weights)
     # Imported here, after the release was found fit, because torch and transformers take seconds.

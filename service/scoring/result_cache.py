@@ -15,7 +15,7 @@ ENTRY_BYTES = 192
 """Measured upper bound of the memory of one entry: key, float, and its share of the dictionary."""
 
 _ARRAY_BYTES = 64
-"""What an array takes more than a float, apart from its elements."""
+"""Memory that an array takes more than a float, apart from its elements."""
 
 _KEY_BYTES = 16
 """With 128 bits, a collision of two texts is less likely than a memory error."""

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -100,9 +100,9 @@ class Scorer:
                 "steps, or serve a causal model",
                 param="steps",
             )
-        started, criteria = self._clock(), self._model.criteria
-        weights = criteria.weights_of(request.criteria)
-        spread = criteria.spread(request, weights)
+        started = self._clock()
+        weights = self._model.criteria.weights_of(request.criteria)
+        spread = self._model.criteria.spread(request, weights)
         groups = [[_Item(item) for item in group] for group in spread.inputs]
         items = [item for group in groups for item in group]
         tokens = self.estimate(request) if estimated_tokens is None else estimated_tokens
@@ -121,17 +121,7 @@ class Scorer:
             raise DeadlineExceeded("timeout_ms passed before every candidate was scored") from None
         for item in items:
             self._remember(item)
-        # The scores of a head of several labels, of which each that counts makes a group.
-        columns = [criteria.labels.index(name) for name in weights if criteria.labels] or [0]
-        scored = (
-            tuple(self._score_of(item, column) for item in group)
-            for group in groups
-            for column in columns
-        )
-        inputs = criteria.join(request, weights, scored)
-        release = self._model.release
-        if criteria.labels and release.calibration and weights == default_weights(release):
-            inputs = calibrated(inputs, release.calibration)
+        inputs = self._joined(request, weights, groups)
         computed_tokens = sum(job.computed_tokens for job in jobs)
         spend(computed_tokens - sum(job.reserved_tokens for job in jobs))
         return ScoringResult(
@@ -278,6 +268,27 @@ class Scorer:
             result = item.job.answer.result()
             if not isinstance(result, ItemError):
                 self._cache.put(item.encoded.sequence, result)
+
+    def _joined(
+        self, request: ScoringRequest, weights: Mapping[str, float], groups: list[list[_Item]]
+    ) -> tuple[tuple[ItemScore, ...], ...]:
+        """Return a score for each item of the request, out of those of its criteria or labels.
+
+        Args:
+            groups: the items of `Criteria.spread`, each with what leads to its scores.
+        """
+        criteria, release = self._model.criteria, self._model.release
+        # The scores of a head of several labels, of which each that counts makes a group.
+        columns = [criteria.labels.index(name) for name in weights if criteria.labels] or [0]
+        scored = (
+            tuple(self._score_of(item, column) for item in group)
+            for group in groups
+            for column in columns
+        )
+        inputs = criteria.join(request, weights, scored)
+        if criteria.labels and release.calibration and weights == default_weights(release):
+            return calibrated(inputs, release.calibration)
+        return inputs
 
     def _score_of(self, item: _Item, label: int) -> ItemScore:
         """Return the score of an item by one label of the model, which usually has one."""

@@ -89,7 +89,7 @@ def chats(
 
 
 ScoreType = Literal["raw_logit", "weighted_raw", "weighted_normalized"]
-"""What the raw score of an item is: the logit of a model, the weighted sum of its logits by several
+"""The kind of an item's raw score: the logit of a model, the weighted sum of its logits by several
 criteria or labels, or the weighted sum of the normalized scores of several models."""
 
 AskedCriteria = Mapping[str, float] | tuple[str, ...]

@@ -22,8 +22,8 @@ from trainer.history.license import STATED
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Limits beyond which a commit or a function is left out.
+class ChangeLimits:
+    """ChangeLimits beyond which a commit or a function is left out.
 
     Attributes:
         languages: languages to read; empty reads all that can be cut into functions here.
@@ -83,7 +83,11 @@ class History:
     """
 
     def __init__(
-        self, limits: Limits, allowed: LicenseAllowList | None, blobs: BlobReader, names: FileNames
+        self,
+        limits: ChangeLimits,
+        allowed: LicenseAllowList | None,
+        blobs: BlobReader,
+        names: FileNames,
     ) -> None:
         self.counts = HistoryCounts()
         self._limits, self._allowed, self._blobs, self._names = limits, allowed, blobs, names

@@ -71,7 +71,7 @@ def functions(text: str, language: str) -> dict[str, Function] | None:
 
 
 def meaning(text: str, language: str) -> Meaning | None:
-    """What counts of a function's text; None if it does not parse alone."""
+    """The hashes of a function's text; None if it does not parse alone."""
     if language == "python":
         tree = _parse(text)
         return None if tree is None else _python_meaning(tree)

@@ -50,7 +50,7 @@ class GitRepository:
         return self.folder.name.removesuffix(".git") or self.folder.parent.name
 
     def output(self, *arguments: str) -> str:
-        """What a command prints; raises StageError if it fails."""
+        """The output of a command; raises StageError if it fails."""
         done = subprocess.run(
             [*self._command, *arguments], capture_output=True, env=self._environment(), check=False
         )

@@ -16,7 +16,7 @@ _MIN_GROUPS = 3
 
 
 class FileNames:
-    """Which paths are one file, by the renames that history tells; it is named by its last path."""
+    """The newest path of each file, by the renames in the history."""
 
     def __init__(self) -> None:
         self._newer: dict[str, str] = {}

@@ -6,6 +6,7 @@ Where history gives few pairs, mutants of the repository's functions join them (
 import dataclasses
 import hashlib
 import json
+import re
 import subprocess
 import tempfile
 from collections import Counter
@@ -19,12 +20,13 @@ from pydantic import TypeAdapter
 
 from trainer.corpus import python
 from trainer.corpus.deduplicate import deduplicated
+from trainer.corpus.languages import LANGUAGES, language_of
 from trainer.corpus.licenses import PERMISSIVE, LicenseAllowList
 from trainer.corpus.quality import reason_to_skip
 from trainer.corpus.snippet import Snippet
 from trainer.corpus.sources.source import SourceFile
 from trainer.history import messages
-from trainer.history.changes import History, HistoryCounts, Limits
+from trainer.history.changes import ChangeLimits, History, HistoryCounts
 from trainer.history.commit import commits, count
 from trainer.history.functions import meaning
 from trainer.history.git import BlobReader, GitRepository
@@ -46,7 +48,7 @@ _SAMPLE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommitsConfig(HoldOut, Limits):
+class CommitsConfig(HoldOut, ChangeLimits):
     """The history to read, and how its commits become pairs. Files are held out.
 
     Attributes:
@@ -77,6 +79,21 @@ class CommitsConfig(HoldOut, Limits):
     seed: int = 1
     evaluation_share: float = 0.15
     calibration_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Raise StageError for what no history can be read by."""
+        super().__post_init__()
+        try:
+            re.compile(self.message_pattern)
+        except re.error as error:
+            raise StageError(
+                f"message_pattern {self.message_pattern!r} is no regular expression: {error}"
+            ) from error
+        if self.max_commits is not None and self.max_commits < 1:
+            raise StageError(f"max_commits is {self.max_commits}: it must be 1 or more, or null")
+        for name in self.languages:
+            if language_of(name, "") not in LANGUAGES:
+                raise StageError(f"languages has {name!r}; there are {', '.join(LANGUAGES)}")
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class ScoreDifference:
 
 
 def base_of(config: LowRankAdapter, start: str, folder: Path) -> Base:
-    """What a manifest says of the base.
+    """The manifest's entry for the base.
 
     Args:
         start: the base as it was named, a directory or a hub id, and `folder` where it is.

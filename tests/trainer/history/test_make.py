@@ -199,3 +199,18 @@ def test_a_request_or_a_function_on_two_sides_is_kept_on_the_held_out_one(tmp_pa
     assert [row.chosen for row in rows if row.source == "commits"].count(
         function("same", 10)[:-1]
     ) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("message_pattern", "(fix", "no regular expression"),
+        ("max_commits", 0, "must be 1 or more"),
+        ("languages", ("pyton",), "there are python"),
+    ],
+)
+def test_what_would_read_nothing_is_refused_before_any_stage_runs(
+    field: str, value: object, message: str
+) -> None:
+    with pytest.raises(StageError, match=message):
+        CommitsConfig(**{field: value})  # type: ignore[arg-type]
