@@ -88,7 +88,7 @@ def body_source(code: str, function: ast.FunctionDef) -> str:
     lines = code.encode().splitlines(keepends=True)
     first, *rest = statements = function.body
     decorators: list[ast.expr] = getattr(first, "decorator_list", [])
-    start = min(each.lineno for each in (first, *decorators))
+    start = min([first.lineno, *(each.lineno for each in decorators)])
     if ast.get_docstring(function, clean=False) is not None:
         if not rest:
             return ""

@@ -85,8 +85,7 @@ def _tokens(stream: IO[bytes]) -> Iterator[str]:
     while chunk := stream.read(_CHUNK):
         *whole, rest = (rest + chunk).split(b"\0")
         yield from (each.decode(errors="replace") for each in whole)
-    if rest.strip():
-        yield rest.decode(errors="replace")
+    # What no NUL byte ends was cut off, when git was; its exit code says that.
 
 
 def _parsed(tokens: Iterator[str]) -> Iterator[Commit]:
@@ -95,12 +94,12 @@ def _parsed(tokens: Iterator[str]) -> Iterator[Commit]:
         if not waiting.strip():  # what parts two commits
             waiting = next(tokens, None)
             continue
-        fields = [waiting.strip(), *(next(tokens) for _ in range(_FIELDS - 1))]
+        fields = [waiting.strip(), *(next(tokens, "") for _ in range(_FIELDS - 1))]
         changes: list[FileChange] = []
         while (waiting := next(tokens, None)) is not None and waiting.strip().startswith(":"):
             before_mode, after_mode, before_id, after_id, status = waiting.strip(" \n:").split()
-            before = next(tokens)
-            after = next(tokens) if status[0] in "RC" else before
+            before = next(tokens, "")
+            after = next(tokens, "") if status[0] in "RC" else before
             is_file = before_mode in _FILE_MODES and after_mode in _FILE_MODES
             changes.append(FileChange(status[0], before, after, before_id, after_id, is_file))
         identity, parents, *people, message = fields
