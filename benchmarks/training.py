@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
-from benchmarks.harness.stats import Ratio, ratio
+from benchmarks.harness.stats import ratio
 from benchmarks.harness.step_clock import time_arms
 from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.pairs import read_pairs
@@ -162,17 +162,14 @@ def _report(
     for work, seconds in zip(works, found, strict=True):
         faster = ratio(seconds["TRL"], seconds["packed"])
         rates = [work.pairs_per_step / statistics.median(seconds[name]) for name in ARMS]
-        rows.append([work.name, *rates, str(faster), _shared(work, model), _met(faster)])
+        met = verdict(faster.median >= _TARGET)
+        rows.append([work.name, *rates, str(faster), _shared(work, model), met])
     page.table(["row", "packed pairs/s", "TRL pairs/s", "x TRL", "tokens kept", "met"], rows)
     page.say(
         f"x TRL: median of the turns, least and most favourable turn in brackets; at least "
         f"{_TARGET} is asked for. Tokens kept: computed by us, of those of all pairs' texts."
     )
     page.facts["seconds"] = {w.name: s for w, s in zip(works, found, strict=True)}
-
-
-def _met(faster: Ratio) -> str:
-    return verdict(faster.median >= _TARGET)
 
 
 def _shared(work: Work, model: Path) -> float:

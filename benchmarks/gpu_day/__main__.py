@@ -25,7 +25,8 @@ from benchmarks.harness.machine import command, gpu_name, hardware, versions
 def main() -> int:
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
-    chosen = [part for part in PARTS if part.name in (options.parts or _usual(options.dry_run))]
+    usual = [part.name for part in PARTS if not (options.dry_run and part.repeats)]
+    chosen = [part for part in PARTS if part.name in (options.parts or usual)]
     setting = Setting(
         scale=TOY if options.dry_run else FULL,
         out=options.out,
@@ -40,10 +41,6 @@ def main() -> int:
     outcomes = run_parts(chosen, setting, partial(write, options.out, circumstances), MODULES)
     print((options.out / PAGE).read_text("utf-8"))
     return 0 if all(outcome.held for outcome in outcomes) else 1
-
-
-def _usual(dry_run: bool) -> list[str]:
-    return [part.name for part in PARTS if not (dry_run and part.repeats)]
 
 
 def _options() -> argparse.Namespace:
