@@ -1,5 +1,6 @@
 """A checkpoint's weights and tokenizer, loaded by transformers and checked."""
 
+import logging
 from hashlib import sha256
 
 import torch
@@ -56,6 +57,12 @@ def load_weights(
     if release.adapter and not release.is_self_contained:
         # The base of an adapter may be a language model, which has no labels yet.
         config.num_labels = 1
+    # Weights that the base lacks come from the adapter; those in neither are refused below. The
+    # library's table of them would alarm whoever reads the log.
+    library = logging.getLogger("transformers.modeling_utils")
+    level = library.level
+    if release.adapter:
+        library.setLevel(logging.ERROR)
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             release.path,
@@ -70,6 +77,8 @@ def load_weights(
     except Exception as error:  # whatever a damaged file makes the loaders raise
         reason = f"{type(error).__name__}: {error}"
         raise ReleaseError(f"{release.path}: transformers cannot load it: {reason}") from error
+    finally:
+        library.setLevel(level)
     assert isinstance(model, PreTrainedModel)
     missing, unexpected = set(report["missing_keys"]), set(report["unexpected_keys"])
     require_shapes(release.path, report["mismatched_keys"])

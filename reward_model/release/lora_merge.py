@@ -1,5 +1,6 @@
 """Merges LoRA weights into the weights of their base, in float32, before anything is cast."""
 
+import warnings
 from pathlib import Path
 
 from peft import PeftConfig, PeftModel, set_peft_model_state_dict
@@ -84,7 +85,9 @@ def _merge_weights(
     config.inference_mode = True
     # Older PEFT did not list all modules that an adapter file holds as a whole.
     config.modules_to_save = replaced or None
-    model = PeftModel(base, config)
+    with warnings.catch_warnings():  # PEFT 0.21 asks by a name that transformers 5.23 deprecates
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        model = PeftModel(base, config)
     report: object = set_peft_model_state_dict(model, weights)
     assert isinstance(report, tuple)
     # PEFT only warns of either kind. A weight without a place would be ignored, and a weight that
