@@ -10,7 +10,7 @@ from reward_model.network import RewardNetwork
 from reward_model.release import lora, release
 from reward_model.release.base import digest
 from reward_model.release.calibration import Calibration
-from reward_model.release.manifest import Base, Criterion, EncodingFacts, Golden, Manifest
+from reward_model.release.manifest import AdapterBase, Criterion, EncodingFacts, Golden, Manifest
 from reward_model.text.chat import Message
 from reward_model.text.encoding import Encoder
 from tests.checkpoints import TEMPLATE, make_checkpoint
@@ -92,6 +92,6 @@ def adapter_release(folder: Path, *, golden_error: float = 0.0) -> Path:
     network = RewardNetwork.load(lora.open_checkpoint(adapter), device="cpu")
     (adapter / release.GOLDEN).write_text(_golden_of(network, golden_error))
     (adapter / "report.json").write_text("{}")
-    named = Base(name="base", weights_sha256=digest(base), source="the test that made it")
+    named = AdapterBase(name="base", weights_sha256=digest(base), source="the test that made it")
     release.write_manifest(adapter, _manifest(adapter).model_copy(update={"base": named}))
     return adapter

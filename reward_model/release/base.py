@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reward_model.release.files import ReleaseError, weight_files
 from reward_model.release.hub import fetch, is_hub_id
-from reward_model.release.manifest import Base
+from reward_model.release.manifest import AdapterBase
 
 DEFAULT_BASES = Path(__file__).resolve().parents[2] / ".models"
 """Folder of the checkout with the bases that were fetched for it, each under its name."""
@@ -41,7 +41,7 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def find_base(release: Path, base: Base, named: str, folders: Iterable[Path]) -> Path:
+def find_base(release: Path, base: AdapterBase, named: str, folders: Iterable[Path]) -> Path:
     """Return the directory of the base that a release names: here, or downloaded from the hub.
 
     Looked for are, in this order: what the adapter's config names, as seen from the release; a

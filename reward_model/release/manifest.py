@@ -98,7 +98,7 @@ class Criterion(_Record):
     by_default: bool = False
 
 
-class Base(_Record):
+class AdapterBase(_Record):
     """The model that a release which is an adapter changes, named by what its weights are.
 
     Attributes:
@@ -136,7 +136,7 @@ class Manifest(_Record):
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     files: dict[FileName, str]
     # None is left out of what is written, so that the seal of a whole release still holds.
-    base: Base | None = Field(None, exclude_if=lambda base: base is None)
+    base: AdapterBase | None = Field(None, exclude_if=lambda base: base is None)
     encoding: EncodingFacts
     dtype: Literal["float32", "bfloat16", "float16"]
     calibration: Calibration

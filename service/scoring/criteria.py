@@ -79,8 +79,9 @@ class Criteria:
         prompts = {} if labels else {name: one.prompt for name, one in release.criteria.items()}
         if labels and release.golden and not default:
             raise ReleaseError(
-                f"{release.path}: its golden scores are one number each and its head gives "
-                f"{len(labels)}: publish it again with weights of its labels (by_default)"
+                f"{release.path / 'config.json'}: names {len(labels)} labels, and golden scores of "
+                "the release are one number each: publish it again with weights of its labels "
+                "(by_default)"
             )
         return cls(prompts, labels, {**weights, **chosen}, dict(chosen) or default)
 

@@ -23,7 +23,7 @@ from trainer.history.license import STATED
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeLimits:
-    """ChangeLimits beyond which a commit or a function is left out.
+    """Limits beyond which a commit or a function is left out.
 
     Attributes:
         languages: languages to read; empty reads all that can be cut into functions here.

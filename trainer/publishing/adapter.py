@@ -22,7 +22,7 @@ from reward_model.release.base import digest
 from reward_model.release.checkpoint import load_model
 from reward_model.release.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from reward_model.release.hub import is_hub_id
-from reward_model.release.manifest import Base
+from reward_model.release.manifest import AdapterBase
 from reward_model.release.packaged_base import PACKAGED
 from reward_model.release.release import Release
 from trainer.pipeline.stage import StageError
@@ -71,7 +71,7 @@ class ScoreDifference:
     reordered: int
 
 
-def base_of(config: LowRankAdapter, start: str, folder: Path) -> Base:
+def base_of(config: LowRankAdapter, start: str, folder: Path) -> AdapterBase:
     """The manifest's entry for the base.
 
     Args:
@@ -88,7 +88,7 @@ def base_of(config: LowRankAdapter, start: str, folder: Path) -> Base:
         if known.weights_sha256 == weights:
             name = config.base_name or packaged
             source = source or f"python -m reward_model.release.packaged_base {packaged}"
-    return Base(
+    return AdapterBase(
         name=name,
         weights_sha256=weights,
         source=source or f"the folder {name} from which it was trained",
@@ -96,7 +96,11 @@ def base_of(config: LowRankAdapter, start: str, folder: Path) -> Base:
 
 
 def write_adapter(
-    config: LowRankAdapter, checkpoint: Release, base: Base, weights_of_base: Path, folder: Path
+    config: LowRankAdapter,
+    checkpoint: Release,
+    base: AdapterBase,
+    weights_of_base: Path,
+    folder: Path,
 ) -> Release:
     """Write the adapter into the folder, which holds config and tokenizer; return it opened.
 

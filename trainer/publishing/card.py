@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from reward_model.release.manifest import Base
+from reward_model.release.manifest import AdapterBase
 from trainer.evaluation.measures.pairwise import ASPECT_TABLE
 from trainer.evaluation.reporting.report import Report
 from trainer.pairs.criteria import Criteria
@@ -106,7 +106,7 @@ checkpoint's.
 """
 
 
-def adapter_section(config: LowRankAdapter, base: Base, difference: ScoreDifference) -> str:
+def adapter_section(config: LowRankAdapter, base: AdapterBase, difference: ScoreDifference) -> str:
     """Return the card's section of a release that is an adapter."""
     return ADAPTER.format(
         rank=config.rank,

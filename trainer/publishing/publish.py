@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from reward_model.release import release
 from reward_model.release.checkpoint import load_tokenizer
-from reward_model.release.manifest import Base, EncodingFacts, Golden, Manifest
+from reward_model.release.manifest import AdapterBase, EncodingFacts, Golden, Manifest
 from reward_model.release.release import Release
 from reward_model.text.chat import Conversation, TemplateInputs, Unencodable
 from reward_model.text.encoding import Encoder, TooLong
@@ -282,7 +282,7 @@ def manifest_of(
     inputs: Path,
     draft: Path,
     stages: dict[str, dict[str, Any]],
-    base: Base | None,
+    base: AdapterBase | None,
 ) -> Manifest:
     """The manifest of a release whose other files are all in `draft`."""
     checkpoint = release.open_release(inputs / config.checkpoint)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from reward_model.release import release
 from reward_model.release.base import digest
 from reward_model.release.lora import open_checkpoint, open_without_base
-from reward_model.release.manifest import Base
+from reward_model.release.manifest import AdapterBase
 from reward_model.release.release import ReleaseError, open_release
 from tests.releases import adapter_release
 from tests.reward_model.release.adapters import make_base, scores
@@ -145,7 +145,9 @@ def test_a_base_that_the_hub_does_not_give(tmp_path: Path) -> None:
     path = adapter_release(tmp_path)
     manifest = release.read_manifest(path)
     assert manifest.base is not None
-    base = Base(name="x", weights_sha256=manifest.base.weights_sha256, source="nobody/nothing@1")
+    base = AdapterBase(
+        name="x", weights_sha256=manifest.base.weights_sha256, source="nobody/nothing@1"
+    )
     release.write_manifest(path, manifest.model_copy(update={"base": base}))
     # As the adapter's config names it.
     assert open_checkpoint(path).path.resolve() == tmp_path / "base"
