@@ -16,7 +16,8 @@ from benchmarks.real_samples import sets
 from benchmarks.real_samples.page import Judged, introduce, report
 from benchmarks.real_samples.ranking import RULES, by_rule, comparable, rank, score_release
 from benchmarks.real_samples.sets import SampleSet
-from reward_model.release.release import ReleaseError, open_release
+from reward_model.release.lora import open_checkpoint
+from reward_model.release.release import ReleaseError
 from trainer.pipeline.stage import StageError
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     options = _options()
     page = Page("real-samples", "Releases on answers that language models wrote")
     try:
-        names = {open_release(folder).name: folder for folder in options.release}
+        names = {open_checkpoint(folder).name: folder for folder in options.release}
         if len(names) < len(options.release):
             raise ValueError("two releases have one name")
         found = _sets(options)

@@ -10,7 +10,7 @@ from benchmarks.harness.page import Cell, Page, verdict
 from benchmarks.inputs.labelled import is_mixed
 from benchmarks.real_samples.ranking import RULES, Ranked
 from benchmarks.real_samples.sets import SampleSet
-from reward_model.release.release import open_release
+from reward_model.release.lora import open_checkpoint
 from trainer.evaluation.question import Question
 
 MORE_THAN_RANDOM = 0.10
@@ -41,7 +41,7 @@ class Judged:
 
 
 def introduce(page: Page, names: dict[str, Path]) -> None:
-    released = {name: open_release(folder) for name, folder in names.items()}
+    released = {name: open_checkpoint(folder) for name, folder in names.items()}
     described = ", ".join(
         f"{name} ({release.version}, {release.dtype})" for name, release in released.items()
     )

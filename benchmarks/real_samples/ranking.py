@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.harness.ranking import Credit, Estimate, difference, estimate
 from benchmarks.inputs.labelled import is_mixed
 from benchmarks.real_samples.sets import SampleSet
-from reward_model.release.release import open_release
+from reward_model.release.lora import open_checkpoint
 from trainer.evaluation.measures.best_of_n import best_of
 from trainer.evaluation.measures.candidates import curve_sizes
 from trainer.evaluation.measures.pairwise import outcomes
@@ -62,7 +62,7 @@ def score_release(release: Path, questions: Sequence[Question]) -> tuple[Scores,
         The scores, and how many answers have none, which rank last. Questions whose answers are all
         right or all wrong are not scored: any ranking is as good.
     """
-    scorer = NetworkScorer(release, dtype=open_release(release).dtype)
+    scorer = NetworkScorer(release, dtype=open_checkpoint(release).dtype)
     mixed = [question for question in questions if is_mixed(question)]
     readings = iter(scorer.score(mixed))
     scores: Scores = []

@@ -269,6 +269,21 @@ def in_turn(rows: list[PreferenceRow], criteria: Criteria) -> Iterator[Preferenc
         yield from filter(None, turn)
 
 
+def without_folders(recorded: JsonValue) -> JsonValue:
+    """A record with the last part alone of each absolute path in it.
+
+    A release goes to others, and the folders of whoever made it may hold a name.
+    """
+    match recorded:
+        case dict():
+            return {name: without_folders(value) for name, value in recorded.items()}
+        case list():
+            return [without_folders(value) for value in recorded]
+        case str() if recorded.startswith(("/", "~/")) and "\n" not in recorded:
+            return Path(recorded).name
+    return recorded
+
+
 def max_tokens(
     config: PublishConfig, inputs: Path, checkpoint: Release, tokenizer: PreTrainedTokenizerBase
 ) -> int:
@@ -292,8 +307,8 @@ def manifest_of(
     assert isinstance(tokenizer.pad_token, str)
     # A training log is long, and nothing is made from it.
     recorded = {
-        stage: {name: fact for name, fact in manifest.items() if name != "log"}
-        for stage, manifest in stages.items()
+        stage: without_folders({name: fact for name, fact in each.items() if name != "log"})
+        for stage, each in stages.items()
     }
     # What other stages write into their manifests; a rerun compares it to tell whether the release
     # is up to date.

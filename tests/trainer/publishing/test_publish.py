@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from pydantic import JsonValue
 from transformers import AutoModelForSequenceClassification
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
@@ -12,6 +13,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 from service.scoring.model import open_model
 from tests.service.fakes import starting
 from tests.trainer.publishing.golden import RELEASE, TOLERANCE, Known, known_scores
+from trainer.publishing.publish import without_folders
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +21,21 @@ def known() -> list[Known]:
     found = known_scores()
     assert len(found) >= 10
     return found
+
+
+def test_a_release_tells_nobody_the_folders_of_its_maker() -> None:
+    record: dict[str, JsonValue] = {
+        "config": {"start": "/home/somebody/models/base", "sources": ["~/data/rows.jsonl"]},
+        "template": "/home is a folder.\nSo is /etc.",
+        "model": "org/name",
+        "seed": 1,
+    }
+    assert without_folders(record) == {
+        "config": {"start": "base", "sources": ["rows.jsonl"]},
+        "template": record["template"],
+        "model": "org/name",
+        "seed": 1,
+    }
 
 
 def test_transformers(known: list[Known]) -> None:
