@@ -1,9 +1,11 @@
 """The study on a backbone as a command: runs, resumes, and says what was not run."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from transformers.utils import logging as transformers_logging
 
 from benchmarks.claim_backbone import __main__ as program
 from benchmarks.claim_backbone.exercises import Exercise
@@ -13,7 +15,7 @@ from tests.checkpoints import make_checkpoint
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The arguments of a small study with two arms, which `main` sees."""
     arms = [
         f"{name}={make_checkpoint(tmp_path / name, seed=seed)}"
@@ -28,7 +30,10 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         *("--sizes", "4", "9", "--seeds", "1", "--candidates", "4"),
     ]
     monkeypatch.setattr(sys, "argv", arguments)
-    return arguments
+    # The program silences transformers, which would leave later tests without progress bars.
+    verbosity = transformers_logging.get_verbosity()
+    yield arguments
+    transformers_logging.set_verbosity(verbosity)
 
 
 def test_runs_are_made_once_and_the_page_says_what_is_missing(
