@@ -68,7 +68,7 @@ def run(work, step):
     return kills
 
 
-print(run(Path(sys.argv[1]), 0.0), run(Path(sys.argv[2]), 0.04))
+print(run(Path(sys.argv[1]), 0.0), run(Path(sys.argv[2]), 0.01))
 """
 
 
