@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The default release, as the paper makes reward models (arXiv 2410.02229) and from facts: two real language models write pairs of
-# code, the stronger one's programs are run, and SmolLM2-135M learns from both.
+# A release on SmolLM2-135M, as the paper makes reward models (arXiv 2410.02229) and from facts: two real language models write pairs
+# of code, the stronger one's programs are run, and SmolLM2-135M learns from both.
 #
 #   runs/codepmp_smollm2.sh STRONG WEAK DATA [WORK]
 #

@@ -25,7 +25,7 @@ RECIPES = {
     "cpu_tiny": "all stages in minutes on two CPU cores, from the packages installed here",
     "tiny_code_rm": "the embedded default release: cpu_tiny with more packages and steps",
     "codepmp_cpu": "the paper's method on two CPU cores: vLLM writes both sides of the pairs",
-    "codepmp_smollm2": "the default release: two real language models write, SmolLM2-135M learns",
+    "codepmp_smollm2": "the paper's method by two real language models, on SmolLM2-135M",
     "codepmp_smollm2_gpu": "the same with larger numbers, for one GPU",
     "codepmp_smollm2_8gpu": "the same with eight times those, for eight GPUs",
     "codepmp_qwen2_1_5b": "CodePMP as published, on Qwen2-1.5B",

@@ -1,4 +1,4 @@
-"""CodePMP (arXiv 2410.02229) by real writers, on two CPU cores: the recipe of the default release.
+"""CodePMP (arXiv 2410.02229) by real writers on a real backbone, at a size for two CPU cores.
 
     runs/codepmp_smollm2.sh STRONG WEAK DATA [WORK]
 
