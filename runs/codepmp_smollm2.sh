@@ -6,8 +6,8 @@
 #
 # STRONG and WEAK are the folders of Qwen2.5-Coder-0.5B-Instruct and SmolLM2-135M-Instruct, or of other models that follow
 # instructions; WEAK is also what the reward model starts from. DATA holds MBPP's mbpp.jsonl and GSM8K solutions with labels,
-# gsm8k*.jsonl, or .gz. SNIPPETS is the number of functions that are described, 3000 unless you set it: about a quarter hour for
-# 100 of them on two cores. Run again after an interruption, or with more SNIPPETS, it asks only for what has no answer yet.
+# gsm8k*.jsonl, or .gz. SNIPPETS is the number of functions that are described, 3000 unless you set it. Run again after an
+# interruption, or with more SNIPPETS, it asks only for what has no answer yet.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 strong=${1:?STRONG: folder of the stronger language model}

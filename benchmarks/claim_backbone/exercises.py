@@ -1,4 +1,4 @@
-"""What is finetuned on and tested: rows of pairs by problem, and held-out questions."""
+"""Exercises of the study: rows of pairs to finetune on, by problem, and held-out questions."""
 
 import hashlib
 import random

@@ -162,7 +162,7 @@ def _config(folder: Path, rate: float, seed: int) -> FinetuneConfig:
 
 
 def _train(model: JointModel, config: FinetuneConfig, steps: int, rows: list[EncodedRow]) -> None:
-    """So many steps over the rows, again from the beginning where there are few."""
+    """Train for `steps` steps; where there are few rows, they are taken again from the first."""
     config = replace(config, max_steps=steps)
     with TemporaryDirectory() as folder:
         trainer = PackedTrainer(

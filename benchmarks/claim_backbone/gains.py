@@ -45,7 +45,7 @@ def first(scored: ScoredQuestion) -> tuple[float, float]:
 def earned(
     questions: Sequence[Question], runs: Sequence[Sequence[Sequence[float]]], measure: Measure
 ) -> tuple[Floats, Floats]:
-    """What each run earns of each problem, [runs, problems], and what is possible, [problems].
+    """Credit of each run on each problem, [runs, problems], and the most possible, [problems].
 
     Args:
         runs: for each run, for each question, the scores of its candidates.

@@ -28,7 +28,6 @@ from benchmarks.claim_backbone.gains import (
     scores_by_seed,
 )
 from benchmarks.harness.page import Cell, Page
-from benchmarks.harness.ranking import Estimate
 from trainer.pipeline.stage import MANIFEST, read_manifest
 
 _SIZES_OF_N = (2, 4, 8, 16)
@@ -58,11 +57,9 @@ def report(
     _best_of(page, found, runs, list(arms))
     _coverage(page, found, runs, list(arms), options)
     page.figure = plot(found, runs, list(arms))
-    page.facts["runs"] = [_without_scores(run) for run in runs]
-
-
-def _without_scores(run: Finetuned) -> dict[str, object]:
-    return {name: value for name, value in asdict(run).items() if name != "scores"}
+    page.facts["runs"] = [
+        {name: value for name, value in asdict(run).items() if name != "scores"} for run in runs
+    ]
 
 
 def _made_by(folder: Path) -> str:
@@ -197,11 +194,10 @@ def _gains(
     exercise: Exercise, runs: Sequence[Finetuned], arms: list[str], pairs: int, measure: Measure
 ) -> list[str]:
     found = (gain(exercise, runs, (arms[0], other), pairs, measure) for other in arms[1:])
-    return [_signed(each) if each else "not run" for each in found]
-
-
-def _signed(each: Estimate) -> str:
-    return f"{each.mean:+.3f} [{each.low:+.3f}, {each.high:+.3f}]"
+    return [
+        f"{each.mean:+.3f} [{each.low:+.3f}, {each.high:+.3f}]" if each else "not run"
+        for each in found
+    ]
 
 
 def _gain_names(arms: list[str]) -> list[str]:

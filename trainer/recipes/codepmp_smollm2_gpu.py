@@ -1,4 +1,4 @@
-"""`codepmp_smollm2` with larger numbers, for one GPU: about ten minutes of training.
+"""`codepmp_smollm2` with larger numbers, meant for ten minutes of training on a GPU: not timed yet.
 
 Serve both writers first and name them in CODEPMP_STRONG_URL and CODEPMP_WEAK_URL. For eight GPUs,
 `codepmp_smollm2_8gpu` is the same with eight times the pairs.

@@ -1,4 +1,4 @@
-"""A clone of your own repository -> a release, in half an hour on two CPU cores.
+"""A clone of your own repository -> a release, at a size for two CPU cores.
 
     python -m trainer run --recipe own_repository --work WORK --set commits.repository=PATH
 
