@@ -26,8 +26,9 @@ from trainer.preferences.doctor.findings import Findings, report
 from trainer.training.loop import processes
 from trainer.training.loop.checkpoints import Identity
 from trainer.training.loop.finished import FinishedRun
+from trainer.training.loop.held_out import draw, held_out_of
 from trainer.training.loop.schedule import Schedule, schedule_of
-from trainer.training.run import delete_progress, draw, held_out_of, take_steps, trainer_of
+from trainer.training.loop.steps import delete_progress, take_steps, trainer_of
 from trainer.training.weights.lora import add_adapters
 from trainer.training.weights.origin import origin_of
 

@@ -1,5 +1,6 @@
 """How well a model ranks held-out pairs while it is being trained."""
 
+import random
 from collections import defaultdict
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from trainer.pairs.accuracy import accuracy
+from trainer.pipeline.stage import StageError
+from trainer.training.config import LoopConfig
+from trainer.training.loop import processes
+from trainer.training.loop.schedule import Schedule
 from trainer.training.objective.losses import JointLoss
 
 GroupOutcome = tuple[str, float, dict[str, float]]
@@ -83,3 +88,31 @@ class HeldOut(Generic[R]):
                 outcomes += zip(sources, gaps, figures or [{} for _ in gaps], strict=True)
         model.train()
         return outcomes
+
+
+def draw(config: LoopConfig, schedule: Schedule, rows: list[R]) -> list[R]:
+    """Draw held-out rows at random, as many as one evaluation ranks."""
+    wanted = config.max_eval_samples
+    if config.eval_steps < 1:
+        wanted = min(wanted, max(32, schedule.total * config.prompts_per_step // 20))
+    return random.Random(config.seed).sample(rows, min(wanted, len(rows)))
+
+
+def held_out_of(
+    config: LoopConfig, kept: list[R], collate: Callable[[list[R]], object], *, any_drawn: bool
+) -> HeldOut[R] | None:
+    """The evaluation of drawn rows that can be ranked; None without any.
+
+    Raises:
+        StageError: evaluations are asked for at certain steps, and no row can be ranked.
+    """
+    if not kept:
+        absent = "no held-out row fits into the model" if any_drawn else "nothing is held out"
+        # A share is the default, which must not refuse stages that hold nothing out.
+        if config.eval_steps >= 1:
+            raise StageError(f"eval_steps is set and {absent}: set it to 0, or hold out")
+        if processes.is_main():
+            print(f"{absent}, so no accuracy is measured on the way", flush=True)
+        return None
+    # Without a backward pass 16 rows need less memory than one training step.
+    return HeldOut(kept, collate, min(16, config.prompts_per_step), config.bf16)
