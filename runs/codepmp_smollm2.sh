@@ -47,7 +47,7 @@ stop_servers
 
 stage llm_pairs    # filtered, reasons counted, held out by package
 stage pretrain     # ranking loss + language-model loss
-stage samples      # programs for the problems, ten for each, by the stronger model
+stage samples      # programs for the problems, eight for each, by the stronger model
 stage votes        # the programs are run on the given tests
 stage policy_pairs # right programs over wrong ones
 stage preferences  # right solutions over wrong ones of the same model family

@@ -9,6 +9,7 @@ solutions with their final numbers. `codepmp_smollm2_gpu` and
 `codepmp_smollm2_8gpu` have larger numbers.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from trainer.corpus import gather
@@ -119,9 +120,9 @@ def feedback() -> dict[str, Stage[Any]]:
         "gsm8k", labelled, ("gsm8k*.jsonl*",), pairing=Pairing(max_pairs=4, same_model=True)
     )
     return {
-        # The same problems and samples as a round of pfpo_cpu has, which need not be drawn twice.
-        "problems": Stage(problems.run, STUDY.train),
-        "samples": sampled(STUDY, STUDY.policy, "problems", STUDY.samples, seed=1),
+        # A round of pfpo_cpu asks for some of the same answers, which need not be drawn twice.
+        "problems": Stage(problems.run, replace(STUDY.train, max_problems=None)),
+        "samples": sampled(STUDY, STUDY.policy, "problems", 8, seed=1),
         "votes": Stage(votes.run, VotesConfig(expected="given", max_timeouts=1)),
         "policy_pairs": Stage(
             pairs.run,
@@ -140,7 +141,7 @@ def finetuning() -> dict[str, Stage[Any]]:
     """The second round: ranking alone, on facts."""
     run = FinetuneConfig(
         start="pretrain",
-        mixture=(Mix("policy_pairs"), Mix("preferences", max_rows=400)),
+        mixture=(Mix("policy_pairs"), Mix("preferences")),
         prompts_per_step=8,
         gradient_accumulation_steps=4,
         learning_rate=3e-4,

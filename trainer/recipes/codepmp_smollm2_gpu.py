@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from trainer.pipeline.recipe import Recipe
 from trainer.recipes import codepmp_smollm2
-from trainer.training.finetune import Mix
 
 
 def recipe() -> Recipe:
@@ -16,7 +15,7 @@ def recipe() -> Recipe:
 
 
 def enlarged(name: str, snippets: int, prompts_per_step: int) -> Recipe:
-    """The recipe with this many descriptions, all problems of MBPP's training split, and steps.
+    """The recipe with this many descriptions, more samples of each problem, and larger steps.
 
     Args:
         prompts_per_step: of pretraining, over all GPUs.
@@ -31,13 +30,11 @@ def enlarged(name: str, snippets: int, prompts_per_step: int) -> Recipe:
     server = replace(asked.server, max_num_seqs=256, options=())
     return (
         made.changed("describe", max_snippets=snippets)
-        .changed("problems", max_problems=None)
         .changed("samples", llm=more, server=server)
         .changed("policy_pairs", max_pairs_per_problem=64)
         .changed("pretrain", prompts_per_step=prompts_per_step, gradient_accumulation_steps=1)
         .changed(
             "finetune",
-            mixture=(Mix("policy_pairs"), Mix("preferences")),
             prompts_per_step=32,
             gradient_accumulation_steps=1,
         )
