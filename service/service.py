@@ -17,7 +17,7 @@ from service.models.loaded_model import LoadedModel
 from service.models.loader import Loader, return_memory
 from service.models.shadow import Shadow
 from service.models.trial import Trial
-from service.models.watchdog import watch_for_hangs
+from service.models.watchdog import watch_engines
 from service.scheduling.admission import Admission
 from service.scheduling.batcher import BatchReport
 from service.scoring.encode_pool import EncodePool
@@ -137,10 +137,11 @@ class Service:
         # Models that are being loaded or unloaded are watched as well: golden replays and last
         # requests run batches, too.
         self._watching = asyncio.create_task(
-            watch_for_hangs(
+            watch_engines(
                 limit,
                 lambda: self._loader.held,
                 fail_hung,
+                self._fail_ended,
                 lambda: self._encode_pool.running_for,
                 self._fail_encoding,
             )
@@ -255,7 +256,7 @@ class Service:
             admission=self.admission,
             encode_pool=self._encode_pool,
             report=self._observe_batch,
-            died=lambda loaded, reason: self._fail(loaded, f"died. {reason}"),
+            died=self._fail_ended,
         )
 
     def _observe_batch(self, loaded: LoadedModel, report: BatchReport) -> None:
@@ -273,6 +274,9 @@ class Service:
         self._ready = False
         self._fault = "encoding hangs; the process ends, to be started afresh"
         self.refusal = f"{message} The process ends, to be started afresh."
+
+    def _fail_ended(self, loaded: LoadedModel, reason: str) -> None:
+        self._fail(loaded, f"died. {reason}")
 
     def _fail(self, loaded: LoadedModel, event: str) -> None:
         """Answer what a failed engine holds and take its version out; end if it is current.

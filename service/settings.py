@@ -302,10 +302,22 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=0,
-            description="Number of threads that compute one forward of the torch engine on a CPU; "
-            "0 leaves the choice to PyTorch.",
+            description="Number of threads that compute one forward of the torch engine on a CPU, "
+            "in each engine process; 0 leaves the choice to PyTorch, or with several engine "
+            "processes takes the cores of each one's share.",
         ),
     ] = 0
+    engine_processes: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="Number of processes that compute batches side by side with the torch "
+            "engine on a CPU, each on its own share of the CPU cores and with its own copy of the "
+            "model (docs/sizing.md). If one of them ends, the engine has failed. If there are "
+            "fewer CPUs than processes, or there is a GPU, the process exits with 1.",
+        ),
+    ] = 1
     matrix_units: Annotated[
         bool,
         Field(
@@ -321,7 +333,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             description="Number of threads that turn texts into tokens; texts beyond that wait for "
-            "a thread.",
+            "a thread. With several engine processes and --cpu-threads 0, a core for each of them "
+            "is left to encoding, but no more than one in 16 cores.",
         ),
     ] = 2
     max_batch_tokens: Annotated[
@@ -493,6 +506,15 @@ class Settings(BaseSettings):
     def _admin_has_a_key(self) -> Self:
         if self.admin_port is not None and not self.admin_key:
             raise ValueError("--admin-port requires --admin-key-file, a file that holds a key")
+        return self
+
+    @model_validator(mode="after")
+    def _processes_compute_on_a_cpu(self) -> Self:
+        if self.engine_processes > 1 and (self.engine != "torch" or self.device == "cuda"):
+            raise ValueError(
+                "--engine-processes is for --engine torch on a CPU: leave it out, or choose "
+                "--engine torch --device cpu"
+            )
         return self
 
     @cached_property

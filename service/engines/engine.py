@@ -43,6 +43,7 @@ class EngineFacts:
         warnings: what somebody who serves this checkpoint should know of its weights.
         plain_products_reason: why its float32 products do not run on a CPU's bfloat16 matrix unit;
             None where they do.
+        processes: how many processes hold the model and compute batches side by side.
     """
 
     dtype: str
@@ -53,6 +54,7 @@ class EngineFacts:
     fallback_reason: str | None = None
     warnings: tuple[str, ...] = ()
     plain_products_reason: str | None = "this engine has no products for matrix units"
+    processes: int = 1
 
     @property
     def matrix_units(self) -> bool:
@@ -82,15 +84,25 @@ class BatchingHints:
 class Engine(Protocol):
     """Scores token sequences.
 
-    All methods are called on one thread; only an engine that takes several batches at once has
-    `score` called on as many other threads.
+    All methods are called on one thread, but for `serve`, which returns at once; only an engine
+    that takes several batches at once has `score` called on as many other threads.
     """
 
     facts: EngineFacts
     batching: BatchingHints
 
+    @property
+    def end_reason(self) -> str | None:
+        """Why it will never score again, as a sentence, if that is known while it has no batch."""
+
     def warm_up(self) -> None:
         """Do everything that would make the first request slower than the next."""
+
+    def serve(self) -> None:
+        """Go on without proof: the batches until now were those of the golden replay.
+
+        An engine that computes in several places must have computed each of them in every place.
+        """
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         """Return raw float32 scores at each sequence's read positions, in batch order. Blocks.

@@ -49,12 +49,13 @@ def tokens_that_fit(device: torch.device, compute: Callable[[], None], probe: in
     return fit
 
 
-def require_room(folder: Path, device: torch.device, weight_bytes: int) -> None:
+def require_room(folder: Path, device: torch.device, weight_bytes: int, copies: int = 1) -> None:
     """Refuse weights that cannot fit, before loading them takes minutes and ends in a kill.
 
     Args:
         folder: holds the weights.
         weight_bytes: what the device takes for one weight.
+        copies: how many processes hold the weights in the machine's memory.
 
     Raises:
         EngineUnavailable: more is needed than is free; the message says how much.
@@ -67,7 +68,8 @@ def require_room(folder: Path, device: torch.device, weight_bytes: int) -> None:
                 for name in opened.keys():  # noqa: SIM118 - it is no mapping
                     weights += math.prod(opened.get_slice(name).get_shape())
     # They are read into the machine's memory in float32, whatever a device makes of them.
-    needs = [("memory", 4 * weights, free_bytes_on_cpu(at_most=True), "a container's limit counts")]
+    hint = "a container's limit counts" + (f", {copies} processes take them" * (copies > 1))
+    needs = [("memory", 4 * weights * copies, free_bytes_on_cpu(at_most=True), hint)]
     if device.type == "cuda":
         on_gpu = weight_bytes * weights
         needs.append(("GPU memory", on_gpu, free_bytes(device), "other processes may use it"))

@@ -21,6 +21,10 @@ def open_engine(
     """
     # Each engine is imported only when it is chosen: torch and vLLM take seconds to import.
     match settings.engine:
+        case "torch" if settings.engine_processes > 1:
+            from service.engines.process_engine import load_process_engine
+
+            return load_process_engine(release, settings)
         case "torch":
             from service.engines.torch_engine import load_torch_engine
 

@@ -47,6 +47,8 @@ class TorchEngine:
         warnings: what was odd about its weights.
     """
 
+    end_reason = None
+
     def __init__(self, network: RewardNetwork, warnings: tuple[str, ...] = ()) -> None:
         self.network = network
         self._on_gpu = network.model.device.type == "cuda"
@@ -90,6 +92,9 @@ class TorchEngine:
 
         limit = tokens_that_fit(self.network.model.device, compute, tokens)
         self.batching = replace(self.batching, memory_limit_tokens=limit)
+
+    def serve(self) -> None:
+        """Change nothing: what was proven is what computes."""
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         if self._closed:

@@ -68,6 +68,7 @@ class LoadedModel:
         self._last_use_ended = asyncio.Event()
         self._model: Model | None = None
         self._key = ""
+        self._aborted = False
         self._batcher: Batcher | None = None
         self._scorer: Scorer | None = None
 
@@ -94,6 +95,11 @@ class LoadedModel:
     def running_for(self) -> float:
         """Seconds since the engine got its oldest batch; 0 while it has none or is aborted."""
         return self._batcher.running_for if self._batcher else 0.0
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why its engine will never score again; None while it may, or after `abort`."""
+        return self._model.engine.end_reason if self._model and not self._aborted else None
 
     async def load(self) -> None:
         """Open the model, warm it up, and replay its golden scores.
@@ -145,6 +151,7 @@ class LoadedModel:
         unbounded = Admission(max_items=sys.maxsize, max_tokens=sys.maxsize)
         proven = Scorer(model, unbounded, *parts)
         await replay(model.release, proven, model.engine.facts.dtype)
+        model.engine.serve()
         self._scorer = Scorer(model, self._admission, *parts)
 
     @contextmanager
@@ -166,6 +173,7 @@ class LoadedModel:
 
     def abort(self) -> None:
         """Answer everything that this model holds with an error: its engine hangs or died."""
+        self._aborted = True
         if self._batcher:
             self._batcher.abort()
 

@@ -103,7 +103,8 @@ def try_model(settings: Settings, step: Step) -> None:
         return
     limit_memory(room + 4 * size)
     step("loading its weights and scoring a text", seconds + _SECONDS_PER_GIB * size / GIB)
-    on_cpu = settings.model_copy(update={"device": "cpu", "cpu_threads": 1})
+    alone = {"device": "cpu", "cpu_threads": 1, "engine_processes": 1}
+    on_cpu = settings.model_copy(update=alone)
     engine = open_engine(release, tokenizer, on_cpu)
     # A template may refuse every text above; any model takes the token 0.
     engine.score(sequences[:1] or [Sequence((0,), (0,))])

@@ -52,6 +52,9 @@ class ServedModel(BaseModel):
     matrix_units: bool = Field(
         description="Whether float32 products run on the CPU's matrix unit, as bfloat16 ones."
     )
+    engine_processes: int = Field(
+        description="Processes that hold the model and compute batches side by side."
+    )
     score_type: ScoreType = Field(
         "raw_logit", description="What the score of a request without `criteria` is."
     )
@@ -115,6 +118,7 @@ async def models(service: ServiceOf) -> ModelList:
                 dtype=facts.dtype,
                 shares_prefixes=facts.shares_prefixes,
                 matrix_units=facts.matrix_units,
+                engine_processes=facts.processes,
                 score_type="weighted_raw" if criteria.default else "raw_logit",
                 criteria={
                     name: ServedCriterion(

@@ -58,6 +58,9 @@ class ModelCollector(Collector):
             "and else 0. reason: why they do not; empty when they do.",
             "reason",
         )
+        processes = _gauge(
+            "engine_processes", "Processes that hold the model and compute batches side by side."
+        )
         budget = _gauge("batch_token_budget", "New tokens that one batch may hold.")
         speed = _gauge(
             "engine_tokens_per_second",
@@ -81,6 +84,7 @@ class ModelCollector(Collector):
             release.add_metric([*key, facts.dtype], 1)
             shares.add_metric([*key, facts.fallback_reason or ""], facts.shares_prefixes)
             units.add_metric([*key, facts.plain_products_reason or ""], facts.matrix_units)
+            processes.add_metric(key, facts.processes)
             budget.add_metric(key, loaded.batch_tokens)
             speed.add_metric(key, loaded.throughput.speed)
             statistics = self._statistics_of(loaded)
@@ -96,7 +100,8 @@ class ModelCollector(Collector):
             # The library adds the count only beside a sum, so it is added here.
             labels = dict(zip(_LABELS, key, strict=True))
             scores.add_sample("reward_score_count", labels, counts[-1])
-        yield from (release, shares, units, budget, speed, mean, correlation, drift, scores)
+        yield from (release, shares, units, processes, budget, speed)
+        yield from (mean, correlation, drift, scores)
 
     def _statistics_of(self, loaded: LoadedModel) -> ScoreStatistics:
         if loaded not in self._statistics:

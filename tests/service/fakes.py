@@ -36,6 +36,7 @@ class FakeEngine:
     facts = EngineFacts(
         dtype="float32", max_tokens=MAX_TOKENS, shares_prefixes=True, reads_steps=True
     )
+    end_reason: str | None = None
 
     def __init__(self, batches_in_flight: int = 1) -> None:
         self.batching = BatchingHints(
@@ -48,6 +49,9 @@ class FakeEngine:
 
     def warm_up(self) -> None:
         self.score([])
+
+    def serve(self) -> None:
+        pass
 
     def score(self, batch: list[Sequence]) -> list[list[float]]:
         if self.closed:

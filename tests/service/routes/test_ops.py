@@ -70,6 +70,7 @@ async def test_models_say_what_is_served() -> None:
                 "current": True,
                 "shares_prefixes": True,
                 "matrix_units": False,
+                "engine_processes": 1,
                 "score_type": "raw_logit",
                 "criteria": {},
                 "calibration": CALIBRATION.model_dump(),

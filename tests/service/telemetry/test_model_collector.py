@@ -62,6 +62,7 @@ async def test_facts_and_limits_of_a_loaded_model() -> None:
     assert samples["reward_shares_prefixes", "fake-rm", "", "1.2"] == 1
     reason = FakeEngine.facts.plain_products_reason
     assert samples["reward_matrix_units", "fake-rm", str(reason), "1.2"] == 0
+    assert samples["reward_engine_processes", "fake-rm", "1.2"] == 1
     assert samples["reward_batch_token_budget", "fake-rm", "1.2"] == 10
     assert samples["reward_engine_tokens_per_second", "fake-rm", "1.2"] == 0
 
