@@ -33,6 +33,9 @@ MALLOC = {
     "MALLOC_ARENA_MAX": "1",
 }
 
+# All of what scripts/serve sets.
+SERVED = {**MALLOC, "OMP_WAIT_POLICY": "PASSIVE"}
+
 Process = subprocess.Popen[bytes]
 
 
@@ -93,6 +96,16 @@ def keep_freed_memory() -> None:
     """Run this program again with `MALLOC` set, which glibc reads only when a process starts."""
     if "GLIBC_TUNABLES" not in os.environ and not MALLOC.keys() & os.environ.keys():
         again = subprocess.run(sys.orig_argv, env={**os.environ, **MALLOC}, check=False)
+        sys.exit(again.returncode)
+
+
+def run_as_served() -> None:
+    """Run this program again with `SERVED` set, which counts only when a process starts.
+
+    Servers that it starts inherit that. A variable that is set already is left as it is.
+    """
+    if not SERVED.keys() <= os.environ.keys():
+        again = subprocess.run(sys.orig_argv, env={**SERVED, **os.environ}, check=False)
         sys.exit(again.returncode)
 
 
