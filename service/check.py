@@ -3,7 +3,6 @@
 import asyncio
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -109,12 +108,12 @@ async def check(app: FastAPI, warnings: list[str]) -> CheckReport:
         if reason := service.refusal or service.failure:
             raise CheckFailed(reason)
         # Imported here, because it imports torch, which a model that cannot be read does not need.
-        from service.engines.memory import free_bytes_on_cpu, read_kilobytes
+        from service.engines.memory import free_bytes_on_cpu, resident_bytes
 
         return CheckReport(
             models=tuple(CheckedModel.of(loaded) for loaded in service.catalogue),
             warnings=tuple(warnings),
-            resident_bytes=read_kilobytes(Path("/proc/self/status"), "VmRSS"),
+            resident_bytes=resident_bytes(),
             free_bytes=free_bytes_on_cpu(),
             seconds=round(time.monotonic() - began, 2),
         )

@@ -121,6 +121,20 @@ def free_bytes_on_cpu(*, at_most: bool = False) -> int | None:
     return min((value for value in known if value is not None), default=None)
 
 
+def resident_bytes() -> int | None:
+    """Return what this process and those that it started hold; None where the system does not say.
+
+    Of a page that several of them share, each that was started counts its part.
+    """
+    total = read_kilobytes(_PROC / "self/status", "VmRSS")
+    if total is not None:
+        with suppress(OSError):  # a thread may end meanwhile
+            for thread in (_PROC / "self/task").iterdir():
+                for child in (thread / "children").read_text().split():
+                    total += read_kilobytes(_PROC / child / "smaps_rollup", "Pss") or 0
+    return total
+
+
 def measure_peak_on_gpu(run: Callable[[], None]) -> int:
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
