@@ -81,6 +81,13 @@ def test_a_model_s_name_can_mean_no_other_model(name: str) -> None:
         Settings(model_name=name)
 
 
+@pytest.mark.parametrize("elsewhere", [{"engine": "vllm"}, {"device": "cuda"}])
+def test_engine_processes_are_for_cpus_alone(elsewhere: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="choose --engine torch --device cpu"):
+        Settings.model_validate({"engine_processes": 2, **elsewhere})
+    assert Settings.model_validate(elsewhere).engine_processes == 1
+
+
 def test_an_unknown_flag_exits_with_2() -> None:
     run = command("--batch-size", "3")
     assert run.returncode == 2

@@ -78,6 +78,16 @@ def test_weights_that_cannot_fit_are_refused_with_both_numbers(
     memory.require_room(checkpoint, CPU, 4)
 
 
+def test_every_process_that_holds_weights_needs_room_for_them(
+    system: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    checkpoint = make_checkpoint(tmp_path_factory.mktemp("large"))
+    (system / "meminfo").write_text("MemAvailable: 300 kB\n")
+    memory.require_room(checkpoint, CPU, 4)
+    with pytest.raises(EngineUnavailable, match=r"0\.00 GB are free .*, 32 processes take them\)"):
+        memory.require_room(checkpoint, CPU, 4, copies=32)
+
+
 def test_files_that_are_in_use_may_make_room_for_weights(
     system: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -192,15 +192,17 @@ async def test_a_model_that_comes_later_has_processes_of_its_own_until_it_goes(
 
 
 async def test_processes_end_with_a_service_that_is_killed(
-    checkpoint: Path, tmp_path: Path
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (keys := tmp_path / "keys").write_text(f"team sha256:{'0' * 64}\n")
+    monkeypatch.setenv("REWARD_API_KEYS_FILE", str(keys))
     flags = ("--model", str(checkpoint), "--engine-processes", "2", "--device", "cpu")
     async with started(tmp_path, "service", *flags) as service:
         await service.ready()
-        async with service.client() as client:
-            assert (await score(client, "candidate")).status_code == 200
         pids = children_of(service.process.pid)
         assert len(pids) == 2
+        for pid in pids:
+            assert not any(name.startswith("REWARD_") for name in psutil.Process(pid).environ())
         service.process.kill()
         await service.exit_code()
         async with asyncio.timeout(PATIENCE):
@@ -213,6 +215,8 @@ async def test_signals_to_the_whole_group_let_it_drain(checkpoint: Path, tmp_pat
     flags = ("--model", str(checkpoint), "--engine-processes", "2", "--device", "cpu")
     async with started(tmp_path, "service", *flags, preexec_fn=os.setsid) as service:
         await service.ready()
+        async with service.client() as client:
+            assert (await score(client, "candidate")).status_code == 200
         pids = children_of(service.process.pid)
         os.killpg(service.process.pid, signal.SIGTERM)
         assert await service.exit_code() == 0
