@@ -14,7 +14,7 @@ import json
 import socket
 import statistics
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -215,9 +215,9 @@ def timings(header: str) -> dict[str, float]:
 
 
 @contextmanager
-def _inside(network: RewardNetwork) -> Iterator[Counter[str]]:
+def _inside(network: RewardNetwork) -> Iterator[defaultdict[str, float]]:
     """Clocks the linear layers and the attention of a network, in milliseconds by name."""
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     kinds = (torch.nn.Linear, OneDnnLinear, Bf16x3Linear)
     watched: list[tuple[object, str, str]] = [
         (module, method, LINEARS)
@@ -237,7 +237,7 @@ def _inside(network: RewardNetwork) -> Iterator[Counter[str]]:
             delattr(owner, method)  # The class has the method itself.
 
 
-def _clocking(call: Callable[P, T], spent: Counter[str], name: str) -> Callable[P, T]:
+def _clocking(call: Callable[P, T], spent: defaultdict[str, float], name: str) -> Callable[P, T]:
     @wraps(call)
     def clocked(*args: P.args, **kwargs: P.kwargs) -> T:
         with _clocked(spent, name):
@@ -247,7 +247,7 @@ def _clocking(call: Callable[P, T], spent: Counter[str], name: str) -> Callable[
 
 
 @contextmanager
-def _clocked(spent: Counter[str], name: str) -> Iterator[None]:
+def _clocked(spent: defaultdict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     spent[name] += 1000 * (time.perf_counter() - started)
