@@ -152,9 +152,12 @@ class EncodePool:
         In sorted order, every sequence follows the one it shares most with. The queue looks for
         such relatives only among the jobs that waited longest, so they should be neighbors there.
         """
+        shares_prefixes = model.engine.facts.shares_prefixes
+        if len(sequences) < 2:
+            # There is nothing to sort, and waking a thread would take longer than the rest.
+            return list(enumerate(new_tokens(sequences, shares_prefixes=shares_prefixes)))
 
         def sort() -> list[tuple[int, int]]:
-            shares_prefixes = model.engine.facts.shares_prefixes
             order = list(range(len(sequences)))
             if shares_prefixes:
                 order.sort(key=lambda index: sequences[index].ids)

@@ -210,6 +210,15 @@ async def test_the_plan_puts_sequences_beside_those_they_share_most_with(
     assert await pool.plan(model(unsharing), sequences) == [(0, 3), (1, 2), (2, 3)]
 
 
+async def test_a_single_sequence_is_planned_without_a_thread(pool: EncodePool) -> None:
+    unsharing = FakeEngine()
+    unsharing.facts = replace(unsharing.facts, shares_prefixes=False)
+    pool.shutdown()  # Whoever needs a thread now fails.
+    assert await pool.plan(model(), [Sequence((5, 6, 7), (1, 2))]) == [(0, 3)]
+    assert await pool.plan(model(unsharing), [Sequence((5, 6, 7), (1, 2))]) == [(0, 5)]
+    assert await pool.plan(model(), []) == []
+
+
 async def test_a_flood_of_bulk_work_leaves_a_thread_to_interactive_work(pool: EncodePool) -> None:
     go_on, served = threading.Event(), model()
     async with asyncio.timeout(10):
