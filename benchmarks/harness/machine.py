@@ -10,6 +10,9 @@ from pathlib import Path
 import psutil
 import torch
 
+# Instructions that decide how fast products of matrices are, by Linux's names for them.
+_MULTIPLIERS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "sve")
+
 _PACKAGES = ("torch", "transformers", "tokenizers", "fastapi", "uvicorn")
 
 
@@ -17,7 +20,7 @@ def hardware() -> str:
     """Processor, cores, torch's threads and memory; the GPU too where there is one."""
     memory = psutil.virtual_memory().total / 1e9
     parts = [
-        _processor(),
+        processor(_cpuinfo()),
         f"{os.cpu_count()} cores",
         f"{torch.get_num_threads()} threads",
         f"{memory:.0f} GB of memory",
@@ -50,10 +53,24 @@ def public(argument: str) -> str:
     return f"{flag}{equals}{Path(value).name}" if value.startswith("/") else argument
 
 
-def _processor() -> str:
+def processor(cpuinfo: str) -> str:
+    """The first processor of Linux's /proc/cpuinfo: name, generation, and what it multiplies by.
+
+    Clouds call many generations by one name, so family and model say which it is.
+    """
+    fields = {}
+    for line in cpuinfo.partition("\n\n")[0].splitlines():
+        name, _, value = line.partition(":")
+        fields[name.strip()] = value.strip()
+    flags = fields.get("flags", "").split()
+    facts = [f"{name} {fields[name]}" for name in ("cpu family", "model") if name in fields]
+    facts += [flag for flag in _MULTIPLIERS if flag in flags]
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    return f"{name} ({', '.join(facts)})" if facts else name
+
+
+def _cpuinfo() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return Path("/proc/cpuinfo").read_text()
     except OSError:
-        lines = []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        return ""
