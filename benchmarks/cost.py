@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.harness.page import Cell, Page, add_output_options
-from benchmarks.harness.processes import keep_freed_memory
+from benchmarks.harness.processes import run_as_served
 from benchmarks.harness.stats import Fit, fit
 from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.texts import Renderer, Texts, load_renderer
@@ -50,7 +50,7 @@ class Point:
 
 def main() -> None:
     options = _options()
-    keep_freed_memory()
+    run_as_served()
     transformers_logging.disable_progress_bar()
     page = Page("cost", "Cost of a request over its tokens")
     with TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.harness.page import Cell, Page, add_output_options, verdict
-from benchmarks.harness.processes import keep_freed_memory
+from benchmarks.harness.processes import run_as_served
 from benchmarks.inputs.arms import PACKED, PADDED, SHARED, TOLERANCE, Arm, Rivals, load_rivals
 from benchmarks.inputs.checkpoint import make_checkpoint
 from benchmarks.inputs.workloads import BATCH, LONGEST, Workload, workloads
@@ -60,7 +60,7 @@ Measurement = dict[str, Measured]
 
 def main() -> None:
     options = _options()
-    keep_freed_memory()
+    run_as_served()
     if options.threads:
         torch.set_num_threads(options.threads)
     transformers_logging.disable_progress_bar()

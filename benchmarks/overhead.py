@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from benchmarks.harness import servers
 from benchmarks.harness.load import Replay, replay
 from benchmarks.harness.page import Cell, Page, add_output_options, dot_plot, verdict
-from benchmarks.harness.processes import Running, keep_freed_memory, running, terminable
+from benchmarks.harness.processes import Running, run_as_served, running, terminable
 from benchmarks.harness.stats import ratio
 from benchmarks.inputs.checkpoint import add_checkpoint_options, make_checkpoint
 from benchmarks.inputs.dialects import DIALECTS
@@ -57,7 +57,7 @@ class Turn:
 
 def main() -> None:
     options = _options()
-    keep_freed_memory()
+    run_as_served()
     transformers_logging.disable_progress_bar()
     page = Page("overhead", "Served against the forward alone")
     with terminable(), TemporaryDirectory() as folder:

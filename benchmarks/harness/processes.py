@@ -26,15 +26,15 @@ PATIENCE = 120.0
 _LOG_TAIL = 4000
 _STOP_SECONDS = 60
 
-# What scripts/serve sets, so that a forward is measured with the memory that it has when served.
+# With these a forward is measured with the memory that it has when served.
 MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "2147483647",
     "MALLOC_MMAP_THRESHOLD_": "2147483647",
     "MALLOC_ARENA_MAX": "1",
 }
 
-# All of what scripts/serve sets.
-SERVED = {**MALLOC, "OMP_WAIT_POLICY": "PASSIVE"}
+# All of what scripts/serve sets; threads that wait for each other sleep after a moment.
+SERVED = {**MALLOC, "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
 
 Process = subprocess.Popen[bytes]
 
@@ -90,13 +90,6 @@ def running(launch: Launch, keep: IO[bytes] | None = None) -> Iterator[Running]:
             yield Running(url, process.pid, time.perf_counter() - started)
         finally:
             _stop(process)
-
-
-def keep_freed_memory() -> None:
-    """Run this program again with `MALLOC` set, which glibc reads only when a process starts."""
-    if "GLIBC_TUNABLES" not in os.environ and not MALLOC.keys() & os.environ.keys():
-        again = subprocess.run(sys.orig_argv, env={**os.environ, **MALLOC}, check=False)
-        sys.exit(again.returncode)
 
 
 def run_as_served() -> None:

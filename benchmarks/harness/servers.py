@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness.processes import MALLOC, Launch
+from benchmarks.harness.processes import SERVED, Launch
 
 _HOST = ("--host", "127.0.0.1")
 _VLLM_ENVIRONMENT = {
@@ -33,7 +33,7 @@ def ours(
     python = (sys.executable, "-P") if checkout else (sys.executable,)
     command = (*python, "-m", "service", *_HOST, "--log-level", "warning")
     served = ("--model", model) if model else ()
-    environment = {**MALLOC, "PYTHONPATH": str(checkout)} if checkout else MALLOC
+    environment = {**SERVED, "PYTHONPATH": str(checkout)} if checkout else SERVED
     options = ("--device", device, "--dtype", dtype)
     return Launch((*command, *options, *served), "/readyz", environment)
 
