@@ -61,11 +61,6 @@ class Process:
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
 
-def hangs_up() -> None:
-    """What runs the tests may ignore SIGHUP, as below `nohup`, and its children would, too."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 @asynccontextmanager
 async def started(
     tmp_path: Path, module: str, *flags: str, preexec_fn: Callable[[], None] | None = None
@@ -80,7 +75,7 @@ async def started(
             stderr=stderr,
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
-            preexec_fn=preexec_fn or hangs_up,
+            preexec_fn=preexec_fn,
         )
     try:
         yield Process(process, log)
