@@ -59,6 +59,8 @@ class PolicyPairsConfig(HoldOut):
         replay: earlier pairs that are added to the rows for policies.
         forms: forms in which rows for reward models have their answers; one of them is drawn for
             each row, so that the model learns none of them alone.
+        cut_short: what becomes of answers that the limit of tokens cut short. Policies must not
+            learn them. A reward model ranks such answers too, and has to know them as wrong ones.
         exports: trainers that get files.
         seed: of which pairs are kept where there are too many.
     """
@@ -74,6 +76,7 @@ class PolicyPairsConfig(HoldOut):
     policy_rows: Literal["train", "all"] = "train"
     replay: tuple[Replay, ...] = ()
     forms: tuple[AnswerForm, ...] = ("answer",)
+    cut_short: Literal["left_out", "rejected"] = "left_out"
     exports: tuple[FileFormat, ...] = FILE_FORMATS
     seed: int = 1
 
@@ -148,6 +151,10 @@ def read_labelled(
         counted = passes.get(sample.id)
         if counted is None or counted.total < 1:
             counts["answers without a label"] += 1
+        elif sample.finish_reason == "length" and config.cut_short == "rejected":
+            # Tests that half an answer passes count for nothing: it must never be chosen.
+            found[sample.problem].append((sample, replace(counted, passed=0)))
+            counts["answers cut short by the limit of tokens, rejected"] += 1
         elif sample.finish_reason == "length":
             # It has no end token, and is as long as the limit, which must not be learnt.
             counts["answers cut short by the limit of tokens"] += 1

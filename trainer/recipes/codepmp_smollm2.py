@@ -130,6 +130,7 @@ def feedback() -> dict[str, Stage[Any]]:
                 rule=AllOverAny(),
                 max_pairs_per_problem=16,
                 forms=("answer", "program", "completion"),
+                cut_short="rejected",
                 exports=(),
             ),
         ),
