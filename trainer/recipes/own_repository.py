@@ -36,6 +36,7 @@ def recipe() -> Recipe:
                     start="HuggingFaceTB/SmolLM2-135M-Instruct",
                     mixture=(Mix("commits", max_rows=600),),
                     prompts_per_step=8,
+                    gradient_accumulation_steps=4,  # a quarter of the memory
                     learning_rate=3e-4,  # LoRA takes about ten times the rate of a full finetune
                     max_length=1024,
                     lora=LoraAdapters(),
