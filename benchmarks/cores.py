@@ -9,7 +9,6 @@ fast texts are encoded, and a model of larger machines, fitted to what one proce
 
 import argparse
 import itertools
-import os
 import random
 import statistics
 import time
@@ -66,7 +65,6 @@ class Layout:
 def main() -> None:
     options = _options()
     run_as_served()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as scripts/serve has it
     transformers_logging.disable_progress_bar()
     page = Page("cores", "One forward on many cores, or several processes")
     cores = len(physical_cores(psutil.Process().cpu_affinity()))

@@ -85,7 +85,7 @@ class Sample:
     plain: float
 
     def steps(self) -> dict[str, float]:
-        """What the request's time consists of; the sum is `answered`."""
+        """Divide the request's time into steps, by name; they add up to `answered`."""
         phases = self.phases
         known = sum(phases[name] for name in ("admit", "encode", "queue", "infer"))
         return {

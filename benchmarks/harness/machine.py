@@ -20,7 +20,7 @@ def hardware() -> str:
     """Processor, cores, torch's threads and memory; the GPU too where there is one."""
     memory = psutil.virtual_memory().total / 1e9
     parts = [
-        processor(_cpuinfo()),
+        processor(Path("/proc/cpuinfo")),
         f"{os.cpu_count()} cores",
         f"{torch.get_num_threads()} threads",
         f"{memory:.0f} GB of memory",
@@ -53,13 +53,17 @@ def public(argument: str) -> str:
     return f"{flag}{equals}{Path(value).name}" if value.startswith("/") else argument
 
 
-def processor(cpuinfo: str) -> str:
-    """The first processor of Linux's /proc/cpuinfo: name, generation, and what it multiplies by.
+def processor(cpuinfo: Path) -> str:
+    """The first processor of Linux's file about them: name, generation, what it multiplies by.
 
     Clouds call many generations by one name, so family and model say which it is.
     """
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        text = ""
     fields = {}
-    for line in cpuinfo.partition("\n\n")[0].splitlines():
+    for line in text.partition("\n\n")[0].splitlines():
         name, _, value = line.partition(":")
         fields[name.strip()] = value.strip()
     flags = fields.get("flags", "").split()
@@ -67,10 +71,3 @@ def processor(cpuinfo: str) -> str:
     facts += [flag for flag in _MULTIPLIERS if flag in flags]
     name = fields.get("model name") or platform.processor() or platform.machine()
     return f"{name} ({', '.join(facts)})" if facts else name
-
-
-def _cpuinfo() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""

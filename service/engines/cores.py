@@ -21,7 +21,7 @@ Core = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class CoreShare:
-    """What one engine process computes on.
+    """The share of the CPUs that one engine process computes on.
 
     Attributes:
         threads: those of its forward.

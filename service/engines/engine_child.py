@@ -1,4 +1,4 @@
-"""What runs in an engine process: `python -m service.engines.engine_child`, by `engine_process`."""
+"""The program of an engine process, which `engine_process` starts: answers its requests in turn."""
 
 import ctypes
 import gc

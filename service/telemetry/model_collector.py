@@ -58,9 +58,7 @@ class ModelCollector(Collector):
             "and else 0. reason: why they do not; empty when they do.",
             "reason",
         )
-        processes = _gauge(
-            "engine_processes", "Processes that hold the model and compute batches side by side."
-        )
+        processes = _gauge("engine_processes", "Processes that each compute batches of the model.")
         budget = _gauge("batch_token_budget", "New tokens that one batch may hold.")
         speed = _gauge(
             "engine_tokens_per_second",
@@ -100,8 +98,18 @@ class ModelCollector(Collector):
             # The library adds the count only beside a sum, so it is added here.
             labels = dict(zip(_LABELS, key, strict=True))
             scores.add_sample("reward_score_count", labels, counts[-1])
-        yield from (release, shares, units, processes, budget, speed)
-        yield from (mean, correlation, drift, scores)
+        yield from (
+            release,
+            shares,
+            units,
+            processes,
+            budget,
+            speed,
+            mean,
+            correlation,
+            drift,
+            scores,
+        )
 
     def _statistics_of(self, loaded: LoadedModel) -> ScoreStatistics:
         if loaded not in self._statistics:

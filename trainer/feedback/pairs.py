@@ -60,7 +60,8 @@ class PolicyPairsConfig(HoldOut):
         forms: forms in which rows for reward models have their answers; one of them is drawn for
             each row, so that the model learns none of them alone.
         cut_short: what becomes of answers that the limit of tokens cut short. Policies must not
-            learn them. A reward model ranks such answers too, and has to know them as wrong ones.
+            learn them. A reward model ranks such answers too, and has to know them as
+            wrong ones; those whose program passes all tests are left out in any case.
         exports: trainers that get files.
         seed: of which pairs are kept where there are too many.
     """
@@ -151,7 +152,9 @@ def read_labelled(
         counted = passes.get(sample.id)
         if counted is None or counted.total < 1:
             counts["answers without a label"] += 1
-        elif sample.finish_reason == "length" and config.cut_short == "rejected":
+        elif sample.finish_reason == "length" and (
+            config.cut_short == "rejected" and counted.passed < counted.total
+        ):
             # Tests that half an answer passes count for nothing: it must never be chosen.
             found[sample.problem].append((sample, replace(counted, passed=0)))
             counts["answers cut short by the limit of tokens, rejected"] += 1

@@ -28,7 +28,7 @@ from trainer.training.loop.checkpoints import Identity
 from trainer.training.loop.finished import FinishedRun
 from trainer.training.loop.held_out import draw, held_out_of
 from trainer.training.loop.schedule import Schedule, schedule_of
-from trainer.training.loop.steps import delete_progress, take_steps, trainer_of
+from trainer.training.loop.steps import delete_progress, take_steps
 from trainer.training.weights.lora import add_adapters
 from trainer.training.weights.origin import origin_of
 
@@ -104,10 +104,10 @@ def _train(
     model = _model(config, start)
     if processes.is_main():
         rehearse_policy(config, find_policy(config.start, inputs), start, model, output)
-    trainer = trainer_of(
-        config, model, start.network, data.trained, held_out, collator, schedule, output
+    take_steps(
+        *(config, model, start.network, data.trained, held_out, collator),
+        *(schedule, finished, inputs, output),
     )
-    take_steps(config, trainer, schedule, finished.identity, finished, inputs, output)
 
 
 def _model(config: DpoConfig, start: PolicyStart) -> PolicyModel:

@@ -26,7 +26,7 @@ from trainer.training.loop.checkpoints import Identity
 from trainer.training.loop.finished import FinishedRun
 from trainer.training.loop.held_out import HeldOut, draw, held_out_of
 from trainer.training.loop.schedule import Schedule, schedule_of
-from trainer.training.loop.steps import delete_progress, take_steps, trainer_of
+from trainer.training.loop.steps import delete_progress, take_steps
 from trainer.training.objective.batches import Collator
 from trainer.training.objective.fitting import fitting
 from trainer.training.objective.joint import JointModel
@@ -56,7 +56,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is trained, and the rows that it is trained on as token ids.
+    """The model of a run with its encoder, and the rows that it is trained on as token ids.
 
     Attributes:
         criteria: of rows with an aspect; each such row is encoded with its criterion's prompt.
@@ -91,7 +91,6 @@ def train(
         if not data.rows:
             raise StageError("there are no rows to train on: the pairs' training split is empty")
         findings = examine(config, data, prepared) if examined else None
-
         # A language-model loss learns from a chosen answer by itself; a ranking loss does not.
         counts: Counter[str] = Counter()
         rows = fitting(prepared.encoded, counts, pairs_only=not config.weights.lm)
@@ -109,11 +108,10 @@ def train(
             if main:
                 rehearse(config, folder, start, model, output)
             collator = Collator(data.lm_on_prompt)
-            trainer = trainer_of(
-                config, model, start.model, rows, held_out, collator, schedule, output
+            take_steps(
+                *(config, model, start.model, rows, held_out, collator),
+                *(schedule, finished, inputs, output),
             )
-            take_steps(config, trainer, schedule, identity, finished, inputs, output)
-            del trainer  # with the states of its optimizer, before weights are read and merged
         if draft:
             state, log = finished.read()
             export(config, folder, start, state, draft.path)

@@ -129,9 +129,11 @@ def test_every_answer_and_problem_is_counted(tmp_path: Path) -> None:
 def test_an_answer_that_was_cut_short_can_be_rejected_and_is_never_chosen(tmp_path: Path) -> None:
     work = make_work(tmp_path, (2, 2), problems=2)
     cut = sampled("p0", 0, "half of", finish_reason="length")
-    samples = [cut, sampled("p0", 1, "whole"), sampled("p1", 0)]
+    right = sampled("p0", 1, "right, and on it goes", finish_reason="length")
+    samples = [cut, right, sampled("p0", 2, "whole"), sampled("p1", 0)]
     make_samples(work / "samples", samples)
-    make_stage(work / "votes", {pass_count.STEM: [counted(each, 2) for each in samples]})
+    labels = [counted(cut, 1), *(counted(each, 2) for each in samples[1:])]
+    make_stage(work / "votes", {pass_count.STEM: labels})
     config = replace(CONFIG, evaluation_share=0.0, calibration_share=0.0, cut_short="rejected")
     run(config, work, work / "policy_pairs")
     (row,) = read_pairs(work / "policy_pairs", "train")

@@ -11,7 +11,7 @@ from transformers.trainer_callback import ProgressCallback
 from trainer.training.config import LoopConfig
 from trainer.training.loop import checkpoints, processes
 from trainer.training.loop.arguments import arguments, log_writers
-from trainer.training.loop.checkpoints import CheckpointKeeper, Identity
+from trainer.training.loop.checkpoints import CheckpointKeeper
 from trainer.training.loop.finished import FinishedRun, WriteAfterLastStep
 from trainer.training.loop.held_out import HeldOut, R
 from trainer.training.loop.progress import TrainingBar
@@ -19,7 +19,7 @@ from trainer.training.loop.schedule import Schedule
 from trainer.training.loop.trainer import PackedTrainer
 
 
-def trainer_of(
+def take_steps(
     config: LoopConfig,
     model: nn.Module,
     network: PreTrainedModel,
@@ -27,9 +27,11 @@ def trainer_of(
     held_out: HeldOut[R] | None,
     collator: Callable[[list[R]], Mapping[str, object]],
     schedule: Schedule,
+    finished: FinishedRun,
+    inputs: Path,
     output: Path,
-) -> PackedTrainer:
-    """The loop over `rows`, in this process's part of the run.
+) -> None:
+    """Take the steps that are left, and write the last weights and the log to `finished`.
 
     Args:
         network: the part of `model` that transformers made.
@@ -47,24 +49,11 @@ def trainer_of(
     )
     if trainer.pop_callback(ProgressCallback):  # there is none where progress bars are disabled
         trainer.add_callback(TrainingBar())
-    return trainer
-
-
-def take_steps(
-    config: LoopConfig,
-    trainer: PackedTrainer,
-    schedule: Schedule,
-    identity: Identity,
-    finished: FinishedRun,
-    inputs: Path,
-    output: Path,
-) -> None:
-    """Take the steps that are left, and write the last weights and the log to `finished`."""
     # A branch that was interrupted resumes its own checkpoint, not the one it branched from.
-    checkpoint = checkpoints.to_resume(output, identity)
+    checkpoint = checkpoints.to_resume(output, finished.identity)
     if checkpoint is None and (branch := config.branch_from):
-        checkpoint = checkpoints.to_branch(branch, inputs, identity)
-    trainer.add_callback(CheckpointKeeper(config, schedule, identity))
+        checkpoint = checkpoints.to_branch(branch, inputs, finished.identity)
+    trainer.add_callback(CheckpointKeeper(config, schedule, finished.identity))
     trainer.add_callback(WriteAfterLastStep(trainer, finished))
     for writer in log_writers(config, output, checkpoints.step_of(checkpoint)):
         trainer.add_callback(writer)
