@@ -98,18 +98,8 @@ class ModelCollector(Collector):
             # The library adds the count only beside a sum, so it is added here.
             labels = dict(zip(_LABELS, key, strict=True))
             scores.add_sample("reward_score_count", labels, counts[-1])
-        yield from (
-            release,
-            shares,
-            units,
-            processes,
-            budget,
-            speed,
-            mean,
-            correlation,
-            drift,
-            scores,
-        )
+        yield from (release, shares, units, processes, budget, speed)
+        yield from (mean, correlation, drift, scores)
 
     def _statistics_of(self, loaded: LoadedModel) -> ScoreStatistics:
         if loaded not in self._statistics:
