@@ -20,6 +20,7 @@ from tests.checkpoints import make_checkpoint
 from tests.releases import make_release
 from tests.service.fakes import FakeEngine, HangingEngine, model
 from tests.service.test_process import PATIENCE, ROOT, command
+from tests.terminal import read_all
 
 GOLDEN = Golden(messages=(Message("user", "a"), Message("assistant", "b!")), score=3.0)
 
@@ -100,10 +101,8 @@ def test_at_a_terminal_a_failure_is_one_sentence(tmp_path: Path) -> None:
         [sys.executable, "-m", "service", *flags], stdout=theirs, stderr=theirs, cwd=ROOT
     )
     assert process.wait(PATIENCE) == 1
-    os.set_blocking(ours, False)
-    shown = os.read(ours, 65_536).decode().splitlines()
     os.close(theirs)
-    os.close(ours)
+    shown = read_all(ours).splitlines()
     assert len(shown) == 1
     assert shown[0].startswith(f"{tmp_path}")
 

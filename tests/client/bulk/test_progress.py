@@ -9,6 +9,7 @@ import pytest
 
 from codepmp_client.bulk import progress
 from codepmp_client.bulk.progress import Progress
+from tests.terminal import read_all
 
 
 def test_where_there_is_no_terminal_a_line_comes_now_and_then() -> None:
@@ -34,8 +35,7 @@ def test_a_terminal_has_a_bar_and_notes_above_it() -> None:
         told.advance(10)
         told.note("line 3 is broken")
         told.close()
-        shown = os.read(main, 10_000).decode()
-    os.close(main)
+    shown = read_all(main)
     assert "25%" in shown
     assert "codepmp-score rows: line 3 is broken\r\n" in shown
 

@@ -8,6 +8,7 @@ import termios
 
 import pytest
 
+from tests.terminal import read_all
 from trainer.pipeline.progress import QUIET, ProgressBar
 
 LOOP = "from trainer.pipeline.progress import ProgressBar\n"
@@ -72,7 +73,6 @@ def test_a_terminal_gets_a_bar() -> None:
     termios.tcsetwinsize(theirs, (24, 80))
     subprocess.run([sys.executable, "-c", LOOP], stderr=theirs, check=True)
     os.close(theirs)
-    shown = os.read(ours, 10_000).decode()
-    os.close(ours)
+    shown = read_all(ours)
     assert "\r" in shown
     assert "100%" in shown
