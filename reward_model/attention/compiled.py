@@ -36,10 +36,11 @@ _BLOCK = 64
 # Widths of a head, in floats, that the C source is written for.
 _WIDTHS = range(16, 257, 8)
 
-_NO_WINDOW = 2**31 - 1
+NO_WINDOW = 2**31 - 1
+"""How the C sources read that a layer has no sliding window."""
 
 
-class _Rows(ctypes.Structure):
+class Rows(ctypes.Structure):
     """C's `struct rows`: a float32 array [heads, tokens, width] with strides counted in floats."""
 
     _fields_ = (
@@ -59,7 +60,7 @@ class _KernelCall(ctypes.Structure):
     """C's `struct call`; the order and the types of its fields must be the same there."""
 
     _fields_ = (
-        *((name, _Rows) for name in ("query", "key", "value", "output")),
+        *((name, Rows) for name in ("query", "key", "value", "output")),
         *(
             (name, ctypes.c_void_p)
             for name in ("token", "end", "position", "first_end", "last_end")
@@ -71,6 +72,8 @@ class _KernelCall(ctypes.Structure):
         ("window", ctypes.c_int32),
         ("scale", ctypes.c_float),
         ("cap", ctypes.c_float),
+        ("kept_scale", ctypes.c_void_p),
+        ("kept_share", ctypes.c_void_p),
     )
 
 
@@ -129,12 +132,19 @@ class TreeKernel:
         return query.device.type == "cpu" and query.shape[-1] in _WIDTHS
 
     def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: TreeMask, params: AttentionParams
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: TreeMask,
+        params: AttentionParams,
+        kept: Tensor | None = None,
     ) -> Tensor:
         """Attention of the Q queries that `mask` names, computed in float32.
 
         Query [1, H, Q, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, Q, D] in
-        the dtype of the query.
+        the dtype of the query. `kept` [2, H, Q] is filled with what the gradients need of each
+        softmax: a power of two by which weights were divided, and the share 1 / sum.
         """
         _, heads, queries, width = query.shape
         key_heads = key.shape[1]
@@ -144,6 +154,7 @@ class TreeKernel:
         assert query.shape[0] == 1
         assert queries == len(mask.token)
         assert heads % key_heads == 0
+        assert kept is None or (kept.shape == (2, heads, queries) and kept.is_contiguous())
         # The kernel takes any stride between heads and tokens, but none inside a row. `inputs`
         # also keeps converted copies alive until the call returns.
         inputs = [part[0].float() for part in (query, key, value)]
@@ -151,13 +162,14 @@ class TreeKernel:
         # Token-major, so that the caller's transpose to [T, H, D] needs no copy.
         output = inputs[0].new_empty(queries, heads, width).transpose(0, 1)
         call = _KernelCall(
-            *map(_Rows.of, (*inputs, output)),
+            *map(Rows.of, (*inputs, output)),
             *(part.data_ptr() for part in (mask.token, mask.end, mask.position)),
             *(part.data_ptr() for part in (mask.first_end, mask.last_end)),
             *(queries, heads, key_heads, width, 0),
-            _NO_WINDOW if params.window is None else params.window,
+            NO_WINDOW if params.window is None else params.window,
             width**-0.5 if params.scale is None else params.scale,
             params.softcap or 0.0,
+            *((None, None) if kept is None else (part.data_ptr() for part in kept)),
         )
         self._attend(ctypes.byref(call), self._run, torch.get_num_threads())
         return output.to(query.dtype).unsqueeze(0)
@@ -178,8 +190,8 @@ def tree_kernel() -> TreeKernel | None:
     return None
 
 
-def compiled_libraries() -> list[Path]:
-    """Libraries that were compiled from these very sources and may run here, the fastest first."""
+def compiled_libraries(source: str = "tree_attention.c") -> list[Path]:
+    """Libraries that were compiled from this very source and may run here, the fastest first."""
     capability = torch.backends.cpu.get_cpu_capability()
     levels = _LEVELS.get(capability, (platform.machine(),))
-    return compiled_files(_FOLDER / "tree_attention.c", _FOLDER.glob("*.[ch]"), levels)
+    return compiled_files(_FOLDER / source, _FOLDER.glob("*.h"), levels)

@@ -28,6 +28,7 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Our kernel, if it is compiled here, or torch's, as where it is not."""
     if request.param == "torch's":
         monkeypatch.setattr(attention, "tree_kernel", lambda: None)
+        monkeypatch.setattr(attention, "training_kernels", lambda: None)
 
 
 @pytest.mark.usefixtures("kernels")
@@ -88,6 +89,7 @@ def test_a_value_in_bfloat16_joins_float32_as_under_autocast() -> None:
     torch.testing.assert_close(output, expected.transpose(1, 2), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("kernels")
 def test_gradients_are_those_of_the_dense_definition() -> None:
     packed = pack([Sequence((1, 2, 3, 4), (3,)), Sequence((1, 2, 5), (2,)), Sequence((1,), (0,))])
     inputs = random_qkv(len(packed.ids))

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from reward_model.attention.tree import Tree
 from reward_model.network import head_scores, packed_hidden
-from trainer.training.objective.batches import Batch, Totals
+from trainer.training.objective.batches import Batch, Totals, tree_of
 from trainer.training.objective.losses import TERMS, Forward, JointLoss, LossWeights
 
 
@@ -32,7 +31,7 @@ class JointModel(nn.Module):
 
     def forward(self, batch: Batch, totals: Totals | None = None) -> JointLoss:
         """Terms of one packed batch, divided by `totals`, or by the batch's own without them."""
-        hidden_TD = packed_hidden(self.network, Tree.of(batch.packed, self.network.device))
+        hidden_TD = packed_hidden(self.network, tree_of(batch.packed, self.network.device))
         scores = head_scores(self.head, hidden_TD[batch.score_at])
         differences = scores[batch.chosen] - scores[batch.rejected]
         tied = self.network.get_input_embeddings().weight

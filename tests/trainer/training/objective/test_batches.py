@@ -1,10 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reward_model.packing import Sequence, pack
 from reward_model.text.encoding import Encoder
 from tests.trainer.training.objective.rows import ROWS, batch_of, load
 from trainer.pairs.row import PreferenceRow, conversation
-from trainer.training.objective.batches import Totals
+from trainer.training.objective.batches import Totals, tree_of
 
 
 def test_shared_prefixes_are_computed_once(checkpoint: Path) -> None:
@@ -36,6 +41,24 @@ def test_tokens_are_compared_from_where_the_texts_part(checkpoint: Path) -> None
         count = min(len(chosen), len(other)) - parting
         assert [batch.packed.ids[index] for index in left] == list(chosen[parting:][:count])
         assert [batch.packed.ids[index] for index in right] == list(other[parting:][:count])
+
+
+def test_on_a_cpu_batches_have_few_lengths() -> None:
+    lengths = set()
+    for length in range(1, 2049):
+        tree = tree_of(pack([Sequence((5,) * length, (length - 1,))]), torch.device("cpu"))
+        assert length <= len(tree.packed.ids) < length + max(16, length / 8)
+        lengths.add(len(tree.packed.ids))
+    assert len(lengths) < 100
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_padding_changes_no_index_that_a_loss_reads(one: int, other: int) -> None:
+    packed = pack([Sequence((1,) * one + (2,), (one,)), Sequence((1,) * other + (3,), (0, other))])
+    tree = tree_of(packed, torch.device("cpu"))
+    assert tree.packed.reads == packed.reads
+    assert tree.packed.ids[: len(packed.ids)] == packed.ids
+    assert tree.packed.subtree_end[: len(packed.ids)] == packed.subtree_end
 
 
 def _ids(encoder: Encoder, row: PreferenceRow) -> tuple[int, ...]:
