@@ -90,9 +90,10 @@ def main() -> None:
     for model in options.model:
         with TemporaryDirectory() as folder:
             checkpoint = as_reward_model(model, Path(folder) / model.name)
-            expected = transformers_scores(checkpoint, questions)
+            fitting = fit(checkpoint, questions)
+            expected = transformers_scores(checkpoint, fitting)
             for engine, dtype, python in engines:
-                scores, seconds = served_scores(checkpoint, questions, engine, dtype, python)
+                scores, seconds = served_scores(checkpoint, fitting, engine, dtype, python)
                 found.append(compare(model.name, engine, dtype, expected, scores, seconds))
     report(page, found)
     if options.vllm_python:
@@ -133,6 +134,24 @@ def as_reward_model(model: Path, folder: Path) -> Path:
     return folder
 
 
+def fit(checkpoint: Path, questions: list[Question]) -> list[Question]:
+    """The questions without candidates that are longer than the model takes: none has a score."""
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    longest: int = AutoConfig.from_pretrained(checkpoint).max_position_embeddings
+
+    def fits(prompt: str, candidate: str) -> bool:
+        turns = _turns(prompt, candidate)
+        encoded = tokenizer.apply_chat_template(turns, return_tensors="pt", return_dict=True)
+        assert isinstance(encoded, BatchEncoding)
+        return int(encoded["input_ids"].shape[1]) <= longest
+
+    kept = [
+        Question(each.prompt, tuple(text for text in each.candidates if fits(each.prompt, text)))
+        for each in questions
+    ]
+    return [each for each in kept if each.candidates]
+
+
 @torch.inference_mode()
 def transformers_scores(checkpoint: Path, questions: list[Question]) -> list[list[float]]:
     """Score every text alone, as a user of transformers does, in float32."""
@@ -141,15 +160,19 @@ def transformers_scores(checkpoint: Path, questions: list[Question]) -> list[lis
     network.eval()
 
     def score(prompt: str, candidate: str) -> float:
-        turns = [
-            {"role": "user", "content": prompt},
-            {"role": "assistant", "content": candidate},
-        ]
+        turns = _turns(prompt, candidate)
         encoded = tokenizer.apply_chat_template(turns, return_tensors="pt", return_dict=True)
         assert isinstance(encoded, BatchEncoding)
         return float(network(**encoded).logits[0, 0])
 
     return [[score(each.prompt, text) for text in each.candidates] for each in questions]
+
+
+def _turns(prompt: str, candidate: str) -> list[dict[str, str]]:
+    return [
+        {"role": "user", "content": prompt},
+        {"role": "assistant", "content": candidate},
+    ]
 
 
 def served_scores(
@@ -217,7 +240,8 @@ def report(page: Page, found: list[Parity]) -> None:
         "Each candidate is a solution that a model wrote for a problem of GSM8K. transformers "
         "scores every text alone; the service gets all of them in one request. transformers "
         "computes in float32, and so does the service where nothing else is said. "
-        "Language models get a random score head."
+        "Language models get a random score head. Candidates that are longer than a model takes "
+        "are left out."
     )
     page.table(
         ["model", "engine", "dtype", "candidates", "largest gap", "mean gap", "deviation of scores",
