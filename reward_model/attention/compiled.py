@@ -40,7 +40,7 @@ NO_WINDOW = 2**31 - 1
 """How the C sources read that a layer has no sliding window."""
 
 
-class Rows(ctypes.Structure):
+class HeadRows(ctypes.Structure):
     """C's `struct rows`: a float32 array [heads, tokens, width] with strides counted in floats."""
 
     _fields_ = (
@@ -60,7 +60,7 @@ class _KernelCall(ctypes.Structure):
     """C's `struct call`; the order and the types of its fields must be the same there."""
 
     _fields_ = (
-        *((name, Rows) for name in ("query", "key", "value", "output")),
+        *((name, HeadRows) for name in ("query", "key", "value", "output")),
         *(
             (name, ctypes.c_void_p)
             for name in ("token", "end", "position", "first_end", "last_end")
@@ -162,7 +162,7 @@ class TreeKernel:
         # Token-major, so that the caller's transpose to [T, H, D] needs no copy.
         output = inputs[0].new_empty(queries, heads, width).transpose(0, 1)
         call = _KernelCall(
-            *map(Rows.of, (*inputs, output)),
+            *map(HeadRows.of, (*inputs, output)),
             *(part.data_ptr() for part in (mask.token, mask.end, mask.position)),
             *(part.data_ptr() for part in (mask.first_end, mask.last_end)),
             *(queries, heads, key_heads, width, 0),

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from reward_model.attention.compiled import (
     NO_WINDOW,
-    Rows,
+    HeadRows,
     TreeKernel,
     TreeMask,
     compiled_libraries,
@@ -33,8 +33,8 @@ class _GradientCall(ctypes.Structure):
     """C's `struct call`; the order and the types of its fields must be the same there."""
 
     _fields_ = (
-        *((name, Rows) for name in ("query", "output_gradient", "query_gradient")),
-        *((name, Rows) for name in ("key", "value", "key_gradient", "value_gradient")),
+        *((name, HeadRows) for name in ("query", "output_gradient", "query_gradient")),
+        *((name, HeadRows) for name in ("key", "value", "key_gradient", "value_gradient")),
         *(
             (name, ctypes.c_void_p)
             for name in ("kept_scale", "kept_share", "expected", "end", "position")
@@ -93,8 +93,8 @@ class GradientKernel:
             torch.empty(tokens, part.shape[1], width).transpose(0, 1)[None] for part in inputs
         ]
         call = _GradientCall(
-            *(Rows.of(part[0]) for part in (read[0], read[1], written[0])),
-            *(Rows.of(part[0]) for part in (read[2], read[3], written[1], written[2])),
+            *(HeadRows.of(part[0]) for part in (read[0], read[1], written[0])),
+            *(HeadRows.of(part[0]) for part in (read[2], read[3], written[1], written[2])),
             *(part.data_ptr() for part in (*kept, expected, mask.end, mask.position)),
             *(tokens, heads, key.shape[1], width, 0),
             NO_WINDOW if params.window is None else params.window,
