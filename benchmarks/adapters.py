@@ -56,7 +56,10 @@ def main() -> None:
     transformers_logging.disable_progress_bar()
     page = Page("adapters", "Training with adapters on a CPU")
     rows = read_pairs(options.data, _RIVALS, same_family=False)
-    rows = rows[: options.rows * (options.steps + 1)]
+    needed = options.rows * (options.steps + 1)
+    if len(rows) < needed:
+        raise SystemExit(f"{needed} rows are needed, and there are {len(rows)}: take fewer --steps")
+    rows = rows[:needed]
     encoder = Encoder(
         load_start(options.model, seed=1, with_lm=False).tokenizer,
         max_tokens=options.max_tokens,
@@ -88,8 +91,9 @@ class Arm(JointModel):
     compiled: bool
 
     def forward(self, batch: Batch, totals: Totals | None = None) -> JointLoss:
-        chosen = training_kernels if self.compiled else lambda: None
-        with patch.object(tree_attention, "training_kernels", chosen):
+        # The backward pass is that of the attention that was recorded here: nothing is recomputed.
+        kernels = training_kernels if self.compiled else lambda: None
+        with patch.object(tree_attention, "training_kernels", kernels):
             return super().forward(batch, totals)
 
 
@@ -131,8 +135,8 @@ def _report(
     page.say(
         f"`{options.model.name}`, LoRA of rank {LORA.r} on all linear layers, ranking loss; "
         f"{options.rows} rows a step, each a problem of GSM8K with one right and {_RIVALS} wrong "
-        f"solutions, {tokens:.0f} tokens a step, every prompt computed once; {options.steps} steps "
-        f"a turn after one that does not count, {options.repeats} turns, "
+        f"solutions, {tokens:.0f} tokens a step on average, every prompt computed once; "
+        f"{options.steps} steps a turn after one that does not count, {options.repeats} turns, "
         f"{torch.get_num_threads()} threads."
     )
     first = next(iter(ARMS))

@@ -149,7 +149,10 @@ def fit(checkpoint: Path, questions: list[Question]) -> list[Question]:
         Question(each.prompt, tuple(text for text in each.candidates if fits(each.prompt, text)))
         for each in questions
     ]
-    return [each for each in kept if each.candidates]
+    fitting = [each for each in kept if each.candidates]
+    if not fitting:
+        raise SystemExit(f"{checkpoint.name} takes {longest} tokens, fewer than any candidate has")
+    return fitting
 
 
 @torch.inference_mode()

@@ -14,7 +14,6 @@ from safetensors import safe_open
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from benchmarks.claim_backbone.exercises import Exercise, draw
-from reward_model.attention.tree import Tree
 from reward_model.network import head_scores, packed_hidden
 from reward_model.packing import pack
 from reward_model.text.encoding import Encoder
@@ -27,7 +26,7 @@ from trainer.training.finetune import FinetuneConfig
 from trainer.training.loop.arguments import arguments
 from trainer.training.loop.schedule import schedule_of
 from trainer.training.loop.trainer import PackedTrainer
-from trainer.training.objective.batches import Collator
+from trainer.training.objective.batches import Collator, training_tree
 from trainer.training.objective.fitting import fitting
 from trainer.training.objective.joint import JointModel
 from trainer.training.weights.lora import add_adapters
@@ -122,7 +121,8 @@ def score(model: JointModel, encoder: Encoder, questions: Sequence[Question]) ->
     for batch in batches(sequences):
         packed = pack(batch)
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = packed_hidden(model.network, Tree.of(packed, model.network.device))
+            tree = training_tree(packed, model.network.device)
+            hidden = packed_hidden(model.network, tree)
             read = hidden[[reads[-1] for reads in packed.reads]]
         found += head_scores(model.head, read).tolist()
     assert all(map(math.isfinite, found)), "a learning rate this high destroys the model"

@@ -1,9 +1,9 @@
 """Calls the compiled CPU kernel of attention over a packed tree: `kernels/tree_attention.c`.
 
-An optimisation of inference on a CPU. The kernel derives every mask from the tree itself, so no
-mask is stored, nothing is gathered and no partial softmaxes are merged. `scripts/build-kernels`
-compiles it; where it is not compiled, or this processor lacks the instructions that it was
-compiled for, attention runs on torch's kernels.
+An optimisation on a CPU, of inference and of training's forward pass. The kernel derives every mask
+from the tree itself, so no mask is stored, nothing is gathered and no partial softmaxes are merged.
+`scripts/build-kernels` compiles it; where it is not compiled, or this processor lacks the
+instructions that it was compiled for, attention runs on torch's kernels.
 """
 
 import ctypes
@@ -34,7 +34,8 @@ _LEVELS = {"AVX512": ("x86-64-v4", "x86-64-v3"), "AVX2": ("x86-64-v3",)}
 _BLOCK = 64
 
 # Widths of a head, in floats, that the C source is written for.
-_WIDTHS = range(16, 257, 8)
+MAX_WIDTH = 256
+_WIDTHS = range(16, MAX_WIDTH + 1, 8)
 
 NO_WINDOW = 2**31 - 1
 """How the C sources read that a layer has no sliding window."""
@@ -72,8 +73,8 @@ class _KernelCall(ctypes.Structure):
         ("window", ctypes.c_int32),
         ("scale", ctypes.c_float),
         ("cap", ctypes.c_float),
-        ("kept_scale", ctypes.c_void_p),
-        ("kept_share", ctypes.c_void_p),
+        ("kept_exponent", ctypes.c_void_p),
+        ("kept_inverse_sum", ctypes.c_void_p),
     )
 
 
@@ -144,7 +145,7 @@ class TreeKernel:
 
         Query [1, H, Q, D], key and value [1, Hkv, T, D], H a multiple of Hkv -> [1, H, Q, D] in
         the dtype of the query. `kept` [2, H, Q] is filled with what the gradients need of each
-        softmax: a power of two by which weights were divided, and the share 1 / sum.
+        softmax: weights were divided by 2 to the first number, and the second is 1 / their sum.
         """
         _, heads, queries, width = query.shape
         key_heads = key.shape[1]
@@ -155,6 +156,7 @@ class TreeKernel:
         assert queries == len(mask.token)
         assert heads % key_heads == 0
         assert kept is None or (kept.shape == (2, heads, queries) and kept.is_contiguous())
+        assert kept is None or kept.dtype == torch.float32
         # The kernel takes any stride between heads and tokens, but none inside a row. `inputs`
         # also keeps converted copies alive until the call returns.
         inputs = [part[0].float() for part in (query, key, value)]

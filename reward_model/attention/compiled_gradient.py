@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from reward_model.attention.compiled import (
+    MAX_WIDTH,
     NO_WINDOW,
     HeadRows,
     TreeKernel,
@@ -37,7 +38,7 @@ class _GradientCall(ctypes.Structure):
         *((name, HeadRows) for name in ("key", "value", "key_gradient", "value_gradient")),
         *(
             (name, ctypes.c_void_p)
-            for name in ("kept_scale", "kept_share", "expected", "end", "position")
+            for name in ("kept_exponent", "kept_inverse_sum", "expected", "end", "position")
         ),
         *(
             (name, ctypes.c_int64)
@@ -84,8 +85,15 @@ class GradientKernel:
         # The kernel checks no bounds: a wrong shape would read or write memory of someone else.
         assert query.shape == output.shape == gradient.shape
         assert all(part.shape == (1, key.shape[1], tokens, width) for part in inputs[1:])
+        assert query.shape[0] == 1
+        assert heads % key.shape[1] == 0
+        assert width <= MAX_WIDTH
         assert kept.shape == (2, heads, tokens)
-        assert len(mask.token) == len(mask.end) == tokens
+        assert kept.is_contiguous()
+        assert kept.dtype == torch.float32
+        # Each token is a query, in the tree's order.
+        assert torch.equal(mask.token, torch.arange(tokens, dtype=torch.int32))
+        assert len(mask.end) == len(mask.position) == tokens
         read = [_rows(part) for part in (query, gradient, *inputs[1:])]
         expected = (gradient[0] * output[0]).sum(-1).contiguous()
         # Token-major, as the layers' own products are.
@@ -133,17 +141,17 @@ class _Attention(torch.autograd.Function):
         mask: TreeMask,
         params: AttentionParams,
     ) -> Tensor:
-        kept = query.new_empty(2, query.shape[1], query.shape[2])
+        kept = query.new_empty(2, query.shape[1], query.shape[2], dtype=torch.float32)
         output = kernels.forward.attend(query, key, value, mask, params, kept)
         ctx.save_for_backward(query, key, value, output, kept)
-        ctx.rest = (kernels, mask, params)
+        ctx.call = (kernels, mask, params)
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, output, kept = ctx.saved_tensors
-        kernels, mask, params = ctx.rest
+        kernels, mask, params = ctx.call
         found = kernels.backward.gradients(
             (query, key, value), output, kept, gradient, mask, params
         )

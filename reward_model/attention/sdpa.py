@@ -1,7 +1,8 @@
 """Attention over a packed tree in torch's own differentiable operations, segment by segment.
 
 Each segment is one scaled-dot-product (SDPA) call whose keys are its ancestors' and its own. It is
-the reference of all kernels: training on a CPU runs it, and inference that no faster kernel takes.
+the reference of all kernels, and what runs on a CPU where none of them does: in training without
+compiled kernels, and in inference that no faster kernel takes.
 """
 
 from dataclasses import dataclass, field

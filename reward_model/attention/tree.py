@@ -24,7 +24,7 @@ and torch compiles anew for a dimension of size 1."""
 
 @dataclass(frozen=True)
 class Tree:
-    """A packed batch, T tokens long (padded to a bucket on CUDA).
+    """A packed batch, T tokens long (filled up to a bucket on CUDA).
 
     Each kernel's plan is made when a layer first asks for it, and all later layers share it.
 

@@ -5,7 +5,7 @@ window, fewer than `window` positions before it. Several kernels compute that on
 
     CUDA                     one FlexAttention call under a block mask       `flex`
     CPU, inference           our compiled C kernel                           `compiled`
-    CPU, training            that and the kernel of its gradients            `compiled_gradient`
+    CPU, training            our C kernel, and that of its gradients         `compiled_gradient`
     CPU, inference, float32  torch's flash kernel, when nothing is compiled  `flash_cpu`
     everything else          one masked SDPA call a segment                  `sdpa`
 
@@ -68,7 +68,7 @@ def attend_tree(
     if query.device.type == "cuda":
         return attend_flex(query, key, value, tree, params)
     if torch.is_grad_enabled():
-        # Neither way is faster in bfloat16.
+        # Both paths compute in float32; bfloat16 is no faster.
         query, key, value = query.float(), key.float(), value.float()
         kernels = training_kernels()
         if kernels and kernels.forward.takes(query):

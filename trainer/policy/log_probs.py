@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from reward_model.network import packed_hidden
 from trainer.policy.batches import PackedAnswers
-from trainer.training.objective.batches import tree_of
+from trainer.training.objective.batches import training_tree
 
 # Logits that exist at a time: 64 MB in float32 on a CPU, where a larger block leaves the cache.
 _MAX_LOGITS = {"cpu": 2**24, "cuda": 2**28}
@@ -22,7 +22,7 @@ _MAX_LOGITS = {"cpu": 2**24, "cuda": 2**28}
 
 def answer_log_probs(network: PreTrainedModel, answers: PackedAnswers) -> Tensor:
     """Log-probs [N] in float32 of `answers.targets`; the network attends by `IMPLEMENTATION`."""
-    hidden_TD = packed_hidden(network, tree_of(answers.packed, network.device))
+    hidden_TD = packed_hidden(network, training_tree(answers.packed, network.device))
     device = hidden_TD.device
     hidden_ND = hidden_TD[torch.tensor(answers.read_at, device=device)]
     targets_N = torch.tensor(answers.targets, device=device)

@@ -49,7 +49,7 @@ INLINE void multiply(
 }
 
 // Multiplies sums by `decay`, if there is one, and adds weight * row for each row. `skip_unseen` ignores rows of weight 0,
-// because 0 times NaN or inf is NaN: NaN and inf in one sequence never reach another.
+// because 0 times NaN or inf is NaN: so the forward pass keeps one sequence's NaN and inf from the others.
 INLINE void add_rows(
     side_by_side *sums, const side_by_side *weights, const float *row, int64_t by_row, int rows, int64_t width,
     const vec *decay, int skip_unseen

@@ -20,7 +20,7 @@ struct call {
     int64_t next_unit;                      // shared by all threads: the unit to compute next
     int32_t window;
     float scale, cap;                       // soft cap: products are squashed into (-cap, cap) before the softmax; 0 is none
-    float *kept_scale, *kept_share;         // [heads][queries], for the gradients: a unit's `scale`, and 1 / `sum`; or null
+    float *kept_exponent, *kept_inverse_sum;  // [heads][queries], for the gradients: a unit's `scale`, and 1 / `sum`; or null
 };
 
 struct unit {
@@ -136,9 +136,9 @@ INLINE void close_unit(const struct unit *u, const struct call *c) {
         int64_t first = u->first_query[v], at = u->head[v] * c->queries + first;
         vec share = 1.0f / u->sum[v];
         store_lanes(u->output, v, &c->output, u->head[v], first, c->queries, share, c->width);
-        for (int lane = 0; c->kept_scale && lane < LANES && first + lane < c->queries; lane++) {
-            c->kept_scale[at + lane] = u->scale[v][lane];
-            c->kept_share[at + lane] = share[lane];
+        for (int lane = 0; c->kept_exponent && lane < LANES && first + lane < c->queries; lane++) {
+            c->kept_exponent[at + lane] = u->scale[v][lane];
+            c->kept_inverse_sum[at + lane] = share[lane];
         }
     }
 }

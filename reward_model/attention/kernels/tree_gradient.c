@@ -5,9 +5,12 @@
 // arXiv 2205.14135, algorithm 4). With weights p = softmax(s) of products s = factor * q k, and d the gradient of an output o:
 //
 //     gradient of value k:   the sum over queries of p d
-//     gradient of product s: p (d v - d o), in short g
+//     gradient of product s: p (d v - d o), in short g, times the soft cap's slope where there is one
 //     gradient of query q:   factor * the sum over keys of g k
 //     gradient of key k:     factor * the sum over queries of g q
+//
+// NaN and inf in one sequence may reach the gradients of others, unlike in the forward pass: the gradients of the weights
+// that all share are lost then anyway.
 //
 // A unit of work is the gradient of VECTORS * LANES queries of a head, or that of as many keys and their values. No two
 // units write the same row, and none depends on the number of threads, so neither do the sums.
@@ -17,8 +20,8 @@
 struct call {
     struct rows query, output_gradient, query_gradient;                 // [heads][tokens]
     struct rows key, value, key_gradient, value_gradient;               // [key_heads][tokens]
-    const float *kept_scale, *kept_share;   // [heads][tokens], as tree_attention.c leaves them
-    const float *expected;                  // [heads][tokens]: d o of each query
+    const float *kept_exponent, *kept_inverse_sum;   // [heads][tokens], as tree_attention.c leaves them
+    const float *expected;                  // [heads][tokens]: d o, which is what d v is on average over the keys, by p
     const int32_t *end, *position;          // [tokens]: where a token's subtree ends; its distance from the root
     int64_t tokens, heads, key_heads, width;
     int64_t next_unit;                      // shared by all threads: the unit to compute next
@@ -36,13 +39,13 @@ struct unit {
 };
 
 // Makes the weight p of a product, and g of d v.
-INLINE void differentiate(vec *product, vec *gradient, ivec sees, vec scale, vec share, vec expected, float cap) {
+INLINE void differentiate(vec *product, vec *gradient, ivec sees, vec exponent, vec inverse_sum, vec expected, float cap) {
     vec s = *product, slope = splat(1);
     if (cap > 0) {
         s = capped(s, cap);
         slope = 1.0f - (s / cap) * (s / cap);
     }
-    vec weight = chosen(sees, exponential(s, scale) * share, splat(0));
+    vec weight = chosen(sees, exponential(s, exponent) * inverse_sum, splat(0));
     *gradient = weight * (*gradient - expected) * slope;
     *product = weight;
 }
@@ -76,14 +79,14 @@ INLINE void open_unit(struct unit *u, const struct call *c, int64_t first) {
 // Gradients of queries `first` and after; keys are rows.
 INLINE void query_unit(struct unit *u, const struct call *c, int64_t head, int64_t first) {
     int64_t key_head = head / (c->heads / c->key_heads), at = head * c->tokens;
-    vec scale[VECTORS], share[VECTORS], expected[VECTORS];
+    vec exponent[VECTORS], inverse_sum[VECTORS], expected[VECTORS];
     open_unit(u, c, first);
     for (int v = 0; v < VECTORS; v++) {
         int64_t lanes = first + v * LANES;
         load_lanes(u->product_with, v, &c->query, head, lanes, c->tokens, c->factor, c->width);
         load_lanes(u->gradient_with, v, &c->output_gradient, head, lanes, c->tokens, 1, c->width);
-        scale[v] = lanes_of(c->kept_scale + at, lanes, c->tokens);
-        share[v] = lanes_of(c->kept_share + at, lanes, c->tokens);
+        exponent[v] = lanes_of(c->kept_exponent + at, lanes, c->tokens);
+        inverse_sum[v] = lanes_of(c->kept_inverse_sum + at, lanes, c->tokens);
         expected[v] = lanes_of(c->expected + at, lanes, c->tokens);
     }
     for (int32_t key = 0; key <= u->last;) {
@@ -98,7 +101,7 @@ INLINE void query_unit(struct unit *u, const struct call *c, int64_t head, int64
             for (int v = 0; v < VECTORS; v++) {
                 int32_t end = c->end[key + k], position = c->position[key + k];
                 ivec sees = (u->token[v] >= key + k) & (u->token[v] < end) & (u->position[v] - position < c->window);
-                differentiate(&u->product[k][v], &u->gradient[k][v], sees, scale[v], share[v], expected[v], c->cap);
+                differentiate(&u->product[k][v], &u->gradient[k][v], sees, exponent[v], inverse_sum[v], expected[v], c->cap);
             }
         add_rows(u->sum, u->gradient, row_of(&c->key, key_head, key), c->key.by_token, keys, c->width, 0, 0);
         key += keys;
@@ -128,11 +131,11 @@ INLINE void key_unit(struct unit *u, const struct call *c, int64_t key_head, int
             for (int q = 0; q < queries; q++) {
                 int32_t token = query + q, position = c->position[token];
                 int64_t at = head * c->tokens + token;
-                vec scale = splat(c->kept_scale[at]), share = splat(c->kept_share[at]);
+                vec exponent = splat(c->kept_exponent[at]), inverse_sum = splat(c->kept_inverse_sum[at]);
                 vec expected = splat(c->expected[at]);
                 for (int v = 0; v < VECTORS; v++) {
                     ivec sees = (u->token[v] <= token) & (u->end[v] > token) & (position - u->position[v] < c->window);
-                    differentiate(&u->product[q][v], &u->gradient[q][v], sees, scale, share, expected, c->cap);
+                    differentiate(&u->product[q][v], &u->gradient[q][v], sees, exponent, inverse_sum, expected, c->cap);
                 }
             }
             add_rows(u->sum, u->gradient, row, c->query.by_token, queries, c->width, 0, 0);

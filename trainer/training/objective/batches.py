@@ -111,8 +111,9 @@ class Collator:
         return texts
 
 
-def tree_of(packed: Packed, device: torch.device) -> Tree:
-    """A packed batch on the device that it is trained on; on a CPU, padded to one of few lengths.
+def training_tree(packed: Packed, device: torch.device) -> Tree:
+    """A packed batch on the device that it is trained on; on a CPU, filled up to one of few
+    lengths.
 
     oneDNN compiles every product for its number of rows, and keeps what it compiled: as many
     lengths as steps would cost a tenth of the speed and gigabytes of memory.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from reward_model.network import head_scores, packed_hidden
-from trainer.training.objective.batches import Batch, Totals, tree_of
+from trainer.training.objective.batches import Batch, Totals, training_tree
 from trainer.training.objective.losses import TERMS, Forward, JointLoss, LossWeights
 
 
@@ -31,7 +31,7 @@ class JointModel(nn.Module):
 
     def forward(self, batch: Batch, totals: Totals | None = None) -> JointLoss:
         """Terms of one packed batch, divided by `totals`, or by the batch's own without them."""
-        hidden_TD = packed_hidden(self.network, tree_of(batch.packed, self.network.device))
+        hidden_TD = packed_hidden(self.network, training_tree(batch.packed, self.network.device))
         scores = head_scores(self.head, hidden_TD[batch.score_at])
         differences = scores[batch.chosen] - scores[batch.rejected]
         tied = self.network.get_input_embeddings().weight

@@ -9,7 +9,7 @@ from reward_model.packing import Sequence, pack
 from reward_model.text.encoding import Encoder
 from tests.trainer.training.objective.rows import ROWS, batch_of, load
 from trainer.pairs.row import PreferenceRow, conversation
-from trainer.training.objective.batches import Totals, tree_of
+from trainer.training.objective.batches import Totals, training_tree
 
 
 def test_shared_prefixes_are_computed_once(checkpoint: Path) -> None:
@@ -46,7 +46,7 @@ def test_tokens_are_compared_from_where_the_texts_part(checkpoint: Path) -> None
 def test_on_a_cpu_batches_have_few_lengths() -> None:
     lengths = set()
     for length in range(1, 2049):
-        tree = tree_of(pack([Sequence((5,) * length, (length - 1,))]), torch.device("cpu"))
+        tree = training_tree(pack([Sequence((5,) * length, (length - 1,))]), torch.device("cpu"))
         assert length <= len(tree.packed.ids) < length + max(16, length / 8)
         lengths.add(len(tree.packed.ids))
     assert len(lengths) < 100
@@ -55,7 +55,7 @@ def test_on_a_cpu_batches_have_few_lengths() -> None:
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_padding_changes_no_index_that_a_loss_reads(one: int, other: int) -> None:
     packed = pack([Sequence((1,) * one + (2,), (one,)), Sequence((1,) * other + (3,), (0, other))])
-    tree = tree_of(packed, torch.device("cpu"))
+    tree = training_tree(packed, torch.device("cpu"))
     assert tree.packed.reads == packed.reads
     assert tree.packed.ids[: len(packed.ids)] == packed.ids
     assert tree.packed.subtree_end[: len(packed.ids)] == packed.subtree_end
