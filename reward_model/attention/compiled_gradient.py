@@ -94,7 +94,11 @@ class GradientKernel:
         # Each token is a query, in the tree's order.
         assert torch.equal(mask.token, torch.arange(tokens, dtype=torch.int32))
         assert len(mask.end) == len(mask.position) == tokens
-        read = [_rows(part) for part in (query, gradient, *inputs[1:])]
+        # It takes any stride between heads and tokens, but none inside a row.
+        read = [
+            part if part.stride(3) == 1 else part.contiguous()
+            for part in (query, gradient, *inputs[1:])
+        ]
         expected = (gradient[0] * output[0]).sum(-1).contiguous()
         # Token-major, as the layers' own products are.
         written = [
@@ -174,8 +178,3 @@ def training_kernels() -> TrainingKernels | None:
         "not compiled for this processor. Run scripts/build-kernels, which needs a C compiler"
     )
     return None
-
-
-def _rows(heads: Tensor) -> Tensor:
-    """The kernel takes any stride between heads and tokens, but none inside a row."""
-    return heads if heads.stride(3) == 1 else heads.contiguous()

@@ -17,10 +17,14 @@ from reward_model.attention.compiled_gradient import (
     training_kernels,
 )
 from reward_model.attention.sdpa import AttentionParams, SdpaPlan, attend_sdpa
-from reward_model.packing import Packed, Sequence, pack, padded
-from tests.reward_model.attention.test_compiled import KERNELS, random_heads, shapes, texts_of
-
-PLAIN = AttentionParams(None, None, None)
+from reward_model.packing import Packed
+from tests.reward_model.attention.test_compiled import (
+    KERNELS,
+    PLAIN,
+    random_heads,
+    shapes,
+    tree_of,
+)
 
 kernels = [
     pytest.param(TrainingKernels(TreeKernel(forward), GradientKernel(backward)), id=backward.stem)
@@ -32,11 +36,6 @@ kernels = [
 ]
 
 Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def tree_of(shapes: list[tuple[int, int]], fill: int = 0) -> Packed:
-    packed = pack([Sequence(text, ()) for text in texts_of(shapes)])
-    return padded(packed, len(packed.ids) + fill)
 
 
 def gradients(output: torch.Tensor, inputs: Heads, real: int) -> list[torch.Tensor]:

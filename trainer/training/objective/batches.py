@@ -116,7 +116,7 @@ def training_tree(packed: Packed, device: torch.device) -> Tree:
     lengths.
 
     oneDNN compiles every product for its number of rows, and keeps what it compiled: as many
-    lengths as steps would cost a tenth of the speed and gigabytes of memory.
+    lengths as steps would cost time and memory.
     """
     if device.type == "cpu":
         packed = padded(packed, padded_rows(len(packed.ids)))
